@@ -1,0 +1,40 @@
+#include "pipeline/core/json.hpp"
+
+#include <sstream>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+
+namespace cmc {
+
+Json read_json(const std::filesystem::path& file) {
+  const std::string text = read_file(file);
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& e) {
+    throw BadData({file.string(), std::string("is not valid JSON: ") + e.what(), "the file may be truncated; fetch it again"});
+  }
+}
+
+void read_json_lines(const std::filesystem::path& file,
+                     const std::function<void(const Json&, const std::string&)>& take) {
+  std::istringstream lines(read_file(file));
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = file.string() + ":" + std::to_string(number);
+    Json object;
+    try {
+      object = Json::parse(line);
+    } catch (const Json::exception& e) {
+      throw BadData({where, std::string("is not JSON: ") + e.what(), "each line must hold one JSON object"});
+    }
+    take(object, where);
+  }
+}
+
+void throw_bad_field(const std::string& where, const std::string& key, const std::string& what) {
+  throw BadData({where + ": " + key, what, "see the format the reader documents"});
+}
+
+}  // namespace cmc

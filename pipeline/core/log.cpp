@@ -1,0 +1,31 @@
+#include "pipeline/core/log.hpp"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include <cstdlib>
+
+#include "pipeline/core/files.hpp"
+
+namespace cmc {
+
+void start_log(const LogSettings& settings) {
+  std::vector<spdlog::sink_ptr> sinks;
+  if (settings.to_terminal) {
+    const auto colour = std::getenv("NO_COLOR") ? spdlog::color_mode::never : spdlog::color_mode::automatic;
+    auto terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(colour);
+    terminal->set_pattern("%^%l%$ %v");
+    sinks.push_back(terminal);
+  }
+  if (!settings.file.empty()) {
+    create_folder(settings.file.parent_path());
+    auto file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file.string());
+    file->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%l] " + std::string("rank ") + std::to_string(settings.rank) + ": %v");
+    sinks.push_back(file);
+  }
+  auto logger = std::make_shared<spdlog::logger>("cmc", sinks.begin(), sinks.end());
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(logger);
+}
+
+}  // namespace cmc

@@ -1,0 +1,33 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace cmc::text {
+
+// How a question is written for a model.
+//   plain          "{q}"
+//   open_instruct  "<|user|>\n{q}\n<|assistant|>\n"      (protocol: training, and the delta's side of decoding)
+//   inst           "[INST] {q} [/INST]"                  (TOFU on the chat models; published spelling)
+//   chat           the checkpoint's own chat template, one user turn, generation prompt added
+enum class PromptStyle { plain, open_instruct, inst, chat };
+
+PromptStyle prompt_style(std::string_view name);  // throws BadExperiment naming the known styles
+std::string_view name_of(PromptStyle style);
+
+class PromptTemplate {
+ public:
+  // For `chat`, reads chat_template from `model_folder` (tokenizer_config.json or chat_template.jinja) and recognises the
+  // family (Llama-2/3, Mistral, Gemma, Qwen/ChatML, SmolLM); an unknown one throws BadData naming the known families.
+  PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder);
+  std::string operator()(std::string_view question) const;
+  // Whether the template writes the begin token itself, so that the tokenizer must not add another.
+  bool writes_begin_token() const;
+
+ private:
+  PromptStyle style_;
+  std::string before_, after_;
+  bool writes_begin_ = false;
+};
+
+}  // namespace cmc::text

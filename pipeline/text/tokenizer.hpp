@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cmc::text {
+
+// What one vocabulary entry stands for, independent of how its tokenizer writes it.
+enum class TokenKind {
+  text,     // `bytes` is valid UTF-8
+  partial,  // `bytes` is part of a UTF-8 sequence (byte-level BPE)
+  byte,     // byte fallback <0xNN>; `bytes` is that one byte
+  special,  // begin, end, unknown, padding, chat marks
+  unused,   // a hole in the id range
+};
+
+struct VocabularyEntry {
+  std::string piece;   // as the tokenizer file writes it: "▁the", "Ġthe", "<0x0A>"
+  std::string bytes;   // the text it stands for, spaces as ' '; empty for special and unused
+  TokenKind kind = TokenKind::unused;
+};
+
+// Tokens with a role; -1 where the vocabulary has none.
+struct SpecialTokens {
+  int32_t begin = -1;
+  int32_t end = -1;
+  int32_t unknown = -1;
+  int32_t padding = -1;
+};
+
+enum class TokenizerKind { byte_level_bpe, sentencepiece };
+
+enum class AddedTokens {
+  none,      // exactly the text (Hugging Face: add_special_tokens=False)
+  as_model,  // with what the post-processor adds (a begin token for Llama, nothing for SmolLM2)
+};
+
+// Text <-> ids. Immutable and safe to share between threads.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Special tokens written out in `text` are recognised, as Hugging Face tokenizers does (tokenizer.model: not).
+  virtual std::vector<int32_t> encode(std::string_view text, AddedTokens added) const = 0;
+
+  enum class SpecialText { keep, skip };
+  // Invalid ids throw Internal. Bytes that form no character give U+FFFD.
+  virtual std::string decode(std::span<const int32_t> ids, SpecialText special) const = 0;
+
+  virtual TokenizerKind kind() const = 0;
+  virtual const std::vector<VocabularyEntry>& vocabulary() const = 0;  // [size()], index = id
+  virtual const SpecialTokens& special() const = 0;
+
+  int32_t size() const { return static_cast<int32_t>(vocabulary().size()); }
+  // SHA-256 over pieces and kinds in id order: two tokenizers with the same digest share one vocabulary.
+  std::string vocabulary_digest() const;
+};
+
+// `path` is a tokenizer.json, a tokenizer.model, or a folder holding one (tokenizer.json wins; tokenizer_config.json beside
+// it tells the special roles and begin/end flags). Throws MissingInput or BadData naming file and field.
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
+
+}  // namespace cmc::text

@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/core/ids.hpp"
+#include "pipeline/text/tokenizer.hpp"
+
+namespace cmc::token_map {
+
+enum class Match : int8_t { unmapped = 0, inexact = 1, exact = 2 };
+
+// For every base token the delta token that stands in for it (protocol: PM-MinED).
+struct TokenMap {
+  std::vector<DeltaToken> ids;  // [base vocabulary]; -1: unmapped, its delta logit counts as 0
+  std::vector<Match> match;     // [base vocabulary]
+  int32_t delta_size = 0;       // ids are below it
+
+  DeltaToken operator[](BaseToken token) const { return ids[static_cast<size_t>(token.value)]; }
+};
+
+struct Coverage {
+  int64_t exact = 0, inexact = 0, unmapped = 0;
+};
+Coverage coverage(const TokenMap& map);
+
+enum class Method { pm_mined, exact_only };
+enum class Compat { corrected, authors };  // authors: the published map, its faults included (protocol, fault 6)
+
+Method method_named(std::string_view name);  // throws Usage naming the known ones
+Compat compat_named(std::string_view name);
+
+// Maps `base` tokens into `delta`'s vocabulary. O(sum of token lengths · log V).
+TokenMap make_token_map(const text::Tokenizer& base, const text::Tokenizer& delta, Method method, Compat compat);
+
+// True when both are one vocabulary, compared token by token: the map is then the identity.
+bool same_vocabulary(const text::Tokenizer& a, const text::Tokenizer& b);
+
+}  // namespace cmc::token_map

@@ -1,0 +1,63 @@
+#include "pipeline/core/files.hpp"
+
+#include <gtest/gtest.h>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/json.hpp"
+
+namespace cmc {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::remove_all(folder), std::filesystem::create_directories(folder); }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+  std::filesystem::path folder = testing::TempDir() + "/cmc_files_" + std::to_string(::getpid());
+};
+
+TEST_F(Files, PublishReplacesWholeAndLeavesNothingBehind) {
+  publish_file(folder / "a.txt", "old");
+  publish_file(folder / "a.txt", "new");
+  EXPECT_EQ(read_file(folder / "a.txt"), "new");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+}
+
+TEST_F(Files, PublishFolderKeepsTheFirst) {
+  for (const char* content : {"first", "second"})
+    publish_folder(folder / "m", [&](const auto& into) { publish_file(into / "f", content); });
+  EXPECT_EQ(read_file(folder / "m/f"), "first");
+}
+
+TEST_F(Files, FailedFillLeavesNoFolder) {
+  EXPECT_THROW(publish_folder(folder / "m", [](const auto&) { throw IoError({"f", "full", ""}); }), IoError);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+TEST_F(Files, UnwritablePlaceIsCannotCreate) {
+  publish_file(folder / "file", "");
+  try {
+    publish_file(folder / "file/child", "x");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::cannot_create);
+  }
+}
+
+TEST_F(Files, BadJsonLineNamesFileAndLine) {
+  publish_file(folder / "d.jsonl", "{\"a\":1}\n\nnot json\n");
+  try {
+    read_json_lines(folder / "d.jsonl", [](const Json&, const std::string&) {});
+    FAIL();
+  } catch (const BadData& e) {
+    EXPECT_NE(std::string(e.what()).find("d.jsonl:3"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Hash, MatchesThePublishedVector) {
+  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-2 B.1
+  EXPECT_NE(seed_of({"a", "bc"}), seed_of({"ab", "c"})) << "parts must not run together";
+}
+
+}  // namespace
+}  // namespace cmc
