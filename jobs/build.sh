@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Configures and builds a preset (default: release). LibTorch comes from Torch_DIR or CMAKE_PREFIX_PATH, else from the
+# virtual environment. The programs land in build/<preset>/bin/ (preset ci: build/release/bin/).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=${1:-release}
+python=${CMC_VENV:-$PWD/.venv}/bin/python
+[ -x "$python" ] || python=python3
+options=(-DCMC_PYTHON="$python")
+if [ -z "${Torch_DIR:-}${CMAKE_PREFIX_PATH:-}" ]; then
+  options+=(-DCMAKE_PREFIX_PATH="$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')")
+fi
+cmake --preset "$preset" "${options[@]}" >&2
+cmake --build --preset "$preset" >&2
