@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "pipeline/fusion/logit_source.hpp"
+
+namespace cmc::decode {
+
+// An answer to be scored after a prompt; the two are tokenized apart and joined.
+struct ScoreRequest {
+  std::vector<BaseToken> prompt;  // not empty: something must predict the answer's first token
+  std::vector<BaseToken> answer;  // may be empty: scores 0 over 0 tokens
+  fusion::Steering steering;
+};
+
+struct Score {
+  double log_prob = 0.0;       // nat, sum over the answer's tokens
+  std::vector<float> of_each;  // [answer tokens] nat
+  int64_t tokens() const { return static_cast<int64_t>(of_each.size()); }
+  double loss() const { return tokens() == 0 ? 0.0 : -log_prob / static_cast<double>(tokens()); }  // mean, nat
+};
+
+struct ScoreProgress {
+  int64_t tokens = 0, total = 0;  // answer tokens
+};
+using ReportScore = std::function<void(const ScoreProgress&)>;
+
+// Log-probabilities by teacher forcing. Throws BadData for an empty prompt.
+std::vector<Score> score(fusion::LogitSource& source, std::span<const ScoreRequest> requests,
+                         const ReportScore& report = {});
+
+}  // namespace cmc::decode

@@ -1,0 +1,35 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "pipeline/model/decoder_model.hpp"
+
+namespace cmc::fusion {
+
+// One model that follows the contexts of several slots. A context may change anywhere: the cache is kept up to the
+// longest common prefix and only what differs is read again.
+class ContextCache {
+ public:
+  ContextCache(std::shared_ptr<const model::DecoderModel> model, int64_t slots, int64_t initial_capacity);
+
+  void set(int64_t slot, std::span<const int32_t> ids);  // the whole context the slot shall have read
+  void append(int64_t slot, int32_t id);
+  void clear(int64_t slot) { set(slot, {}); }
+  int64_t length(int64_t slot) const { return static_cast<int64_t>(wanted_[static_cast<size_t>(slot)].size()); }
+
+  // Reads what is new in one packed pass; [K, V] float32 logits after the last token of each slot (none may be empty).
+  torch::Tensor next(std::span<const int64_t> slots);
+
+ private:
+  void grow(int64_t capacity);
+
+  std::shared_ptr<const model::DecoderModel> model_;
+  model::KvCache cache_;
+  std::vector<std::vector<int32_t>> wanted_;  // [slots]; the cache holds a prefix of each
+};
+
+}  // namespace cmc::fusion

@@ -1,0 +1,50 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <span>
+#include <vector>
+
+#include "pipeline/core/ids.hpp"
+
+namespace cmc::fusion {
+
+enum class Normalisation { raw, log_softmax };
+
+// One model's share of the sum, for some of the rows: coefficient · logits[map], unmapped base tokens get 0.
+struct LogitTerm {
+  torch::Tensor logits;             // [K, Vi] float32
+  std::vector<int64_t> rows;        // [K] row of the base each belongs to; each at most once
+  std::vector<float> coefficients;  // [K] alpha times the model's sign
+  torch::Tensor map;  // [V] int32 on the logits' device, ids below Vi, -1: unmapped; undefined: same vocabulary
+  Normalisation normalisation = Normalisation::raw;  // log_softmax: over the delta's own vocabulary, before mapping
+};
+
+// The next-token scores of R rows as a sum not yet carried out: base + Σ terms. The CPU operations make one pass over
+// the vocabulary and never hold [R, V] temporaries; on CUDA they are torch operations.
+class FusedLogits {
+ public:
+  // `base`: [R, V] float32. Throws Internal where shapes disagree.
+  FusedLogits(torch::Tensor base, Normalisation base_normalisation, std::vector<LogitTerm> terms);
+
+  int64_t rows() const { return base_.size(0); }
+  int64_t vocabulary() const { return base_.size(1); }
+
+  // Most probable token of each row, the lowest id among equals. Throws BadData where a row holds no finite score.
+  std::vector<BaseToken> argmax() const;
+  // [R] float32 log-probability (nat) of one token a row.
+  torch::Tensor log_prob_of(std::span<const BaseToken> tokens) const;
+  // [R, V] float32 log-probabilities (nat).
+  torch::Tensor log_probs() const;
+  // [R, V] float32: the sum itself, the base normalised where the fusion mode says so.
+  torch::Tensor scores() const;
+
+  const torch::Tensor& base() const { return base_; }
+  const std::vector<LogitTerm>& terms() const { return terms_; }
+
+ private:
+  torch::Tensor base_;
+  Normalisation base_normalisation_;
+  std::vector<LogitTerm> terms_;
+};
+
+}  // namespace cmc::fusion

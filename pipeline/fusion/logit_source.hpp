@@ -1,0 +1,69 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "pipeline/core/ids.hpp"
+#include "pipeline/fusion/fused_logits.hpp"
+
+namespace cmc::fusion {
+
+// Plain ids (a tokenizer's) as ids of one vocabulary.
+template <class Token>
+std::vector<Token> tokens_of(std::span<const int32_t> ids) {
+  std::vector<Token> tokens;
+  tokens.reserve(ids.size());
+  for (const int32_t id : ids) tokens.push_back(Token{id});
+  return tokens;
+}
+
+// Which delta steers a sequence, and how strongly.
+struct Steering {
+  int64_t delta = 0;   // index among the source's deltas; ignored when alpha is 0
+  float alpha = 0.0f;  // 0: the base alone (vanilla)
+};
+
+// One sequence to be continued.
+struct Row {
+  std::vector<BaseToken> prompt;         // what the base reads, special tokens included; not empty
+  std::vector<DeltaToken> delta_prompt;  // what a delta of another vocabulary reads; ignored in the same vocabulary
+  Steering steering;
+};
+
+// One known sequence whose tokens from `first` on are predicted, each from all before it.
+struct ForcedSequence {
+  std::vector<BaseToken> tokens;
+  int64_t first = 1;  // 1 <= first <= tokens.size()
+  Steering steering;
+};
+
+// A predicted position: logits that stand for `sequences[sequence].tokens[token]`.
+struct ForcedPosition {
+  int64_t sequence = 0, token = 0;
+};
+
+// Answers "what is the next-token distribution of this batch?": the one question decoding, scoring and the logit shift
+// ask.
+class LogitSource {
+ public:
+  virtual ~LogitSource() = default;
+
+  virtual int64_t vocabulary() const = 0;  // of the base: the width of all logits
+  virtual int64_t slots() const = 0;       // rows that can be open at once
+
+  // Starts a sequence in a free slot. Throws BadData (empty prompt, id out of range, unknown delta).
+  virtual void open(int64_t slot, Row row) = 0;
+  // A chosen token; the models read it at the next call of next().
+  virtual void append(int64_t slot, BaseToken token) = 0;
+  // Lets the models read what is new in these open slots; row i of the result continues slots[i].
+  virtual FusedLogits next(std::span<const int64_t> slots) = 0;
+  virtual void close(int64_t slot) = 0;  // frees the slot; closing a free one is allowed
+
+  // Teacher forcing. Calls `take(logits, positions)` in chunks (one row per predicted position, in order), so that
+  // tokens × vocabulary is never held at once. In another vocabulary the delta reads, for each position, the text so
+  // far encoded with its own tokenizer (protocol, "Decoding: scoring"). Leaves open slots untouched.
+  using TakeForced = std::function<void(const FusedLogits&, std::span<const ForcedPosition>)>;
+  virtual void force(std::span<const ForcedSequence> sequences, const TakeForced& take) = 0;
+};
+
+}  // namespace cmc::fusion
