@@ -73,11 +73,12 @@ def write_generation_config(folder, fields, tokenizer, config):
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2, sort_keys=True) + "\n")
 
 
-def repair_config(folder, fields):
+def repair_config(folder, fields, architecture):
     """Drops what describes the GGUF rather than the model, and takes special tokens from the GGUF's own fields."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    for key in ("quantization_config", "_name_or_path"):
+    config["architectures"] = [architecture]
+    for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         config.pop(key, None)
     for name, key in (("bos_token_id", "tokenizer.ggml.bos_token_id"), ("eos_token_id", "tokenizer.ggml.eos_token_id"),
                       ("pad_token_id", "tokenizer.ggml.padding_token_id")):
@@ -111,7 +112,7 @@ def convert(whole, folder):
         tokenizer.chat_template = fields["tokenizer.chat_template"]
     write_weights(folder, model)
     model.config.save_pretrained(str(folder))
-    repair_config(folder, fields)
+    repair_config(folder, fields, type(model).__name__)
     tokenizer.save_pretrained(str(folder))
     write_generation_config(folder, fields, tokenizer, model.config)
 
@@ -133,6 +134,8 @@ def main():
         result = temporary / "folder"
         result.mkdir()
         convert(one_file(arguments.parts, temporary), result)
+        for file in result.iterdir():
+            file.chmod(0o644)
         os.rename(result, folder)
     except (ValueError, KeyError, IndexError, NotImplementedError) as error:
         fail(65, f"{arguments.parts[0]}: cannot be read as GGUF ({error})")
