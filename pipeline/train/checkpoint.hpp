@@ -1,0 +1,33 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "pipeline/dist/communicator.hpp"
+#include "pipeline/model/decoder_model.hpp"
+#include "pipeline/train/optimizer.hpp"
+#include "pipeline/train/trainer.hpp"
+
+namespace cmc::train {
+
+// What a training needs to go on. The order of examples and partners follows from the seed and the step, so there is no
+// other generator state.
+struct TrainingState {
+  int64_t step = 0;
+  std::string identity;  // digest over settings, data and Training::identity
+  std::vector<StepReport> reports;
+};
+
+// Publishes folder/step-NNNNNNNN (model/ = Hugging Face folder, moments.f32 = both moments flat, little-endian;
+// state.json) as a whole, then removes older ones.
+void write_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const model::DecoderModel& model,
+                      AdamW& optimizer);
+
+// Folder of the newest step, or an empty path.
+std::filesystem::path newest_checkpoint(const std::filesystem::path& folder);
+
+// Puts weights and moments back. Throws BadData naming the file when it is damaged or belongs to another training.
+TrainingState read_checkpoint(const std::filesystem::path& checkpoint, const std::string& identity,
+                              model::DecoderModel& model, AdamW& optimizer);
+
+}  // namespace cmc::train

@@ -1,0 +1,60 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "pipeline/dist/communicator.hpp"
+#include "pipeline/model/decoder_model.hpp"
+#include "pipeline/train/example.hpp"
+
+namespace cmc::train {
+
+struct HiddenStoreSettings {
+  std::optional<torch::Dtype> kept_as;      // none: as the model computes them; torch::kBFloat16 halves the memory
+  int64_t memory_bytes = int64_t{4} << 30;  // beyond it, states go to a mapped file
+  std::filesystem::path spill_folder;       // for that file, removed with the store (even if killed); empty: TMPDIR
+};
+
+// Last hidden states of a frozen model at the predicting positions of examples, computed once (architecture.md "Speed
+// by design" 4). Known by the example's content, so one store serves all epochs, and all trainings with this model.
+// Each example is run alone, so its states have the same bits whichever examples share its batch, before and after a
+// resume. One thread at a time.
+class HiddenStore {
+ public:
+  HiddenStore(std::shared_ptr<const model::DecoderModel> model, HiddenStoreSettings settings);
+  ~HiddenStore();
+  HiddenStore(const HiddenStore&) = delete;
+  HiddenStore& operator=(const HiddenStore&) = delete;
+
+  // [Σ label_count, hidden] on the model's device, examples in order; computes those it does not hold.
+  // Throws IoError when the spill file cannot grow.
+  torch::Tensor states(std::span<const Example* const> examples);
+
+  // Collective: computes what is missing, dealt over the ranks, and hands every rank the result.
+  void fill(std::span<const Example> examples, const dist::Communicator& group);
+
+  const model::DecoderModel& model() const { return *model_; }
+  int64_t examples() const;
+  int64_t memory_bytes() const;   // held in memory
+  int64_t spilled_bytes() const;  // held in the file
+
+ private:
+  struct Arena;
+  struct Place {
+    std::byte* at;
+    int64_t rows;
+  };
+  Place compute(const Example& example);
+  Place allocate(int64_t rows);
+  std::shared_ptr<const model::DecoderModel> model_;
+  torch::Dtype kept_as_;
+  std::unique_ptr<Arena> arena_;
+  std::unordered_map<std::string, Place> places_;  // by content
+};
+
+}  // namespace cmc::train

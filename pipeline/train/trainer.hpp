@@ -1,0 +1,110 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/dist/communicator.hpp"
+#include "pipeline/model/decoder_model.hpp"
+#include "pipeline/train/example.hpp"
+#include "pipeline/train/hidden_store.hpp"
+#include "pipeline/train/optimizer.hpp"
+#include "pipeline/train/schedule.hpp"
+
+namespace cmc::train {
+
+enum class Objective {
+  cross_entropy,  // CE(examples): instruction tuning, fine-tuning
+  grad_ascent,    // −CE(examples)
+  grad_diff,      // −CE(examples) + CE(a retain example drawn for each)
+};
+Objective objective(std::string_view name);  // throws BadExperiment naming the known ones
+std::string_view name_of(Objective objective);
+
+// Over which tokens a step's loss is a mean.
+enum class LossMean {
+  micro_batches,  // mean of the means of the micro-batches, as in the published code (Trainer before transformers 4.46)
+  tokens,         // mean over all label tokens of the step (Trainer since)
+};
+
+struct TrainSettings {  // defaults: the protocol's instruction tuning
+  Objective objective = Objective::cross_entropy;
+  LossMean mean = LossMean::micro_batches;
+  double alpha = 1.0;         // strength of the delta in the fused logits
+  int64_t batch = 4;          // examples in a micro-batch
+  int64_t accumulation = 16;  // micro-batches in a step
+  int64_t epochs = 3;         // the last step of an epoch takes what is left
+  int64_t max_steps = 0;      // > 0: ends there, and the schedule with it
+  double learning_rate = 2e-4;
+  ScheduleShape schedule = ScheduleShape::cosine;
+  Warmup warmup = {.ratio = 0.03};
+  AdamWSettings adamw;
+  double max_gradient_norm = 1.0;  // 0: no clipping
+  uint64_t seed = 0;               // order of the examples, retain partners
+  // The micro-batches of a step are dealt to this many shares, whose gradients are summed in order. Part of what is
+  // computed: fewer ranks work through the same shares one after the other and get the same bits. Ranks beyond it do
+  // nothing.
+  int shares = 1;
+  int64_t checkpoint_every = 0;                   // steps; 0: only when stopped
+  int64_t loss_memory_bytes = int64_t{64} << 20;  // see LossInput
+};
+
+TrainSettings instruction_settings();  // protocol.md: 4 × 16, 3 epochs, cosine, warm-up 0.03, 2e-4
+TrainSettings
+unlearning_settings();  // protocol.md: grad_diff, 4 × 4, 20 epochs, linear, warm-up one epoch, 1e-4, decay 0.01
+
+struct TrainData {
+  std::vector<Example> examples;  // the forget set for grad_ascent and grad_diff
+  std::vector<Example> retain;    // grad_diff only
+};
+
+// A frozen model whose logits are added with `coefficient`. With a store its states are computed once; without, each
+// step.
+struct FrozenModel {
+  std::shared_ptr<const model::DecoderModel> model;
+  std::shared_ptr<HiddenStore> states;  // of the same model; may be shared between trainings; null: run each step
+  double coefficient = 1.0;
+};
+
+struct StepReport {
+  int64_t step = 0;  // from 1
+  int64_t total = 0;
+  double epoch = 0;          // epochs done
+  double loss = 0;           // what is minimised
+  double examples_loss = 0;  // mean CE of the examples (nat)
+  double retain_loss = 0;    // mean CE of the retain examples; 0 without
+  double learning_rate = 0;
+  double gradient_norm = 0;  // before clipping
+  double seconds = 0;
+  int64_t tokens = 0;  // read by the trained model, all ranks
+  int64_t labels = 0;  // trained on, all ranks
+};
+
+// A training, ready to run. References must outlive train().
+struct Training {
+  model::DecoderModel& trained;     // float32; updated in place
+  std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
+  const TrainData& data;
+  TrainSettings settings;
+  dist::Communicator group;                       // data parallel; null: this process alone
+  std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
+  std::string identity;                           // what made it (task key); a checkpoint of another one is refused
+  std::function<void(const StepReport&)> report;  // rank 0, after every step
+  std::function<bool()> stop;  // any rank: true = write a checkpoint after this step and throw Stopped
+};
+
+// Runs the training to its end, from its newest checkpoint where there is one, with the numbers an undisturbed run
+// gives (bitwise for the same number of threads). Collective over the group. Returns the reports of all steps, those
+// before a resume included. Throws BadData (examples, a vocabulary that is not the template's, a foreign checkpoint),
+// Stopped.
+std::vector<StepReport> train(const Training& training);
+
+int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples);
+int64_t total_steps(const TrainSettings& settings, int64_t examples);
+
+}  // namespace cmc::train
