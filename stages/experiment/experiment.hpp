@@ -1,0 +1,40 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cmc::stages {
+
+// A validated experiment: every key known, typed, within its choices; defaults filled in.
+class Experiment {
+ public:
+  struct Override { std::string key, value; };
+
+  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment; relative paths are relative to
+  // the working folder. Throws BadExperiment naming file, key, and the nearest known key.
+  static Experiment read(const std::filesystem::path& file, const std::vector<Override>& overrides);
+
+  const std::string& name() const { return name_; }  // of the file, without .ini
+  bool has(const std::string& key) const;            // set, or has a default
+  std::string text(const std::string& key) const;
+  std::filesystem::path path(const std::string& key) const;
+  int64_t integer(const std::string& key) const;
+  double number(const std::string& key) const;
+  std::vector<std::string> list(const std::string& key) const;
+  std::vector<double> numbers(const std::string& key) const;
+
+  // The whole as an INI file that read() takes: enough to run the experiment again.
+  std::string resolved() const;
+
+ private:
+  void check() const;
+  [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
+  const std::string& value(const std::string& key) const;
+
+  std::string file_, name_;
+  std::map<std::string, std::string> values_;  // "section.key" → value as written, environment expanded
+};
+
+}  // namespace cmc::stages

@@ -1,0 +1,151 @@
+#include "stages/experiment/schema.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace cmc::stages {
+
+const std::vector<KeySpec>& schema() {
+  using enum ValueType;
+  static const std::vector<KeySpec> keys = {
+      {"experiment.title", text, "", true, "what the report is headed with"},
+      {"experiment.seed", integer, "1", false, "all other seeds are hashes of it"},
+
+      {"models.template", text, "", true, "the frozen model the delta is trained beside (paper, section 3)"},
+      {"models.targets", list, "", true, "the models the delta is added to"},
+      {"model.*.path", path, "", true, "Hugging Face folder: config.json, safetensors, tokenizer"},
+      {"model.*.prompt", text, "open_instruct", false, "how the base reads a question in the template's vocabulary",
+       {"plain", "open_instruct", "inst", "chat"}},
+      {"model.*.other_prompt", text, "plain", false, "the same in another vocabulary (protocol: the plain question)",
+       {"plain", "open_instruct", "inst", "chat"}},
+
+      {"deltas.instruct", list, "", false, "delta models trained for instructions"},
+      {"deltas.unlearn", list, "", false, "delta models trained for unlearning"},
+      {"delta.*.path", path, "", false, "start from this folder (the paper: TinyStories Llamas); unset: random"},
+      {"delta.*.hidden", integer, "64", false, "width of a random delta"},
+      {"delta.*.layers", integer, "4", false, "its layers"},
+      {"delta.*.heads", integer, "4", false, "its attention heads"},
+      {"delta.*.intermediate", integer, "172", false, "its MLP width"},
+      {"delta.*.max_positions", integer, "2048", false, "longest text it reads, in tokens"},
+
+      {"token_map.method", text, "pm_mined", false, "how base tokens find delta tokens", {"pm_mined", "exact_only"}},
+      {"token_map.compat", text, "corrected", false, "authors: the published map with its fault", {"corrected", "authors"}},
+
+      {"data.tofu", path, "", false, "folder with the TOFU sets, one JSON object a line"},
+      {"data.alpaca", path, "", false, "instruction pairs, Alpaca JSON"},
+      {"data.alpaca_eval", path, "", false, "AlpacaEval prompts with reference outputs, JSON"},
+
+      {"compute.device", text, "auto", false, "auto: CUDA where there is one", {"auto", "cpu", "cuda"}},
+      {"compute.dtype", text, "auto", false, "auto: bfloat16 on CUDA, float32 on CPU", {"auto", "float32", "bfloat16"}},
+      {"compute.batch", integer, "16", false, "rows decoded together"},
+
+      {"prepare.epochs", integer, "0", false, "fine-tuning on TOFU before unlearning; 0: the models know it already"},
+      {"prepare.retain_items", integer, "0", false, "retained examples used; 0: all"},
+      {"prepare.learning_rate", number, "1e-5", false, "peak, full fine-tuning (the TOFU paper's setting)"},
+      {"prepare.batch", integer, "4", false, "examples a micro-batch"},
+      {"prepare.accumulation", integer, "4", false, "micro-batches a step"},
+      {"prepare.warmup", number, "0.1", false, "share of the steps"},
+      {"prepare.weight_decay", number, "0.01", false, "AdamW"},
+      {"prepare.max_tokens", integer, "500", false, "tokens an example (protocol)"},
+      {"prepare.shares", integer, "1", false, "ranks that can work on one training; the result depends on it, not on ranks"},
+
+      {"train_instruct.items", integer, "0", false, "examples used; 0: all"},
+      {"train_instruct.epochs", integer, "3", false, "protocol: 3 to 4"},
+      {"train_instruct.learning_rate", number, "2e-4", false, "protocol"},
+      {"train_instruct.batch", integer, "4", false, "protocol"},
+      {"train_instruct.accumulation", integer, "16", false, "protocol"},
+      {"train_instruct.warmup", number, "0.03", false, "share of the steps (protocol)"},
+      {"train_instruct.schedule", text, "cosine", false, "protocol", {"cosine", "linear", "constant"}},
+      {"train_instruct.weight_decay", number, "0", false, "AdamW"},
+      {"train_instruct.max_tokens", integer, "1024", false, "tokens of source and of target at most (protocol)"},
+      {"train_instruct.mode", text, "base_normalized", false, "how logits are fused",
+       {"base_normalized", "both_normalized", "raw_sum"}},
+      {"train_instruct.shares", integer, "1", false, "ranks that can work on one training"},
+      {"train_instruct.checkpoint_steps", integer, "50", false, "steps between checkpoints a killed run goes on from"},
+
+      {"train_unlearn.forget", text, "forget10", false, "TOFU set to forget", {"forget01", "forget05", "forget10"}},
+      {"train_unlearn.retain_items", integer, "0", false, "retained examples used; 0: all"},
+      {"train_unlearn.loss", text, "grad_diff", false, "the paper's is grad_diff", {"grad_diff", "grad_ascent"}},
+      {"train_unlearn.epochs", integer, "20", false, "protocol"},
+      {"train_unlearn.learning_rate", number, "1e-4", false, "protocol"},
+      {"train_unlearn.batch", integer, "4", false, "protocol"},
+      {"train_unlearn.accumulation", integer, "4", false, "protocol"},
+      {"train_unlearn.schedule", text, "linear", false, "after one epoch of warm-up (protocol)",
+       {"cosine", "linear", "constant"}},
+      {"train_unlearn.weight_decay", number, "0.01", false, "protocol"},
+      {"train_unlearn.max_tokens", integer, "500", false, "tokens an example (protocol)"},
+      {"train_unlearn.mode", text, "base_normalized", false, "how logits are fused",
+       {"base_normalized", "both_normalized", "raw_sum"}},
+      {"train_unlearn.shares", integer, "1", false, "ranks that can work on one training"},
+      {"train_unlearn.checkpoint_steps", integer, "50", false, "steps between checkpoints"},
+
+      {"instruct.items", integer, "0", false, "AlpacaEval prompts used; 0: all 805"},
+      {"instruct.new_tokens", integer, "512", false, "protocol"},
+      {"instruct.strengths", numbers, "1", false, "alpha; vanilla is always run"},
+      {"instruct.unit_items", integer, "32", false, "prompts a unit: a resumed run loses at most this many"},
+
+      {"unlearn.items", integer, "300", false, "items of each TOFU set (protocol: the first 300)"},
+      {"unlearn.new_tokens", integer, "200", false, "protocol"},
+      {"unlearn.strengths", numbers, "1", false, "alpha; vanilla is always run"},
+      {"unlearn.unit_items", integer, "32", false, "items a unit"},
+      {"unlearn.compat", text, "corrected", false, "authors: wrong answers scored with the first one's delta logits (fault 1)",
+       {"corrected", "authors"}},
+  };
+  return keys;
+}
+
+namespace {
+
+// "model.*.path" matches "model.gemma.path".
+bool matches(std::string_view pattern, std::string_view key) {
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == key;
+  const auto head = pattern.substr(0, star), tail = pattern.substr(star + 1);
+  return key.size() > head.size() + tail.size() && key.starts_with(head) && key.ends_with(tail) &&
+         key.substr(head.size(), key.size() - head.size() - tail.size()).find('.') == std::string_view::npos;
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+// A starred pattern written with the name the user gave: "model.*.path" near "model.gemma.pth" → "model.gemma.path".
+std::string filled(std::string_view pattern, std::string_view key) {
+  const size_t star = pattern.find('*'), dot = key.find('.');
+  if (star == std::string_view::npos) return std::string(pattern);
+  const size_t next = dot == std::string_view::npos ? dot : key.find('.', dot + 1);
+  const auto name = next == std::string_view::npos ? std::string_view("NAME") : key.substr(dot + 1, next - dot - 1);
+  return std::string(pattern.substr(0, star)).append(name).append(pattern.substr(star + 1));
+}
+
+}  // namespace
+
+const KeySpec* find_spec(std::string_view key) {
+  for (const auto& spec : schema())
+    if (matches(spec.key, key)) return &spec;
+  return nullptr;
+}
+
+std::string nearest_key(std::string_view key) {
+  std::string best;
+  size_t least = std::numeric_limits<size_t>::max();
+  for (const auto& spec : schema()) {
+    const std::string candidate = filled(spec.key, key);
+    if (const size_t distance = edit_distance(candidate, key); distance < least) least = distance, best = candidate;
+  }
+  return best;
+}
+
+}  // namespace cmc::stages
