@@ -12,13 +12,13 @@ namespace cmc::metrics {
 // Instructions whose fulfilment a program can check, after IFEval (Zhou et al. 2023): a judge that needs no network.
 
 enum class Rule {
-  starts_with,      // words[0]; case ignored
-  ends_with,        // words[0]; case and the punctuation after it ignored
+  starts_with,      // words[0] as a whole word; case ignored
+  ends_with,        // words[0] as a whole word; case and the punctuation after it ignored
   ends_properly,    // last character is . ! ? or one of these and a closing quote or bracket: not cut off
   word_count,       // `count` words
   sentence_count,   // `count` sentences: stretches of text with a letter or digit, closed by . ! ? and a space or the
                     // end
-  bullet_count,     // `count` lines that begin with "- " or "* "
+  bullet_count,     // `count` lines that begin with "- " or "* ", indented or not
   paragraph_count,  // `count` stretches between blank lines
   contains_all,     // every one of words, as whole words; case ignored
   contains_none,    // none of words, as whole words; case ignored

@@ -1,0 +1,117 @@
+#include "pipeline/data/record.hpp"
+
+#include <algorithm>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/utf8.hpp"
+
+namespace cmc::data {
+namespace {
+
+constexpr std::string_view white_space = " \t\r\n\v\f";
+
+// The JSON parser refuses invalid UTF-8 too, but names neither line nor byte.
+void check_text(const std::filesystem::path& file) {
+  if (std::filesystem::is_directory(file))
+    throw BadData({file.string(), "is a folder", "give the data file inside it"});
+  const std::string bytes = read_file(file);
+  if (is_valid_utf8(bytes)) return;
+  size_t line = 1;
+  for (size_t start = 0; start < bytes.size(); ++line) {
+    const size_t end = std::min(bytes.find('\n', start), bytes.size());
+    if (!is_valid_utf8(std::string_view(bytes).substr(start, end - start))) break;
+    start = end + 1;
+  }
+  throw BadData({file.string() + ":" + std::to_string(line), "is not valid UTF-8",
+                 "convert the file, e.g. with iconv -f LATIN1 -t UTF-8, or fetch it again"});
+}
+
+[[noreturn]] void throw_no_item(const std::filesystem::path& file) {
+  throw BadData({file.string(), "holds no item", "the file may be truncated; fetch it again"});
+}
+
+}  // namespace
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(white_space) == std::string_view::npos;
+}
+
+std::string_view strip(std::string_view text) {
+  if (is_blank(text)) return {};
+  const size_t first = text.find_first_not_of(white_space);
+  return text.substr(first, text.find_last_not_of(white_space) - first + 1);
+}
+
+Record::Record(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
+  if (!json_.is_object())
+    throw BadData({where_, std::string("is a JSON ") + json_.type_name() + ", not an object",
+                   "each item must be an object like {\"question\": …}"});
+}
+
+bool Record::has(const std::string& field) const {
+  return json_.contains(field) && !json_.at(field).is_null();
+}
+
+std::string Record::text(const std::string& field, Blank blank) const {
+  if (!json_.contains(field))
+    refuse(field, "is missing", "this is another format, or the file is damaged: fetch it again");
+  const Json& value = json_.at(field);
+  if (!value.is_string()) refuse(field, std::string("is of type ") + value.type_name(), "it must be a string");
+  const auto& content = value.get_ref<const std::string&>();
+  if (blank == Blank::refused && is_blank(content)) refuse(field, "is empty", "give a text, or leave the item out");
+  return content;
+}
+
+std::string Record::text_or(const std::string& field, std::string otherwise, Blank blank) const {
+  return has(field) ? text(field, blank) : std::move(otherwise);
+}
+
+std::vector<std::string> Record::texts(const std::string& field) const {
+  if (!json_.contains(field))
+    refuse(field, "is missing", "this is another format, or the file is damaged: fetch it again");
+  const Json& list = json_.at(field);
+  if (!list.is_array()) refuse(field, std::string("is of type ") + list.type_name(), "it must be a list of strings");
+  if (list.empty()) refuse(field, "is an empty list", "give at least one text");
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string name = field + "[" + std::to_string(i) + "]";
+    if (!list[i].is_string()) refuse(name, std::string("is of type ") + list[i].type_name(), "it must be a string");
+    texts.push_back(list[i].get<std::string>());
+    if (is_blank(texts.back())) refuse(name, "is empty", "give a text, or leave it out of the list");
+  }
+  return texts;
+}
+
+void Record::refuse(const std::string& field, std::string what, std::string remedy) const {
+  throw BadData({where_ + ": " + field, std::move(what), std::move(remedy)});
+}
+
+void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
+  check_text(file);
+  bool any = false;
+  read_json_lines(file, [&](const Json& json, const std::string& where) {
+    any = true;
+    take(Record(json, where));
+  });
+  if (!any) throw_no_item(file);
+}
+
+void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
+  check_text(file);
+  const Json array = read_json(file);
+  if (!array.is_array())
+    throw BadData({file.string(), std::string("is a JSON ") + array.type_name() + ", not an array",
+                   "the file must look like [{…}, {…}]"});
+  if (array.empty()) throw_no_item(file);
+  for (size_t i = 0; i < array.size(); ++i) take(Record(array[i], file.string() + "[" + std::to_string(i) + "]"));
+}
+
+std::string hash_of(const std::filesystem::path& file) {
+  if (std::filesystem::is_directory(file))
+    throw BadData({file.string(), "is a folder", "give the data file inside it"});
+  return sha256_file(file);
+}
+
+}  // namespace cmc::data

@@ -1,0 +1,56 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "pipeline/core/json.hpp"
+#include "pipeline/data/dataset.hpp"
+
+namespace cmc::data {
+
+enum class Blank { allowed, refused };
+
+// One object of a data file and its place there, for readers: every access checks and names file, place and field.
+class Record {
+ public:
+  // Throws BadData unless `json` is an object.
+  Record(const Json& json, std::string where);
+
+  const std::string& where() const { return where_; }
+  bool has(const std::string& field) const;  // present and not null
+
+  // Throws BadData: missing, no string, or (refused) nothing but white space.
+  std::string text(const std::string& field, Blank blank = Blank::refused) const;
+  std::string text_or(const std::string& field, std::string otherwise, Blank blank = Blank::refused) const;
+
+  // A list of texts that are not blank; throws BadData naming the position, and on an empty list.
+  std::vector<std::string> texts(const std::string& field) const;
+
+  [[noreturn]] void refuse(const std::string& field, std::string what, std::string remedy) const;
+
+ private:
+  const Json& json_;
+  std::string where_;
+};
+
+// Calls `take` for each object of a JSON-lines file, or of a JSON array. Throws MissingInput, or BadData when the file
+// is a folder, holds invalid UTF-8, is not of that form or holds no object.
+void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
+void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
+
+// Name and hash of `file`, still without items.
+template <class Item>
+Dataset<Item> describe(const std::filesystem::path& file);
+std::string hash_of(const std::filesystem::path& file);
+
+// No more than " \t\r\n\v\f" (Python's ASCII white space).
+bool is_blank(std::string_view text);
+std::string_view strip(std::string_view text);
+
+template <class Item>
+Dataset<Item> describe(const std::filesystem::path& file) {
+  return {file.stem().string(), file, hash_of(file), {}};
+}
+
+}  // namespace cmc::data
