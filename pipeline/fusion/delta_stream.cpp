@@ -1,0 +1,134 @@
+#include "pipeline/fusion/delta_stream.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "pipeline/core/error.hpp"
+
+namespace cmc::fusion {
+namespace {
+
+void check_parts(const Delta& delta, const Base& base) {
+  expect(!delta.parts.empty(), "a delta has at least one model");
+  for (const auto& part : delta.parts) {
+    expect(part.model != nullptr, "a delta's model is loaded");
+    if (part.model->config().vocabulary != delta.parts[0].model->config().vocabulary)
+      throw BadData({"delta models",
+                     "have vocabularies of different sizes (" +
+                         std::to_string(delta.parts[0].model->config().vocabulary) + " and " +
+                         std::to_string(part.model->config().vocabulary) + ")",
+                     "expert and anti-expert must share one tokenizer"});
+  }
+  expect((delta.map == nullptr) == (delta.tokenizer == nullptr),
+         "a delta of another vocabulary has a tokenizer and a map");
+  expect(delta.map == nullptr || base.tokenizer != nullptr, "a delta of another vocabulary needs the base's tokenizer");
+}
+
+void check_map(const token_map::TokenMap& map, int64_t vocabulary) {
+  for (size_t v = 0; v < map.ids.size(); ++v)
+    if (map.ids[v].value >= vocabulary)
+      throw BadData({"token map",
+                     "sends base token " + std::to_string(v) + " to delta token " + std::to_string(map.ids[v].value) +
+                         ", but the delta model has only " + std::to_string(vocabulary),
+                     "the delta's tokenizer does not belong to its model"});
+}
+
+torch::Tensor tensor_of(const token_map::TokenMap& map, torch::Device device) {
+  std::vector<int32_t> ids;
+  ids.reserve(map.ids.size());
+  for (const auto id : map.ids) ids.push_back(id.value);
+  return torch::tensor(ids, torch::kInt32).to(device);
+}
+
+}  // namespace
+
+Delta delta_model(std::shared_ptr<const model::DecoderModel> model) {
+  return {{{std::move(model), 1.0f}}, nullptr, nullptr};
+}
+
+Delta proxy_tuning(std::shared_ptr<const model::DecoderModel> expert,
+                   std::shared_ptr<const model::DecoderModel> anti_expert) {
+  return {{{std::move(expert), 1.0f}, {std::move(anti_expert), -1.0f}}, nullptr, nullptr};
+}
+
+DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& settings)
+    : delta_(std::move(delta)), base_tokenizer_(base.tokenizer), settings_(settings), device_(base.model->device()) {
+  check_parts(delta_, base);
+  if (same_vocabulary()) return;
+  check_map(*delta_.map, delta_.parts[0].model->config().vocabulary);
+  map_ = tensor_of(*delta_.map, device_);
+  contexts_.resize(static_cast<size_t>(settings_.slots));
+}
+
+void DeltaStream::start_caches() {
+  if (!caches_.empty()) return;
+  caches_.reserve(delta_.parts.size());
+  for (const auto& part : delta_.parts) caches_.emplace_back(part.model, settings_.slots, settings_.initial_capacity);
+}
+
+void DeltaStream::check_ids(std::span<const int32_t> ids) const {
+  const int64_t vocabulary = delta_.parts[0].model->config().vocabulary;
+  for (const int32_t id : ids)
+    if (id < 0 || id >= vocabulary)
+      throw BadData({"delta model",
+                     "has no token " + std::to_string(id) + " (its vocabulary has " + std::to_string(vocabulary) + ")",
+                     same_vocabulary()
+                         ? "it does not share the base's vocabulary: give its own tokenizer and a token map"
+                         : "the delta's tokenizer does not belong to its model"});
+}
+
+void DeltaStream::open(int64_t slot, const Row& row) {
+  std::vector<int32_t> ids;
+  if (same_vocabulary())
+    for (const auto token : row.prompt) ids.push_back(token.value);
+  else
+    for (const auto token : row.delta_prompt) ids.push_back(token.value);
+  check_ids(ids);
+  start_caches();
+  for (auto& cache : caches_) cache.set(slot, ids);
+  if (!same_vocabulary())
+    contexts_[static_cast<size_t>(slot)].emplace(base_tokenizer_, delta_.tokenizer, delta_.map, row.delta_prompt);
+}
+
+void DeltaStream::append(int64_t slot, BaseToken token) {
+  if (!same_vocabulary()) {
+    contexts_[static_cast<size_t>(slot)]->append(token);
+    return;
+  }
+  check_ids({&token.value, 1});
+  for (auto& cache : caches_) cache.append(slot, token.value);
+}
+
+void DeltaStream::close(int64_t slot) {
+  for (auto& cache : caches_) cache.clear(slot);
+  if (!same_vocabulary()) contexts_[static_cast<size_t>(slot)].reset();
+}
+
+void DeltaStream::add_terms(std::span<const Use> uses, std::vector<LogitTerm>& terms) {
+  std::vector<int64_t> slots, rows;
+  std::vector<float> alphas;
+  for (const auto& use : uses) {
+    if (!same_vocabulary()) {
+      const auto ids = contexts_[static_cast<size_t>(use.slot)]->ids();
+      check_ids(ids);
+      for (auto& cache : caches_) cache.set(use.slot, ids);
+    }
+    if (caches_[0].length(use.slot) == 0) continue;
+    slots.push_back(use.slot);
+    rows.push_back(use.row);
+    alphas.push_back(use.alpha);
+  }
+  if (slots.empty()) return;
+  for (size_t part = 0; part < caches_.size(); ++part)
+    terms.push_back(term(part, caches_[part].next(slots), rows, alphas));
+}
+
+LogitTerm DeltaStream::term(size_t part, torch::Tensor logits, std::vector<int64_t> rows,
+                            std::vector<float> alphas) const {
+  for (float& alpha : alphas) alpha *= delta_.parts[part].weight;
+  const auto normalisation =
+      settings_.mode == FusionMode::both_normalized ? Normalisation::log_softmax : Normalisation::raw;
+  return {logits.to(device_), std::move(rows), std::move(alphas), map_, normalisation};
+}
+
+}  // namespace cmc::fusion

@@ -1,0 +1,52 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "pipeline/fusion/context_cache.hpp"
+#include "pipeline/fusion/delta_context.hpp"
+#include "pipeline/fusion/fused_source.hpp"
+
+namespace cmc::fusion {
+
+// One delta of a source: what it reads in each slot, and its share of the fused logits.
+class DeltaStream {
+ public:
+  // Throws BadData where parts, tokenizer and map disagree.
+  DeltaStream(Delta delta, const Base& base, const FusionSettings& settings);
+
+  bool same_vocabulary() const { return delta_.map == nullptr; }
+  const Delta& delta() const { return delta_; }
+
+  void open(int64_t slot, const Row& row);
+  void append(int64_t slot, BaseToken token);
+  void close(int64_t slot);
+
+  // A slot in use and the row of the fused logits it stands for.
+  struct Use {
+    int64_t slot = 0, row = 0;
+    float alpha = 0.0f;
+  };
+  // Lets each part read what is new and adds one term a part. A slot whose context is empty gets no shift.
+  void add_terms(std::span<const Use> uses, std::vector<LogitTerm>& terms);
+
+  // The term of part `part` with these logits; `coefficients` are alphas, multiplied here by the part's weight.
+  LogitTerm term(size_t part, torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
+
+  // Throws BadData naming the first id that the parts have no embedding for.
+  void check_ids(std::span<const int32_t> ids) const;
+
+ private:
+  void start_caches();
+
+  Delta delta_;
+  std::shared_ptr<const text::Tokenizer> base_tokenizer_;
+  FusionSettings settings_;
+  torch::Device device_;
+  torch::Tensor map_;                                  // [base vocabulary] int32; undefined: same vocabulary
+  std::vector<ContextCache> caches_;                   // one a part; made at the first use
+  std::vector<std::optional<DeltaContext>> contexts_;  // [slots], other vocabulary only
+};
+
+}  // namespace cmc::fusion

@@ -1,0 +1,110 @@
+#include "pipeline/fusion/fused_kernels.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace cmc::fusion {
+namespace {
+
+constexpr int64_t block = 512;  // scores held at once: 2 KiB, stays in the first-level cache
+constexpr int64_t lanes = 16;   // independent maxima and sums, so that the compiler may vectorise
+constexpr float lowest = -std::numeric_limits<float>::infinity();
+
+// exp(x) for x <= 0 with relative error below 3e-7; zero below -87. Branch-free, so that loops over it vectorise (the
+// library's expf does not without -ffast-math). Range reduction and polynomial as in Cephes' expf.
+inline float exp_not_above_one(float x) {
+  const float clamped = x < -87.0f ? -87.0f : x;
+  const float shifted = clamped * 1.44269504088896341f + 12582912.0f;  // 1.5 · 2^23: rounds to an integer
+  const float n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const float power = std::bit_cast<float>((std::bit_cast<int32_t>(shifted) - 0x4B400000 + 127) << 23);
+  return x < -87.0f ? 0.0f : p * power;
+}
+
+float maximum_of(const float* values, int64_t count) {
+  std::array<float, lanes> top;
+  top.fill(lowest);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (int64_t l = 0; l < lanes; ++l) top[l] = values[i + l] > top[l] ? values[i + l] : top[l];
+  for (; i < count; ++i) top[0] = values[i] > top[0] ? values[i] : top[0];
+  return *std::max_element(top.begin(), top.end());
+}
+
+double sum_of_exponentials(const float* values, int64_t count, float maximum) {
+  std::array<float, lanes> sums{};
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (int64_t l = 0; l < lanes; ++l) sums[l] += exp_not_above_one(values[i + l] - maximum);
+  for (; i < count; ++i) sums[0] += exp_not_above_one(values[i] - maximum);
+  double total = 0.0;
+  for (const float sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+void fuse(const KernelRow& row, int64_t begin, int64_t end, float* out) {
+  const int64_t count = end - begin;
+  const float* base = row.base + begin;
+  std::copy(base, base + count, out);
+  for (const auto& addend : row.addends) {
+    if (addend.index == nullptr) {
+      const float* values = addend.values + begin;
+      for (int64_t i = 0; i < count; ++i) out[i] += values[i];
+    } else {
+      const int32_t* index = addend.index + begin;
+      for (int64_t i = 0; i < count; ++i) out[i] += addend.values[index[i]];
+    }
+  }
+}
+
+Best best_in(const KernelRow& row, int64_t begin, int64_t end) {
+  Best best{lowest, -1};
+  std::array<float, block> scores;
+  for (int64_t at = begin; at < end; at += block) {
+    const int64_t stop = std::min(at + block, end);
+    fuse(row, at, stop, scores.data());
+    const float top = maximum_of(scores.data(), stop - at);
+    if (top > best.score)
+      best = {top, at + std::find(scores.begin(), scores.begin() + (stop - at), top) - scores.begin()};
+  }
+  return best;
+}
+
+LogSum log_sum_in(const KernelRow& row, int64_t begin, int64_t end) {
+  LogSum total{lowest, 0.0};
+  std::array<float, block> scores;
+  for (int64_t at = begin; at < end; at += block) {
+    const int64_t stop = std::min(at + block, end);
+    fuse(row, at, stop, scores.data());
+    const float top = maximum_of(scores.data(), stop - at);
+    if (top > total.maximum) {
+      total.sum *= total.sum == 0.0 ? 0.0 : std::exp(static_cast<double>(total.maximum) - top);
+      total.maximum = top;
+    }
+    if (total.maximum > lowest) total.sum += sum_of_exponentials(scores.data(), stop - at, total.maximum);
+  }
+  return total;
+}
+
+double joined(const std::vector<LogSum>& pieces) {
+  float maximum = lowest;
+  for (const auto& piece : pieces) maximum = std::max(maximum, piece.maximum);
+  double sum = 0.0;
+  for (const auto& piece : pieces)
+    if (piece.sum > 0.0) sum += piece.sum * std::exp(static_cast<double>(piece.maximum) - maximum);
+  return maximum + std::log(sum);
+}
+
+}  // namespace cmc::fusion

@@ -1,0 +1,194 @@
+#include "pipeline/fusion/fused_logits.hpp"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/fusion/fused_kernels.hpp"
+
+namespace cmc::fusion {
+namespace {
+
+constexpr int64_t piece = 32768;  // vocabulary entries of one work item; fixed, so that sums do not depend on threads
+
+bool plain(const LogitTerm& term, int64_t vocabulary) {
+  return !term.map.defined() && term.logits.size(1) >= vocabulary;
+}
+
+// CPU rows of a FusedLogits: each addend multiplied by its coefficient once, with a zero after its end that unmapped
+// base tokens point to, so that the loop over the vocabulary has neither branch nor multiplication.
+class CpuRows {
+ public:
+  CpuRows(const torch::Tensor& base, const std::vector<LogitTerm>& terms)
+      : vocabulary_(base.size(1)), rows_(static_cast<size_t>(base.size(0))), base_(base.contiguous()) {
+    for (size_t r = 0; r < rows_.size(); ++r)
+      rows_[r].base = base_.const_data_ptr<float>() + static_cast<int64_t>(r) * vocabulary_;
+    for (const auto& term : terms) add(term);
+  }
+
+  const KernelRow& operator[](int64_t row) const { return rows_[static_cast<size_t>(row)]; }
+  int64_t pieces() const { return (vocabulary_ + piece - 1) / piece; }
+
+  // Calls work(row, piece, begin, end) for every piece of every row, in parallel.
+  void for_each(const std::function<void(int64_t, int64_t, int64_t, int64_t)>& work) const {
+    const int64_t per_row = pieces();
+    at::parallel_for(0, static_cast<int64_t>(rows_.size()) * per_row, 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) {
+        const int64_t begin = i % per_row * piece;
+        work(i / per_row, i % per_row, begin, std::min(begin + piece, vocabulary_));
+      }
+    });
+  }
+
+ private:
+  void add(const LogitTerm& term) {
+    const int64_t width = term.logits.size(1);
+    const bool identity = plain(term, vocabulary_);
+    const auto logits = term.logits.contiguous();
+    auto scaled = torch::empty({logits.size(0), width + 1}, torch::kFloat32);
+    const auto offset =
+        term.normalisation == Normalisation::log_softmax ? logits.logsumexp(1) : torch::zeros({logits.size(0)});
+    at::parallel_for(0, logits.size(0), 1, [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k)
+        scale(logits.const_data_ptr<float>() + k * width, width, term.coefficients[static_cast<size_t>(k)],
+              offset.const_data_ptr<float>()[k], scaled.data_ptr<float>() + k * (width + 1));
+    });
+    const int32_t* index = identity ? nullptr : index_of(term, width);
+    for (size_t k = 0; k < term.rows.size(); ++k)
+      rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
+          {scaled.const_data_ptr<float>() + static_cast<int64_t>(k) * (width + 1), index});
+    held_.push_back(scaled);
+  }
+
+  static void scale(const float* logits, int64_t width, float coefficient, float offset, float* out) {
+    for (int64_t v = 0; v < width; ++v) out[v] = coefficient * (logits[v] - offset);
+    out[width] = 0.0f;
+  }
+
+  const int32_t* index_of(const LogitTerm& term, int64_t width) {
+    auto index = torch::full({vocabulary_}, width, torch::kInt32);
+    int32_t* out = index.data_ptr<int32_t>();
+    const auto map = term.map.defined() ? term.map.contiguous() : torch::arange(width, torch::kInt32);
+    const int32_t* in = map.const_data_ptr<int32_t>();
+    for (int64_t v = 0; v < std::min(vocabulary_, map.size(0)); ++v)
+      if (in[v] >= 0) out[v] = in[v];
+    held_.push_back(index);
+    return out;
+  }
+
+  int64_t vocabulary_;
+  std::vector<KernelRow> rows_;
+  torch::Tensor base_;
+  std::vector<torch::Tensor> held_;
+};
+
+// [R, V] with one term added, by torch operations on any device.
+void add_term(torch::Tensor& sum, const LogitTerm& term) {
+  const auto device = sum.device();
+  auto delta = term.normalisation == Normalisation::log_softmax ? term.logits.log_softmax(1) : term.logits;
+  const auto coefficients = torch::tensor(term.coefficients, torch::kFloat32).to(device).unsqueeze(1);
+  delta = torch::constant_pad_nd(delta * coefficients, {0, 1}, 0.0);
+  const int64_t width = term.logits.size(1);
+  auto index = term.map.defined() ? term.map.to(torch::kInt64)
+                                  : torch::arange(width, torch::dtype(torch::kInt64).device(device));
+  index =
+      torch::where(index < 0, torch::full_like(index, width), index).narrow(0, 0, std::min(index.size(0), sum.size(1)));
+  index = torch::constant_pad_nd(index, {0, sum.size(1) - index.size(0)}, width);
+  sum.index_add_(0, torch::tensor(term.rows, torch::kInt64).to(device), delta.index_select(1, index));
+}
+
+[[noreturn]] void throw_not_finite() {
+  throw BadData({"logits", "hold no finite score (NaN or infinity)",
+                 "check the checkpoint's weights and the strength alpha; use float32 or bfloat16, not float16"});
+}
+
+}  // namespace
+
+FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, std::vector<LogitTerm> terms)
+    : base_(std::move(base)), base_normalisation_(base_normalisation), terms_(std::move(terms)) {
+  expect(base_.dim() == 2 && base_.scalar_type() == torch::kFloat32, "base logits are [rows, vocabulary] float32");
+  for (const auto& term : terms_) {
+    expect(term.logits.dim() == 2 && term.logits.scalar_type() == torch::kFloat32, "term logits are [K, V] float32");
+    expect(term.logits.device() == base_.device(), "base and term logits are on one device");
+    const auto count = static_cast<size_t>(term.logits.size(0));
+    expect(term.rows.size() == count && term.coefficients.size() == count, "a row and a coefficient per term row");
+    for (const int64_t row : term.rows) expect(row >= 0 && row < rows(), "a term's row is one of the base's");
+    if (term.map.defined())
+      expect(term.map.dim() == 1 && term.map.scalar_type() == torch::kInt32, "the map is [V] int32");
+  }
+}
+
+std::vector<BaseToken> FusedLogits::argmax() const {
+  std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
+  if (!base_.is_cpu()) {
+    // max() leaves the choice among equals open: take the first position that attains it.
+    const auto sum = scores();
+    const auto top = sum.amax(1, true);
+    if (!top.isfinite().all().item<bool>()) throw_not_finite();
+    const auto first = (sum == top).to(torch::kUInt8).argmax(1).to(torch::kInt32).cpu();
+    for (size_t r = 0; r < tokens.size(); ++r) tokens[r].value = first.const_data_ptr<int32_t>()[r];
+    return tokens;
+  }
+  const CpuRows fused(base_, terms_);
+  std::vector<Best> best(tokens.size() * static_cast<size_t>(fused.pieces()));
+  fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
+    best[static_cast<size_t>(row * fused.pieces() + part)] = best_in(fused[row], begin, end);
+  });
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    const auto* row = best.data() + r * static_cast<size_t>(fused.pieces());
+    Best top = row[0];
+    for (int64_t p = 1; p < fused.pieces(); ++p)
+      if (row[p].token >= 0 && (top.token < 0 || row[p].score > top.score)) top = row[p];
+    if (top.token < 0 || !std::isfinite(top.score)) throw_not_finite();
+    tokens[r].value = static_cast<int32_t>(top.token);
+  }
+  return tokens;
+}
+
+torch::Tensor FusedLogits::log_prob_of(std::span<const BaseToken> tokens) const {
+  expect(static_cast<int64_t>(tokens.size()) == rows(), "one token per row");
+  for (const auto token : tokens)
+    expect(token.value >= 0 && token.value < vocabulary(), "a token of the base's vocabulary");
+  if (!base_.is_cpu()) {
+    std::vector<int64_t> ids;
+    for (const auto token : tokens) ids.push_back(token.value);
+    const auto sum = scores();
+    const auto chosen = sum.gather(1, torch::tensor(ids, torch::kInt64).to(sum.device()).unsqueeze(1)).squeeze(1);
+    return chosen - sum.logsumexp(1);
+  }
+  const CpuRows fused(base_, terms_);
+  std::vector<std::vector<LogSum>> sums(tokens.size(), std::vector<LogSum>(static_cast<size_t>(fused.pieces())));
+  fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
+    sums[static_cast<size_t>(row)][static_cast<size_t>(part)] = log_sum_in(fused[row], begin, end);
+  });
+  auto out = torch::empty({rows()}, torch::kFloat32);
+  for (int64_t r = 0; r < rows(); ++r) {
+    const int64_t token = tokens[static_cast<size_t>(r)].value;
+    float chosen = 0.0f;
+    fuse(fused[r], token, token + 1, &chosen);
+    out.data_ptr<float>()[r] = static_cast<float>(chosen - joined(sums[static_cast<size_t>(r)]));
+  }
+  return out;
+}
+
+torch::Tensor FusedLogits::log_probs() const {
+  return scores().log_softmax(1);
+}
+
+torch::Tensor FusedLogits::scores() const {
+  auto sum = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_.clone();
+  if (sum.is_cpu()) {
+    const CpuRows fused(sum, terms_);
+    fused.for_each([&](int64_t row, int64_t, int64_t begin, int64_t end) {
+      fuse(fused[row], begin, end, sum.data_ptr<float>() + row * vocabulary() + begin);
+    });
+  } else {
+    for (const auto& term : terms_) add_term(sum, term);
+  }
+  return sum;
+}
+
+}  // namespace cmc::fusion
