@@ -8,21 +8,25 @@
 
 namespace cmc::store {
 
-// results.h5: self-contained, made from units at any time, the same bytes for the same units.
+// results.h5: self-contained, made from units at any time, the same bytes for the same units and header.
 struct ResultsHeader {
   std::string title;
   std::string experiment;  // the resolved experiment file, enough to run again
-  Json environment;        // environment.json
+  Json environment;        // environment.json; its software, version, libtorch, hdf5, compiler, host, date become root
+                           // attributes
 };
 
-// Merges `keys` of `output_folder` into output_folder/results.h5. Groups: /stage/<short key>/…
+// Merges `keys` of `output_folder` into output_folder/results.h5, published all or nothing and sealed like a unit.
+// Groups: /<stage>/<short key>/… sorted by stage and key, /tasks (one row per unit), /configuration. A key given twice
+// counts once. Throws MissingInput or BadData naming the unit, IoError (74) on a full disk: the old file then stays.
 void write_results(const std::filesystem::path& output_folder, const ResultsHeader& header,
                    const std::vector<std::string>& keys);
 
 struct Results {
   ResultsHeader header;
-  std::vector<Unit> units;
+  std::vector<Unit> units;  // sorted by stage, then key
 };
+// Throws MissingInput, or BadData when the file is not whole or of another schema.
 Results read_results(const std::filesystem::path& file);
 
 }  // namespace cmc::store

@@ -17,15 +17,15 @@ struct Dataset {
   std::vector<std::string> dimensions;  // names, outermost first; lengths in `shape`
   std::vector<int64_t> shape;           // product = number of values
   Values values;
-  std::string units = "1";              // "1", "nat", "s", "B", "token"
+  std::string units = "1";  // "1", "nat", "s", "B", "token"
   std::string long_name;
-  std::string definition;               // for a metric: how it is computed; may be empty
+  std::string definition;  // for a metric: how it is computed; may be empty
 };
 
 // Sequences of different lengths: `values` one after the other, `offsets` [n + 1].
 struct Ragged {
   std::string name;
-  std::string dimension;                // of the sequences
+  std::string dimension;  // of the sequences
   std::vector<int32_t> values;
   std::vector<int64_t> offsets;
   std::string units = "token";
@@ -34,11 +34,11 @@ struct Ragged {
 
 // The result of one task, in memory: what a stage returns and what tests compare, without a disk.
 struct Unit {
-  std::string key;               // SHA-256 of the task
-  std::string stage;             // "instruct", …
-  Json task;                     // resolved parameters, inputs, content identities
-  Json provenance;               // version, host, device, seeds
-  Json cost;                     // wall_seconds, device_seconds, tokens, flops, peak_bytes
+  std::string key;    // SHA-256 of the task
+  std::string stage;  // "instruct", …
+  Json task;          // resolved parameters, inputs, content identities
+  Json provenance;    // version, host, device, seeds
+  Json cost;          // wall_seconds, device_seconds, tokens, flops, peak_bytes
   std::vector<Dataset> datasets;
   std::vector<Ragged> ragged;
 };

@@ -1,0 +1,178 @@
+#include "pipeline/store/unit_store.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/store/schema.hpp"
+#include "pipeline/store/sealed_file.hpp"
+#include "pipeline/store/unit_group.hpp"
+
+namespace cmc::store {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr char run_again[] = "delete this file and run again: only this task is computed anew";
+
+// Calls take(file) for each file below units/, in any order. Files that vanish meanwhile are passed over.
+template <class Take>
+void for_each_file(const fs::path& units, Take take) {
+  std::error_code error;
+  for (fs::directory_iterator folder(units, error), end; !error && folder != end; folder.increment(error)) {
+    std::error_code inner;
+    if (!folder->is_directory(inner)) {
+      take(folder->path());
+      continue;
+    }
+    for (fs::directory_iterator file(folder->path(), inner); !inner && file != end; file.increment(inner))
+      take(file->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw IoError({units.string(), "cannot be listed: " + error.message(), "check its permissions"});
+}
+
+bool is_temporary(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name.starts_with('.') && name.ends_with(".tmp");
+}
+
+bool is_unit_file(const fs::path& file) {
+  const std::string key = file.stem().string();
+  return file.extension() == ".h5" && is_unit_key(key) && file.parent_path().filename() == key.substr(0, 2);
+}
+
+// ".<file>.<host>.<pid>.<n>.tmp" (cmc::temporary_beside) of a process of this host that is no more.
+bool writer_is_gone(const fs::path& temporary) {
+  const std::string name = temporary.filename().string();
+  char host[64] = "host";
+  ::gethostname(host, sizeof host - 1);
+  const std::string mark = std::string(".h5.") + host + ".";
+  const size_t at = name.find(mark);
+  if (at == std::string::npos) return false;
+  const long pid = std::strtol(name.c_str() + at + mark.size(), nullptr, 10);
+  return pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+}
+
+bool is_older_than_a_day(const fs::path& file) {
+  std::error_code error;
+  const auto written = fs::last_write_time(file, error);
+  return !error && fs::file_time_type::clock::now() - written > std::chrono::hours(24);
+}
+
+}  // namespace
+
+bool is_unit_key(const std::string& key) {
+  return key.size() == 64 &&
+         std::all_of(key.begin(), key.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+std::string encode_unit(const Unit& unit, const std::string& where) {
+  expect(is_unit_key(unit.key), "a unit's key is 64 lower-case hexadecimal digits");
+  const auto lock = library_lock();
+  MemoryFile file = MemoryFile::create(where);
+  const std::string date = unit.provenance.is_object() ? unit.provenance.value("date", std::string()) : "";
+  write_root_attributes(file.root(), "Result of one task of the CMC pipeline", date + ": computed by cmc",
+                        unit.provenance);
+  write_unit(file.root(), unit);
+  return seal(file.close(), unit.key);
+}
+
+Unit decode_unit(std::string_view sealed, const std::string& key, const std::string& where) {
+  const std::string damage = find_damage(sealed, key);
+  if (!damage.empty()) throw BadData({where, damage, run_again});
+  sealed.remove_suffix(seal_length);
+  const auto lock = library_lock();
+  const MemoryFile file = MemoryFile::open(sealed, where);
+  check_schema(file.root());
+  Unit unit = read_unit(file.root());
+  if (unit.key != key) throw BadData({where, "holds the unit " + unit.key, run_again});
+  return unit;
+}
+
+UnitStore::UnitStore(fs::path output_folder) : folder_(std::move(output_folder)) {}
+
+fs::path UnitStore::path(const std::string& key) const {
+  expect(is_unit_key(key), "a unit's key is 64 lower-case hexadecimal digits");
+  return folder_ / "units" / key.substr(0, 2) / (key + ".h5");
+}
+
+bool UnitStore::has(const std::string& key) const {
+  std::error_code error;
+  return fs::is_regular_file(path(key), error);
+}
+
+void UnitStore::publish(const Unit& unit) const {
+  const fs::path file = path(unit.key);
+  publish_file(file, encode_unit(unit, file.string()));
+}
+
+Unit UnitStore::read(const std::string& key) const {
+  const fs::path file = path(key);
+  return decode_unit(read_file(file), key, file.string());
+}
+
+std::string UnitStore::read_stage(const std::string& key) const {
+  const fs::path file = path(key);
+  const std::string content = read_sealed(file, key, run_again);
+  const auto lock = library_lock();
+  const MemoryFile opened = MemoryFile::open(content, file.string());
+  return read_text_attribute(opened.root(), schema::stage);
+}
+
+std::vector<std::string> UnitStore::keys() const {
+  std::vector<std::string> found;
+  for_each_file(folder_ / "units", [&](const fs::path& file) {
+    if (is_unit_file(file)) found.push_back(file.stem().string());
+  });
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+int64_t UnitStore::bytes() const {
+  int64_t total = 0;
+  for (const std::string& key : keys()) {
+    std::error_code error;
+    const auto size = fs::file_size(path(key), error);
+    if (!error) total += static_cast<int64_t>(size);
+  }
+  return total;
+}
+
+std::vector<UnitStore::Damage> UnitStore::verify() const {
+  std::vector<Damage> found;
+  for_each_file(folder_ / "units", [&](const fs::path& file) {
+    if (is_temporary(file)) return;
+    if (!is_unit_file(file)) {
+      found.push_back({file.string(), "is not a unit's file (units/ab/<key>.h5)"});
+      return;
+    }
+    const std::string key = file.stem().string();
+    try {
+      decode_unit(read_file(file), key, file.string());
+    } catch (const Error& e) {
+      found.push_back({key, e.problem().what});
+    }
+  });
+  std::sort(found.begin(), found.end(), [](const Damage& a, const Damage& b) { return a.key < b.key; });
+  return found;
+}
+
+int UnitStore::remove_abandoned() const {
+  int removed = 0;
+  std::vector<fs::path> abandoned;
+  for_each_file(folder_ / "units", [&](const fs::path& file) {
+    if (is_temporary(file) && (writer_is_gone(file) || is_older_than_a_day(file))) abandoned.push_back(file);
+  });
+  for (const fs::path& file : abandoned) {
+    std::error_code error;
+    removed += fs::remove(file, error) ? 1 : 0;
+  }
+  return removed;
+}
+
+}  // namespace cmc::store
