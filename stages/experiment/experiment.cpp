@@ -90,6 +90,8 @@ bool Experiment::has(const std::string& key) const {
   return spec && !spec->default_value.empty();
 }
 
+bool Experiment::knows(const std::string& key) const { return find_spec(key) != nullptr; }
+
 const std::string& Experiment::value(const std::string& key) const {
   static const std::string empty;
   if (const auto found = values_.find(key); found != values_.end()) return found->second;

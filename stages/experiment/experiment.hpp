@@ -18,6 +18,7 @@ class Experiment {
 
   const std::string& name() const { return name_; }  // of the file, without .ini
   bool has(const std::string& key) const;            // set, or has a default
+  bool knows(const std::string& key) const;          // the schema has it
   std::string text(const std::string& key) const;
   std::filesystem::path path(const std::string& key) const;
   int64_t integer(const std::string& key) const;

@@ -33,6 +33,9 @@ const std::vector<KeySpec>& schema() {
       {"token_map.method", text, "pm_mined", false, "how base tokens find delta tokens", {"pm_mined", "exact_only"}},
       {"token_map.compat", text, "corrected", false, "authors: the published map with its fault", {"corrected", "authors"}},
 
+      {"fusion.mode", text, "base_normalized", false, "how logits are fused when decoding and scoring (protocol, fault 3)",
+       {"base_normalized", "both_normalized", "raw_sum"}},
+
       {"data.tofu", path, "", false, "folder with the TOFU sets, one JSON object a line"},
       {"data.alpaca", path, "", false, "instruction pairs, Alpaca JSON"},
       {"data.alpaca_eval", path, "", false, "AlpacaEval prompts with reference outputs, JSON"},
@@ -47,7 +50,7 @@ const std::vector<KeySpec>& schema() {
       {"prepare.batch", integer, "4", false, "examples a micro-batch"},
       {"prepare.accumulation", integer, "4", false, "micro-batches a step"},
       {"prepare.warmup", number, "0.1", false, "share of the steps"},
-      {"prepare.weight_decay", number, "0.01", false, "AdamW"},
+      {"prepare.weight_decay", number, "0.01", false, "of AdamW"},
       {"prepare.max_tokens", integer, "500", false, "tokens an example (protocol)"},
       {"prepare.shares", integer, "1", false, "ranks that can work on one training; the result depends on it, not on ranks"},
 
@@ -60,8 +63,6 @@ const std::vector<KeySpec>& schema() {
       {"train_instruct.schedule", text, "cosine", false, "protocol", {"cosine", "linear", "constant"}},
       {"train_instruct.weight_decay", number, "0", false, "AdamW"},
       {"train_instruct.max_tokens", integer, "1024", false, "tokens of source and of target at most (protocol)"},
-      {"train_instruct.mode", text, "base_normalized", false, "how logits are fused",
-       {"base_normalized", "both_normalized", "raw_sum"}},
       {"train_instruct.shares", integer, "1", false, "ranks that can work on one training"},
       {"train_instruct.checkpoint_steps", integer, "50", false, "steps between checkpoints a killed run goes on from"},
 
@@ -76,8 +77,6 @@ const std::vector<KeySpec>& schema() {
        {"cosine", "linear", "constant"}},
       {"train_unlearn.weight_decay", number, "0.01", false, "protocol"},
       {"train_unlearn.max_tokens", integer, "500", false, "tokens an example (protocol)"},
-      {"train_unlearn.mode", text, "base_normalized", false, "how logits are fused",
-       {"base_normalized", "both_normalized", "raw_sum"}},
       {"train_unlearn.shares", integer, "1", false, "ranks that can work on one training"},
       {"train_unlearn.checkpoint_steps", integer, "50", false, "steps between checkpoints"},
 

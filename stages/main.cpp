@@ -1,0 +1,56 @@
+// The `cmc` program: picks the verb, turns errors into exit codes.
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/dist/session.hpp"
+#include "stages/verbs/verb.hpp"
+
+namespace {
+
+using namespace cmc;
+
+void print_help(std::ostream& out) {
+  out << "cmc — Cross-model Control: train one delta language model, steer many LLMs\n\nusage: cmc VERB [arguments]\n\n";
+  for (const auto& verb : stages::verbs())
+    out << "  " << verb.name << std::string(12 - verb.name.size(), ' ') << verb.summary << "\n";
+  out << "\ncmc VERB --help tells more. Exit codes: 0 done, 1 some tasks failed, 2 usage, 65 bad data, 66 missing input,\n"
+         "73/74 cannot create/write, 75 stopped (run again to go on), 77 refused, 78 bad experiment, 130 interrupted.\n";
+}
+
+ExitCode run_verb(const std::vector<std::string>& arguments, const dist::Session& session) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    print_help(arguments.empty() ? std::cerr : std::cout);
+    return arguments.empty() ? ExitCode::usage : ExitCode::done;
+  }
+  for (const auto& verb : stages::verbs())
+    if (verb.name == arguments[0]) return verb.run({arguments.begin() + 1, arguments.end()}, session);
+  throw Usage({"cmc " + arguments[0], "is not a verb", "see cmc --help"});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dist::Session session(argc, argv);
+  start_log({.rank = session.world().rank(), .to_terminal = session.world().rank() == 0});
+  ExitCode code = ExitCode::internal;
+  std::string message;
+  try {
+    code = run_verb({argv + 1, argv + argc}, session);
+    std::cout.flush();
+    if (!std::cout) throw IoError({"standard output", "cannot be written", "check the disk or the pipe"});
+    return static_cast<int>(code);
+  } catch (const Error& error) {
+    code = error.code();
+    message = error.what();
+  } catch (const std::exception& error) {
+    message = std::string("internal error: ") + error.what();
+  }
+  spdlog::error("{}", message);
+  // One rank's error ends the others too: they may wait for it for ever.
+  if (session.world().size() > 1) session.abort(static_cast<int>(code));
+  return static_cast<int>(code);
+}

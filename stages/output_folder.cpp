@@ -1,0 +1,77 @@
+#include "stages/output_folder.hpp"
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/core/provenance.hpp"
+
+namespace cmc::stages {
+
+Json to_json(const dist::Task& t) {
+  return {{"key", t.key},         {"stage", t.stage},     {"name", t.name},   {"parameters", t.parameters},
+          {"inputs", t.inputs},   {"residency", t.residency}, {"seconds", t.seconds}, {"bytes", t.bytes},
+          {"shares", t.shares}};
+}
+
+dist::Task task_from(const Json& json, const std::string& where) {
+  dist::Task task;
+  task.key = json_field<std::string>(json, "key", where);
+  task.stage = json_field<std::string>(json, "stage", where);
+  task.name = json_field<std::string>(json, "name", where);
+  task.parameters = json_field<Json>(json, "parameters", where);
+  task.inputs = json_field<std::vector<std::string>>(json, "inputs", where);
+  task.residency = json_field<std::string>(json, "residency", where);
+  task.seconds = json_field<double>(json, "seconds", where);
+  task.bytes = json_field<int64_t>(json, "bytes", where);
+  task.shares = json_field<int>(json, "shares", where);
+  return task;
+}
+
+void OutputFolder::claim(const Experiment& experiment, const dist::Plan& plan, const Json& environment) const {
+  create_folder(path_);
+  if (std::filesystem::exists(path_ / "environment.json")) {
+    const std::string other = this->environment().value("experiment", "");
+    if (other != experiment.name())
+      throw BadExperiment({path_.string(), "holds the results of experiment " + other + ", not of " + experiment.name(),
+                           "give another folder with --output"});
+  }
+  Json described = environment;
+  described["experiment"] = experiment.name();
+  Json tasks = Json::array();
+  for (const auto& task : plan.tasks) tasks.push_back(to_json(task));
+  publish_file(path_ / "environment.json", described.dump(2) + "\n");
+  publish_file(path_ / "experiment.ini", experiment.resolved());
+  publish_file(path_ / "plan.json", Json{{"tasks", tasks}}.dump() + "\n");
+}
+
+dist::Plan OutputFolder::plan() const {
+  const auto file = path_ / "plan.json";
+  if (!std::filesystem::exists(file))
+    throw MissingInput({path_.string(), "holds no plan.json: no run has been here", "give the folder of a run"});
+  dist::Plan plan;
+  for (const auto& task : json_field<std::vector<Json>>(read_json(file), "tasks", file.string()))
+    plan.tasks.push_back(task_from(task, file.string()));
+  return plan;
+}
+
+Json OutputFolder::environment() const { return read_json(path_ / "environment.json"); }
+std::string OutputFolder::experiment() const { return read_file(path_ / "experiment.ini"); }
+
+void OutputFolder::write_progress(const dist::Progress& p) const {
+  const Json state = {{"state", "running"}, {"date", utc_now()},   {"done", p.done},           {"failed", p.failed},
+                      {"total", p.total},   {"running", p.current}, {"work_done", p.work_done}, {"work_total", p.work_total}};
+  publish_file(path_ / "progress.json", state.dump() + "\n");
+}
+
+void OutputFolder::write_outcome(const dist::Outcome& outcome) const {
+  Json failed = Json::array();
+  for (const auto& f : outcome.failed) failed.push_back({{"key", f.key}, {"name", f.name}, {"message", f.message}, {"rank", f.rank}});
+  const char* state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";
+  publish_file(path_ / "progress.json", Json{{"state", state}, {"date", utc_now()}, {"failures", failed}}.dump() + "\n");
+}
+
+std::optional<Json> OutputFolder::progress() const {
+  if (!std::filesystem::exists(path_ / "progress.json")) return std::nullopt;
+  return read_json(path_ / "progress.json");
+}
+
+}  // namespace cmc::stages

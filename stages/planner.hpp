@@ -1,0 +1,66 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/dist/plan.hpp"
+#include "pipeline/text/tokenizer.hpp"
+#include "stages/experiment/experiment.hpp"
+
+namespace cmc::stages {
+
+// What stages plan with: the experiment, what its files are (by content), and the tasks so far. Reads configurations and
+// tokenizers, never weights beyond their hash.
+class Planner {
+ public:
+  explicit Planner(const Experiment& experiment) : experiment_(experiment) {}
+
+  const Experiment& experiment() const { return experiment_; }
+
+  // A model as task parameters name it: {"name", "identity"} for a folder of the experiment. The identity is the content,
+  // so the same model elsewhere gives the same key.
+  Json model(const std::string& name);
+  // A model that a task makes: {"name", "task"}.
+  static Json made_by(const std::string& name, const std::string& key) { return {{"name", name}, {"task", key}}; }
+  // `name` as unlearning evaluates it: prepared by a task where the experiment prepares, else as it is.
+  Json prepared(const std::string& name);
+  // A delta to start from: {"name", "identity"} of delta.<name>.path.
+  Json delta(const std::string& name);
+  // A data file: {"file", "sha256"}.
+  Json file(const std::filesystem::path& path);
+
+  const checkpoint::ModelConfig& config(const std::string& model_name);
+  const text::Tokenizer& tokenizer(const std::string& model_name);
+  // Whether the template's deltas fit the target without a map.
+  bool shares_template_vocabulary(const std::string& model_name);
+
+  // Adds a task whose key follows from stage, parameters and inputs; returns the key.
+  std::string add(dist::Task task);
+  // A task that other stages look up by what it is for, e.g. ("map", "gemma"); empty: none planned.
+  void remember(const std::string& purpose, const std::string& name, const std::string& key);
+  std::string find(const std::string& purpose, const std::string& name) const;
+
+  dist::Plan take() { return std::move(plan_); }
+
+ private:
+  const Experiment& experiment_;
+  dist::Plan plan_;
+  std::map<std::string, Json> models_, files_;
+  std::map<std::string, checkpoint::ModelConfig> configs_;
+  std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
+  std::map<std::string, bool> shares_;
+  std::map<std::pair<std::string, std::string>, std::string> remembered_;
+};
+
+// The whole plan of an experiment, checked.
+dist::Plan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages);
+
+// Parameters of a decoder, from its configuration (embedding and tied output once).
+double parameter_count(const checkpoint::ModelConfig& config);
+// Seconds to move `tokens` through a model once (forward: 2 FLOP a parameter and token) at a nominal 50 GFLOP/s; only
+// ratios between tasks matter until a finished run calibrates them.
+double forward_seconds(double parameters, double tokens);
+
+}  // namespace cmc::stages

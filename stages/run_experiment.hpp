@@ -1,0 +1,28 @@
+#pragma once
+#include <functional>
+
+#include "pipeline/dist/scheduler.hpp"
+#include "pipeline/dist/session.hpp"
+#include "stages/experiment/experiment.hpp"
+#include "stages/output_folder.hpp"
+
+namespace cmc::stages {
+
+struct Shard { int index = 0, count = 1; };
+
+struct RunRequest {
+  const Experiment& experiment;
+  std::vector<std::string> only;  // stages; empty: all
+  OutputFolder output;
+  Shard shard;                    // of the residencies: a job array's part
+};
+
+struct RunReport {
+  dist::Outcome outcome;
+  int already_done = 0, total = 0;
+};
+
+// Collective over the session's ranks: plans on rank 0, runs what is missing, merges results.h5.
+RunReport run_experiment(const RunRequest& request, const dist::Session& session, const std::function<bool()>& stop);
+
+}  // namespace cmc::stages

@@ -1,0 +1,10 @@
+#include "stages/stage.hpp"
+
+namespace cmc::stages {
+
+const std::vector<Stage>& stages() {
+  static const std::vector<Stage> all = {token_map_stage, prepare_stage, train_stage, instruct_stage, unlearn_stage};
+  return all;
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,31 @@
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "pipeline/dist/communicator.hpp"
+#include "pipeline/dist/plan.hpp"
+#include "pipeline/store/unit.hpp"
+
+namespace cmc::stages {
+
+class Planner;
+class Workbench;
+
+// A stage knows two things: which tasks an experiment asks of it, and how to run one from its parameters alone.
+struct Stage {
+  std::string_view name;
+  void (*plan)(Planner& planner);
+  // Every rank of `group` calls it; rank 0's unit is stored. Fills datasets, ragged and cost.
+  store::Unit (*run)(const dist::Task& task, Workbench& bench, const dist::Communicator& group);
+};
+
+// In the order they plan: a stage may ask only for what earlier ones planned.
+const std::vector<Stage>& stages();
+
+extern const Stage token_map_stage;  // PM-MinED for every target of another vocabulary
+extern const Stage prepare_stage;    // fine-tuning of the models on what will be unlearned
+extern const Stage train_stage;      // the delta models
+extern const Stage instruct_stage;   // AlpacaEval: generation and the likelihood of the reference
+extern const Stage unlearn_stage;    // TOFU: generation and scoring
+
+}  // namespace cmc::stages

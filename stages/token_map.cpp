@@ -1,0 +1,54 @@
+// PM-MinED for every target of another vocabulary, with its coverage (protocol, "PM-MinED").
+#include "pipeline/token_map/token_map.hpp"
+
+#include "stages/columns.hpp"
+#include "stages/planner.hpp"
+#include "stages/stage.hpp"
+#include "stages/workbench.hpp"
+
+namespace cmc::stages {
+namespace {
+
+void plan(Planner& planner) {
+  const auto& experiment = planner.experiment();
+  const std::string template_name = experiment.text("models.template");
+  for (const auto& target : experiment.list("models.targets")) {
+    if (planner.shares_template_vocabulary(target)) continue;
+    dist::Task task;
+    task.stage = "token_map";
+    task.name = "map " + target + " to " + template_name;
+    task.parameters = {{"base", planner.model(target)},
+                       {"delta", planner.model(template_name)},
+                       {"delta_size", planner.tokenizer(template_name).size()},
+                       {"method", experiment.text("token_map.method")},
+                       {"compat", experiment.text("token_map.compat")}};
+    task.seconds = 2;
+    planner.remember("map", target, planner.add(std::move(task)));
+  }
+}
+
+store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+  const auto& p = task.parameters;
+  const auto map = token_map::make_token_map(*bench.tokenizer(p.at("base")), *bench.tokenizer(p.at("delta")),
+                                             token_map::method_named(p.at("method").get<std::string>()),
+                                             token_map::compat_named(p.at("compat").get<std::string>()));
+  const auto covered = token_map::coverage(map);
+  std::vector<int32_t> ids, match;
+  for (const auto id : map.ids) ids.push_back(id.value);
+  for (const auto m : map.match) match.push_back(static_cast<int32_t>(m));
+  const std::string about = "PM-MinED: exact string, else the prefix-related token with the smallest edit distance";
+  store::Unit unit;
+  unit.datasets = {
+      column("delta_token", "base_token", std::move(ids), {"token", "delta token for each base token", about + "; -1: none"}),
+      column("match", "base_token", std::move(match), {"1", "kind of match", "0 unmapped, 1 inexact, 2 exact"}),
+      column("exact", "map", std::vector<int64_t>{covered.exact}, {"1", "base tokens with an identical delta token"}),
+      column("inexact", "map", std::vector<int64_t>{covered.inexact}, {"1", "base tokens with a prefix match"}),
+      column("unmapped", "map", std::vector<int64_t>{covered.unmapped}, {"1", "base tokens without a delta token"})};
+  return unit;
+}
+
+}  // namespace
+
+const Stage token_map_stage = {"token_map", plan, run};
+
+}  // namespace cmc::stages

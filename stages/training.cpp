@@ -1,0 +1,84 @@
+#include "stages/training.hpp"
+
+#include "pipeline/core/log.hpp"
+#include "pipeline/train/delta.hpp"
+#include "stages/columns.hpp"
+
+namespace cmc::stages {
+
+Json training_parameters(const Experiment& experiment, const std::string& section) {
+  const auto key = [&](const char* name) { return section + "." + name; };
+  Json p = {{"epochs", experiment.integer(key("epochs"))},
+            {"learning_rate", experiment.number(key("learning_rate"))},
+            {"batch", experiment.integer(key("batch"))},
+            {"accumulation", experiment.integer(key("accumulation"))},
+            {"weight_decay", experiment.number(key("weight_decay"))},
+            {"max_tokens", experiment.integer(key("max_tokens"))},
+            {"shares", experiment.integer(key("shares"))},
+            {"seed", experiment.integer("experiment.seed")}};
+  for (const char* optional : {"schedule", "loss"})
+    if (experiment.knows(key(optional))) p[optional] = experiment.text(key(optional));
+  if (experiment.knows(key("warmup"))) p["warmup"] = experiment.number(key("warmup"));
+  return p;
+}
+
+train::TrainSettings training_settings(const Json& p, train::TrainSettings settings) {
+  settings.epochs = p.at("epochs");
+  settings.learning_rate = p.at("learning_rate");
+  settings.batch = p.at("batch");
+  settings.accumulation = p.at("accumulation");
+  settings.adamw.weight_decay = p.at("weight_decay");
+  settings.shares = p.at("shares");
+  if (p.contains("schedule")) settings.schedule = train::schedule_shape(p.at("schedule").get<std::string>());
+  if (p.contains("loss")) settings.objective = train::objective(p.at("loss").get<std::string>());
+  if (p.contains("warmup")) settings.warmup = {.ratio = p.at("warmup").get<double>()};
+  return settings;
+}
+
+namespace {
+
+void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports) {
+  const auto each = [&](auto member) {
+    std::vector<double> values;
+    for (const auto& report : reports) values.push_back(static_cast<double>(report.*member));
+    return values;
+  };
+  using Report = train::StepReport;
+  unit.datasets = {
+      column("loss", "step", each(&Report::loss), {"nat", "minimised loss"}),
+      column("examples_loss", "step", each(&Report::examples_loss), {"nat", "mean cross-entropy of the examples (forget set)"}),
+      column("retain_loss", "step", each(&Report::retain_loss), {"nat", "mean cross-entropy of the retained examples"}),
+      column("learning_rate", "step", each(&Report::learning_rate), {"1", "learning rate"}),
+      column("gradient_norm", "step", each(&Report::gradient_norm), {"1", "global L2 norm before clipping"}),
+      column("step_seconds", "step", each(&Report::seconds), {"s", "wall time of the step"}),
+      column("step_tokens", "step", each(&Report::tokens), {"token", "tokens read by the trained model"})};
+  double tokens = 0;
+  for (const auto& report : reports) tokens += static_cast<double>(report.tokens);
+  unit.cost["tokens"] = tokens;
+}
+
+}  // namespace
+
+store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group) {
+  const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
+  train::Training training{run.trained, std::move(run.frozen), run.data, run.settings};
+  training.group = group;
+  training.checkpoints = unfinished;
+  training.identity = run.task.key;
+  training.stop = bench.stop();
+  training.report = [&](const train::StepReport& step) {
+    if (step.step % 10 == 0 || step.step == step.total || step.step == 1)
+      spdlog::info("{}: step {}/{} loss {:.4f}", run.task.name, step.step, step.total, step.loss);
+  };
+  const auto reports = train::train(training);
+  store::Unit unit;
+  if (group.rank() == 0) {
+    train::save_model(run.trained, run.tokenizer_folder, finished);
+    std::error_code ignored;  // left-over checkpoints only cost space
+    std::filesystem::remove_all(unfinished, ignored);
+  }
+  add_steps(unit, reports);
+  return unit;
+}
+
+}  // namespace cmc::stages

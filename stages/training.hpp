@@ -1,0 +1,26 @@
+#pragma once
+#include "pipeline/dist/plan.hpp"
+#include "pipeline/store/unit.hpp"
+#include "pipeline/train/trainer.hpp"
+#include "stages/experiment/experiment.hpp"
+#include "stages/workbench.hpp"
+
+namespace cmc::stages {
+
+// A section's training keys as task parameters ("prepare", "train_instruct", "train_unlearn"), and back.
+Json training_parameters(const Experiment& experiment, const std::string& section);
+train::TrainSettings training_settings(const Json& parameters, train::TrainSettings protocol_defaults);
+
+// A training of this run: goes on from its checkpoint where there is one, publishes the model as checkpoints/<key>/ with
+// the tokenizer of `tokenizer_folder`, and gives the unit with the loss of every step.
+struct TrainingRun {
+  const dist::Task& task;
+  model::DecoderModel trained;
+  std::vector<train::FrozenModel> frozen;
+  train::TrainData data;
+  train::TrainSettings settings;
+  std::filesystem::path tokenizer_folder;
+};
+store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group);
+
+}  // namespace cmc::stages

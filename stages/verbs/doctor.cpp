@@ -1,0 +1,79 @@
+#include <torch/torch.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "pipeline/core/provenance.hpp"
+#include "stages/verbs/verb.hpp"
+
+namespace cmc::stages {
+namespace {
+
+// One line of what was found; `remedy` is printed when it is a problem.
+struct Finding {
+  bool good;
+  std::string what, remedy;
+};
+
+bool on_path(const std::string& program) {
+  std::istringstream folders(std::getenv("PATH") ? std::getenv("PATH") : "");
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (std::filesystem::exists(std::filesystem::path(folder) / program)) return true;
+  return false;
+}
+
+Finding program(const std::string& name, const std::string& purpose, const std::string& package) {
+  const bool found = on_path(name);
+  return {found, name + (found ? ": found" : ": not found") + " (" + purpose + ")", "apt-get install " + package};
+}
+
+Finding folder(const char* variable, const std::string& purpose, const std::string& remedy) {
+  const char* value = std::getenv(variable);
+  const bool good = value && std::filesystem::is_directory(value);
+  return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")", remedy};
+}
+
+Finding devices(const dist::Session& session) {
+  const auto count = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
+  const int ranks = session.ranks_on_node();
+  std::string text = std::to_string(count) + " CUDA devices for " + std::to_string(ranks) + " ranks on this node";
+  const bool shared = count > 0 && static_cast<size_t>(ranks) > count;
+  return {!shared, text, "more ranks than devices: several ranks share one; start fewer"};
+}
+
+Finding threads(const dist::Session& session) {
+  const int each = dist::threads_of_this_rank(session), ranks = session.ranks_on_node();
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  return {each * ranks <= cores, std::to_string(ranks) + " ranks on this node × " + std::to_string(each) + " threads on " +
+                                     std::to_string(cores) + " cores",
+          "set OMP_NUM_THREADS to cores ÷ ranks, or mpirun --bind-to none"};
+}
+
+ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+  Arguments arguments("doctor", boost::program_options::options_description("options"), {});
+  if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  for (const auto& [key, value] : provenance().items())
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+  std::cout << "libtorch at run time: " << TORCH_VERSION << ", CPU capability " << at::get_cpu_capability() << "\n\n";
+  bool all_good = true;
+  for (const auto& finding : {devices(session), threads(session), program("mpirun", "several ranks", "openmpi-bin"),
+                              program("gnuplot", "figures of cmc-report", "gnuplot-nox"),
+                              program("h5dump", "a look into results.h5", "hdf5-tools"),
+                              folder("CMC_MODELS", "models of the shipped experiments", "jobs/setup.sh --models, then export it"),
+                              folder("CMC_DATA", "data of the shipped experiments", "export it; see README, Data")}) {
+    std::cout << (finding.good ? "ok       " : "problem  ") << finding.what << "\n";
+    if (!finding.good) std::cout << "         → " << finding.remedy << "\n";
+    all_good = all_good && finding.good;
+  }
+  std::cout << (all_good ? "\nall is well\n" : "\nsee the arrows above; what does not need them works\n");
+  return ExitCode::done;
+}
+
+}  // namespace
+
+const Verb doctor_verb = {"doctor", "what is installed, devices, threads, and what to do about each problem", run};
+
+}  // namespace cmc::stages

@@ -1,0 +1,39 @@
+#include "stages/verbs/experiment_options.hpp"
+
+#include <sstream>
+
+namespace cmc::stages {
+
+namespace po = boost::program_options;
+
+void add_experiment_options(po::options_description& options) {
+  options.add_options()("set", po::value<std::vector<std::string>>()->composing(), "section.key=value, wins over the file; repeatable")(
+      "limit", po::value<int64_t>(), "at most this many prompts and items a set")(
+      "only", po::value<std::string>(), "these stages (with commas) and what they need");
+}
+
+Experiment read_experiment(const Arguments& arguments) {
+  std::vector<Experiment::Override> overrides;
+  if (arguments.has("set"))
+    for (const auto& setting : arguments.get<std::vector<std::string>>("set")) {
+      const size_t equals = setting.find('=');
+      if (equals == std::string::npos) throw Usage({"--set " + setting, "has no =", "write --set section.key=value"});
+      overrides.push_back({setting.substr(0, equals), setting.substr(equals + 1)});
+    }
+  if (arguments.has("limit")) {
+    const std::string limit = std::to_string(arguments.get<int64_t>("limit"));
+    overrides.push_back({"instruct.items", limit});
+    overrides.push_back({"unlearn.items", limit});
+  }
+  return Experiment::read(arguments.get("experiment"), overrides);
+}
+
+std::vector<std::string> only_stages(const Arguments& arguments) {
+  std::vector<std::string> stages;
+  if (!arguments.has("only")) return stages;
+  std::istringstream parts(arguments.get("only"));
+  for (std::string part; std::getline(parts, part, ',');) stages.push_back(part);
+  return stages;
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,66 @@
+#include <chrono>
+#include <iostream>
+
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/decode/generate.hpp"
+#include "stages/verbs/model_options.hpp"
+
+namespace cmc::stages {
+namespace {
+
+namespace po = boost::program_options;
+
+std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments, const LoadedPair& pair) {
+  std::vector<decode::GenerationRequest> requests;
+  const std::string seed = std::to_string(arguments.get<uint64_t>("seed"));
+  read_json_lines(arguments.get("prompts"), [&](const Json& line, const std::string& where) {
+    const auto prompt = json_field<std::string>(line, "prompt", where);
+    decode::GenerationRequest request;
+    request.row.prompt = fusion::tokens_of<BaseToken>(pair.tokenizer->encode(prompt, text::AddedTokens::as_model));
+    if (pair.delta_tokenizer)
+      request.row.delta_prompt = fusion::tokens_of<DeltaToken>(pair.delta_tokenizer->encode(prompt, text::AddedTokens::as_model));
+    if (request.row.prompt.empty()) throw BadData({where, "prompt is empty", "a model must read at least one token"});
+    request.row.steering = pair.steering;
+    request.seed = seed_of({seed, std::to_string(requests.size()), prompt});
+    requests.push_back(std::move(request));
+  });
+  return requests;
+}
+
+ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+  po::options_description options("options");
+  add_model_options(options);
+  options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(
+      "new", po::value<int64_t>()->default_value(64), "new tokens at most")(
+      "temperature", po::value<double>()->default_value(0), "0: greedy")("top-p", po::value<double>()->default_value(1), "nucleus")(
+      "seed", po::value<uint64_t>()->default_value(1), "of the samples")(
+      "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
+  Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N", options, {});
+  if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  const LoadedPair pair = load_pair(arguments, session);
+  const auto requests = read_requests(arguments, pair);
+  decode::GenerationSettings settings;
+  settings.max_new_tokens = arguments.get<int64_t>("new");
+  settings.end_tokens = pair.end_tokens;
+  if (arguments.has("stop")) settings.stop_strings = arguments.get<std::vector<std::string>>("stop");
+  settings.sampling = {arguments.get<double>("temperature"), arguments.get<double>("top-p")};
+  int64_t tokens = 0;
+  const auto start = std::chrono::steady_clock::now();
+  const auto results = decode::generate(*pair.source, pair.tokenizer, requests, settings,
+                                        [&](const decode::GenerationProgress& progress) { tokens = progress.tokens; });
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const auto& result : results) {
+    Json ids = Json::array();
+    for (const auto token : result.tokens) ids.push_back(token.value);
+    std::cout << Json{{"ids", ids}, {"text", result.text}, {"stop", decode::name_of(result.reason)}}.dump() << "\n";
+  }
+  std::cout << Json{{"seconds", seconds}, {"tokens", tokens}}.dump() << "\n";
+  return ExitCode::done;
+}
+
+}  // namespace
+
+const Verb generate_verb = {"generate", "continue prompts with a model, alone or steered by a delta", run};
+
+}  // namespace cmc::stages

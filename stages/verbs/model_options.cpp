@@ -1,0 +1,66 @@
+#include "stages/verbs/model_options.hpp"
+
+namespace cmc::stages {
+namespace {
+
+namespace po = boost::program_options;
+
+std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path& folder, const model::DecoderModel& model) {
+  auto tokenizer = text::load_tokenizer(folder);
+  if (tokenizer->size() > model.config().vocabulary)
+    throw BadData({folder.string(), "the tokenizer has " + std::to_string(tokenizer->size()) + " tokens, the model " +
+                       std::to_string(model.config().vocabulary), "use the tokenizer that belongs to the model"});
+  return tokenizer;
+}
+
+}  // namespace
+
+void add_model_options(po::options_description& options) {
+  options.add_options()("model", po::value<std::string>(), "target: Hugging Face folder")(
+      "delta", po::value<std::string>(), "delta model: Hugging Face folder")(
+      "alpha", po::value<float>()->default_value(1.0f), "strength")(
+      "map", po::value<std::string>()->default_value("auto"), "auto: made when the vocabularies differ; exact_only; authors")(
+      "mode", po::value<std::string>()->default_value("base_normalized"), "base_normalized, both_normalized or raw_sum")(
+      "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
+      "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
+      "batch", po::value<int64_t>()->default_value(16), "sequences at once");
+}
+
+LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
+  torch::set_num_threads(dist::threads_of_this_rank(session));
+  const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
+  const auto load = [&](const std::filesystem::path& folder) {
+    return std::make_shared<const model::DecoderModel>(model::DecoderModel::load(folder, compute.dtype, compute.device));
+  };
+  LoadedPair pair;
+  const std::filesystem::path folder = arguments.get("model");
+  fusion::Base base{load(folder), nullptr};
+  pair.tokenizer = base.tokenizer = tokenizer_of(folder, *base.model);
+  pair.end_tokens = base.model->config().end_tokens;
+  if (pair.tokenizer->special().end >= 0) pair.end_tokens.push_back(pair.tokenizer->special().end);
+  std::vector<fusion::Delta> deltas;
+  if (arguments.has("delta")) {
+    const std::filesystem::path delta_folder = arguments.get("delta");
+    deltas.push_back(fusion::delta_model(load(delta_folder)));
+    const auto delta_tokenizer = tokenizer_of(delta_folder, *deltas.back().parts.front().model);
+    const std::string map = arguments.get("map");
+    if (!token_map::same_vocabulary(*pair.tokenizer, *delta_tokenizer)) {
+      const auto method = map == "exact_only" ? token_map::Method::exact_only : token_map::Method::pm_mined;
+      const auto compat = map == "authors" ? token_map::Compat::authors : token_map::Compat::corrected;
+      if (map != "auto" && map != "exact_only" && map != "authors")
+        throw Usage({"--map " + map, "is not known", "known: auto, exact_only, authors"});
+      deltas.back().tokenizer = pair.delta_tokenizer = delta_tokenizer;
+      deltas.back().map = std::make_shared<const token_map::TokenMap>(
+          token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, method, compat));
+    }
+    pair.steering = {0, arguments.get<float>("alpha")};
+  }
+  fusion::FusionSettings settings;
+  settings.mode = fusion::fusion_mode(arguments.get("mode"));
+  settings.slots = arguments.get<int64_t>("batch");
+  if (settings.slots < 1) throw Usage({"--batch", "must be at least 1", ""});
+  pair.source = fusion::fused_source(std::move(base), std::move(deltas), settings);
+  return pair;
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,22 @@
+#pragma once
+#include <memory>
+
+#include "pipeline/fusion/fused_source.hpp"
+#include "stages/verbs/verb.hpp"
+#include "stages/workbench.hpp"
+
+namespace cmc::stages {
+
+// --model, --delta, --alpha, --map, --mode, --device, --dtype, --batch, --threads: shared by generate and score.
+void add_model_options(boost::program_options::options_description& options);
+
+struct LoadedPair {
+  std::unique_ptr<fusion::LogitSource> source;
+  std::shared_ptr<const text::Tokenizer> tokenizer, delta_tokenizer;  // delta's: null without one or in the same vocabulary
+  fusion::Steering steering;
+  std::vector<int32_t> end_tokens;
+};
+// Throws BadData when a delta's vocabulary is not that of its tokenizer.
+LoadedPair load_pair(const Arguments& arguments, const dist::Session& session);
+
+}  // namespace cmc::stages

@@ -1,0 +1,68 @@
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "pipeline/core/log.hpp"
+#include "pipeline/dist/stop_request.hpp"
+#include "stages/run_experiment.hpp"
+#include "stages/verbs/experiment_options.hpp"
+
+namespace cmc::stages {
+namespace {
+
+namespace po = boost::program_options;
+
+// "i/n", from 0.
+Shard parse_shard(const std::string& text) {
+  Shard shard;
+  char slash = 0, rest = 0;
+  std::istringstream in(text);
+  if (!(in >> shard.index >> slash >> shard.count) || slash != '/' || in >> rest || shard.index < 0 || shard.index >= shard.count)
+    throw Usage({"--shard " + text, "is not i/n with 0 ≤ i < n", "for example --shard 0/4"});
+  return shard;
+}
+
+void print_outcome(const RunReport& report, const OutputFolder& output) {
+  const auto& outcome = report.outcome;
+  for (const auto& failure : outcome.failed) spdlog::error("failed: {} (rank {}): {}", failure.name, failure.rank, failure.message);
+  if (!outcome.not_run.empty()) spdlog::warn("{} tasks were not run", outcome.not_run.size());
+  if (report.already_done == report.total) {
+    std::cout << "nothing to do: all " << report.total << " tasks are done";
+  } else {
+    std::cout << report.already_done + outcome.done << " of " << report.total << " tasks are done";
+    if (report.already_done > 0) std::cout << " (" << report.already_done << " were before)";
+  }
+  std::cout << "\nresults: " << (output.path() / "results.h5").string() << "\n";
+  if (outcome.stopped) std::cout << "stopped; run the same command again to go on\n";
+}
+
+ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+  po::options_description options("options");
+  add_experiment_options(options);
+  options.add_options()("output", po::value<std::string>(), "folder of results (default results/<experiment>)")(
+      "shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
+      "time-limit", po::value<double>(), "seconds after which no new task begins; the run then exits 75");
+  Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
+  if (!arguments.parse(given)) return ExitCode::done;
+  const Experiment experiment = read_experiment(arguments);
+  const OutputFolder output(arguments.has("output") ? std::filesystem::path(arguments.get("output"))
+                                                    : std::filesystem::path("results") / experiment.name());
+  const int rank = session.world().rank();
+  char name[32];
+  std::snprintf(name, sizeof name, "rank-%03d.log", rank);
+  start_log({.rank = rank, .to_terminal = rank == 0, .file = output.path() / "logs" / name});
+  dist::StopRequest stop;
+  if (arguments.has("time-limit")) stop.set_deadline_in(arguments.get<double>("time-limit"));
+  const RunReport report = run_experiment({experiment, only_stages(arguments), output,
+                                           arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{}},
+                                          session, [&] { return stop.requested(); });
+  if (rank == 0) print_outcome(report, output);
+  if (report.outcome.stopped) return ExitCode::stopped;
+  return report.outcome.failed.empty() && report.outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
+}
+
+}  // namespace
+
+const Verb run_verb = {"run", "run what is missing of an experiment (under mpirun, srun, or alone)", run};
+
+}  // namespace cmc::stages

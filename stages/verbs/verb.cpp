@@ -1,0 +1,41 @@
+#include "stages/verbs/verb.hpp"
+
+#include <iostream>
+
+namespace cmc::stages {
+
+namespace po = boost::program_options;
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> all = {run_verb, plan_verb,     status_verb, verify_verb, tokenize_verb,
+                                        map_verb, generate_verb, score_verb,  export_verb, doctor_verb};
+  return all;
+}
+
+Arguments::Arguments(std::string usage, po::options_description options, std::vector<std::string> positional)
+    : usage_(std::move(usage)), options_(std::move(options)), positional_(std::move(positional)) {
+  options_.add_options()("help,h", "this text");
+}
+
+bool Arguments::parse(const std::vector<std::string>& arguments) {
+  po::options_description all = options_;
+  po::positional_options_description places;
+  for (const auto& name : positional_) {
+    all.add_options()(name.c_str(), po::value<std::string>());
+    places.add(name.c_str(), 1);
+  }
+  try {
+    po::store(po::command_line_parser(arguments).options(all).positional(places).run(), values_);
+    if (values_.count("help")) {
+      std::cout << "cmc " << usage_ << "\n\n" << options_;
+      return false;
+    }
+    po::notify(values_);
+  } catch (const po::error& error) {
+    throw Usage({"cmc " + usage_, error.what(), "see --help"});
+  }
+  for (const auto& name : positional_) get(name);
+  return true;
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,102 @@
+#include "stages/workbench.hpp"
+
+#include "pipeline/checkpoint/identity.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/log.hpp"
+
+namespace cmc::stages {
+
+Compute compute_of(const Experiment& experiment, int rank_on_node) {
+  return compute_named(experiment.text("compute.device"), experiment.text("compute.dtype"), rank_on_node);
+}
+
+Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node) {
+  Compute compute;
+  const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (device == "cuda" && devices == 0)
+    throw BadExperiment({"compute.device", "is cuda, but no CUDA device is visible", "set compute.device = auto, or see cmc doctor"});
+  if (device != "cpu" && devices > 0) compute.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(rank_on_node % devices));
+  const bool bf16 = dtype == "bfloat16" || (dtype == "auto" && compute.device.is_cuda());
+  compute.dtype = bf16 ? torch::kBFloat16 : torch::kFloat32;
+  return compute;
+}
+
+namespace {
+
+// `path` when its content is what the task was planned with.
+std::filesystem::path unchanged(const std::filesystem::path& path, const Json& reference) {
+  if (checkpoint::content_identity(path) != reference.at("identity"))
+    throw BadData({path.string(), "has changed since the plan was made", "run again, so that it is planned with the new content"});
+  return path;
+}
+
+}  // namespace
+
+Workbench::Workbench(const Experiment& experiment, std::filesystem::path output, Compute compute, std::function<bool()> stop)
+    : experiment_(experiment), output_(std::move(output)), compute_(compute), units_(output_), stop_(std::move(stop)) {}
+
+void Workbench::enter(const std::string& residency) {
+  if (residency == residency_) return;
+  models_.clear();
+  hidden_.clear();
+  residency_ = residency;
+}
+
+std::filesystem::path Workbench::folder(const Json& reference) const {
+  if (reference.contains("task")) return trained_folder(reference.at("task"));
+  return unchanged(experiment_.path("model." + reference.at("name").get<std::string>() + ".path"), reference);
+}
+
+std::filesystem::path Workbench::delta_folder(const Json& reference) const {
+  return unchanged(experiment_.path("delta." + reference.at("name").get<std::string>() + ".path"), reference);
+}
+
+std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {
+  auto& model = models_[reference.dump()];
+  if (!model) {
+    const auto path = folder(reference);
+    spdlog::info("loading {}", path.string());
+    model = std::make_shared<const model::DecoderModel>(model::DecoderModel::load(path, compute_.dtype, compute_.device));
+  }
+  return model;
+}
+
+std::shared_ptr<const text::Tokenizer> Workbench::tokenizer(const Json& reference) {
+  auto& tokenizer = tokenizers_[reference.dump()];
+  if (!tokenizer) tokenizer = text::load_tokenizer(folder(reference));
+  return tokenizer;
+}
+
+std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::string& key) {
+  if (key.empty()) return nullptr;
+  auto& map = maps_[key];
+  if (map) return map;
+  const store::Unit unit = units_.read(key);
+  auto loaded = std::make_shared<token_map::TokenMap>();
+  for (const auto& dataset : unit.datasets) {
+    if (dataset.name == "delta_token")
+      for (const int32_t id : std::get<std::vector<int32_t>>(dataset.values)) loaded->ids.push_back({id});
+    if (dataset.name == "match")
+      for (const int32_t match : std::get<std::vector<int32_t>>(dataset.values))
+        loaded->match.push_back(static_cast<token_map::Match>(match));
+  }
+  loaded->delta_size = unit.task.at("delta_size");
+  return map = std::move(loaded);
+}
+
+std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const Json& reference) {
+  auto& states = hidden_[reference.dump()];
+  if (!states) {
+    train::HiddenStoreSettings settings;
+    settings.spill_folder = output_;
+    states = std::make_shared<train::HiddenStore>(model(reference), settings);
+  }
+  return states;
+}
+
+uint64_t Workbench::seed(const std::string& key) const {
+  return seed_of({std::to_string(experiment_.integer("experiment.seed")), key});
+}
+
+}  // namespace cmc::stages
