@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     message = std::string("internal error: ") + error.what();
   }
-  spdlog::error("{}", message);
+  log_error(message);
   // One rank's error ends the others too: they may wait for it for ever.
   if (session.world().size() > 1) session.abort(static_cast<int>(code));
   return static_cast<int>(code);

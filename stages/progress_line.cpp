@@ -35,7 +35,7 @@ void ProgressLine::show(const dist::Progress& progress) {
   if (now - last_ < (terminal_ ? std::chrono::milliseconds(500) : std::chrono::seconds(30))) return;
   last_ = now;
   const std::string text = describe(progress, std::chrono::duration<double>(now - start_).count());
-  if (!terminal_) return spdlog::info("{}", text);
+  if (!terminal_) return log_info(text);
   const double share = progress.work_total > 0 ? progress.work_done / progress.work_total : 1;
   const auto filled = static_cast<size_t>(20 * std::clamp(share, 0.0, 1.0));
   std::fprintf(stderr, "\r\033[K[%s%s] %.100s", std::string(filled, '#').c_str(), std::string(20 - filled, '.').c_str(), text.c_str());

@@ -75,7 +75,6 @@ const Stage& stage_named(const std::string& name) {
 void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  spdlog::debug("start {}", task.name);
   bench.enter(task.residency);
   store::Unit unit = stage_named(task.stage).run(task, bench, group);
   unit.key = task.key;
@@ -89,7 +88,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   unit.cost["estimated_seconds"] = task.seconds;
   unit.cost["ranks"] = group.size();
   if (group.rank() == 0) bench.units().publish(unit);
-  spdlog::info("done {} in {:.1f} s", task.name, unit.cost["wall_seconds"].get<double>());
+  log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));
 }
 
 void merge(const RunRequest& request, const dist::Plan& plan) {

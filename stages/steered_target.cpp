@@ -93,7 +93,7 @@ std::function<void(int64_t, int64_t)> log_progress(const std::string& name) {
   return [name, last = Clock::now()](int64_t done, int64_t total) mutable {
     if (Clock::now() - last < std::chrono::seconds(10)) return;
     last = Clock::now();
-    spdlog::info("{}: {}/{}", name, done, total);
+    log_info(name, ": ", done, "/", total);
   };
 }
 

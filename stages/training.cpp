@@ -68,7 +68,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communic
   training.stop = bench.stop();
   training.report = [&](const train::StepReport& step) {
     if (step.step % 10 == 0 || step.step == step.total || step.step == 1)
-      spdlog::info("{}: step {}/{} loss {:.4f}", run.task.name, step.step, step.total, step.loss);
+      log_info(run.task.name, ": step ", step.step, "/", step.total, " loss ", step.loss);
   };
   const auto reports = train::train(training);
   store::Unit unit;

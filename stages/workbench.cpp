@@ -56,7 +56,7 @@ std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& referenc
   auto& model = models_[reference.dump()];
   if (!model) {
     const auto path = folder(reference);
-    spdlog::info("loading {}", path.string());
+    log_info("loading ", path.string());
     model = std::make_shared<const model::DecoderModel>(model::DecoderModel::load(path, compute_.dtype, compute_.device));
   }
   return model;

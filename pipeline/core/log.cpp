@@ -1,5 +1,6 @@
 #include "pipeline/core/log.hpp"
 
+#include <spdlog/spdlog.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
@@ -27,5 +28,13 @@ void start_log(const LogSettings& settings) {
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(logger);
 }
+
+void write_log(LogLevel level, const std::string& message) {
+  static constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                         spdlog::level::err};
+  spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], spdlog::string_view_t(message));
+}
+
+void flush_log() { spdlog::default_logger_raw()->flush(); }
 
 }  // namespace cmc

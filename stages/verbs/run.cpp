@@ -24,8 +24,8 @@ Shard parse_shard(const std::string& text) {
 
 void print_outcome(const RunReport& report, const OutputFolder& output) {
   const auto& outcome = report.outcome;
-  for (const auto& failure : outcome.failed) spdlog::error("failed: {} (rank {}): {}", failure.name, failure.rank, failure.message);
-  if (!outcome.not_run.empty()) spdlog::warn("{} tasks were not run", outcome.not_run.size());
+  for (const auto& failure : outcome.failed) log_error("failed: ", failure.name, " (rank ", failure.rank, "): ", failure.message);
+  if (!outcome.not_run.empty()) log_warning(outcome.not_run.size(), " tasks were not run");
   if (report.already_done == report.total) {
     std::cout << "nothing to do: all " << report.total << " tasks are done";
   } else {
