@@ -1,6 +1,10 @@
 #include "pipeline/store/dimension_scales.hpp"
 
+#include <hdf5.h>
+
 #include "pipeline/core/error.hpp"
+
+static_assert(sizeof(hobj_ref_t) == sizeof(uint64_t) && std::is_unsigned_v<hobj_ref_t>);
 
 namespace cmc::store {
 namespace {
@@ -75,7 +79,7 @@ void DimensionScales::finish() {
     for (size_t i = 0; i < scale.users.size(); ++i) {
       char* row = rows.data() + i * sizeof(BackReference);
       std::char_traits<char>::copy(row + offsetof(BackReference, dataset),
-                                   reinterpret_cast<const char*>(&scale.users[i].dataset), sizeof(hobj_ref_t));
+                                   reinterpret_cast<const char*>(&scale.users[i].dataset), sizeof(Reference));
       std::char_traits<char>::copy(row + offsetof(BackReference, axis),
                                    reinterpret_cast<const char*>(&scale.users[i].axis), sizeof(int));
     }

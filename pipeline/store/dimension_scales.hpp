@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -21,13 +22,14 @@ class DimensionScales {
   void finish();
 
  private:
-  struct BackReference {
-    hobj_ref_t dataset;
+  using Reference = uint64_t;  // HDF5's hobj_ref_t
+  struct BackReference {       // layout of H5DS's ds_list_t
+    Reference dataset;
     int axis;
   };
   struct Scale {
     Object dataset;
-    hobj_ref_t reference;
+    Reference reference;
     std::vector<BackReference> users;
   };
   std::map<std::string, Scale> scales_;

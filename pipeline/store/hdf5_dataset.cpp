@@ -1,5 +1,7 @@
 #include "pipeline/store/hdf5_dataset.hpp"
 
+#include <hdf5.h>
+
 #include <limits>
 
 #include "pipeline/core/error.hpp"

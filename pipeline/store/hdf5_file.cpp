@@ -1,11 +1,15 @@
 #include "pipeline/store/hdf5_file.hpp"
 
+#include <hdf5.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
+
+static_assert(std::is_same_v<hid_t, cmc::store::Id> && std::is_same_v<herr_t, int>);
 
 namespace cmc::store {
 namespace {

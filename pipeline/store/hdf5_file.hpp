@@ -1,6 +1,4 @@
 #pragma once
-#include <hdf5.h>
-
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -11,17 +9,20 @@
 #include <vector>
 
 // A thin owner layer over HDF5's C API. Every failure throws with the file and the object's path in it; the library
-// itself prints nothing. The serial library is not thread-safe: hold `library_lock()` while any Object lives.
+// itself prints nothing. <hdf5.h> stays in the source files. The serial library is not thread-safe: hold
+// `library_lock()` while any Object lives.
 namespace cmc::store {
 
 std::unique_lock<std::recursive_mutex> library_lock();
 
+using Id = int64_t;  // HDF5's hid_t
+
 // Owns one HDF5 id; movable.
 class Handle {
  public:
-  using Close = herr_t (*)(hid_t);
+  using Close = int (*)(Id);
   Handle() = default;
-  Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  Handle(Id id, Close close) : id_(id), close_(close) {}
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
   Handle& operator=(Handle&& other) noexcept {
     std::swap(id_, other.id_);
@@ -31,11 +32,11 @@ class Handle {
   ~Handle() {
     if (id_ >= 0) close_(id_);
   }
-  hid_t id() const { return id_; }
-  hid_t release() { return std::exchange(id_, -1); }
+  Id id() const { return id_; }
+  Id release() { return std::exchange(id_, -1); }
 
  private:
-  hid_t id_ = -1;
+  Id id_ = -1;
   Close close_ = nullptr;
 };
 
@@ -43,18 +44,18 @@ class Handle {
 struct Object {
   Handle handle;
   std::string where;
-  hid_t id() const { return handle.id(); }
+  Id id() const { return handle.id(); }
 };
 
 enum class Failure { reading, writing };
 // Throws BadData (reading: the file is malformed) or IoError (writing) with HDF5's own innermost message.
 [[noreturn]] void throw_hdf5(const std::string& where, const std::string& doing, Failure failure);
 
-inline Handle own(hid_t id, Handle::Close close, const std::string& where, const char* doing, Failure failure) {
+inline Handle own(Id id, Handle::Close close, const std::string& where, const char* doing, Failure failure) {
   if (id < 0) throw_hdf5(where, doing, failure);
   return {id, close};
 }
-inline void check(herr_t status, const std::string& where, const char* doing, Failure failure) {
+inline void check(int status, const std::string& where, const char* doing, Failure failure) {
   if (status < 0) throw_hdf5(where, doing, failure);
 }
 

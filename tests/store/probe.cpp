@@ -7,7 +7,7 @@
 #include "pipeline/core/json.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
-#include "tests/store/units.hpp"
+#include "tests/store/support_units.hpp"
 
 namespace {
 using namespace cmc;

@@ -6,7 +6,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/store/unit_store.hpp"
-#include "tests/store/units.hpp"
+#include "tests/store/support_units.hpp"
 
 namespace cmc::store {
 namespace {

@@ -8,7 +8,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
-#include "tests/store/units.hpp"
+#include "tests/store/support_units.hpp"
 
 namespace cmc::store {
 namespace {
