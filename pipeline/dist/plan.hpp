@@ -15,9 +15,11 @@ struct Task {
   Json parameters;                  // resolved; a task can be run from this alone
   std::vector<std::string> inputs;  // keys of the tasks it needs
   std::string residency;            // what a worker keeps loaded between tasks ("" none): the target model
-  double seconds = 1;               // estimated work on one rank
+  double seconds = 1;               // estimated work on one rank, without loading the residency
+  double load_seconds = 0;          // estimated time to load the residency on a rank that does not hold it
   int64_t bytes = 0;                // estimated peak memory
   int shares = 1;                   // how many ranks can work on it together (data parallel)
+  bool resumable = false;           // goes on from its checkpoint: started even when less time is left than it needs
 };
 
 // A DAG of tasks, in an order in which inputs come first.
@@ -25,10 +27,23 @@ struct Plan {
   std::vector<Task> tasks;
 };
 
-// SHA-256 of stage, parameters and input keys in canonical JSON.
+// SHA-256 of stage, parameters and input keys in canonical JSON. Throws Internal when the parameters hold a number
+// that JSON cannot write (NaN, infinity) or text that is not UTF-8: two such tasks would share a key.
 std::string task_key(const std::string& stage, const Json& parameters, const std::vector<std::string>& inputs);
 
-// Throws Internal on a duplicate key, an unknown input, or a cycle.
+// Throws Internal on an empty or duplicate key, an input that is unknown or does not come first (so also on a cycle),
+// and on figures that are no estimate (negative or not finite seconds, fewer than one share).
 void check(const Plan& plan);
+
+// Seconds of `task` on a group of `ranks`: its shares are worked through in rounds, so 4 shares take 3 ranks two
+// rounds.
+double seconds_on(const Task& task, int ranks);
+
+// For each task, seconds that must pass from its start to the end of the plan on `ranks` ranks, whatever the order:
+// itself, then the longest of its dependents' paths or, if larger, the dependents' work spread over all ranks.
+std::vector<double> critical_seconds(const Plan& plan, int ranks);
+
+// No schedule of the plan is shorter: the longest path, or all work and one load of each residency over all ranks.
+double least_seconds(const Plan& plan, int ranks);
 
 }  // namespace cmc::dist

@@ -1,0 +1,161 @@
+#include "pipeline/dist/coordinator.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "pipeline/dist/pause.hpp"
+
+namespace cmc::dist {
+namespace {
+
+Result result_named(const std::string& name) {
+  return name == "done" ? Result::done : name == "stopped" ? Result::stopped : Result::failed;
+}
+
+Json to_json(const Outcome& outcome) {
+  Json failed = Json::array();
+  for (const Failure& one : outcome.failed) failed.push_back({one.key, one.name, one.message, one.rank});
+  return {{"kind", "finish"},
+          {"done", outcome.done},
+          {"failed", failed},
+          {"not_run", outcome.not_run},
+          {"stopped", outcome.stopped}};
+}
+
+}  // namespace
+
+double heartbeat_seconds(const SchedulerSettings& settings) {
+  return std::clamp(settings.stall_seconds / 4, 0.05, 5.0);
+}
+
+Coordinator::Coordinator(const Plan& plan, const std::vector<std::string>& finished, const Communicator& world,
+                         WorkerThread& worker, const SchedulerSettings& settings)
+    : plan_(plan),
+      worker_(worker),
+      settings_(settings),
+      dispatcher_(plan, finished, world.size(), {.attempts = settings.attempts}),
+      mailbox_(world),
+      size_(world.size()),
+      heard_(world.size(), 0) {}
+
+Outcome Coordinator::run() {
+  for (;;) {
+    read_mail();
+    check_stop();
+    give_work();
+    if (dispatcher_.complete()) break;
+    name_stalled();
+    tell_progress();
+    if (const auto report = worker_.wait(settings_.poll_seconds)) take_report(0, *report);
+  }
+  tell_progress();
+  const Outcome outcome = dispatcher_.outcome();
+  finish(outcome);
+  return outcome;
+}
+
+void Coordinator::read_mail() {
+  while (const auto letter = mailbox_.receive()) {
+    const Json& content = letter->content;
+    const std::string kind = content.at("kind");
+    heard_[letter->from] = now();
+    if (kind == "report")
+      take_report(letter->from, {content.at("id"), result_named(content.at("result")), content.at("message")});
+    if (kind == "stop") stopping_ = true;
+    if (kind == "bye") gone_.insert(letter->from);
+  }
+}
+
+void Coordinator::take_report(int rank, const WorkerThread::Report& report) {
+  const Assignment assignment = dispatcher_.running().at(report.id);
+  const Task& task = plan_.tasks[assignment.task];
+  const auto others = dispatcher_.report(now(), report.id, rank, report.result, report.message);
+  Running& running = running_.at(report.id);
+  if (report.result == Result::failed && !running.failed)
+    spdlog::warn("{} failed on rank {}: {}", task.name, rank, report.message);
+  running.failed = running.failed || report.result != Result::done;  // the rest of the group only follows
+  give_up(others, report.id);
+  if (!dispatcher_.running().contains(report.id)) running_.erase(report.id);
+  changed_ = true;
+}
+
+void Coordinator::give_up(const std::vector<int>& ranks, int assignment) {
+  for (const int rank : ranks) {
+    if (rank == 0)
+      worker_.abandon(assignment);
+    else
+      mailbox_.send(rank, {{"kind", "abandon"}, {"id", assignment}});
+  }
+}
+
+void Coordinator::give_work() {
+  const double left = settings_.seconds_left ? settings_.seconds_left() : Dispatcher::never;
+  for (const Assignment& one : dispatcher_.assign(now(), left)) {
+    running_[one.id].since = now();
+    changed_ = true;
+    for (const int rank : one.ranks) {
+      if (rank == 0)
+        worker_.start({one.id, one.task, one.ranks});
+      else
+        mailbox_.send(rank, {{"kind", "run"}, {"id", one.id}, {"task", one.task}, {"ranks", one.ranks}});
+    }
+  }
+}
+
+void Coordinator::check_stop() {
+  stopping_ = stopping_ || (settings_.stop && settings_.stop());
+  if (stopping_) dispatcher_.stop();
+}
+
+// A rank that is silent has a stuck main thread, node or network; a task far over its estimate is stuck itself.
+void Coordinator::name_stalled() {
+  std::map<std::string, double> found;
+  for (int rank = 1; rank < size_; ++rank)
+    if (now() - heard_[rank] > settings_.stall_seconds)
+      found["rank " + std::to_string(rank) + " is silent"] = heard_[rank];
+  for (const auto& [id, one] : dispatcher_.running()) {
+    const double since = running_.at(id).since, limit = 10 * one.seconds * dispatcher_.slowness();
+    if (now() - since < std::max(settings_.stall_seconds, limit)) continue;
+    found["rank " + std::to_string(one.ranks.front()) + " is slow with " + plan_.tasks[one.task].name] = since;
+  }
+  for (const auto& [what, since] : found)
+    if (!stalled_.contains(what)) {
+      spdlog::warn("{} (for {:.0f} s)", what, now() - since);
+      changed_ = true;
+    }
+  stalled_ = std::move(found);
+}
+
+Progress Coordinator::progress() const {
+  Progress progress;
+  progress.done = dispatcher_.done(), progress.failed = dispatcher_.failed(), progress.total = dispatcher_.total();
+  progress.running = static_cast<int>(dispatcher_.running().size());
+  progress.work_done = dispatcher_.work_done(), progress.work_total = dispatcher_.work_total();
+  progress.current.resize(size_);
+  double left = progress.work_total - progress.work_done;
+  for (const auto& [id, one] : dispatcher_.running()) {
+    const Task& task = plan_.tasks[one.task];
+    const double spent = (now() - running_.at(id).since) / dispatcher_.slowness();
+    left -= std::min(spent * static_cast<double>(one.ranks.size()), task.seconds);
+    for (const int rank : one.ranks) progress.current[rank] = task.name;
+  }
+  progress.seconds_left = std::max(left, 0.0) * dispatcher_.slowness() / size_;
+  for (const auto& [what, since] : stalled_)
+    progress.stalled.push_back(what + " (for " + std::to_string(static_cast<int>(now() - since)) + " s)");
+  return progress;
+}
+
+void Coordinator::tell_progress() {
+  if (!settings_.progress || (!changed_ && now() - told_ < 1)) return;
+  changed_ = false, told_ = now();
+  settings_.progress(progress());
+}
+
+void Coordinator::finish(const Outcome& outcome) {
+  for (int rank = 1; rank < size_; ++rank) mailbox_.send(rank, to_json(outcome));
+  for (Pause pause; static_cast<int>(gone_.size()) < size_ - 1; pause()) read_mail();
+  mailbox_.flush();
+}
+
+}  // namespace cmc::dist

@@ -1,0 +1,157 @@
+#pragma once
+#include <limits>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "pipeline/dist/plan.hpp"
+
+namespace cmc::dist {
+
+struct Failure {
+  std::string key, name, message;
+  int rank = 0;
+};
+
+// What became of the plan. Tasks that were finished before the run are not counted.
+struct Outcome {
+  int done = 0;
+  std::vector<Failure> failed;       // after all attempts
+  std::vector<std::string> not_run;  // keys: inputs failed, or stopped before
+  bool stopped = false;              // some tasks were left because the run was asked to stop: run again to go on
+};
+
+// A task given to ranks.
+struct Assignment {
+  int id = 0;              // counts from 1
+  int task = 0;            // index into the plan
+  std::vector<int> ranks;  // the first is rank 0 of the group
+  int loads = 0;           // how many of them do not hold the task's residency yet
+  double seconds = 0;      // estimated, with loading
+};
+
+enum class Result { done, failed, stopped };
+
+struct DispatchRules {
+  int attempts = 2;        // how often a task is tried; on another rank where there is one
+  double patience = 0.05;  // how long ranks wait for others to form a larger group, per second of the task
+};
+
+// Decides which ranks run which task, from events alone: no clock, no MPI, no threads. Its rules, in this order:
+//  1. A failed task is tried again on another rank.
+//  2. A task whose critical path is longer than all remaining work spread over the ranks starts first: it decides the
+//  end.
+//  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
+//  4. Otherwise it takes the longest bundle that nobody holds; a task without residency is a bundle of its own.
+//  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
+// A task with several shares gets as many ranks as bring its critical path below the spread work, and no more.
+class Dispatcher {
+ public:
+  static constexpr double never = std::numeric_limits<double>::infinity();
+
+  // `plan` is checked by the caller and outlives the dispatcher. All ranks are free.
+  Dispatcher(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules);
+
+  // What free ranks shall do. `now` and `seconds_left` in seconds: a task that needs more than is left is not started,
+  // unless it is resumable. Call after events and at wake_up().
+  std::vector<Assignment> assign(double now, double seconds_left = never);
+  // When `assign` must be called although nothing happens (a group that waits for more ranks); `never` otherwise.
+  double wake_up() const { return gather_.task < 0 ? never : gather_.until; }
+
+  // `rank` has ended its part of assignment `id` and is free. Returns the ranks that shall give up the rest of it.
+  std::vector<int> report(double now, int id, int rank, Result result, const std::string& message = "");
+  // A rank is gone: its task counts as failed there. Returns the ranks that shall give up.
+  std::vector<int> lost(double now, int rank);
+  // No task starts from now on.
+  void stop() { stop_ = true; }
+
+  bool complete() const;    // nothing runs and nothing more can start
+  Outcome outcome() const;  // of a complete run
+
+  int done() const { return done_; }
+  int failed() const { return static_cast<int>(failures_.size()); }
+  int total() const { return total_; }
+  double work_done() const { return work_total_ - remaining_; }  // estimated seconds
+  double work_total() const { return work_total_; }
+  const std::unordered_map<int, Assignment>& running() const { return running_; }
+  // Measured over estimated seconds of what has ended; 1 before.
+  double slowness() const { return estimated_ > 0 ? measured_ / estimated_ : 1; }
+
+ private:
+  enum class State { blocked, ready, running, done, failed, not_run };
+  static constexpr int nothing = -1;
+
+  struct Item {  // of a task
+    State state = State::blocked;
+    int missing = 0;  // inputs that are not done
+    int bundle = nothing;
+    int attempts = 0;
+    int avoid = nothing;  // the rank that failed it
+    double critical = 0;  // seconds from its start to the end of the plan
+    std::vector<int> dependents;
+  };
+  struct Bundle {
+    double load = 0;
+    bool resident = false;
+    std::set<std::pair<double, int>> ready;  // (-critical seconds, task)
+    double ready_seconds = 0;
+    int open = 0;  // tasks that are not done
+    int holders = 0, free_holders = 0;
+  };
+  struct Rank {
+    enum class State { free, busy, gathered, lost } state = State::free;
+    int holds = nothing;  // bundle
+    int assignment = 0;
+  };
+  struct Gather {  // a group in the making
+    int task = nothing;
+    size_t wanted = 0;
+    double until = 0;
+    std::vector<int> ranks;
+  };
+  struct Ending {  // of an assignment some members of which have reported
+    double started = 0;
+    std::set<int> waiting;
+    Result result = Result::done;
+    std::string message;
+    int rank = 0;
+  };
+
+  void add_tasks(const std::vector<std::string>& finished);
+  void make_ready(int task);
+  void take_from_queue(int task);
+  void close(int task, State state);
+  void drop_dependents(int task);
+  void end(double now, int id, const Ending& ending);
+  void retry_or_fail(int task, const Ending& ending);
+
+  int choose_bundle() const;
+  bool retry_one(double now, double seconds_left, std::vector<Assignment>& made);
+  int choose_rank(int bundle, int avoid) const;
+  size_t wanted_ranks(int task) const;
+  void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
+  void continue_gathering(double now, std::vector<Assignment>& made);
+  void start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made);
+  void set_state(int rank, Rank::State state);
+  void hold(int rank, int bundle);
+  double spread_work() const { return remaining_ / std::max(alive_, 1); }
+
+  const Plan& plan_;
+  DispatchRules rules_;
+  std::vector<Item> items_;
+  std::vector<Bundle> bundles_;
+  std::vector<Rank> ranks_;
+  std::set<int> free_;    // ranks
+  std::set<int> active_;  // bundles with ready tasks
+  std::vector<int> retries_;
+  Gather gather_;
+  std::unordered_map<int, Assignment> running_;
+  std::unordered_map<int, Ending> endings_;
+  std::vector<Failure> failures_;
+  int alive_, done_ = 0, total_ = 0, last_id_ = 0;
+  bool stop_ = false, left_by_stop_ = false;
+  double remaining_ = 0, work_total_ = 0, measured_ = 0, estimated_ = 0;
+};
+
+}  // namespace cmc::dist

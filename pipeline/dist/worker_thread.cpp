@@ -1,0 +1,72 @@
+#include "pipeline/dist/worker_thread.hpp"
+
+#include <chrono>
+
+namespace cmc::dist {
+
+WorkerThread::WorkerThread(const Plan& plan, const Communicator& world, const RunTask& run)
+    : plan_(plan), world_(world), run_(run), thread_([this] { work(); }) {}
+
+WorkerThread::~WorkerThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    quit_ = true;
+    abandoned_.request_stop();
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void WorkerThread::start(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    expect(!job_ && !report_, "a worker has one job at a time");
+    current_ = job.id;
+    abandoned_ = std::stop_source();
+    job_ = std::move(job);
+  }
+  changed_.notify_all();
+}
+
+void WorkerThread::abandon(int id) {
+  const std::lock_guard lock(mutex_);
+  if (id == current_) abandoned_.request_stop();
+}
+
+std::optional<WorkerThread::Report> WorkerThread::wait(double seconds) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::duration<double>(seconds), [&] { return report_.has_value(); });
+  return std::exchange(report_, std::nullopt);
+}
+
+void WorkerThread::work() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return quit_ || job_; });
+    if (quit_) return;
+    const Job job = *job_;
+    const std::stop_token abandoned = abandoned_.get_token();
+    lock.unlock();
+    Report report = run(job, abandoned);
+    lock.lock();
+    job_.reset();
+    report_ = std::move(report);
+    changed_.notify_all();
+  }
+}
+
+WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) const {
+  constexpr int group_ids = 1 << 20;
+  try {
+    run_(plan_.tasks.at(job.task), world_.group(job.ranks, job.id % group_ids, abandoned));
+    return {job.id, Result::done, ""};
+  } catch (const Stopped& stopped) {
+    return {job.id, Result::stopped, stopped.what()};
+  } catch (const std::exception& error) {
+    return {job.id, Result::failed, error.what()};
+  } catch (...) {
+    return {job.id, Result::failed, "an exception that is no std::exception"};
+  }
+}
+
+}  // namespace cmc::dist
