@@ -15,7 +15,10 @@ struct RopeScaling {
   enum class Kind { none, linear, llama3, dynamic_ntk, yarn } kind = Kind::none;
   double factor = 1.0;
   double low_frequency_factor = 1.0, high_frequency_factor = 4.0;  // llama3
-  int64_t original_positions = 0;                                  // llama3, yarn
+  int64_t original_positions = 0;                                  // llama3, yarn; dynamic: max_positions
+  double beta_fast = 32.0, beta_slow = 1.0;                        // yarn: rotations that bound the ramp
+  double attention_factor = 1.0;                                   // yarn: multiplies cos and sin
+  bool truncate = true;                                            // yarn: ramp bounds rounded to whole dimensions
 };
 
 struct Rope {
@@ -30,6 +33,7 @@ struct ModelConfig {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t max_positions = 0;
   double norm_epsilon = 1e-5;
+  double initializer_range = 0.02; // standard deviation of random weights
   bool norm_adds_one = false;      // Gemma: weight + 1
   bool qk_norm = false;            // Gemma 3: RMSNorm on each head of q and k
   bool post_norms = false;         // Gemma: norms after attention and after the MLP too
