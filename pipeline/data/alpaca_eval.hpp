@@ -14,7 +14,8 @@ struct AlpacaEvalItem {
   std::string dataset;      // helpful_base, koala, oasst, selfinstruct, vicuna; empty where the file has none
 };
 
-// A JSON array of objects with `instruction`, `output`, `generator` and an optional `dataset`. Throws MissingInput or
+// A JSON array of objects with `instruction`, `output`, `generator` and an optional `dataset`. Other fields are left
+// alone, so is alpaca_farm's `input`, which its `instruction` holds already. Throws MissingInput or
 // BadData naming file, index and field; a prompt that occurs twice is an error, since outputs are paired by it.
 Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size_t limit = all_items);
 

@@ -10,7 +10,10 @@
 namespace cmc::data {
 namespace {
 
-constexpr std::string_view white_space = " \t\r\n\v\f";
+bool is_white_space(char32_t c) {
+  return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
 
 // The JSON parser refuses invalid UTF-8 too, but names neither line nor byte.
 void check_text(const std::filesystem::path& file) {
@@ -34,14 +37,19 @@ void check_text(const std::filesystem::path& file) {
 
 }  // namespace
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(white_space) == std::string_view::npos;
+std::string_view strip(std::string_view text) {
+  size_t first = text.size(), end = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t start = at;
+    if (is_white_space(next_code_point(text, at))) continue;
+    first = std::min(first, start);
+    end = at;
+  }
+  return end == 0 ? std::string_view{} : text.substr(first, end - first);
 }
 
-std::string_view strip(std::string_view text) {
-  if (is_blank(text)) return {};
-  const size_t first = text.find_first_not_of(white_space);
-  return text.substr(first, text.find_last_not_of(white_space) - first + 1);
+bool is_blank(std::string_view text) {
+  return strip(text).empty();
 }
 
 Record::Record(const Json& json, std::string where) : json_(json), where_(std::move(where)) {

@@ -44,9 +44,9 @@ template <class Item>
 Dataset<Item> describe(const std::filesystem::path& file);
 std::string hash_of(const std::filesystem::path& file);
 
-// No more than " \t\r\n\v\f" (Python's ASCII white space).
-bool is_blank(std::string_view text);
+// What Python's str.strip() takes for white space, Unicode's included. `text`: valid UTF-8.
 std::string_view strip(std::string_view text);
+bool is_blank(std::string_view text);
 
 template <class Item>
 Dataset<Item> describe(const std::filesystem::path& file) {

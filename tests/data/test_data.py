@@ -78,13 +78,30 @@ def test_alpaca():
     assert probe("alpaca", path, 7)["items"] == result["items"][:7]
 
 
-@pytest.mark.parametrize("name", ["alpaca_eval.json"])
+@pytest.mark.parametrize("name", ["alpaca_eval.json", "alpaca_farm_evaluation_merge.json"])
 def test_alpaca_eval(name):
     path = real("alpaca_eval", name)
     result = probe("alpaca_eval", path)
     check_head(result, path)
     assert len(result["items"]) == 805
-    assert result["items"] == json.loads(path.read_text())
+    fields = ("instruction", "output", "generator", "dataset")
+    assert result["items"] == [{k: row[k] for k in fields} for row in json.loads(path.read_text())]
+
+
+SPACES = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and chr(c).isspace())
+
+
+def test_alpaca_white_space(tmp_path):
+    """Ends are cut exactly where str.strip() cuts them; look-alikes stay."""
+    rng = random.Random(0)
+    ends = SPACES + "\u200b\ufeff\u180e\u0000é"
+    edge = lambda: "".join(rng.choice(ends) for _ in range(rng.randrange(5)))
+    rows = [{k: edge() + "a b" + edge() for k in ("instruction", "input", "output")} for _ in range(500)]
+    for row in rows[:100]:
+        row["input"] = "".join(rng.choice(SPACES) for _ in range(rng.randrange(4)))
+    path = tmp_path / "alpaca.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    assert probe("alpaca", path)["items"] == [joined(row) for row in rows]
 
 
 @pytest.mark.parametrize("name", ["train_head2000.jsonl", "test.jsonl"])
