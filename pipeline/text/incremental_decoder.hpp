@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 
 #include "pipeline/text/tokenizer.hpp"
@@ -10,15 +11,14 @@ namespace cmc::text {
 class IncrementalDecoder {
  public:
   explicit IncrementalDecoder(std::shared_ptr<const Tokenizer> tokenizer);
-  std::string push(int32_t id);   // newly completed text; may be empty
-  std::string finish();           // what is left; an incomplete character gives U+FFFD
+  std::string push(int32_t id);                      // newly completed text; may be empty
+  std::string finish();                              // what is left; an incomplete character gives U+FFFD
   const std::string& text() const { return text_; }  // all text pushed out so far
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<TextStream> stream_;
   std::string text_;
-  std::string pending_;     // bytes of an unfinished character
-  std::vector<int32_t> ids_;
 };
 
 }  // namespace cmc::text

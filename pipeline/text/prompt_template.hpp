@@ -17,8 +17,9 @@ std::string_view name_of(PromptStyle style);
 
 class PromptTemplate {
  public:
-  // For `chat`, reads chat_template from `model_folder` (tokenizer_config.json or chat_template.jinja) and recognises the
-  // family (Llama-2/3, Mistral, Gemma, Qwen/ChatML, SmolLM); an unknown one throws BadData naming the known families.
+  // For `chat`, reads chat_template from `model_folder` (tokenizer_config.json or chat_template.jinja) and recognises
+  // the family (Llama-2/3, Mistral, Gemma, Qwen/ChatML, SmolLM); an unknown one throws BadData naming the known
+  // families.
   PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder);
   std::string operator()(std::string_view question) const;
   // Whether the template writes the begin token itself, so that the tokenizer must not add another.
@@ -27,6 +28,7 @@ class PromptTemplate {
  private:
   PromptStyle style_;
   std::string before_, after_;
+  bool trimmed_ = false;  // the template strips white space around the question
   bool writes_begin_ = false;
 };
 

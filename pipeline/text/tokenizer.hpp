@@ -20,8 +20,8 @@ enum class TokenKind {
 };
 
 struct VocabularyEntry {
-  std::string piece;   // as the tokenizer file writes it: "▁the", "Ġthe", "<0x0A>"
-  std::string bytes;   // the text it stands for, spaces as ' '; empty for special and unused
+  std::string piece;  // as the tokenizer file writes it: "▁the", "Ġthe", "<0x0A>"
+  std::string bytes;  // the text it stands for, spaces as ' '; empty for special and unused
   TokenKind kind = TokenKind::unused;
 };
 
@@ -40,6 +40,17 @@ enum class AddedTokens {
   as_model,  // with what the post-processor adds (a begin token for Llama, nothing for SmolLM2)
 };
 
+enum class SpecialText { keep, skip };  // special tokens when decoding
+
+// Text of a growing id sequence, in amortised O(1) a push. The concatenation of all pushes and of finish() equals
+// decode().
+class TextStream {
+ public:
+  virtual ~TextStream() = default;
+  virtual std::string push(int32_t id) = 0;  // text that is settled now: whole characters, maybe none
+  virtual std::string finish() = 0;          // what was held back
+};
+
 // Text <-> ids. Immutable and safe to share between threads.
 class Tokenizer {
  public:
@@ -48,9 +59,11 @@ class Tokenizer {
   // Special tokens written out in `text` are recognised, as Hugging Face tokenizers does (tokenizer.model: not).
   virtual std::vector<int32_t> encode(std::string_view text, AddedTokens added) const = 0;
 
-  enum class SpecialText { keep, skip };
+  using SpecialText = text::SpecialText;
   // Invalid ids throw Internal. Bytes that form no character give U+FFFD.
   virtual std::string decode(std::span<const int32_t> ids, SpecialText special) const = 0;
+  // The same, token by token. The tokenizer must outlive the stream. The version here decodes everything at each push.
+  virtual std::unique_ptr<TextStream> stream(SpecialText special) const;
 
   virtual TokenizerKind kind() const = 0;
   virtual const std::vector<VocabularyEntry>& vocabulary() const = 0;  // [size()], index = id
@@ -61,8 +74,8 @@ class Tokenizer {
   std::string vocabulary_digest() const;
 };
 
-// `path` is a tokenizer.json, a tokenizer.model, or a folder holding one (tokenizer.json wins; tokenizer_config.json beside
-// it tells the special roles and begin/end flags). Throws MissingInput or BadData naming file and field.
+// `path` is a tokenizer.json, a tokenizer.model, or a folder holding one (tokenizer.json wins; tokenizer_config.json
+// beside it tells the special roles and begin/end flags). Throws MissingInput or BadData naming file and field.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 }  // namespace cmc::text

@@ -1,0 +1,112 @@
+#include "pipeline/text/normalizer.hpp"
+
+#include <map>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/utf8.hpp"
+#include "pipeline/text/byte_level.hpp"
+#include "pipeline/text/pattern.hpp"
+#include "pipeline/text/unicode.hpp"
+
+namespace cmc::text {
+namespace {
+
+using Reader = Normalizer (*)(const Json&, const std::string&);
+
+Normalizer sequence(const Json& description, const std::string& where) {
+  const auto parts = json_field<Json::array_t>(description, "normalizers", where);
+  std::vector<Normalizer> steps;
+  for (size_t i = 0; i < parts.size(); ++i)
+    steps.push_back(read_normalizer(parts[i], where + ".normalizers[" + std::to_string(i) + "]"));
+  return [steps](std::string& text) {
+    for (const auto& step : steps) step(text);
+  };
+}
+
+Normalizer prepend(const Json& description, const std::string& where) {
+  const auto prefix = json_field<std::string>(description, "prepend", where);
+  return [prefix](std::string& text) {
+    if (!text.empty()) text.insert(0, prefix);
+  };
+}
+
+Normalizer replace(const Json& description, const std::string& where) {
+  const Pattern pattern(json_field<Json>(description, "pattern", where), where + ".pattern");
+  const auto content = json_field<std::string>(description, "content", where);
+  return [pattern, content](std::string& text) { text = pattern.replace_all(text, content); };
+}
+
+Normalizer strip(const Json& description, const std::string& where) {
+  const bool left = json_field_or(description, "strip_left", true, where);
+  const bool right = json_field_or(description, "strip_right", true, where);
+  return [left, right](std::string& text) {
+    std::string_view rest = text;
+    if (left) rest = strip_left(rest, is_white_space);
+    if (right) rest = strip_right(rest, is_white_space);
+    text = std::string(rest);
+  };
+}
+
+Normalizer lowercase(const Json&, const std::string&) {
+  return [](std::string& text) {
+    std::string lower;
+    for (size_t at = 0; at < text.size();) append_lower(lower, next_code_point(text, at));
+    text = std::move(lower);
+  };
+}
+
+Normalizer strip_accents(const Json&, const std::string&) {
+  return [](std::string& text) {
+    std::string kept;
+    for (size_t at = 0; at < text.size();) {
+      const char32_t code_point = next_code_point(text, at);
+      if (!is_nonspacing_mark(code_point)) append_utf8(kept, code_point);
+    }
+    text = std::move(kept);
+  };
+}
+
+Normalizer byte_level(const Json&, const std::string&) {
+  return [](std::string& text) {
+    std::string written;
+    append_byte_level(written, text);
+    text = std::move(written);
+  };
+}
+
+template <NormalForm form>
+Normalizer normal_form(const Json&, const std::string&) {
+  return [](std::string& text) { text = normalized(text, form); };
+}
+
+const std::map<std::string, Reader>& readers() {
+  static const std::map<std::string, Reader> known = {
+      {"Sequence", sequence},
+      {"Prepend", prepend},
+      {"Replace", replace},
+      {"Strip", strip},
+      {"Lowercase", lowercase},
+      {"StripAccents", strip_accents},
+      {"ByteLevel", byte_level},
+      {"NFC", normal_form<NormalForm::nfc>},
+      {"NFD", normal_form<NormalForm::nfd>},
+      {"NFKC", normal_form<NormalForm::nfkc>},
+      {"NFKD", normal_form<NormalForm::nfkd>},
+  };
+  return known;
+}
+
+}  // namespace
+
+Normalizer read_normalizer(const Json& description, const std::string& where) {
+  if (description.is_null()) return [](std::string&) {};
+  const auto type = json_field<std::string>(description, "type", where);
+  const auto reader = readers().find(type);
+  if (reader == readers().end())
+    throw BadData(
+        {where + ".type", "is \"" + type + "\", a normalizer this reader does not know",
+         "known are Sequence, Prepend, Replace, Strip, StripAccents, Lowercase, ByteLevel, NFC, NFD, NFKC, NFKD"});
+  return reader->second(description, where);
+}
+
+}  // namespace cmc::text

@@ -1,0 +1,79 @@
+#include "pipeline/text/tokenizer.hpp"
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/core/utf8.hpp"
+#include "pipeline/text/json_tokenizer.hpp"
+#include "pipeline/text/sentencepiece_tokenizer.hpp"
+#include "pipeline/text/tokenizer_config.hpp"
+
+namespace cmc::text {
+namespace {
+
+// For tokenizers without a stream of their own.
+class DecodeAgainStream : public TextStream {
+ public:
+  DecodeAgainStream(const Tokenizer& tokenizer, SpecialText special) : tokenizer_(tokenizer), special_(special) {}
+
+  std::string push(int32_t id) override {
+    ids_.push_back(id);
+    const std::string all = tokenizer_.decode(ids_, special_);
+    // A character that is not finished yet decodes to U+FFFD, which the next token may replace.
+    size_t settled = all.size();
+    while (settled >= 3 && all.compare(settled - 3, 3, "\uFFFD") == 0) settled -= 3;
+    return emit(all, settled);
+  }
+  std::string finish() override {
+    const std::string all = tokenizer_.decode(ids_, special_);
+    return emit(all, all.size());
+  }
+
+ private:
+  std::string emit(const std::string& all, size_t end) {
+    if (end <= done_) return {};
+    std::string fresh = all.substr(done_, end - done_);
+    done_ = end;
+    return fresh;
+  }
+
+  const Tokenizer& tokenizer_;
+  SpecialText special_;
+  std::vector<int32_t> ids_;
+  size_t done_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TextStream> Tokenizer::stream(SpecialText special) const {
+  return std::make_unique<DecodeAgainStream>(*this, special);
+}
+
+std::string Tokenizer::vocabulary_digest() const {
+  std::string all;
+  for (const auto& entry : vocabulary()) {
+    all += std::to_string(entry.piece.size()) + ":" + entry.piece;  // the length keeps pieces apart
+    all += static_cast<char>('0' + static_cast<int>(entry.kind));
+  }
+  return sha256(all);
+}
+
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path file = path;
+  if (fs::is_directory(path, error)) {
+    file = path / "tokenizer.json";
+    if (!fs::exists(file, error)) file = path / "tokenizer.model";
+    if (!fs::exists(file, error))
+      throw MissingInput(
+          {path.string(), "holds neither tokenizer.json nor tokenizer.model", "give the model's whole folder"});
+  } else if (!fs::exists(path, error)) {
+    throw MissingInput({path.string(), "does not exist", "give a tokenizer.json, a tokenizer.model, or their folder"});
+  }
+  const auto config = read_tokenizer_config(file.parent_path());
+  if (file.extension() == ".json") return load_json_tokenizer(file, config);
+  return load_sentencepiece_tokenizer(file, config);
+}
+
+}  // namespace cmc::text

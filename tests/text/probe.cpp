@@ -1,0 +1,112 @@
+// Reads JSON lines from standard input, writes one JSON line for each:
+//   probe_text encode --tokenizer PATH     {"text", "added"?: "as_model"}        -> {"ids"}
+//   probe_text decode --tokenizer PATH     {"ids", "special"?: "keep"}           -> {"text", "pushes"}
+//   probe_text vocabulary --tokenizer PATH                                       -> {"kind", "special", "digest",
+//   "entries"} probe_text prompt --style NAME [--model DIR]   {"question"}                  -> {"prompt",
+//   "writes_begin_token"} probe_text time --tokenizer PATH       {"text"}                              ->
+//   {"microseconds"}
+#include <chrono>
+#include <iostream>
+#include <map>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/text/incremental_decoder.hpp"
+#include "pipeline/text/prompt_template.hpp"
+#include "pipeline/text/tokenizer.hpp"
+
+namespace {
+
+using cmc::Json;
+using namespace cmc::text;
+using Shared = std::shared_ptr<const Tokenizer>;
+
+template <class Answer>
+void for_each_line(Answer answer) {
+  for (std::string line; std::getline(std::cin, line);) {
+    Json reply = answer(Json::parse(line));
+    std::cout << reply.dump(-1, ' ', false, Json::error_handler_t::strict) << '\n';
+  }
+}
+
+Json encode(const Shared& tokenizer, const Json& line) {
+  const auto added = line.value("added", "") == "as_model" ? AddedTokens::as_model : AddedTokens::none;
+  return {{"ids", tokenizer->encode(line.at("text").get<std::string>(), added)}};
+}
+
+Json decode(const Shared& tokenizer, const Json& line) {
+  const auto ids = line.at("ids").get<std::vector<int32_t>>();
+  const auto special = line.value("special", "") == "keep" ? SpecialText::keep : SpecialText::skip;
+  std::vector<std::string> pushes;
+  IncrementalDecoder decoder(tokenizer);
+  for (const int32_t id : ids) pushes.push_back(decoder.push(id));
+  pushes.push_back(decoder.finish());
+  return {{"text", tokenizer->decode(ids, special)}, {"pushes", pushes}};
+}
+
+Json vocabulary(const Tokenizer& tokenizer) {
+  static const std::map<TokenKind, std::string> names = {{TokenKind::text, "text"},
+                                                         {TokenKind::partial, "partial"},
+                                                         {TokenKind::byte, "byte"},
+                                                         {TokenKind::special, "special"},
+                                                         {TokenKind::unused, "unused"}};
+  Json entries = Json::array();
+  for (const auto& entry : tokenizer.vocabulary()) {
+    const std::vector<uint8_t> bytes(entry.bytes.begin(), entry.bytes.end());
+    entries.push_back({entry.piece, names.at(entry.kind), bytes});
+  }
+  const auto& special = tokenizer.special();
+  return {{"kind", tokenizer.kind() == TokenizerKind::byte_level_bpe ? "byte_level_bpe" : "sentencepiece"},
+          {"special", {special.begin, special.end, special.unknown, special.padding}},
+          {"digest", tokenizer.vocabulary_digest()},
+          {"entries", entries}};
+}
+
+Json time_of(const Shared& tokenizer, const Json& line) {
+  const auto text = line.at("text").get<std::string>();
+  const auto start = std::chrono::steady_clock::now();
+  constexpr int rounds = 20;
+  size_t tokens = 0;
+  for (int i = 0; i < rounds; ++i) tokens += tokenizer->encode(text, AddedTokens::none).size();
+  const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
+  return {{"microseconds", spent.count() / rounds}, {"tokens", tokens / rounds}};
+}
+
+int run(const std::string& verb, std::map<std::string, std::string> options) {
+  if (verb == "prompt") {
+    const PromptTemplate prompt(prompt_style(options["--style"]), options["--model"]);
+    for_each_line([&](const Json& line) -> Json {
+      return {{"prompt", prompt(line.at("question").get<std::string>())},
+              {"writes_begin_token", prompt.writes_begin_token()}};
+    });
+    return 0;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const auto tokenizer = load_tokenizer(options["--tokenizer"]);
+  if (verb == "encode")
+    for_each_line([&](const Json& line) { return encode(tokenizer, line); });
+  else if (verb == "decode")
+    for_each_line([&](const Json& line) { return decode(tokenizer, line); });
+  else if (verb == "time")
+    for_each_line([&](const Json& line) { return time_of(tokenizer, line); });
+  else if (verb == "vocabulary")
+    std::cout << vocabulary(*tokenizer) << '\n';
+  else if (verb == "load")
+    std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << '\n';
+  else
+    return 2;
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> options;
+  for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  try {
+    return run(argc > 1 ? argv[1] : "", options);
+  } catch (const cmc::Error& error) {
+    std::cerr << error.what() << '\n';
+    return static_cast<int>(error.code());
+  }
+}
