@@ -8,6 +8,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/fused_kernels.hpp"
+#include "pipeline/fusion/fused_tensor.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -85,26 +86,6 @@ class CpuRows {
   std::vector<torch::Tensor> held_;
 };
 
-// [R, V] with one term added, by torch operations on any device.
-void add_term(torch::Tensor& sum, const LogitTerm& term) {
-  const auto device = sum.device();
-  auto delta = term.normalisation == Normalisation::log_softmax ? term.logits.log_softmax(1) : term.logits;
-  const auto coefficients = torch::tensor(term.coefficients, torch::kFloat32).to(device).unsqueeze(1);
-  delta = torch::constant_pad_nd(delta * coefficients, {0, 1}, 0.0);
-  const int64_t width = term.logits.size(1);
-  auto index = term.map.defined() ? term.map.to(torch::kInt64)
-                                  : torch::arange(width, torch::dtype(torch::kInt64).device(device));
-  index =
-      torch::where(index < 0, torch::full_like(index, width), index).narrow(0, 0, std::min(index.size(0), sum.size(1)));
-  index = torch::constant_pad_nd(index, {0, sum.size(1) - index.size(0)}, width);
-  sum.index_add_(0, torch::tensor(term.rows, torch::kInt64).to(device), delta.index_select(1, index));
-}
-
-[[noreturn]] void throw_not_finite() {
-  throw BadData({"logits", "hold no finite score (NaN or infinity)",
-                 "check the checkpoint's weights and the strength alpha; use float32 or bfloat16, not float16"});
-}
-
 }  // namespace
 
 FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, std::vector<LogitTerm> terms)
@@ -122,16 +103,8 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
 }
 
 std::vector<BaseToken> FusedLogits::argmax() const {
+  if (!base_.is_cpu()) return first_maxima(scores());
   std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
-  if (!base_.is_cpu()) {
-    // max() leaves the choice among equals open: take the first position that attains it.
-    const auto sum = scores();
-    const auto top = sum.amax(1, true);
-    if (!top.isfinite().all().item<bool>()) throw_not_finite();
-    const auto first = (sum == top).to(torch::kUInt8).argmax(1).to(torch::kInt32).cpu();
-    for (size_t r = 0; r < tokens.size(); ++r) tokens[r].value = first.const_data_ptr<int32_t>()[r];
-    return tokens;
-  }
   const CpuRows fused(base_, terms_);
   std::vector<Best> best(tokens.size() * static_cast<size_t>(fused.pieces()));
   fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
@@ -179,15 +152,13 @@ torch::Tensor FusedLogits::log_probs() const {
 }
 
 torch::Tensor FusedLogits::scores() const {
-  auto sum = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_.clone();
-  if (sum.is_cpu()) {
-    const CpuRows fused(sum, terms_);
-    fused.for_each([&](int64_t row, int64_t, int64_t begin, int64_t end) {
-      fuse(fused[row], begin, end, sum.data_ptr<float>() + row * vocabulary() + begin);
-    });
-  } else {
-    for (const auto& term : terms_) add_term(sum, term);
-  }
+  if (!base_.is_cpu()) return fused_scores(base_, base_normalisation_, terms_);
+  const auto base = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_;
+  auto sum = torch::empty_like(base, torch::MemoryFormat::Contiguous);
+  const CpuRows fused(base, terms_);
+  fused.for_each([&](int64_t row, int64_t, int64_t begin, int64_t end) {
+    fuse(fused[row], begin, end, sum.data_ptr<float>() + row * vocabulary() + begin);
+  });
   return sum;
 }
 

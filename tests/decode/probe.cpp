@@ -1,0 +1,124 @@
+// Drives generation and scoring from Python tests: probe_decode generate|score SPECIFICATION.json, results on stdout.
+#include <chrono>
+#include <iostream>
+#include <map>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/decode/generate.hpp"
+#include "pipeline/decode/score.hpp"
+#include "pipeline/fusion/fused_source.hpp"
+
+namespace cmc {
+namespace {
+
+using text::AddedTokens;
+
+// {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "slots"}
+struct Setting {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // null: the base's vocabulary
+  std::unique_ptr<fusion::LogitSource> source;
+};
+
+std::shared_ptr<const model::DecoderModel> load_model(const std::string& folder) {
+  return std::make_shared<const model::DecoderModel>(model::DecoderModel::load(folder, torch::kFloat32, torch::kCPU));
+}
+
+Setting setting_of(const Json& spec) {
+  Setting setting;
+  const auto folder = spec.at("base").get<std::string>();
+  setting.tokenizer = text::load_tokenizer(folder);
+  std::vector<fusion::Delta> deltas;
+  for (const auto& written : spec.value("deltas", Json::array())) {
+    fusion::Delta delta;
+    for (const auto& part : written.at("parts"))
+      delta.parts.push_back({load_model(part.at("model")), part.value("weight", 1.0f)});
+    if (written.value("own_vocabulary", false)) {
+      delta.tokenizer = text::load_tokenizer(written.at("parts")[0].at("model").get<std::string>());
+      delta.map = std::make_shared<const token_map::TokenMap>(token_map::make_token_map(
+          *setting.tokenizer, *delta.tokenizer, token_map::Method::pm_mined, token_map::Compat::corrected));
+    }
+    setting.delta_tokenizers.push_back(delta.tokenizer);
+    deltas.push_back(std::move(delta));
+  }
+  fusion::FusionSettings settings;
+  settings.mode = fusion::fusion_mode(spec.value("mode", "base_normalized"));
+  settings.slots = spec.value("slots", settings.slots);
+  settings.initial_capacity = spec.value("initial_capacity", settings.initial_capacity);
+  settings.forced_tokens = spec.value("forced_tokens", settings.forced_tokens);
+  settings.forced_logits = spec.value("forced_logits", settings.forced_logits);
+  setting.source = fusion::fused_source({load_model(folder), setting.tokenizer}, std::move(deltas), settings);
+  return setting;
+}
+
+std::vector<BaseToken> base_tokens(const Setting& setting, const std::string& text, AddedTokens added) {
+  return fusion::tokens_of<BaseToken>(setting.tokenizer->encode(text, added));
+}
+
+Json ids_of(const std::vector<BaseToken>& tokens) {
+  Json ids = Json::array();
+  for (const auto token : tokens) ids.push_back(token.value);
+  return ids;
+}
+
+Json generate(const Json& spec, Setting& setting) {
+  std::vector<decode::GenerationRequest> requests;
+  for (const auto& item : spec.at("requests")) {
+    decode::GenerationRequest request;
+    request.row.prompt = base_tokens(setting, item.at("prompt"), AddedTokens::as_model);
+    request.row.steering = {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)};
+    const auto delta = static_cast<size_t>(request.row.steering.delta);
+    if (delta < setting.delta_tokenizers.size() && setting.delta_tokenizers[delta])
+      request.row.delta_prompt = fusion::tokens_of<DeltaToken>(setting.delta_tokenizers[delta]->encode(
+          item.value("delta_prompt", item.at("prompt").get<std::string>()), AddedTokens::as_model));
+    request.seed = item.value("seed", uint64_t{0});
+    requests.push_back(std::move(request));
+  }
+  decode::GenerationSettings settings;
+  settings.max_new_tokens = spec.at("new");
+  settings.end_tokens = spec.value("end_tokens", std::vector<int32_t>{});
+  settings.stop_strings = spec.value("stop_strings", std::vector<std::string>{});
+  settings.sampling = {spec.value("temperature", 0.0), spec.value("top_p", 1.0)};
+  int64_t tokens = 0;
+  const auto start = std::chrono::steady_clock::now();
+  const auto generated = decode::generate(*setting.source, setting.tokenizer, requests, settings,
+                                          [&](const auto& progress) { tokens = progress.tokens; });
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  Json results = Json::array();
+  for (const auto& item : generated)
+    results.push_back({{"ids", ids_of(item.tokens)}, {"text", item.text}, {"reason", name_of(item.reason)}});
+  return {{"results", results}, {"seconds", elapsed.count()}, {"tokens", tokens}};
+}
+
+Json score(const Json& spec, Setting& setting) {
+  std::vector<decode::ScoreRequest> requests;
+  for (const auto& item : spec.at("pairs"))
+    requests.push_back({base_tokens(setting, item.at("prompt"), AddedTokens::as_model),
+                        base_tokens(setting, item.at("answer"), AddedTokens::none),
+                        {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)}});
+  const auto start = std::chrono::steady_clock::now();
+  const auto scores = decode::score(*setting.source, requests);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  Json results = Json::array();
+  for (const auto& item : scores)
+    results.push_back({{"logprob", item.log_prob}, {"tokens", item.tokens()}, {"each", item.of_each}});
+  return {{"results", results}, {"seconds", elapsed.count()}};
+}
+
+}  // namespace
+}  // namespace cmc
+
+int main(int argc, char** argv) {
+  try {
+    cmc::expect(argc == 3, "probe_decode generate|score SPECIFICATION.json");
+    const auto spec = cmc::read_json(argv[2]);
+    auto setting = cmc::setting_of(spec);
+    const bool generates = std::string(argv[1]) == "generate";
+    std::cout << (generates ? cmc::generate(spec, setting) : cmc::score(spec, setting)).dump() << "\n";
+    return 0;
+  } catch (const cmc::Error& error) {
+    std::cerr << error.what() << "\n";
+    return static_cast<int>(error.code());
+  }
+}

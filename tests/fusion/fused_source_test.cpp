@@ -1,0 +1,189 @@
+#include "pipeline/fusion/fused_source.hpp"
+
+#include <gtest/gtest.h>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/random.hpp"
+#include "tests/fusion/character_tokenizer.hpp"
+#include "tests/fusion/tiny_models.hpp"
+
+namespace cmc::fusion {
+namespace {
+
+constexpr int64_t vocabulary = 24;
+
+std::vector<BaseToken> random_tokens(size_t count, Random& random) {
+  std::vector<BaseToken> tokens;
+  for (size_t i = 0; i < count; ++i) tokens.push_back({static_cast<int32_t>(random.below(vocabulary))});
+  return tokens;
+}
+
+std::unique_ptr<LogitSource> same_vocabulary_source(const FusionSettings& settings) {
+  return fused_source(
+      {tiny_llama(vocabulary, 1), nullptr},
+      {delta_model(tiny_llama(vocabulary, 2)), proxy_tuning(tiny_llama(vocabulary, 3), tiny_llama(vocabulary, 4))},
+      settings);
+}
+
+// Log-probabilities of each token from `first` on, read one token at a time.
+std::vector<float> step_by_step(LogitSource& source, const ForcedSequence& sequence) {
+  std::vector<float> log_probs;
+  const auto first = static_cast<size_t>(sequence.first);
+  const std::vector<int64_t> slots{0};
+  source.open(0, {{sequence.tokens.begin(), sequence.tokens.begin() + sequence.first}, {}, sequence.steering});
+  for (size_t t = first; t < sequence.tokens.size(); ++t) {
+    log_probs.push_back(source.next(slots).log_prob_of({&sequence.tokens[t], 1}).item<float>());
+    source.append(0, sequence.tokens[t]);
+  }
+  source.close(0);
+  return log_probs;
+}
+
+std::vector<std::vector<float>> forced(LogitSource& source, const std::vector<ForcedSequence>& sequences) {
+  std::vector<std::vector<float>> log_probs(sequences.size());
+  source.force(sequences, [&](const FusedLogits& logits, std::span<const ForcedPosition> positions) {
+    std::vector<BaseToken> tokens;
+    for (const auto& at : positions)
+      tokens.push_back(sequences[static_cast<size_t>(at.sequence)].tokens[static_cast<size_t>(at.token)]);
+    const auto values = logits.log_prob_of(tokens);
+    for (size_t i = 0; i < positions.size(); ++i) {
+      auto& of_sequence = log_probs[static_cast<size_t>(positions[i].sequence)];
+      EXPECT_EQ(positions[i].token,
+                sequences[static_cast<size_t>(positions[i].sequence)].first + static_cast<int64_t>(of_sequence.size()));
+      of_sequence.push_back(values.const_data_ptr<float>()[i]);
+    }
+  });
+  return log_probs;
+}
+
+std::vector<ForcedSequence> mixed_sequences(Random& random) {
+  std::vector<ForcedSequence> sequences;
+  for (const size_t length : {1, 2, 9, 30, 3, 17})
+    for (const Steering steering : {Steering{0, 0.0f}, Steering{0, 1.0f}, Steering{1, 0.5f}, Steering{0, -2.0f}})
+      sequences.push_back({random_tokens(length, random), static_cast<int64_t>(1 + random.below(length)), steering});
+  return sequences;
+}
+
+}  // namespace
+
+TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
+  Random random(8);
+  for (const auto mode : {FusionMode::base_normalized, FusionMode::both_normalized, FusionMode::raw_sum}) {
+    const auto sequences = mixed_sequences(random);
+    const auto source = same_vocabulary_source({mode, 2, 4, 40, 5 * vocabulary});
+    const auto together = forced(*source, sequences);
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      const auto alone = step_by_step(*source, sequences[s]);
+      ASSERT_EQ(alone.size(), together[s].size());
+      for (size_t i = 0; i < alone.size(); ++i)
+        EXPECT_NEAR(alone[i], together[s][i], 1e-3 * (1 + std::abs(alone[i]))) << s << " " << i;
+    }
+  }
+}
+
+// Rows with distinct deltas and strengths share a batch without touching each other, whatever slot they sit in.
+TEST(FusedSource, RowsOfABatchAreIndependent) {
+  Random random(9);
+  const auto together = same_vocabulary_source({FusionMode::base_normalized, 4, 4, 64, 1024});
+  const auto alone = same_vocabulary_source({FusionMode::base_normalized, 1, 4, 64, 1024});
+  const std::vector<Steering> steerings{{0, 1.0f}, {1, 1.0f}, {0, 0.0f}, {0, 2.5f}};
+  std::vector<std::vector<BaseToken>> contexts;
+  for (int64_t slot = 0; slot < 4; ++slot) {
+    contexts.push_back(random_tokens(static_cast<size_t>(1 + 3 * slot), random));
+    together->open(slot, {contexts.back(), {}, steerings[static_cast<size_t>(slot)]});
+  }
+  for (int step = 0; step < 5; ++step) {
+    const std::vector<int64_t> order{2, 0, 3, 1}, only{0};
+    const auto logits = together->next(order).log_probs();
+    for (int64_t row = 0; row < 4; ++row) {
+      const auto slot = static_cast<size_t>(order[static_cast<size_t>(row)]);
+      alone->open(0, {contexts[slot], {}, steerings[slot]});
+      EXPECT_TRUE(torch::allclose(logits[row], alone->next(only).log_probs()[0], 1e-4, 1e-4)) << "slot " << slot;
+      alone->close(0);
+      contexts[slot].push_back({static_cast<int32_t>(random.below(vocabulary))});
+      together->append(static_cast<int64_t>(slot), contexts[slot].back());
+    }
+  }
+}
+
+TEST(FusedSource, ProxyTuningIsExpertMinusAntiExpert) {
+  Random random(10);
+  const std::vector<ForcedSequence> one{{random_tokens(12, random), 12 - 1, {0, 0.7f}}};
+  const auto base = tiny_llama(vocabulary, 1), expert = tiny_llama(vocabulary, 3), anti = tiny_llama(vocabulary, 4);
+  const auto source = fused_source({base, nullptr}, {proxy_tuning(expert, anti)}, {});
+  const auto logits_of = [&](const model::DecoderModel& model) {
+    const torch::NoGradGuard no_gradients;
+    std::vector<int64_t> ids;
+    for (size_t t = 0; t + 1 < one[0].tokens.size(); ++t) ids.push_back(one[0].tokens[t].value);
+    return model.logits(model.hidden({torch::tensor(ids, torch::kInt64), {{0, 11}}, {}, {}}, nullptr))[-1];
+  };
+  const auto expected =
+      (logits_of(*base) + 0.7 * (logits_of(*expert) - logits_of(*anti))).log_softmax(0)[one[0].tokens.back().value];
+  EXPECT_NEAR(forced(*source, one)[0].at(0), expected.item<float>(), 1e-4);
+}
+
+// Scoring in another vocabulary: the tree pass against one delta pass a prefix.
+TEST(FusedSource, OtherVocabularyScoringEqualsOnePassAPrefix) {
+  using Begin = CharacterTokenizer::Begin;
+  for (const auto begin : {Begin::added, Begin::absent}) {
+    const auto base_text =
+        std::make_shared<CharacterTokenizer>(std::vector<std::string>{"a", "b", "c", "ab", "bc"}, Begin::added);
+    const auto delta_text =
+        std::make_shared<CharacterTokenizer>(std::vector<std::string>{"c", "b", "a", "abc", "ca"}, begin);
+    auto map = std::make_shared<token_map::TokenMap>();
+    map->ids = {{0}, {3}, {2}, {1}, {3}, {-1}};
+    map->match.assign(6, token_map::Match::exact);
+    map->delta_size = 6;
+    const auto base = tiny_llama(6, 11), delta = tiny_llama(6, 12);
+    const auto source = fused_source({base, base_text}, {{{{delta, 1.0f}}, delta_text, map}},
+                                     {FusionMode::base_normalized, 1, 4, 30, 20});
+    Random random(13);
+    std::vector<ForcedSequence> sequences;
+    for (int s = 0; s < 8; ++s) {
+      ForcedSequence sequence{{{0}}, 1, {0, s == 3 ? 0.0f : 1.5f}};
+      for (int t = 0; t < 10 + s; ++t) sequence.tokens.push_back({static_cast<int32_t>(1 + random.below(5))});
+      sequences.push_back(sequence);
+    }
+    const auto scored = forced(*source, sequences);
+    const torch::NoGradGuard no_gradients;
+    for (size_t s = 0; s < sequences.size(); ++s)
+      for (size_t t = 1; t < sequences[s].tokens.size(); ++t) {
+        std::vector<int32_t> ids;
+        for (size_t i = 0; i < t; ++i) ids.push_back(sequences[s].tokens[i].value);
+        const auto last_logits = [](const model::DecoderModel& model, const std::vector<int32_t>& context) {
+          const std::vector<int64_t> tokens(context.begin(), context.end());
+          return model.logits(model.hidden(
+              {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(tokens.size())}}, {}, {}}, nullptr))[-1];
+        };
+        auto fused = last_logits(*base, ids);
+        const auto context =
+            delta_text->encode(base_text->decode(ids, text::Tokenizer::SpecialText::skip), text::AddedTokens::as_model);
+        if (!context.empty()) {
+          const auto shift = last_logits(*delta, context);
+          for (int64_t v = 0; v < 6; ++v)
+            if (map->ids[static_cast<size_t>(v)].value >= 0)
+              fused[v] += sequences[s].steering.alpha * shift[map->ids[static_cast<size_t>(v)].value];
+        }
+        EXPECT_NEAR(scored[s][t - 1], fused.log_softmax(0)[sequences[s].tokens[t].value].item<float>(), 1e-3)
+            << s << " " << t;
+      }
+  }
+}
+
+TEST(FusedSource, BadInputIsRefusedByName) {
+  const auto source = same_vocabulary_source({});
+  EXPECT_THROW(source->open(0, {{}, {}, {}}), BadData);
+  EXPECT_THROW(source->open(0, {{{vocabulary}}, {}, {}}), BadData);
+  EXPECT_THROW(source->open(0, {{{-1}}, {}, {}}), BadData);
+  EXPECT_THROW(source->open(0, {{{1}}, {}, {2, 1.0f}}), BadData) << "only two deltas";
+  EXPECT_THROW(source->open(99, {{{1}}, {}, {}}), Internal);
+  source->open(0, {{{1}}, {}, {}});
+  EXPECT_THROW(source->open(0, {{{1}}, {}, {}}), Internal) << "in use";
+  const auto narrow = fused_source({tiny_llama(vocabulary, 1), nullptr}, {delta_model(tiny_llama(5, 2))}, {});
+  EXPECT_THROW(narrow->open(0, {{{7}}, {}, {0, 1.0f}}), BadData) << "a delta of another vocabulary than it says";
+  EXPECT_THROW(
+      fused_source({tiny_llama(vocabulary, 1), nullptr}, {proxy_tuning(tiny_llama(5, 2), tiny_llama(6, 3))}, {}),
+      BadData);
+}
+
+}  // namespace cmc::fusion
