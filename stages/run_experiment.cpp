@@ -114,7 +114,7 @@ auto progress_reporter(const OutputFolder& output, ProgressLine& line) {
 
 }  // namespace
 
-RunReport run_experiment(const RunRequest& request, const dist::Session& session, const std::function<bool()>& stop) {
+RunReport run_experiment(const RunRequest& request, const dist::Session& session, const dist::StopRequest& stop) {
   const auto& world = session.world();
   torch::set_num_threads(dist::threads_of_this_rank(session));
   const Work work = share_work(request, session);
@@ -122,11 +122,13 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
   report.total = static_cast<int>(work.plan.tasks.size());
   report.already_done = static_cast<int>(work.finished.size());
   if (report.already_done < report.total) {
-    Workbench bench(request.experiment, request.output.path(), compute_of(request.experiment, session.rank_on_node()), stop);
+    Workbench bench(request.experiment, request.output.path(), compute_of(request.experiment, session.rank_on_node()),
+                    [&] { return stop.asked(); });
     const Json environment = run_environment(session);
     ProgressLine line;
     dist::SchedulerSettings settings;
-    settings.stop = stop;
+    settings.stop = [&] { return stop.asked(); };
+    settings.seconds_left = [&] { return stop.seconds_left(); };
     if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);
     report.outcome = dist::run_plan(work.plan, work.finished, world,
                                     [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },

@@ -1,8 +1,7 @@
 #pragma once
-#include <functional>
-
 #include "pipeline/dist/scheduler.hpp"
 #include "pipeline/dist/session.hpp"
+#include "pipeline/dist/stop_request.hpp"
 #include "stages/experiment/experiment.hpp"
 #include "stages/output_folder.hpp"
 
@@ -23,6 +22,6 @@ struct RunReport {
 };
 
 // Collective over the session's ranks: plans on rank 0, runs what is missing, merges results.h5.
-RunReport run_experiment(const RunRequest& request, const dist::Session& session, const std::function<bool()>& stop);
+RunReport run_experiment(const RunRequest& request, const dist::Session& session, const dist::StopRequest& stop);
 
 }  // namespace cmc::stages

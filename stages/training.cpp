@@ -61,16 +61,19 @@ void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports)
 
 store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group) {
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
-  train::Training training{run.trained, std::move(run.frozen), run.data, run.settings};
-  training.group = group;
-  training.checkpoints = unfinished;
-  training.identity = run.task.key;
-  training.stop = bench.stop();
-  training.report = [&](const train::StepReport& step) {
+  const auto report = [&](const train::StepReport& step) {
     if (step.step % 10 == 0 || step.step == step.total || step.step == 1)
       log_info(run.task.name, ": step ", step.step, "/", step.total, " loss ", step.loss);
   };
-  const auto reports = train::train(training);
+  const auto reports = train::train({.trained = run.trained,
+                                     .frozen = std::move(run.frozen),
+                                     .data = run.data,
+                                     .settings = run.settings,
+                                     .group = group,
+                                     .checkpoints = unfinished,
+                                     .identity = run.task.key,
+                                     .report = report,
+                                     .stop = bench.stop()});
   store::Unit unit;
   if (group.rank() == 0) {
     train::save_model(run.trained, run.tokenizer_folder, finished);

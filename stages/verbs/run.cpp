@@ -22,6 +22,12 @@ Shard parse_shard(const std::string& text) {
   return shard;
 }
 
+std::optional<dist::Deadline> deadline(const Arguments& arguments) {
+  if (!arguments.has("time-limit")) return dist::slurm_deadline();
+  const std::chrono::duration<double> limit(arguments.get<double>("time-limit"));
+  return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(limit);
+}
+
 void print_outcome(const RunReport& report, const OutputFolder& output) {
   const auto& outcome = report.outcome;
   for (const auto& failure : outcome.failed) log_error("failed: ", failure.name, " (rank ", failure.rank, "): ", failure.message);
@@ -41,7 +47,8 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   add_experiment_options(options);
   options.add_options()("output", po::value<std::string>(), "folder of results (default results/<experiment>)")(
       "shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
-      "time-limit", po::value<double>(), "seconds after which no new task begins; the run then exits 75");
+      "time-limit", po::value<double>(), "seconds this job may take (default: Slurm's); the run stops before and exits 75")(
+      "reserve", po::value<double>()->default_value(120), "seconds kept for stopping before the time limit");
   Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given)) return ExitCode::done;
   const Experiment experiment = read_experiment(arguments);
@@ -51,11 +58,10 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   char name[32];
   std::snprintf(name, sizeof name, "rank-%03d.log", rank);
   start_log({.rank = rank, .to_terminal = rank == 0, .file = output.path() / "logs" / name});
-  dist::StopRequest stop;
-  if (arguments.has("time-limit")) stop.set_deadline_in(arguments.get<double>("time-limit"));
+  const dist::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
   const RunReport report = run_experiment({experiment, only_stages(arguments), output,
                                            arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{}},
-                                          session, [&] { return stop.requested(); });
+                                          session, stop);
   if (rank == 0) print_outcome(report, output);
   if (report.outcome.stopped) return ExitCode::stopped;
   return report.outcome.failed.empty() && report.outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
