@@ -23,11 +23,14 @@ struct TrainingState {
 void write_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const model::DecoderModel& model,
                       AdamW& optimizer);
 
-// Folder of the newest step, or an empty path.
-std::filesystem::path newest_checkpoint(const std::filesystem::path& folder);
+// Newest step in `folder`, or -1.
+int64_t newest_checkpoint(const std::filesystem::path& folder);
 
 // Puts weights and moments back. Throws BadData naming the file when it is damaged or belongs to another training.
-TrainingState read_checkpoint(const std::filesystem::path& checkpoint, const std::string& identity,
+TrainingState read_checkpoint(const std::filesystem::path& folder, int64_t step, const std::string& identity,
                               model::DecoderModel& model, AdamW& optimizer);
+
+// Removes all of a finished training's checkpoints, and the folder.
+void remove_checkpoints(const std::filesystem::path& folder);
 
 }  // namespace cmc::train

@@ -22,7 +22,10 @@ struct Example {
 std::vector<int64_t> predicting_positions(const Example& example);
 int64_t label_count(const Example& example);
 
-// SHA-256 over tokens and labels of all examples: the data identity of a training.
+// SHA-256 over tokens and labels: what an example is known by.
+std::string content_key(const Example& example);
+
+// SHA-256 over all examples in order: the data identity of a training.
 std::string digest(const std::vector<Example>& examples);
 
 // Throws BadData naming `where` and the example's number: no tokens, lengths that differ, a label that is neither its

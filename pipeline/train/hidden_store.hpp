@@ -1,12 +1,14 @@
 #pragma once
 #include <torch/torch.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "pipeline/dist/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
@@ -35,8 +37,8 @@ class HiddenStore {
   // Throws IoError when the spill file cannot grow.
   torch::Tensor states(std::span<const Example* const> examples);
 
-  // Collective: computes what is missing, dealt over the ranks, and hands every rank the result.
-  void fill(std::span<const Example> examples, const dist::Communicator& group);
+  // Collective: computes what any rank lacks, dealt over the ranks, and hands every rank the result.
+  void fill(std::span<const Example* const> examples, const dist::Communicator& group);
 
   const model::DecoderModel& model() const { return *model_; }
   int64_t examples() const;
@@ -46,15 +48,23 @@ class HiddenStore {
  private:
   struct Arena;
   struct Place {
-    std::byte* at;
-    int64_t rows;
+    std::byte* at = nullptr;
+    int64_t rows = 0;
   };
-  Place compute(const Example& example);
-  Place allocate(int64_t rows);
+  int64_t row_bytes() const;
+  torch::Tensor at(const Place& place) const;
+  Place& find_or_compute(const Example& example);
+  std::vector<const Example*> missing_anywhere(std::span<const Example* const> examples,
+                                               const dist::Communicator& group) const;
+  void exchange(std::span<const Example* const> examples, int root, int64_t bytes, const dist::Communicator& group);
+
   std::shared_ptr<const model::DecoderModel> model_;
   torch::Dtype kept_as_;
   std::unique_ptr<Arena> arena_;
-  std::unordered_map<std::string, Place> places_;  // by content
+  std::unordered_map<std::string, Place> places_;  // by content key
 };
+
+// [Σ label_count, hidden] in the model's dtype: all examples in one pass, nothing kept.
+torch::Tensor frozen_states(const model::DecoderModel& model, std::span<const Example* const> examples);
 
 }  // namespace cmc::train

@@ -39,7 +39,7 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   int64_t batch = 4;          // examples in a micro-batch
   int64_t accumulation = 16;  // micro-batches in a step
   int64_t epochs = 3;         // the last step of an epoch takes what is left
-  int64_t max_steps = 0;      // > 0: ends there, and the schedule with it
+  int64_t max_steps = 0;      // > 0: at most so many; the schedule ends there too
   double learning_rate = 2e-4;
   ScheduleShape schedule = ScheduleShape::cosine;
   Warmup warmup = {.ratio = 0.03};

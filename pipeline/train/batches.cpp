@@ -1,0 +1,83 @@
+#include "pipeline/train/batches.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/random.hpp"
+
+namespace cmc::train {
+namespace {
+
+int64_t count_labels(const std::vector<const Example*>& examples) {
+  return std::accumulate(examples.begin(), examples.end(), int64_t{0},
+                         [](int64_t sum, const Example* example) { return sum + label_count(*example); });
+}
+
+std::vector<int64_t> order_of_epoch(uint64_t seed, int64_t epoch, int64_t count) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  Random random(seed_of({"order of examples", std::to_string(seed), std::to_string(epoch)}));
+  shuffle(order, random);
+  return order;
+}
+
+const Example& retain_partner(const TrainData& data, uint64_t seed, int64_t epoch, int64_t index) {
+  Random random(seed_of({"retain partner", std::to_string(seed), std::to_string(epoch), std::to_string(index)}));
+  const uint64_t count = data.retain.size();
+  return data.retain[(static_cast<uint64_t>(index) + random.below(count)) % count];
+}
+
+torch::Tensor to_tensor(std::vector<int64_t>& values, torch::Device device) {
+  return torch::from_blob(values.data(), {std::ssize(values)}, torch::kLong).clone().to(device);
+}
+
+}  // namespace
+
+int64_t MicroBatch::labels_of_examples() const {
+  return count_labels(examples);
+}
+int64_t MicroBatch::labels_of_retain() const {
+  return count_labels(retain);
+}
+
+std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettings& settings, int64_t step) {
+  const int64_t count = std::ssize(data.examples);
+  const int64_t per_epoch = steps_per_epoch(settings, count);
+  const int64_t epoch = step / per_epoch, per_step = settings.batch * settings.accumulation;
+  const std::vector<int64_t> order = order_of_epoch(settings.seed, epoch, count);
+  const int64_t first = step % per_epoch * per_step, last = std::min(first + per_step, count);
+  std::vector<MicroBatch> batches;
+  for (int64_t at = first; at < last; at += settings.batch) {
+    MicroBatch& batch = batches.emplace_back();
+    for (int64_t i = at; i < std::min(at + settings.batch, last); ++i) {
+      const int64_t index = order[static_cast<size_t>(i)];
+      batch.examples.push_back(&data.examples[static_cast<size_t>(index)]);
+      if (settings.objective == Objective::grad_diff) {
+        batch.retain.push_back(&retain_partner(data, settings.seed, epoch, index));
+      }
+    }
+  }
+  return batches;
+}
+
+PackedBatch pack(std::span<const Example* const> examples, torch::Device device) {
+  std::vector<int64_t> tokens, predicting, labels;
+  PackedBatch packed;
+  for (const Example* example : examples) {
+    const int64_t start = std::ssize(tokens);
+    tokens.insert(tokens.end(), example->tokens.begin(), example->tokens.end());
+    for (const int64_t position : predicting_positions(*example)) {
+      predicting.push_back(start + position);
+      labels.push_back(example->labels[static_cast<size_t>(position) + 1]);
+    }
+    packed.input.spans.push_back({.slot = std::ssize(packed.input.spans), .tokens = std::ssize(example->tokens)});
+  }
+  packed.input.tokens = to_tensor(tokens, device);
+  packed.predicting = to_tensor(predicting, device);
+  packed.labels = to_tensor(labels, device);
+  return packed;
+}
+
+}  // namespace cmc::train

@@ -1,0 +1,33 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <span>
+#include <vector>
+
+#include "pipeline/model/decoder_model.hpp"
+#include "pipeline/train/trainer.hpp"
+
+namespace cmc::train {
+
+// What goes through the model at once.
+struct MicroBatch {
+  std::vector<const Example*> examples;
+  std::vector<const Example*> retain;  // as many, for grad_diff
+  int64_t labels_of_examples() const;
+  int64_t labels_of_retain() const;
+};
+
+// Micro-batches of step `step` (from 0). Each epoch goes through the examples in an order of its own; the retain
+// partner of example i is (i + random) mod length, drawn anew each epoch (protocol.md). Both depend on seed, epoch and
+// index alone.
+std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettings& settings, int64_t step);
+
+// Examples packed one after the other, without padding.
+struct PackedBatch {
+  model::ModelInput input;
+  torch::Tensor predicting;  // [L] int64 rows of the packed states that predict a label
+  torch::Tensor labels;      // [L] int64
+};
+PackedBatch pack(std::span<const Example* const> examples, torch::Device device);
+
+}  // namespace cmc::train

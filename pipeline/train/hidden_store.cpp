@@ -1,0 +1,197 @@
+#include "pipeline/train/hidden_store.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/train/batches.hpp"
+
+namespace cmc::train {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr int64_t block_bytes = int64_t{64} << 20;      // memory and file grow by this much
+constexpr int64_t broadcast_bytes = int64_t{64} << 20;  // states are exchanged in pieces of about this size
+constexpr int64_t alignment = 64;
+
+[[noreturn]] void throw_spill(const fs::path& file, const char* doing, int error) {
+  throw IoError({file.string(), std::string("cannot ") + doing + ": " + std::strerror(error),
+                 "make space there, give another spill folder, or allow the kept states more memory"});
+}
+
+int open_unlinked(const fs::path& file) {
+  create_folder(file.parent_path());
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) throw_spill(file, "create the file of kept states", errno);
+  ::unlink(file.c_str());  // the space goes with the process, however it ends
+  return descriptor;
+}
+
+}  // namespace
+
+// Memory for states that are never freed one by one: blocks in memory up to a budget, then blocks of a mapped file.
+struct HiddenStore::Arena {
+  explicit Arena(const HiddenStoreSettings& settings) : budget(settings.memory_bytes) {
+    const fs::path folder = settings.spill_folder.empty() ? fs::temp_directory_path() : settings.spill_folder;
+    file = temporary_beside(folder / "kept-states");
+  }
+  ~Arena() {
+    for (const auto& [at, bytes] : mapped) ::munmap(at, bytes);
+    if (descriptor >= 0) ::close(descriptor);
+  }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  std::byte* allocate(int64_t bytes) {
+    bytes = (bytes + alignment - 1) / alignment * alignment;
+    if (bytes > left) open_block(std::max(bytes, block_bytes));
+    std::byte* const at = next;
+    next += bytes;
+    left -= bytes;
+    return at;
+  }
+
+  int64_t budget, in_memory = 0, in_file = 0, left = 0;
+  std::byte* next = nullptr;
+  std::vector<std::unique_ptr<std::byte[]>> blocks;
+  fs::path file;
+  int descriptor = -1;
+  std::vector<std::pair<void*, size_t>> mapped;
+
+ private:
+  void open_block(int64_t bytes) {
+    if (in_memory + bytes <= budget) {
+      blocks.push_back(std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(bytes)));
+      next = blocks.back().get();
+      in_memory += bytes;
+    } else {
+      next = map_block(bytes);
+    }
+    left = bytes;
+  }
+
+  std::byte* map_block(int64_t bytes) {
+    if (descriptor < 0) descriptor = open_unlinked(file);
+    // Allocated, not only extended: a full disk is an error here and not a SIGBUS at some later write.
+    if (const int error = ::posix_fallocate(descriptor, in_file, bytes)) throw_spill(file, "grow", error);
+    const auto length = static_cast<size_t>(bytes);
+    void* const at = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, in_file);
+    if (at == MAP_FAILED) throw_spill(file, "map", errno);
+    mapped.emplace_back(at, length);
+    in_file += bytes;
+    return static_cast<std::byte*>(at);
+  }
+};
+
+HiddenStore::HiddenStore(std::shared_ptr<const model::DecoderModel> model, HiddenStoreSettings settings)
+    : model_(std::move(model)),
+      kept_as_(settings.kept_as.value_or(model_->dtype())),
+      arena_(std::make_unique<Arena>(settings)) {}
+
+HiddenStore::~HiddenStore() = default;
+
+int64_t HiddenStore::examples() const {
+  return std::ssize(places_);
+}
+int64_t HiddenStore::memory_bytes() const {
+  return arena_->in_memory;
+}
+int64_t HiddenStore::spilled_bytes() const {
+  return arena_->in_file;
+}
+
+int64_t HiddenStore::row_bytes() const {
+  return model_->config().hidden * static_cast<int64_t>(torch::elementSize(kept_as_));
+}
+
+torch::Tensor HiddenStore::at(const Place& place) const {
+  return torch::from_blob(place.at, {place.rows, model_->config().hidden}, kept_as_);
+}
+
+HiddenStore::Place& HiddenStore::find_or_compute(const Example& example) {
+  const std::string key = content_key(example);
+  if (const auto found = places_.find(key); found != places_.end()) return found->second;
+  const torch::Tensor states = frozen_states(*model_, {{&example}});
+  const Place place{arena_->allocate(states.size(0) * row_bytes()), states.size(0)};
+  at(place).copy_(states);
+  return places_.emplace(key, place).first->second;
+}
+
+torch::Tensor HiddenStore::states(std::span<const Example* const> examples) {
+  std::vector<torch::Tensor> parts;
+  for (const Example* example : examples) parts.push_back(at(find_or_compute(*example)));
+  return torch::cat(parts).to(model_->device(), model_->dtype());
+}
+
+std::vector<const Example*> HiddenStore::missing_anywhere(std::span<const Example* const> examples,
+                                                          const dist::Communicator& group) const {
+  std::vector<float> mine, sum(examples.size());
+  for (const Example* example : examples) mine.push_back(places_.contains(content_key(*example)) ? 0.0f : 1.0f);
+  const std::span<const float> share(mine);
+  group.ordered_sum({&share, 1}, sum);
+  std::vector<const Example*> missing;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    if (sum[i] > 0) missing.push_back(examples[i]);
+  }
+  return missing;
+}
+
+void HiddenStore::fill(std::span<const Example* const> examples, const dist::Communicator& group) {
+  const std::vector<const Example*> missing = missing_anywhere(examples, group);
+  const auto size = static_cast<size_t>(group.size());
+  for (size_t i = static_cast<size_t>(group.rank()); i < missing.size(); i += size) find_or_compute(*missing[i]);
+  for (size_t root = 0; root < size && group.size() > 1; ++root) {
+    std::vector<const Example*> piece;
+    int64_t bytes = 0;
+    for (size_t i = root; i < missing.size(); i += size) {
+      piece.push_back(missing[i]);
+      bytes += label_count(*missing[i]) * row_bytes();
+      if (bytes >= broadcast_bytes || i + size >= missing.size()) {
+        exchange(piece, static_cast<int>(root), bytes, group);
+        piece.clear();
+        bytes = 0;
+      }
+    }
+  }
+}
+
+void HiddenStore::exchange(std::span<const Example* const> examples, int root, int64_t bytes,
+                           const dist::Communicator& group) {
+  std::vector<std::byte> buffer(static_cast<size_t>(bytes));
+  std::byte* next = buffer.data();
+  const auto each = [&](const auto& take) {
+    next = buffer.data();
+    for (const Example* example : examples) {
+      const int64_t rows = label_count(*example);
+      take(*example, rows);
+      next += rows * row_bytes();
+    }
+  };
+  if (group.rank() == root) {
+    each([&](const Example& example, int64_t rows) {
+      std::memcpy(next, find_or_compute(example).at, static_cast<size_t>(rows * row_bytes()));
+    });
+  }
+  group.broadcast(buffer, root);
+  each([&](const Example& example, int64_t rows) {
+    const auto [place, is_new] = places_.try_emplace(content_key(example));
+    if (!is_new) return;
+    place->second = {arena_->allocate(rows * row_bytes()), rows};
+    std::memcpy(place->second.at, next, static_cast<size_t>(rows * row_bytes()));
+  });
+}
+
+torch::Tensor frozen_states(const model::DecoderModel& model, std::span<const Example* const> examples) {
+  const torch::NoGradGuard no_grad;
+  const PackedBatch packed = pack(examples, model.device());
+  return model.hidden(packed.input, nullptr).index_select(0, packed.predicting);
+}
+
+}  // namespace cmc::train

@@ -1,0 +1,304 @@
+#include "pipeline/train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/train/batches.hpp"
+#include "pipeline/train/checkpoint.hpp"
+#include "pipeline/train/gradient.hpp"
+
+namespace cmc::train {
+namespace {
+
+enum Extra { extra_loss, extra_examples, extra_retain, extra_tokens, extra_labels, extra_stop, extra_count };
+
+void check_settings(const TrainSettings& s) {
+  const auto require = [](bool holds, const char* field, const char* remedy) {
+    if (!holds) throw BadExperiment({std::string("training: ") + field, "is out of range", remedy});
+  };
+  require(s.batch > 0, "batch", "give at least one example a micro-batch");
+  require(s.accumulation > 0, "accumulation", "give at least one micro-batch a step");
+  require(s.epochs > 0, "epochs", "give at least one");
+  require(s.max_steps >= 0, "max_steps", "give 0 for no limit");
+  require(s.learning_rate > 0, "learning_rate", "give a positive number");
+  require(s.max_gradient_norm >= 0, "max_gradient_norm", "give 0 for no clipping");
+  require(s.shares > 0, "shares", "give at least one");
+  require(s.checkpoint_every >= 0, "checkpoint_every", "give 0 for none but when stopped");
+  require(s.warmup.ratio >= 0 && s.warmup.ratio <= 1, "warmup ratio", "give a part of the steps, 0 to 1");
+}
+
+void check_models(const Training& training) {
+  const int64_t vocabulary = training.trained.config().vocabulary;
+  for (const FrozenModel& frozen : training.frozen) {
+    expect(frozen.model != nullptr, "a frozen model is given");
+    expect(!frozen.states || &frozen.states->model() == frozen.model.get(), "kept states belong to the frozen model");
+    if (frozen.model->config().vocabulary != vocabulary) {
+      throw BadData({"vocabulary of the trained model",
+                     "has " + std::to_string(vocabulary) + " tokens, its template " +
+                         std::to_string(frozen.model->config().vocabulary),
+                     "train a delta beside a template of its own vocabulary"});
+    }
+  }
+}
+
+void check(const Training& training) {
+  check_settings(training.settings);
+  check_models(training);
+  const int64_t vocabulary = training.trained.config().vocabulary;
+  check_examples(training.data.examples, vocabulary, "training examples");
+  if (training.settings.objective == Objective::grad_diff) {
+    check_examples(training.data.retain, vocabulary, "retain examples");
+  }
+}
+
+// Everything the numbers depend on: a checkpoint made under another identity cannot be gone on with.
+std::string identity_of(const Training& training) {
+  const TrainSettings& s = training.settings;
+  Json frozen = Json::array();
+  for (const FrozenModel& each : training.frozen) frozen.push_back({each.coefficient, each.model->config().source});
+  const Json identity = {
+      {"identity", training.identity},
+      {"data", {digest(training.data.examples), digest(training.data.retain)}},
+      {"trained", training.trained.config().source},
+      {"frozen", frozen},
+      {"objective", name_of(s.objective)},
+      {"mean", s.mean == LossMean::tokens ? "tokens" : "micro_batches"},
+      {"alpha", s.alpha},
+      {"steps", {s.batch, s.accumulation, s.epochs, s.max_steps, s.shares}},
+      {"rate", {s.learning_rate, name_of(s.schedule), s.warmup.ratio, s.warmup.steps, s.warmup.epochs}},
+      {"adamw", {s.adamw.beta1, s.adamw.beta2, s.adamw.epsilon, s.adamw.weight_decay, s.max_gradient_norm}},
+      {"decayed", s.adamw.decayed == DecayedWeights::all ? "all" : "matrices"},
+      {"seed", s.seed}};
+  return sha256(identity.dump());
+}
+
+class Trainer {
+ public:
+  explicit Trainer(const Training& training)
+      : training_(training),
+        settings_(training.settings),
+        total_(total_steps(settings_, std::ssize(training.data.examples))),
+        per_epoch_(steps_per_epoch(settings_, std::ssize(training.data.examples))),
+        warmup_(warmup_steps(settings_.warmup, total_, per_epoch_)),
+        optimizer_(training.trained.parameters(), settings_.adamw),
+        sum_(training.trained.parameters(), extra_count) {
+    state_.identity = identity_of(training);
+    const dist::ShareRange mine = dist::shares_of(training.group.rank(), training.group.size(), settings_.shares);
+    first_share_ = mine.first;
+    // A lone share is summed in place; more have a gradient each, because a sum in order needs them apart.
+    if (settings_.shares == 1 && training.group.size() == 1) return;
+    for (int share = mine.first; share < mine.last; ++share) {
+      shares_.emplace_back(training.trained.parameters(), extra_count);
+    }
+  }
+  ~Trainer() {
+    detach_gradients(training_.trained);
+    training_.trained.require_gradients(false);
+  }
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  std::vector<StepReport> run() {
+    training_.trained.require_gradients(true);
+    resume();
+    while (state_.step < total_) {
+      const bool stop = run_step();
+      const bool last = state_.step == total_;
+      const bool due = settings_.checkpoint_every > 0 && state_.step % settings_.checkpoint_every == 0;
+      if (!last && (stop || due)) save();
+      if (!last && stop) throw_stopped();
+    }
+    return std::move(state_.reports);
+  }
+
+ private:
+  void resume();
+  void save();
+  bool run_step();
+  void fill_states(const std::vector<MicroBatch>& step);
+  void run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step);
+  void sum_over_ranks();
+  [[noreturn]] void throw_stopped() const;
+
+  const Training& training_;
+  const TrainSettings& settings_;
+  int64_t total_, per_epoch_, warmup_;
+  int first_share_ = 0;
+  AdamW optimizer_;
+  FlatTensors sum_;
+  std::vector<FlatTensors> shares_;
+  TrainingState state_;
+};
+
+void Trainer::resume() {
+  if (training_.checkpoints.empty()) return;
+  int64_t step = -1;
+  if (training_.group.rank() == 0) step = newest_checkpoint(training_.checkpoints);
+  training_.group.broadcast(std::as_writable_bytes(std::span(&step, 1)), 0);
+  if (step < 0) return;
+  state_ = read_checkpoint(training_.checkpoints, step, state_.identity, training_.trained, optimizer_);
+}
+
+// Rank 0 writes; a failure there is one of every rank, so that none waits for the others in the next step.
+void Trainer::save() {
+  if (training_.checkpoints.empty()) return;
+  std::exception_ptr failure;
+  if (training_.group.rank() == 0) {
+    try {
+      write_checkpoint(training_.checkpoints, state_, training_.trained, optimizer_);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  char failed = failure ? 1 : 0;
+  training_.group.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
+  if (failure) std::rethrow_exception(failure);
+  if (failed) throw IoError({training_.checkpoints.string(), "rank 0 could not write a checkpoint", "see its message"});
+}
+
+void Trainer::throw_stopped() const {
+  throw Stopped(
+      {training_.checkpoints.string(),
+       "training stopped after step " + std::to_string(state_.step) + " of " + std::to_string(total_),
+       training_.checkpoints.empty() ? "it has no checkpoint folder and starts again" : "run again to go on"});
+}
+
+// With several ranks each computes part of what the step needs; a single one computes it when it comes to the example.
+void Trainer::fill_states(const std::vector<MicroBatch>& step) {
+  if (training_.group.size() == 1) return;
+  std::vector<const Example*> examples;
+  for (const MicroBatch& batch : step) {
+    examples.insert(examples.end(), batch.examples.begin(), batch.examples.end());
+    examples.insert(examples.end(), batch.retain.begin(), batch.retain.end());
+  }
+  for (const FrozenModel& frozen : training_.frozen) {
+    if (frozen.states) frozen.states->fill(examples, training_.group);
+  }
+}
+
+void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step) {
+  gradients.flat().zero_();
+  attach(training_.trained, gradients);
+  const int64_t count = std::ssize(step), shares = settings_.shares;
+  StepSums sums;
+  for (int64_t i = share * count / shares; i < (share + 1) * count / shares; ++i) {
+    const MicroBatch& batch = step[static_cast<size_t>(i)];
+    const StepSums of_batch = add_gradient(training_, batch, loss_weights(settings_, batch, step));
+    sums.loss += of_batch.loss;
+    sums.examples_loss += of_batch.examples_loss;
+    sums.retain_loss += of_batch.retain_loss;
+    sums.tokens += of_batch.tokens;
+    sums.labels += of_batch.labels;
+  }
+  const torch::Tensor extra = gradients.extra();
+  extra[extra_loss] = sums.loss;
+  extra[extra_examples] = sums.examples_loss;
+  extra[extra_retain] = sums.retain_loss;
+  extra[extra_tokens] = sums.tokens;
+  extra[extra_labels] = sums.labels;
+}
+
+void Trainer::sum_over_ranks() {
+  std::vector<torch::Tensor> on_host;
+  std::vector<std::span<const float>> mine;
+  for (FlatTensors& share : shares_) {
+    on_host.push_back(share.flat().cpu());
+    mine.emplace_back(on_host.back().data_ptr<float>(), static_cast<size_t>(on_host.back().numel()));
+  }
+  const torch::Tensor sum = sum_.flat().device().is_cpu() ? sum_.flat() : torch::empty_like(sum_.flat(), torch::kCPU);
+  training_.group.ordered_sum(mine, {sum.data_ptr<float>(), static_cast<size_t>(sum.numel())});
+  if (!sum.is_same(sum_.flat())) sum_.flat().copy_(sum);
+}
+
+bool Trainer::run_step() {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<MicroBatch> step = batches_of_step(training_.data, settings_, state_.step);
+  fill_states(step);
+  const bool wants_stop = training_.stop && training_.stop();
+  if (settings_.shares == 1 && training_.group.size() == 1) {
+    run_share(0, sum_, step);
+    sum_.extra()[extra_stop] = wants_stop ? 1.0 : 0.0;
+  } else {
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      run_share(first_share_ + static_cast<int>(i), shares_[i], step);
+      shares_[i].extra()[extra_stop] = wants_stop ? 1.0 : 0.0;
+    }
+    sum_over_ranks();
+  }
+  const double norm = clip_gradients(sum_, settings_.max_gradient_norm);
+  const double rate = settings_.learning_rate * learning_rate_factor(settings_.schedule, state_.step, warmup_, total_);
+  optimizer_.step(sum_, rate);
+  ++state_.step;
+  const torch::Tensor extra = sum_.extra().to(torch::kCPU, torch::kFloat64);
+  const double* const values = extra.data_ptr<double>();
+  state_.reports.push_back({.step = state_.step,
+                            .total = total_,
+                            .epoch = static_cast<double>(state_.step) / static_cast<double>(per_epoch_),
+                            .loss = values[extra_loss],
+                            .examples_loss = values[extra_examples],
+                            .retain_loss = values[extra_retain],
+                            .learning_rate = rate,
+                            .gradient_norm = norm,
+                            .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+                            .tokens = static_cast<int64_t>(values[extra_tokens]),
+                            .labels = static_cast<int64_t>(values[extra_labels])});
+  if (training_.report && training_.group.rank() == 0) training_.report(state_.reports.back());
+  return values[extra_stop] > 0;
+}
+
+}  // namespace
+
+std::vector<StepReport> train(const Training& training) {
+  check(training);
+  return Trainer(training).run();
+}
+
+int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples) {
+  const int64_t per_step = settings.batch * settings.accumulation;
+  return (examples + per_step - 1) / per_step;
+}
+
+int64_t total_steps(const TrainSettings& settings, int64_t examples) {
+  const int64_t all = settings.epochs * steps_per_epoch(settings, examples);
+  return settings.max_steps > 0 ? std::min(settings.max_steps, all) : all;
+}
+
+TrainSettings instruction_settings() {
+  return {};
+}
+
+TrainSettings unlearning_settings() {
+  TrainSettings settings;
+  settings.objective = Objective::grad_diff;
+  settings.accumulation = 4;
+  settings.epochs = 20;
+  settings.learning_rate = 1e-4;
+  settings.schedule = ScheduleShape::linear;
+  settings.warmup = {.epochs = 1};
+  settings.adamw.weight_decay = 0.01;
+  return settings;
+}
+
+Objective objective(std::string_view name) {
+  for (const Objective each : {Objective::cross_entropy, Objective::grad_ascent, Objective::grad_diff}) {
+    if (name == name_of(each)) return each;
+  }
+  throw BadExperiment({"objective", "is \"" + std::string(name) + "\"", "use cross_entropy, grad_ascent or grad_diff"});
+}
+
+std::string_view name_of(Objective objective) {
+  switch (objective) {
+    case Objective::cross_entropy:
+      return "cross_entropy";
+    case Objective::grad_ascent:
+      return "grad_ascent";
+    case Objective::grad_diff:
+      return "grad_diff";
+  }
+  return "";
+}
+
+}  // namespace cmc::train

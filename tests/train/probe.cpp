@@ -1,0 +1,235 @@
+// Drives pipeline/train from Python: one JSON request (a file) in, one JSON answer on stdout.
+#include <csignal>
+#include <iostream>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/dist/session.hpp"
+#include "pipeline/train/batches.hpp"
+#include "pipeline/train/checkpoint.hpp"
+#include "pipeline/train/delta.hpp"
+#include "pipeline/train/gradient.hpp"
+#include "pipeline/train/schedule.hpp"
+#include "pipeline/train/trainer.hpp"
+
+namespace cmc::train {
+namespace {
+
+struct Request {
+  Json json;
+  std::vector<Example> examples(const std::string& key) const {
+    std::vector<Example> all;
+    for (const Json& each : json.value(key, Json::array())) all.push_back({each["tokens"], each["labels"]});
+    return all;
+  }
+  TrainSettings settings() const;
+  std::vector<FrozenModel> frozen() const;
+};
+
+TrainSettings Request::settings() const {
+  const Json& j = json["settings"];
+  TrainSettings s = j.value("protocol", "instruction") == "unlearning" ? unlearning_settings() : instruction_settings();
+  s.objective = objective(j.value("objective", std::string(name_of(s.objective))));
+  s.mean = j.value("mean", "micro_batches") == "tokens" ? LossMean::tokens : LossMean::micro_batches;
+  s.alpha = j.value("alpha", s.alpha);
+  s.batch = j.value("batch", s.batch);
+  s.accumulation = j.value("accumulation", s.accumulation);
+  s.epochs = j.value("epochs", s.epochs);
+  s.max_steps = j.value("max_steps", s.max_steps);
+  s.learning_rate = j.value("learning_rate", s.learning_rate);
+  s.schedule = schedule_shape(j.value("schedule", std::string(name_of(s.schedule))));
+  if (j.contains("warmup_steps")) s.warmup = {.steps = j["warmup_steps"]};
+  s.adamw.weight_decay = j.value("weight_decay", s.adamw.weight_decay);
+  s.max_gradient_norm = j.value("max_gradient_norm", s.max_gradient_norm);
+  s.seed = j.value("seed", s.seed);
+  s.shares = j.value("shares", s.shares);
+  s.checkpoint_every = j.value("checkpoint_every", s.checkpoint_every);
+  s.loss_memory_bytes = j.value("loss_memory_bytes", s.loss_memory_bytes);
+  return s;
+}
+
+std::vector<FrozenModel> Request::frozen() const {
+  std::vector<FrozenModel> all;
+  for (const Json& each : json.value("frozen", Json::array())) {
+    FrozenModel frozen;
+    frozen.coefficient = each.value("coefficient", 1.0);
+    frozen.model = std::make_shared<const model::DecoderModel>(
+        model::DecoderModel::load(each["folder"].get<std::string>(), torch::kFloat32, torch::kCPU));
+    HiddenStoreSettings settings;
+    settings.memory_bytes = each.value("memory_bytes", settings.memory_bytes);
+    settings.spill_folder = each.value("spill_folder", "");
+    if (each.value("kept_as", "") == "bfloat16") settings.kept_as = torch::kBFloat16;
+    if (each.value("keep", true)) frozen.states = std::make_shared<HiddenStore>(frozen.model, settings);
+    all.push_back(frozen);
+  }
+  return all;
+}
+
+Json to_json(const StepReport& r) {
+  return {{"step", r.step},
+          {"total", r.total},
+          {"epoch", r.epoch},
+          {"loss", r.loss},
+          {"examples_loss", r.examples_loss},
+          {"retain_loss", r.retain_loss},
+          {"learning_rate", r.learning_rate},
+          {"gradient_norm", r.gradient_norm},
+          {"seconds", r.seconds},
+          {"tokens", r.tokens},
+          {"labels", r.labels}};
+}
+
+model::DecoderModel trained_model(const Request& request) {
+  return model::DecoderModel::load(request.json["trained"].get<std::string>(), torch::kFloat32, torch::kCPU);
+}
+
+// Trains; `kill_after`: ends this process with -9 after that step, as the machine may.
+Json train_from(const Request& request, const dist::Session& session) {
+  model::DecoderModel trained = trained_model(request);
+  const TrainData data{request.examples("examples"), request.examples("retain")};
+  Training training{.trained = trained,
+                    .frozen = request.frozen(),
+                    .data = data,
+                    .settings = request.settings(),
+                    .group = session.world(),
+                    .checkpoints = request.json.value("checkpoints", ""),
+                    .identity = request.json.value("identity", ""),
+                    .report = {},
+                    .stop = {}};
+  const int64_t kill_after = request.json.value("kill_after", 0), stop_after = request.json.value("stop_after", 0);
+  int64_t steps = 0;
+  training.report = [&](const StepReport& report) {
+    if (report.step == kill_after) std::raise(SIGKILL);
+  };
+  training.stop = [&] { return ++steps == stop_after; };
+  Json answer = {{"reports", Json::array()}, {"stores", Json::array()}};
+  for (const StepReport& report : train(training)) answer["reports"].push_back(to_json(report));
+  for (const FrozenModel& frozen : training.frozen) {
+    if (!frozen.states) continue;
+    answer["stores"].push_back({{"examples", frozen.states->examples()},
+                                {"memory_bytes", frozen.states->memory_bytes()},
+                                {"spilled_bytes", frozen.states->spilled_bytes()}});
+  }
+  if (request.json.contains("output") && session.world().rank() == 0) {
+    save_model(trained, request.json["tokenizer"].get<std::string>(), request.json["output"].get<std::string>());
+  }
+  return answer;
+}
+
+// Loss and gradient of the first step.
+Json gradient_from(const Request& request) {
+  model::DecoderModel trained = trained_model(request);
+  const TrainData data{request.examples("examples"), request.examples("retain")};
+  const Training training{.trained = trained,
+                          .frozen = request.frozen(),
+                          .data = data,
+                          .settings = request.settings(),
+                          .group = {},
+                          .checkpoints = {},
+                          .identity = {},
+                          .report = {},
+                          .stop = {}};
+  trained.require_gradients(true);
+  FlatTensors gradients(trained.parameters(), 0);
+  attach(trained, gradients);
+  double loss = 0;
+  const auto step = batches_of_step(data, training.settings, 0);
+  for (const MicroBatch& batch : step) {
+    loss += add_gradient(training, batch, loss_weights(training.settings, batch, step)).loss;
+  }
+  Json answer = {{"loss", loss}, {"gradients", Json::object()}};
+  for (size_t i = 0; i < trained.parameters().size(); ++i) {
+    const torch::Tensor flat = gradients.views()[i].reshape({-1}).contiguous();
+    answer["gradients"][trained.parameters()[i].first] =
+        std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
+  }
+  return answer;
+}
+
+// Which examples and retain partners each micro-batch of each step has, by index.
+Json batches_from(const Request& request) {
+  const TrainData data{request.examples("examples"), request.examples("retain")};
+  const TrainSettings settings = request.settings();
+  const auto indices = [](const std::vector<const Example*>& chosen, const std::vector<Example>& all) {
+    Json list = Json::array();
+    for (const Example* each : chosen) list.push_back(each - all.data());
+    return list;
+  };
+  Json steps = Json::array();
+  for (int64_t step = 0; step < total_steps(settings, std::ssize(data.examples)); ++step) {
+    Json batches = Json::array();
+    for (const MicroBatch& batch : batches_of_step(data, settings, step)) {
+      batches.push_back(
+          {{"examples", indices(batch.examples, data.examples)}, {"retain", indices(batch.retain, data.retain)}});
+    }
+    steps.push_back(batches);
+  }
+  return {{"steps", steps}};
+}
+
+Json schedule_from(const Request& request) {
+  const int64_t total = request.json["total"];
+  const int64_t warmup = request.json.contains("warmup_ratio")
+                             ? warmup_steps({.ratio = request.json["warmup_ratio"]}, total, total)
+                             : request.json["warmup"].get<int64_t>();
+  Json factors = Json::array();
+  for (int64_t step = 0; step < total; ++step) {
+    factors.push_back(
+        learning_rate_factor(schedule_shape(request.json["shape"].get<std::string>()), step, warmup, total));
+  }
+  return {{"warmup", warmup}, {"factors", factors}};
+}
+
+Json encode_from(const Request& request) {
+  const auto tokenizer = text::load_tokenizer(request.json["tokenizer"].get<std::string>());
+  Json examples = Json::array();
+  for (const Json& item : request.json["items"]) {
+    const std::string prompt = item["prompt"], answer = item["answer"];
+    const Example example =
+        request.json["kind"] == "answer"
+            ? encode_answer(*tokenizer, prompt, answer, request.json.value("max_tokens", int64_t{500}))
+            : encode_instruction(*tokenizer, prompt, answer);
+    examples.push_back({{"tokens", example.tokens}, {"labels", example.labels}});
+  }
+  return {{"examples", examples}};
+}
+
+Json create_from(const Request& request) {
+  const auto frozen =
+      model::DecoderModel::load(request.json["template"].get<std::string>(), torch::kFloat32, torch::kCPU);
+  Json config = request.json.value("config", Json());
+  if (request.json.contains("hidden")) {
+    config = llama_delta_config(frozen.config().vocabulary, request.json["hidden"], request.json["layers"]);
+  }
+  const auto delta = create_delta(config, frozen, request.json.value("seed", uint64_t{0}), torch::kCPU);
+  save_model(delta, request.json["tokenizer"].get<std::string>(), request.json["output"].get<std::string>());
+  return {{"parameters", delta.parameter_count()}};
+}
+
+Json answer(const Request& request, const dist::Session& session) {
+  const std::string command = json_field<std::string>(request.json, "command", "request");
+  if (command == "train") return train_from(request, session);
+  if (command == "gradient") return gradient_from(request);
+  if (command == "batches") return batches_from(request);
+  if (command == "schedule") return schedule_from(request);
+  if (command == "encode") return encode_from(request);
+  if (command == "create") return create_from(request);
+  throw Usage({"request", "has the unknown command " + command, ""});
+}
+
+}  // namespace
+}  // namespace cmc::train
+
+int main(int argc, char** argv) {
+  try {
+    cmc::dist::Session session(argc, argv);
+    torch::set_num_threads(cmc::dist::threads_of_this_rank(session));
+    if (argc != 2) throw cmc::Usage({"probe_train", "takes one request file", ""});
+    const cmc::Json answer = cmc::train::answer({cmc::read_json(argv[1])}, session);
+    if (session.world().rank() == 0) std::cout << answer.dump() << std::endl;
+    return 0;
+  } catch (const cmc::Error& error) {
+    std::cerr << error.what() << std::endl;
+    return static_cast<int>(error.code());
+  }
+}
