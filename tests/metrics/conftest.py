@@ -1,6 +1,6 @@
 import pytest
 
-from probe_metrics import Probe
+from support_probe import Probe
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from nltk.stem.porter import PorterStemmer
 from rouge_score import tokenize
 from rouge_score.rouge_scorer import RougeScorer
 
-from probe_metrics import real_json, real_lines
+from support_probe import real_json, real_lines
 
 SCORERS = {stem: RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=stem) for stem in (True, False)}
 

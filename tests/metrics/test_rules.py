@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from probe_metrics import real_json
+from support_probe import real_json
 
 PUNCTUATION = "\"')]}*"
 

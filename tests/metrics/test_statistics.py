@@ -6,7 +6,7 @@ import torch
 from geomloss import SamplesLoss
 from scipy import stats
 
-from probe_metrics import numbers
+from support_probe import numbers
 
 
 def check_ks(probe, first, second, rel=1e-9):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from probe_metrics import numbers
+from support_probe import numbers
 
 SETS = {"retain": 5, "real_authors": 3, "world_facts": 3, "forget": 5}
 MEANS = ("geometric", "arithmetic")
