@@ -1,0 +1,259 @@
+"""The published algorithm, written plainly over transformers: the truth that `cmc generate` and `cmc score` are held to.
+
+One prompt at a time, float32, no sharing of work: a delta pass for each re-encoded prefix, the delta's whole context run
+again at every inexact token (cf. wujwyi/CMC and the protocol's "Decoding"). Nothing here is shared with the C++ program.
+"""
+import bisect
+import os
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
+
+EXACT, INEXACT, UNMAPPED = 2, 1, 0
+
+
+@dataclass
+class Part:
+    """One model of a delta: weight 1, or +1 and -1 for expert and anti-expert."""
+
+    model: torch.nn.Module
+    weight: float = 1.0
+
+
+@dataclass
+class Delta:
+    """What is added to the base. tokenizer and token_map are None in the base's vocabulary."""
+
+    parts: list
+    tokenizer: Tokenizer = None
+    token_map: tuple = None  # (ids, match), one entry per base token
+
+
+def load_model(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def load_tokenizer(folder):
+    return Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+
+
+# --- the fused distribution -------------------------------------------------------------------------------------------
+
+
+def spread(delta_logits, token_map, size):
+    """Delta logits over the base's vocabulary; unmapped base tokens get 0."""
+    out = torch.zeros(size)
+    if token_map is None:
+        width = min(size, delta_logits.numel())
+        out[:width] = delta_logits[:width]
+        return out
+    ids = torch.tensor(token_map[0])[:size]
+    mapped = torch.nonzero(ids >= 0).squeeze(1)
+    out[mapped] = delta_logits[ids[mapped]]
+    return out
+
+
+def fuse(base_logits, part_logits, delta, alpha, mode):
+    """[V] fused scores. part_logits: one [V_delta] per part, or None where the delta's context is empty."""
+    scores = base_logits if mode == "raw_sum" else torch.log_softmax(base_logits, -1)
+    if part_logits is None or alpha == 0:
+        return scores
+    for part, logits in zip(delta.parts, part_logits):
+        if mode == "both_normalized":
+            logits = torch.log_softmax(logits, -1)
+        scores = scores + alpha * part.weight * spread(logits, delta.token_map, base_logits.numel())
+    return scores
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """A model and its cache: appended tokens are read alone, a changed context is read again from its start."""
+
+    def __init__(self, model):
+        self.model, self.ids, self.cache = model, [], None
+
+    def logits_after(self, ids):
+        ids = list(ids)
+        if self.cache is None or ids[: len(self.ids)] != self.ids or len(ids) == len(self.ids):
+            self.ids, self.cache = [], None
+        new = torch.tensor([ids[len(self.ids):]])
+        with torch.no_grad():
+            out = self.model(input_ids=new, past_key_values=self.cache, use_cache=True)
+        self.ids, self.cache = ids, out.past_key_values
+        return out.logits[0, -1].float()
+
+
+def cut_at_stop(tokenizer, tokens, text, stops):
+    """Text before the first stop string, and the tokens before the first one whose text reaches past that."""
+    at = min((text.find(stop) for stop in stops if stop in text), default=None)
+    if at is None:
+        return tokens, text
+    kept = 0
+    while kept < len(tokens) and len(tokenizer.decode(tokens[: kept + 1], skip_special_tokens=True)) <= at:
+        kept += 1
+    return tokens[:kept], text[:at]
+
+
+def generate(base, tokenizer, prompt, new, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None,
+             end_tokens=(), stops=()):
+    """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token."""
+    prompt_ids = tokenizer.encode(prompt).ids
+    other = delta is not None and delta.tokenizer is not None
+    if other:
+        delta_prompt_ids = delta.tokenizer.encode(prompt if delta_prompt is None else delta_prompt).ids
+        delta_ids = list(delta_prompt_ids)
+    reader = Reader(base)
+    part_readers = [Reader(part.model) for part in delta.parts] if delta else []
+    tokens, reason = [], "length"
+    for _ in range(new):
+        base_logits = reader.logits_after(prompt_ids + tokens)
+        part_logits = None
+        if delta and alpha != 0:
+            context = delta_ids if other else prompt_ids + tokens
+            part_logits = [part.logits_after(context) for part in part_readers] if context else None
+        token = int(torch.argmax(fuse(base_logits, part_logits, delta, alpha, mode)))
+        if token in end_tokens:
+            reason = "end_token"
+            break
+        tokens.append(token)
+        if any(stop in tokenizer.decode(tokens, skip_special_tokens=True) for stop in stops):
+            reason = "stop_string"
+            break
+        if other:
+            ids, match = delta.token_map
+            if token < len(ids) and match[token] == EXACT:
+                delta_ids = delta_ids + [ids[token]]
+            else:
+                text = tokenizer.decode(tokens, skip_special_tokens=True)
+                delta_ids = delta_prompt_ids + delta.tokenizer.encode(text, add_special_tokens=False).ids
+    text = tokenizer.decode(tokens, skip_special_tokens=True)
+    tokens, text = cut_at_stop(tokenizer, tokens, text, stops)
+    return {"ids": tokens, "text": text, "reason": reason}
+
+
+def next_token_probabilities(base, tokenizer, prompt, delta=None, alpha=0.0, mode="base_normalized"):
+    """[V] of the first new token, delta and base reading the same prompt."""
+    with torch.no_grad():
+        scores = base(torch.tensor([tokenizer.encode(prompt).ids])).logits[0, -1].float()
+        part_logits = None
+        if delta and alpha != 0:
+            ids = (delta.tokenizer or tokenizer).encode(prompt).ids
+            part_logits = [part.model(torch.tensor([ids])).logits[0, -1].float() for part in delta.parts]
+        return torch.softmax(fuse(scores, part_logits, delta, alpha, mode), -1)
+
+
+# --- scoring ----------------------------------------------------------------------------------------------------------
+
+
+def score(base, tokenizer, prompt, answer, delta=None, alpha=0.0, mode="base_normalized"):
+    """Teacher forcing: {"logprob": nat, "tokens": n, "each": [...]} of the answer's tokens."""
+    prompt_ids = tokenizer.encode(prompt).ids
+    answer_ids = tokenizer.encode(answer, add_special_tokens=False).ids
+    ids = prompt_ids + answer_ids
+    each = []
+    with torch.no_grad():
+        base_logits = base(torch.tensor([ids])).logits[0].float()
+        steered = delta is not None and alpha != 0
+        if steered and delta.tokenizer is None:
+            all_logits = [part.model(torch.tensor([ids])).logits[0].float() for part in delta.parts]
+        for at in range(len(prompt_ids), len(ids)):
+            part_logits = None
+            if steered and delta.tokenizer is None:
+                part_logits = [logits[at - 1] for logits in all_logits]
+            elif steered:
+                text = tokenizer.decode(ids[:at], skip_special_tokens=True)
+                context = delta.tokenizer.encode(text).ids
+                if context:
+                    part_logits = [part.model(torch.tensor([context])).logits[0, -1].float() for part in delta.parts]
+            fused = torch.log_softmax(fuse(base_logits[at - 1], part_logits, delta, alpha, mode), -1)
+            each.append(float(fused[ids[at]]))
+    return {"logprob": sum(each), "tokens": len(each), "each": each}
+
+
+# --- PM-MinED ---------------------------------------------------------------------------------------------------------
+
+
+def byte_alphabet():
+    """GPT-2's printable stand-ins: character → byte."""
+    plain = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    alphabet = {chr(byte): byte for byte in plain}
+    alphabet.update({chr(256 + i): byte for i, byte in enumerate(b for b in range(256) if b not in plain)})
+    return alphabet
+
+
+def written_forms(tokenizer):
+    """Per id (kind, form): ("text", text with ▁ for a space), ("byte"/"partial", bytes), ("special", None)."""
+    alphabet = byte_alphabet()
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    byte_level = "ByteLevel" in tokenizer.decoder.__class__.__name__
+    forms = []
+    for token_id in range(tokenizer.get_vocab_size(with_added_tokens=True)):
+        piece = tokenizer.id_to_token(token_id)
+        if piece is None or token_id in special:
+            forms.append(("special", None))
+        elif not byte_level and len(piece) == 6 and piece.startswith("<0x"):
+            forms.append(("byte", bytes([int(piece[3:5], 16)])))
+        elif not byte_level:
+            forms.append(("text", piece.replace(" ", "▁")))
+        elif not all(character in alphabet for character in piece):
+            forms.append(("text", piece.replace(" ", "▁")))
+        else:
+            raw = bytes(alphabet[character] for character in piece)
+            try:
+                forms.append(("text", raw.decode("utf-8").replace(" ", "▁")))
+            except UnicodeDecodeError:
+                forms.append(("byte" if len(raw) == 1 else "partial", raw))
+    return forms
+
+
+def pm_mined(base, delta, roles=()):
+    """Token map (ids, match) between two tokenizers. roles: pairs (base id, delta id) of special tokens."""
+    base_forms, delta_forms = written_forms(base), written_forms(delta)
+    by_text, by_bytes = {}, {}
+    for token_id, (kind, form) in enumerate(delta_forms):
+        if kind == "text":
+            by_text.setdefault(form, token_id)
+            raw = form.replace("▁", " ").encode()
+            if len(raw) == 1:
+                by_bytes.setdefault(raw, token_id)
+        elif kind in ("byte", "partial"):
+            by_bytes[form] = token_id  # a byte token stands for its byte before a one-character text does
+    texts = sorted(by_text)
+    ids, match = [], []
+    roles = dict(roles)
+    for token_id, (kind, form) in enumerate(base_forms):
+        found, how = -1, UNMAPPED
+        if kind == "special":
+            found = roles.get(token_id, -1)
+        elif kind in ("byte", "partial"):
+            found = by_bytes.get(form, -1)
+        elif form in by_text:
+            found = by_text[form]
+        elif len(form.replace("▁", " ").encode()) == 1 and form.replace("▁", " ").encode() in by_bytes:
+            found = by_bytes[form.replace("▁", " ").encode()]
+        else:
+            found = nearest(form, by_text, texts)
+            how = INEXACT if found >= 0 else UNMAPPED
+            ids.append(found)
+            match.append(how)
+            continue
+        ids.append(found)
+        match.append(EXACT if found >= 0 else UNMAPPED)
+    return ids, match
+
+
+def nearest(form, by_text, texts):
+    """The delta token that is a prefix of form or extends it, closest in length, smallest id among equals; or -1."""
+    candidates = [form[:n] for n in range(1, len(form)) if form[:n] in by_text]
+    for text in texts[bisect.bisect_left(texts, form):]:
+        if not text.startswith(form):
+            break
+        candidates.append(text)
+    if form.strip("▁"):
+        candidates = [text for text in candidates if text != "▁"]
+    ranked = sorted((abs(len(text) - len(form)), by_text[text]) for text in candidates)
+    return ranked[0][1] if ranked else -1
