@@ -54,6 +54,7 @@ void Dispatcher::make_ready(int task) {
   item.state = State::ready;
   bundle.ready.emplace(-item.critical, task);
   bundle.ready_seconds += plan_.tasks[task].seconds;
+  ready_seconds_ += plan_.tasks[task].seconds;
   active_.insert(item.bundle);
 }
 
@@ -61,6 +62,7 @@ void Dispatcher::take_from_queue(int task) {
   Bundle& bundle = bundles_[items_[task].bundle];
   if (bundle.ready.erase({-items_[task].critical, task}) == 0) return;  // a retry
   bundle.ready_seconds -= plan_.tasks[task].seconds;
+  ready_seconds_ -= plan_.tasks[task].seconds;
   if (bundle.ready.empty()) active_.erase(items_[task].bundle), bundle.ready_seconds = 0;
 }
 
@@ -129,8 +131,8 @@ int Dispatcher::choose_bundle() const {
       if (bundle.ready_seconds <= bundle.load * bundle.holders) continue;
       rank = {share, bundle.ready_seconds / bundle.holders};
     }
-    if (bundle.holders == 0 && critical + bundle.load > spread_work() * (1 + 1e-9))
-      rank = {decides_the_end, critical + bundle.load};
+    if (bundle.holders == 0 && critical > (spread_work() + bundle.load) * (1 + 1e-9))
+      rank = {decides_the_end, critical};
     if (rank > best) best = rank, chosen = id;
   }
   return chosen;
@@ -154,12 +156,16 @@ int Dispatcher::choose_rank(int bundle, int avoid) const {
   return chosen;
 }
 
+// As many as bring the task's critical path below all work spread over the ranks, and the task itself below the work
+// that is ready or runs (otherwise ranks would idle until it ends).
 size_t Dispatcher::wanted_ranks(int task) const {
   const Task& work = plan_.tasks[task];
   const int most = std::min(work.shares, alive_);
   const double after = items_[task].critical - seconds_on(work, std::min<int>(work.shares, ranks_.size()));
+  const double spread_now = (ready_seconds_ + running_seconds_ + work.seconds) / alive_;
+  const double allowed = std::min(spread_now, spread_work() - after) * (1 + 1e-9);
   int wanted = 1;
-  while (wanted < most && seconds_on(work, wanted) + after > spread_work() * (1 + 1e-9)) ++wanted;
+  while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
   const int rounds = (work.shares + wanted - 1) / wanted;
   return (work.shares + rounds - 1) / rounds;  // no more than these rounds need
 }
@@ -203,6 +209,7 @@ void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
 void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made) {
   Item& item = items_[task];
   item.state = State::running, ++item.attempts;
+  running_seconds_ += plan_.tasks[task].seconds;
   std::ranges::sort(ranks);  // neighbours in the job are neighbours in the group
   Assignment assignment{++last_id_, task, std::move(ranks), 0, 0};
   const Bundle& bundle = bundles_[item.bundle];
@@ -273,6 +280,7 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
 void Dispatcher::end(double now, int id, const Ending& ending) {
   const Assignment assignment = std::move(running_.extract(id).mapped());
   const int task = assignment.task;
+  running_seconds_ -= plan_.tasks[task].seconds;
   if (ending.result == Result::failed) return retry_or_fail(task, ending);
   if (ending.result == Result::stopped) {
     stop_ = left_by_stop_ = true;

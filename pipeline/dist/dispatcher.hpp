@@ -45,7 +45,7 @@ struct DispatchRules {
 //  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
 //  4. Otherwise it takes the longest bundle that nobody holds; a task without residency is a bundle of its own.
 //  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
-// A task with several shares gets as many ranks as bring its critical path below the spread work, and no more.
+// A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more.
 class Dispatcher {
  public:
   static constexpr double never = std::numeric_limits<double>::infinity();
@@ -151,7 +151,7 @@ class Dispatcher {
   std::vector<Failure> failures_;
   int alive_, done_ = 0, total_ = 0, last_id_ = 0;
   bool stop_ = false, left_by_stop_ = false;
-  double remaining_ = 0, work_total_ = 0, measured_ = 0, estimated_ = 0;
+  double remaining_ = 0, ready_seconds_ = 0, running_seconds_ = 0, work_total_ = 0, measured_ = 0, estimated_ = 0;
 };
 
 }  // namespace cmc::dist

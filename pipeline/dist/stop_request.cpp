@@ -35,7 +35,8 @@ extern "C" void on_signal(int signal) {
 StopRequest::StopRequest(std::optional<Deadline> deadline, double reserve_seconds)
     : deadline_(deadline), reserve_seconds_(reserve_seconds) {
   expect(!installed, "there is one StopRequest at a time");
-  signal_seen = 0, interrupts = 0;
+  signal_seen = 0;
+  interrupts = 0;
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // reads and writes under way go on
