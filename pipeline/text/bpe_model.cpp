@@ -65,14 +65,14 @@ void BpeModel::read_vocabulary(const TokenizerFile& file) {
         file, "vocab",
         "has ids up to " + std::to_string(largest) + " for only " + std::to_string(file.vocabulary.size()) + " tokens");
   pieces_.resize(static_cast<size_t>(largest) + 1);
-  ids_.reserve(file.vocabulary.size());
+  ids_ = PieceTable(file.vocabulary.size());
   for (const auto& [piece, id] : file.vocabulary) {
     auto& place = pieces_[static_cast<size_t>(id)];
     if (piece.empty()) continue;  // stands for nothing: like a hole
     if (!place.empty())
       bad_field(file, "vocab", "gives id " + std::to_string(id) + " to \"" + place + "\" and to \"" + piece + "\"");
     place = piece;
-    if (!ids_.emplace(place, id).second) bad_field(file, "vocab", "has the piece \"" + piece + "\" twice");
+    if (!ids_.insert(id, pieces_)) bad_field(file, "vocab", "has the piece \"" + piece + "\" twice");
   }
   for (int byte = 0; byte < 256; ++byte) byte_ids_[static_cast<size_t>(byte)] = id_of(byte_piece(byte));
 }
@@ -101,8 +101,7 @@ void BpeModel::read_merges(const TokenizerFile& file) {
 }
 
 int32_t BpeModel::id_of(std::string_view piece) const {
-  const auto found = ids_.find(piece);
-  return found == ids_.end() ? -1 : found->second;
+  return ids_.find(piece, pieces_);
 }
 
 void BpeModel::add_merge(const Merge& merge) {

@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "pipeline/text/piece_table.hpp"
 #include "pipeline/text/tokenizer_file.hpp"
 
 namespace cmc::text {
@@ -49,10 +49,10 @@ class BpeModel {
   void merge_all(std::vector<Symbol>& symbols) const;
 
   std::vector<std::string> pieces_;
-  std::unordered_map<std::string_view, int32_t> ids_;  // views into pieces_
-  std::vector<Merge> merges_;                          // open addressing, a power of two, at most half full
-  std::array<int32_t, 256> byte_ids_{};                // -1: no <0xNN> token
-  std::string prefix_, suffix_;                        // continuing_subword_prefix, end_of_word_suffix
+  PieceTable ids_;
+  std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
+  std::array<int32_t, 256> byte_ids_{};  // -1: no <0xNN> token
+  std::string prefix_, suffix_;          // continuing_subword_prefix, end_of_word_suffix
   int32_t unknown_ = -1;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
 };

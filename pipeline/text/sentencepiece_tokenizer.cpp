@@ -137,9 +137,10 @@ VocabularyEntry SentencePieceTokenizer::describe(int id) const {
 void SentencePieceTokenizer::probe_leading_space() {
   for (int id = 0; id < size(); ++id) {
     const auto& entry = vocabulary_[static_cast<size_t>(id)];
-    if (entry.kind != TokenKind::text || !entry.piece.starts_with(space_symbol) ||
-        entry.piece.size() == space_symbol.size())
-      continue;
+    const std::string_view rest =
+        std::string_view(entry.piece).substr(std::min(entry.piece.size(), space_symbol.size()));
+    if (entry.kind != TokenKind::text || !entry.piece.starts_with(space_symbol)) continue;
+    if (rest.empty() || rest.starts_with(space_symbol)) continue;
     leading_.dropped = !processor_.DecodeIds(std::vector<int>{id}).starts_with(' ');
     const int lone = processor_.PieceToId(space_symbol);
     leading_.dropped_all =
