@@ -31,7 +31,7 @@ class UnitStore {
   struct Damage {
     std::string key, what;
   };
-  // Every unit against its checksum; empty when all are whole. A file that is no unit is named in `key` by its path.
+  // Every unit against its checksum; sorted by key, empty when all are whole. Other files are passed over.
   std::vector<Damage> verify() const;
 
   // Deletes temporaries of killed writers (processes of this host that are gone; any older than a day); returns how

@@ -124,7 +124,7 @@ TEST_F(UnitStoreTest, VerifyNamesWhatIsDamaged) {
   publish_file(store.path(b.key), read_file(store.path(c.key)));  // whole, but another unit's
   publish_file(folder / "units" / "notes.txt", "hello");
   const auto damage = store.verify();
-  ASSERT_EQ(damage.size(), 3u);
+  ASSERT_EQ(damage.size(), 2u) << "a file of another kind is no damage";
   for (const auto& found : damage) {
     if (found.key == a.key) {
       EXPECT_NE(found.what.find("SHA-256"), std::string::npos) << found.what;

@@ -1,0 +1,17 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/table.hpp"
+#include "pipeline/store/results.hpp"
+
+namespace cmc::analysis {
+
+// Two runs side by side: for every system and metric both have, the means over the items both measured, the difference
+// with its paired bootstrap interval, and a p-value. Systems that only one has are named in a note.
+Table compare_results(const store::Results& a, const store::Results& b);
+
+// Lines of the two resolved experiment files that differ: "- …" only in A, "+ …" only in B.
+std::vector<std::string> experiment_differences(const store::Results& a, const store::Results& b);
+
+}  // namespace cmc::analysis

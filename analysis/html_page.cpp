@@ -1,0 +1,180 @@
+#include "analysis/html_page.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/html_style.hpp"
+#include "analysis/unit_values.hpp"
+
+namespace cmc::analysis {
+namespace {
+
+std::string element(const std::string& tag, const std::string& text) {
+  return "<" + tag + ">" + html_escape(text) + "</" + tag + ">\n";
+}
+
+std::string tooltip(const Figure& figure) {
+  if (std::isnan(figure.value)) return "not measured";
+  std::string text = figure.n > 0 ? "n = " + std::to_string(figure.n) : "";
+  if (!std::isnan(figure.paper)) text += (text.empty() ? "" : ", ") + std::string("paper's figure in brackets");
+  return text;
+}
+
+std::string cell_html(const Cell& cell, const Column& column) {
+  const auto* figure = std::get_if<Figure>(&cell);
+  if (!figure) return "<td class=text>" + html_escape(show(cell, column)) + "</td>";
+  std::string shown = html_escape(show(cell, column));
+  if (const size_t at = shown.find(" ± "); at != std::string::npos) {
+    const size_t end = std::min(shown.find(" [", at), shown.size());
+    shown = shown.substr(0, at) + " <small>" + shown.substr(at + 1, end - at - 1) + "</small>" + shown.substr(end);
+  }
+  const std::string hint = tooltip(*figure);
+  return "<td" + (hint.empty() ? "" : " title=\"" + html_escape(hint) + "\"") + ">" + shown + "</td>";
+}
+
+std::string head_html(const Table& table) {
+  std::string groups, headers;
+  bool grouped = false;
+  for (size_t c = 0; c < table.columns.size();) {
+    size_t end = c + 1;
+    while (end < table.columns.size() && table.columns[end].group == table.columns[c].group) ++end;
+    grouped = grouped || !table.columns[c].group.empty();
+    groups +=
+        "<th colspan=" + std::to_string(end - c) + " class=group>" + html_escape(table.columns[c].group) + "</th>";
+    c = end;
+  }
+  for (const Column& column : table.columns)
+    headers += "<th>" +
+               html_escape(column.header + (column.better == "higher"  ? " ↑"
+                                            : column.better == "lower" ? " ↓"
+                                                                       : "")) +
+               "</th>";
+  return "<thead>" + (grouped ? "<tr>" + groups + "</tr>" : "") + "<tr>" + headers + "</tr></thead>\n";
+}
+
+std::string table_html(const Table& table) {
+  std::string out = "<figure id=\"table-" + table.id + "\">\n<figcaption>" + html_escape(table.title) +
+                    "</figcaption>\n<div class=scroll><table>\n" + head_html(table) + "<tbody>\n";
+  for (const auto& row : table.rows) {
+    out += "<tr>";
+    for (size_t c = 0; c < row.size(); ++c) out += cell_html(row[c], table.columns[c]);
+    out += "</tr>\n";
+  }
+  out += "</tbody></table></div>\n";
+  for (const std::string& note : table.notes) out += "<p class=note>" + html_escape(note) + "</p>\n";
+  out += "<p class=note>Files: ";
+  for (const char* type : {"md", "tex", "csv"})
+    out += "<a href=\"tables/" + table.id + "." + type + "\">" + type + "</a> ";
+  return out + "</p>\n</figure>\n";
+}
+
+std::string replace_all(std::string text, const std::string& what, const std::string& with) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
+    text.replace(at, what.size(), with);
+  return text;
+}
+
+// Inline SVG without its prologue; gnuplot gives the same ids in every drawing, so they are made different.
+std::string inline_svg(const std::string& svg, const std::string& id) {
+  const size_t start = svg.find("<svg");
+  if (start == std::string::npos) return "";
+  std::string drawing = svg.substr(start);
+  for (const char* name : {"gpDot", "gpPt", "gnuplot_plot_", "textbox"})
+    drawing = replace_all(drawing, name, id + "_" + name);
+  return drawing;
+}
+
+std::string plot_html(const Plot& plot, const std::string& svg) {
+  return "<figure id=\"figure-" + plot.id + "\">\n<div class=plot>" + inline_svg(svg, plot.id) +
+         "</div>\n<figcaption class=note>" + html_escape(plot.caption) + " Files: <a href=\"figures/" + plot.id +
+         ".svg\">svg</a> <a href=\"figures/" + plot.id + ".pdf\">pdf</a> <a href=\"figures/" + plot.id +
+         ".gp\">gnuplot</a></figcaption>\n</figure>\n";
+}
+
+std::string example_html(const Example& example) {
+  std::string out = "<details><summary>" + html_escape(example.title) + "</summary>\n<dl>\n";
+  for (const auto& [label, text] : example.texts)
+    out += "<dt>" + html_escape(label) + "</dt><dd>" + (text.empty() ? "–" : html_escape(text)) + "</dd>\n";
+  return out + "</dl></details>\n";
+}
+
+std::string section_html(const Section& section, const std::map<std::string, std::string>& drawings) {
+  std::string out =
+      "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
+  for (const Table& table : section.tables) out += table_html(table);
+  for (const Plot& plot : section.plots)
+    if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
+  if (!section.examples.empty()) out += "<h3>Examples</h3>\n";
+  for (const Example& example : section.examples) out += example_html(example);
+  return out + "</section>\n";
+}
+
+std::string provenance_html(const Page& page) {
+  std::string out = "<section id=provenance>\n<h2>Provenance</h2>\n<div class=scroll><table><tbody>\n";
+  if (page.header.environment.is_object())
+    for (const auto& [name, value] : page.header.environment.items())
+      out += "<tr><td class=text>" + html_escape(name) + "</td><td class=text>" +
+             html_escape(value.is_string() ? value.get<std::string>() : value.dump()) + "</td></tr>\n";
+  out += "</tbody></table></div>\n<details><summary>Experiment file: run it again with cmc run</summary><pre>" +
+         html_escape(page.header.experiment) + "</pre></details>\n";
+  return out +
+         "<p class=note>Every figure comes from results.h5; results/README.md of the software says how to open it with "
+         "h5dump, h5py, xarray and "
+         "pandas.</p>\n</section>\n";
+}
+
+std::string citation_html(const Page& page) {
+  const std::string version = text_of(page.header.environment, "version");
+  return "<section id=cite>\n<h2>How to cite</h2>\n<p>The method:</p>\n<pre>" + html_escape(paper_bibtex) +
+         "</pre>\n<p>The software: cmc " + html_escape(version) +
+         " (Apache License 2.0), with the experiment file above.</p>\n</section>\n";
+}
+
+}  // namespace
+
+std::string html_escape(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\0':
+        out += "\xEF\xBF\xBD";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string to_html(const Page& page) {
+  const std::string title = page.header.title.empty() ? "Results" : page.header.title;
+  const std::string date = text_of(page.header.environment, "date"), host = text_of(page.header.environment, "host");
+  std::string out =
+      "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport "
+      "content=\"width=device-width, initial-scale=1\">\n" +
+      element("title", title) + "<style>" + std::string(page_style) + "</style>\n</head>\n<body>\n<header>\n" +
+      element("h1", title) + "<p>" + std::to_string(page.units) + (page.units == 1 ? " unit" : " units");
+  if (!date.empty()) out += " · " + html_escape(date);
+  if (!host.empty()) out += " · " + html_escape(host);
+  out += "</p>\n<nav>";
+  for (const Section& section : page.sections)
+    out += "<a href=\"#" + section.id + "\">" + html_escape(section.title) + "</a> ";
+  out += "<a href=\"#provenance\">Provenance</a> <a href=\"#cite\">How to cite</a></nav>\n</header>\n<main>\n";
+  for (const std::string& remark : page.remarks) out += "<p class=remark>" + html_escape(remark) + "</p>\n";
+  for (const Section& section : page.sections) out += section_html(section, page.drawings);
+  return out + provenance_html(page) + citation_html(page) + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace cmc::analysis

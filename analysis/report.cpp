@@ -1,0 +1,83 @@
+#include "analysis/report.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "analysis/html_page.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/store/unit_store.hpp"
+
+namespace cmc::analysis {
+namespace {
+namespace fs = std::filesystem;
+
+// Before the merge: the finished units of a folder, with its experiment and environment where they are.
+Source load_units(const fs::path& folder, const std::vector<std::string>& keys) {
+  Source source;
+  const store::UnitStore units(folder);
+  for (const std::string& key : keys) source.results.units.push_back(units.read(key));
+  std::stable_sort(source.results.units.begin(), source.results.units.end(),
+                   [](const auto& a, const auto& b) { return a.stage < b.stage; });
+  auto& header = source.results.header;
+  header.title = folder.filename().string();
+  header.environment = Json::object();
+  if (fs::exists(folder / "experiment.ini")) header.experiment = read_file(folder / "experiment.ini");
+  if (fs::exists(folder / "environment.json")) header.environment = read_json(folder / "environment.json");
+  source.remarks.push_back("There is no results.h5 yet: this shows the " + std::to_string(keys.size()) +
+                           " units finished so far.");
+  return source;
+}
+
+void write_tables(const std::vector<Section>& sections, const fs::path& folder) {
+  for (const Section& section : sections)
+    for (const Table& table : section.tables) {
+      publish_file(folder / (table.id + ".md"), to_markdown(table));
+      publish_file(folder / (table.id + ".tex"), to_latex(table));
+      publish_file(folder / (table.id + ".csv"), to_csv(table));
+    }
+}
+
+}  // namespace
+
+Source load_results(const fs::path& given) {
+  if (fs::is_regular_file(given)) return {store::read_results(given), {}};
+  if (!fs::is_directory(given))
+    throw MissingInput({given.string(), "does not exist", "give the output folder of a run, or its results.h5"});
+  const auto keys = store::UnitStore(given).keys();
+  if (!fs::exists(given / "results.h5")) {
+    if (keys.empty())
+      throw MissingInput({given.string(), "holds neither results.h5 nor units", "give the output folder of a run"});
+    return load_units(given, keys);
+  }
+  Source source{store::read_results(given / "results.h5"), {}};
+  std::set<std::string> merged;
+  for (const auto& unit : source.results.units) merged.insert(unit.key);
+  size_t others = 0;
+  for (const std::string& key : keys) others += !merged.contains(key);
+  if (others)
+    source.remarks.push_back("The folder holds " + std::to_string(others) +
+                             " units that results.h5 does not: newer ones, or of other settings.");
+  return source;
+}
+
+std::vector<std::string> write_report(const Source& source, const fs::path& folder, std::ostream& out) {
+  Page page{source.results.header, source.results.units.size(), source.remarks, all_sections(source.results), {}};
+  write_tables(page.sections, folder / "tables");
+  std::set<std::string> problems;
+  for (const Section& section : page.sections)
+    for (const Plot& plot : section.plots) {
+      const Drawn drawn = draw(plot, folder / "figures");
+      if (drawn.problem.empty())
+        page.drawings[plot.id] = drawn.svg;
+      else
+        problems.insert("Figures are left out: " + drawn.problem);
+    }
+  page.remarks.insert(page.remarks.end(), problems.begin(), problems.end());
+  publish_file(folder / "index.html", to_html(page));
+  for (const Section& section : page.sections)
+    for (const Table& table : section.tables) out << to_text(table) << "\n";
+  return page.remarks;
+}
+
+}  // namespace cmc::analysis

@@ -1,0 +1,114 @@
+#include "analysis/systems.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <sstream>
+#include <tuple>
+
+#include "analysis/unit_values.hpp"
+
+namespace cmc::analysis {
+namespace {
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t\r");
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+// "section.key" → value.
+std::map<std::string, std::string> read_ini(const std::string& text) {
+  std::map<std::string, std::string> values;
+  std::istringstream lines(text);
+  std::string line, section;
+  while (std::getline(lines, line)) {
+    line = trimmed(line);
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    if (line.front() == '[' && line.back() == ']') {
+      section = line.substr(1, line.size() - 2) + ".";
+      continue;
+    }
+    const size_t equals = line.find('=');
+    if (equals != std::string::npos)
+      values[section + trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
+  }
+  return values;
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> items;
+  std::istringstream parts(list);
+  for (std::string item; std::getline(parts, item, ',');)
+    if (!trimmed(item).empty()) items.push_back(trimmed(item));
+  return items;
+}
+
+}  // namespace
+
+bool System::operator<(const System& other) const {
+  const auto rank = [](const System& s) {
+    return std::make_tuple(s.target, !s.is_vanilla(), s.method, s.delta, s.mode, s.alpha);
+  };
+  return rank(*this) < rank(other);
+}
+
+std::string describe(const System& system) {
+  std::string text = system.target;
+  if (system.is_vanilla()) return text + " vanilla";
+  text += system.delta.empty() ? " " + system.method : " + " + system.delta;
+  if (!system.mode.empty()) text += " (" + system.mode + ")";
+  return text + ", α " + short_number(system.alpha);
+}
+
+std::vector<Column> system_columns() {
+  return {{"Target"}, {"Method"}, {"Delta"}, {"α"}};
+}
+
+std::vector<Cell> system_cells(const System& s) {
+  const std::string method = s.mode.empty() ? s.method : s.method + " (" + s.mode + ")";
+  return {s.target, method, s.delta, s.is_vanilla() ? std::string() : short_number(s.alpha)};
+}
+
+std::vector<System> expected_systems(const std::string& experiment, const std::string& stage) {
+  auto values = read_ini(experiment);
+  const auto deltas = split(values["deltas." + stage]);
+  if (deltas.empty()) return {};
+  std::string mode = values["fusion.mode"];
+  if (mode == "base_normalized") mode.clear();
+  std::vector<System> systems;
+  for (const auto& target : split(values["models.targets"])) {
+    systems.push_back({target, "vanilla", "", "", 0});
+    for (const auto& delta : deltas)
+      for (const auto& strength : split(values[stage + ".strengths"])) {
+        char* end = nullptr;
+        const double alpha = std::strtod(strength.c_str(), &end);
+        if (*end == '\0') systems.push_back({target, "cmc", delta, mode, alpha});
+      }
+  }
+  return systems;
+}
+
+System system_of(const store::Unit& unit, size_t row) {
+  System system{text_of(unit.task, "target"), text_of(unit.task, "method"), text_of(unit.task, "delta"),
+                text_of(unit.task, "mode"), 0};
+  if (system.mode == "base_normalized") system.mode.clear();
+  if (system.is_vanilla()) return system.vanilla();
+  const auto strengths = numbers(unit, "alpha");
+  system.alpha = strengths.empty() ? number_of(unit.task, "alpha") : at(strengths, row);
+  if (std::isnan(system.alpha)) system.alpha = 1;  // the paper's, where a unit does not say
+  return system;
+}
+
+int64_t item_of(const store::Unit& unit, size_t row) {
+  const auto items = numbers(unit, "item");
+  if (row < items.size()) return static_cast<int64_t>(items[row]);
+  const double first = number_of(unit.task, "first");
+  return static_cast<int64_t>(row) + (std::isnan(first) ? 0 : static_cast<int64_t>(first));
+}
+
+}  // namespace cmc::analysis
