@@ -1,4 +1,5 @@
-// Drives generation and scoring from Python tests: probe_decode generate|score SPECIFICATION.json, results on stdout.
+// Drives generation and scoring from Python tests: probe_decode generate|score|maps SPECIFICATION.json, results on
+// stdout.
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -17,6 +18,7 @@ using text::AddedTokens;
 // {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "slots"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
   std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // null: the base's vocabulary
   std::unique_ptr<fusion::LogitSource> source;
 };
@@ -40,6 +42,7 @@ Setting setting_of(const Json& spec) {
           *setting.tokenizer, *delta.tokenizer, token_map::Method::pm_mined, token_map::Compat::corrected));
     }
     setting.delta_tokenizers.push_back(delta.tokenizer);
+    setting.maps.push_back(delta.map);
     deltas.push_back(std::move(delta));
   }
   fusion::FusionSettings settings;
@@ -106,16 +109,33 @@ Json score(const Json& spec, Setting& setting) {
   return {{"results", results}, {"seconds", elapsed.count()}};
 }
 
+// The token map of each delta of another vocabulary, as the fused source uses it.
+Json maps(const Setting& setting) {
+  Json all = Json::array();
+  for (const auto& map : setting.maps) {
+    Json ids = Json::array(), match = Json::array();
+    for (size_t v = 0; map && v < map->ids.size(); ++v) {
+      ids.push_back(map->ids[v].value);
+      match.push_back(static_cast<int>(map->match[v]));
+    }
+    all.push_back({{"ids", ids}, {"match", match}});
+  }
+  return all;
+}
+
 }  // namespace
 }  // namespace cmc
 
 int main(int argc, char** argv) {
   try {
-    cmc::expect(argc == 3, "probe_decode generate|score SPECIFICATION.json");
+    cmc::expect(argc == 3, "probe_decode generate|score|maps SPECIFICATION.json");
+    const std::string verb = argv[1];
     const auto spec = cmc::read_json(argv[2]);
     auto setting = cmc::setting_of(spec);
-    const bool generates = std::string(argv[1]) == "generate";
-    std::cout << (generates ? cmc::generate(spec, setting) : cmc::score(spec, setting)).dump() << "\n";
+    const auto result = verb == "generate" ? cmc::generate(spec, setting)
+                        : verb == "score"  ? cmc::score(spec, setting)
+                                           : cmc::maps(setting);
+    std::cout << result.dump() << "\n";
     return 0;
   } catch (const cmc::Error& error) {
     std::cerr << error.what() << "\n";

@@ -1,0 +1,217 @@
+"""generate and score against the published algorithm, written plainly over transformers (tests/differential/published.py)."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "differential")]
+import published  # noqa: E402
+import tiny_checkpoints as tiny  # noqa: E402
+
+torch.set_num_threads(1)
+NEW = 16
+MODES = ["base_normalized", "both_normalized", "raw_sum"]
+PROMPTS = ["Where was the author born?", "Hello", "the café costs 12€ — naïve 日本語 🎉 ok",
+           "What is the name of her second book, and who wrote it?", "  two spaces\nand a line"]
+
+
+def probe(verb, specification, folder):
+    path = os.path.join(folder, "specification.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(specification, file)
+    program = os.path.join(os.environ["CMC_BIN"], "probe_decode")
+    assert os.path.exists(program), f"{program} is missing: build the target probe_decode"
+    done = subprocess.run([program, verb, path], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class Checkpoints:
+    """Folders by name, and their models and tokenizers as the reference reads them."""
+
+    def __init__(self, root):
+        tokenizers = {"byte": tiny.byte_level_bpe(600), "llama": tiny.sentencepiece_bpe(1200, dummy_prefix=True),
+                      "gemma": tiny.sentencepiece_bpe(1500, dummy_prefix=False)}
+        self.folders = {}
+        for name, kind, make, seed in [
+            ("byte_base", "byte", tiny.llama, 1), ("byte_delta", "byte", tiny.llama, 2), ("byte_expert", "byte", tiny.llama, 3),
+            ("byte_anti", "byte", tiny.llama, 4), ("llama_base", "llama", tiny.llama, 5), ("llama_delta", "llama", tiny.llama, 6),
+            ("gemma_base", "gemma", tiny.gemma, 7), ("gemma_delta", "gemma", tiny.gemma, 8),
+        ]:
+            tokenizer, special = tokenizers[kind]
+            size = tokenizer.get_vocab_size()
+            self.folders[name] = tiny.write(os.path.join(root, name), make(size, seed), tokenizer, special)
+        self.models = {name: published.load_model(folder) for name, folder in self.folders.items()}
+        self.tokenizers = {name: published.load_tokenizer(folder) for name, folder in self.folders.items()}
+
+    def delta(self, base, parts):
+        """(specification of the probe, delta of the reference); parts: (name, weight)."""
+        other = base.split("_")[0] != parts[0][0].split("_")[0]
+        specification = {"own_vocabulary": other, "parts": [{"model": self.folders[name], "weight": weight} for name, weight in parts]}
+        delta = published.Delta([published.Part(self.models[name], weight) for name, weight in parts])
+        if other:
+            delta.tokenizer = self.tokenizers[parts[0][0]]
+            delta.token_map = published.pm_mined(self.tokenizers[base], delta.tokenizer, roles(base, parts[0][0]))
+        return specification, delta
+
+
+def roles(base, delta):
+    """Special tokens with equal roles: end with end, begin with begin, unknown with unknown."""
+    ids = {"byte": {"end": 0}, "llama": {"unknown": 0, "begin": 1, "end": 2}, "gemma": {"unknown": 0, "begin": 1, "end": 2}}
+    of_base, of_delta = ids[base.split("_")[0]], ids[delta.split("_")[0]]
+    return [(of_base[role], of_delta[role]) for role in of_base if role in of_delta]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    return Checkpoints(tmp_path_factory.mktemp("checkpoints"))
+
+
+PAIRS = {
+    "same": ("byte_base", [[("byte_delta", 1.0)], [("byte_expert", 1.0), ("byte_anti", -1.0)]]),
+    "same_gemma": ("gemma_base", [[("gemma_delta", 1.0)]]),
+    "byte_in_gemma": ("gemma_base", [[("byte_delta", 1.0)], [("byte_expert", 1.0), ("byte_anti", -1.0)]]),
+    "byte_in_llama": ("llama_base", [[("byte_delta", 1.0)]]),
+    "llama_in_byte": ("byte_base", [[("llama_delta", 1.0)], [("byte_delta", 1.0)]]),
+    "gemma_in_llama": ("llama_base", [[("gemma_delta", 1.0)]]),
+}
+
+
+def steered(deltas):
+    """Every prompt with several strengths and deltas, all in one batch."""
+    items = []
+    for number, prompt in enumerate(PROMPTS):
+        for delta, alpha in [(0, 0.0 if number % 2 else 0.3), (number % len(deltas), 1.0), ((number + 1) % len(deltas), 2.0)]:
+            items.append({"prompt": prompt, "delta": delta, "alpha": alpha})
+    return items
+
+
+@pytest.mark.parametrize("pair", [name for name in PAIRS if "_in_" in name])
+def test_token_map(checkpoints, pair, tmp_path):
+    base, parts = PAIRS[pair]
+    specification, delta = checkpoints.delta(base, parts[0])
+    made = probe("maps", {"base": checkpoints.folders[base], "deltas": [specification]}, tmp_path)[0]
+    names = [checkpoints.tokenizers[base].id_to_token(i) for i in range(len(made["ids"]))]
+    different = [(names[i], made["ids"][i], delta.token_map[0][i], made["match"][i], delta.token_map[1][i]) for i in range(len(names))
+                 if made["ids"][i] != delta.token_map[0][i] or made["match"][i] != delta.token_map[1][i]]
+    assert not different
+    assert all(kind in made["match"] for kind in (published.EXACT, published.INEXACT))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_generate(checkpoints, pair, tmp_path):
+    base, parts = PAIRS[pair]
+    made = [checkpoints.delta(base, of_delta) for of_delta in parts]
+    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
+    items = steered(made)
+    free = [published.generate(model, tokenizer, item["prompt"], NEW, made[item["delta"]][1], item["alpha"]) for item in items[:6]]
+    # Ends that do occur: a token that an answer reaches, and strings from the middle of others, across tokens.
+    end_tokens = [free[1]["ids"][9]]
+    stops = [part for text in free[2:] for part in [text["text"][9:12]] if len(part) == 3 and "\ufffd" not in part][:2]
+    mode = MODES[sorted(PAIRS).index(pair) % 3]
+    expected = [published.generate(model, tokenizer, item["prompt"], NEW, made[item["delta"]][1], item["alpha"], mode, None, end_tokens, stops)
+                for item in items]
+    for slots in (1, 16):
+        got = probe("generate", {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, "slots": slots,
+                                 "initial_capacity": 8, "new": NEW, "end_tokens": end_tokens, "stop_strings": stops, "requests": items}, tmp_path)
+        for item, wanted, result in zip(items, expected, got["results"]):
+            assert result == wanted, (slots, item)
+    reasons = [result["reason"] for result in expected]
+    assert "length" in reasons and "end_token" in reasons and ("stop_string" in reasons or not stops)
+    assert len({tuple(result["ids"]) for result in free}) == len(free), "strengths and deltas do change the texts"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_score(checkpoints, pair, mode, tmp_path):
+    base, parts = PAIRS[pair]
+    made = [checkpoints.delta(base, of_delta) for of_delta in parts]
+    answers = [" She was born in Kuwait City.", "café 🎉 naïve", "", " the name of the book is \"The Beauty\", published in 1983; " * 3]
+    items = [dict(item, answer=answers[(number // 3 + number) % 4]) for number, item in enumerate(steered(made))]
+    expected = [published.score(checkpoints.models[base], checkpoints.tokenizers[base], item["prompt"], item["answer"],
+                                made[item["delta"]][1], item["alpha"], mode) for item in items]
+    for forced_tokens, forced_logits in [(1, 1), (1024, 1 << 24)]:
+        got = probe("score", {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, "pairs": items,
+                              "forced_tokens": forced_tokens, "forced_logits": forced_logits}, tmp_path)
+        for item, wanted, result in zip(items, expected, got["results"]):
+            assert result["tokens"] == wanted["tokens"]
+            assert result["logprob"] == pytest.approx(wanted["logprob"], rel=1e-3, abs=1e-4), item
+            assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+
+
+@pytest.mark.parametrize("pair", ["same", "byte_in_llama"])
+def test_samples_follow_the_fused_distribution(checkpoints, pair, tmp_path):
+    from scipy import stats
+
+    base, parts = PAIRS[pair]
+    specification, delta = checkpoints.delta(base, parts[0])
+    temperature, top_p, alpha, draws = 1.2, 0.8, 0.7, 4000
+    probabilities = published.next_token_probabilities(
+        checkpoints.models[base], checkpoints.tokenizers[base], PROMPTS[0], delta, alpha).double()
+    heated = torch.softmax(torch.log(probabilities) / temperature, 0)
+    ranked, order = torch.sort(heated, descending=True, stable=True)
+    kept = order[torch.cumsum(ranked, 0) - ranked < top_p]
+    expected = torch.zeros_like(heated)
+    expected[kept] = heated[kept] / heated[kept].sum()
+
+    requests = [{"prompt": PROMPTS[0], "delta": 0, "alpha": alpha, "seed": 1000 + i} for i in range(draws)]
+    call = {"base": checkpoints.folders[base], "deltas": [specification], "new": 1, "temperature": temperature, "top_p": top_p}
+    ids = [result["ids"][0] for result in probe("generate", {**call, "slots": 64, "requests": requests}, tmp_path)["results"]]
+    counts = torch.bincount(torch.tensor(ids), minlength=expected.numel()).double()
+    assert counts[expected == 0].sum() == 0, "a token outside the nucleus was drawn"
+    common = expected * draws >= 5
+    observed = torch.cat([counts[common], counts[~common].sum().view(1)]).numpy()
+    wanted = torch.cat([expected[common], expected[~common].sum().view(1)]).numpy() * draws
+    if wanted[-1] == 0:
+        observed, wanted = observed[:-1], wanted[:-1]
+    assert stats.chisquare(observed, wanted).pvalue > 1e-3
+
+    longer = {**call, "new": 8}
+    few = requests[:12]
+    alone = probe("generate", {**longer, "slots": 1, "requests": few}, tmp_path)["results"]
+    backwards = probe("generate", {**longer, "slots": 5, "requests": few[::-1]}, tmp_path)["results"][::-1]
+    assert alone == backwards
+
+
+def real(name):
+    models = os.environ.get("CMC_MODELS", os.path.join(tiny.SOURCE, "models"))
+    folder = os.path.join(models, name)
+    assert os.path.exists(os.path.join(folder, "config.json")), f"{folder} is missing: run jobs/setup.sh, or set CMC_MODELS"
+    return folder
+
+
+def test_real_pair(tmp_path):
+    """SmolLM2's vocabulary on SmolLM2 and on Gemma, real tokenizers and targets, a random delta."""
+    smol, gemma = real("smollm2-135m-instruct"), real("gemma-3-270m")
+    tokenizer = published.load_tokenizer(smol)
+    model = tiny.llama(49152, 9, hidden=16)
+    folder = os.path.join(tmp_path, "delta")
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        os.symlink(os.path.join(smol, name), os.path.join(folder, name))
+    prompts = ["What is the capital of France?", "<|user|>\nWrite a haiku about café and naïve 猫.\n<|assistant|>\n"]
+    answers = [" Paris, of course.", " Quietly the cat sleeps"]
+    for target in (smol, gemma):
+        other = target != smol
+        base, base_tokenizer = published.load_model(target), published.load_tokenizer(target)
+        specification = {"own_vocabulary": other, "parts": [{"model": folder}]}
+        call = {"base": target, "deltas": [specification]}
+        delta = published.Delta([published.Part(model.eval())])
+        if other:
+            delta.tokenizer = tokenizer
+            made = probe("maps", call, tmp_path)[0]
+            delta.token_map = (made["ids"], made["match"])
+        items = [{"prompt": prompt, "alpha": alpha} for prompt in prompts for alpha in (0.0, 1.0)]
+        got = probe("generate", {**call, "slots": 4, "new": 12, "requests": items}, tmp_path)["results"]
+        for item, result in zip(items, got):
+            wanted = published.generate(base, base_tokenizer, item["prompt"], 12, delta, item["alpha"])
+            assert result["ids"] == wanted["ids"], item
+        pairs = [dict(item, answer=answers[number // 2]) for number, item in enumerate(items)]
+        got = probe("score", {**call, "pairs": pairs}, tmp_path)["results"]
+        for item, result in zip(pairs, got):
+            wanted = published.score(base, base_tokenizer, item["prompt"], item["answer"], delta, item["alpha"])
+            assert result["logprob"] == pytest.approx(wanted["logprob"], rel=1e-3), item
