@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,9 +33,15 @@ Method method_named(std::string_view name);  // throws Usage naming the known on
 Compat compat_named(std::string_view name);
 
 // Maps `base` tokens into `delta`'s vocabulary. O(sum of token lengths · log V).
+// Special tokens go by role, else to a special token of the same piece; bytes by value; parts of characters to the same
+// bytes; text as PM-MinED says (paper, section 3.3), both vocabularies written with spaces for "▁" and "Ġ".
 TokenMap make_token_map(const text::Tokenizer& base, const text::Tokenizer& delta, Method method, Compat compat);
 
 // True when both are one vocabulary, compared token by token: the map is then the identity.
 bool same_vocabulary(const text::Tokenizer& a, const text::Tokenizer& b);
+
+// The first tokens in which two vocabularies differ, for a message: `12 "▁the" / "Ġthe", …`; empty when they are the
+// same.
+std::string first_differences(const text::Tokenizer& a, const text::Tokenizer& b, int at_most = 3);
 
 }  // namespace cmc::token_map
