@@ -1,46 +1,18 @@
 #include "pipeline/fusion/forced_pass.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/fusion/prefix_forest.hpp"
+#include "pipeline/fusion/sequence_states.hpp"
 
 namespace cmc::fusion {
 namespace {
 
-bool steered_by(const ForcedSequence& sequence, int64_t delta) {
-  return sequence.steering.alpha != 0.0f && sequence.steering.delta == delta;
-}
-
-// [A, hidden]: one model's states at the positions that predict, over the sequences that `wanted` selects.
-template <class Wanted>
-torch::Tensor states_before_answers(const model::DecoderModel& model, std::span<const ForcedSequence> sequences,
-                                    Wanted wanted) {
-  std::vector<int64_t> tokens, predicting;
-  model::ModelInput input;
-  for (const auto& sequence : sequences) {
-    const auto length = static_cast<int64_t>(sequence.tokens.size());
-    if (!wanted(sequence) || sequence.first >= length) continue;
-    const auto start = static_cast<int64_t>(tokens.size());
-    for (int64_t t = 0; t + 1 < length; ++t) tokens.push_back(sequence.tokens[static_cast<size_t>(t)].value);
-    for (int64_t t = sequence.first; t < length; ++t) predicting.push_back(start + t - 1);
-    input.spans.push_back({static_cast<int64_t>(input.spans.size()), length - 1});
-  }
-  input.tokens = torch::tensor(tokens, torch::kInt64).to(model.device());
-  return model.hidden(input, nullptr).index_select(0, torch::tensor(predicting, torch::kInt64).to(model.device()));
-}
-
-// [A, hidden] at the given nodes of a forest.
-torch::Tensor states_of_nodes(const model::DecoderModel& model, const PrefixForest& forest,
-                              const std::vector<int64_t>& nodes) {
-  auto mask = forest.mask();
-  model::ModelInput input;
-  input.tokens = torch::tensor(forest.tokens(), torch::kInt64).to(model.device());
-  input.positions = torch::tensor(forest.positions(), torch::kInt64).to(model.device());
-  input.spans = {{0, forest.size()}};
-  input.tree_mask =
-      torch::from_blob(mask.data(), {forest.size(), forest.size()}, torch::kUInt8).to(torch::kBool).to(model.device());
-  return model.hidden(input, nullptr).index_select(0, torch::tensor(nodes, torch::kInt64).to(model.device()));
+bool steered_by(const SharedSequence& sequence, int64_t delta) {
+  return std::any_of(sequence.requests.begin(), sequence.requests.end(), [&](const auto& request) {
+    return request.steering.alpha != 0.0f && request.steering.delta == delta;
+  });
 }
 
 std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
@@ -50,106 +22,187 @@ std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
   return ids;
 }
 
+int64_t length_of(const SharedSequence& sequence) {
+  return static_cast<int64_t>(sequence.tokens.size());
+}
+
+// Rows of `of` within [begin, end), counted from begin; `offset`: of the first such row in `of`. Rows ascend.
+std::vector<int64_t> rows_between(const std::vector<int64_t>& of, int64_t begin, int64_t end, int64_t& offset) {
+  const auto from = std::lower_bound(of.begin(), of.end(), begin), to = std::lower_bound(from, of.end(), end);
+  offset = from - of.begin();
+  std::vector<int64_t> rows(from, to);
+  for (int64_t& row : rows) row -= begin;
+  return rows;
+}
+
 }  // namespace
 
+std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences) {
+  std::vector<SharedSequence> shared;
+  std::map<std::vector<BaseToken>, size_t> known;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    const auto& sequence = sequences[s];
+    const auto [at, is_new] = known.try_emplace(sequence.tokens, shared.size());
+    if (is_new) shared.push_back({sequence.tokens, sequence.first, {}});
+    auto& joined = shared[at->second];
+    joined.first = std::min(joined.first, sequence.first);
+    joined.requests.push_back({static_cast<int64_t>(s), sequence.first, sequence.steering});
+  }
+  return shared;
+}
+
 struct ForcedPass::Share {
-  const DeltaStream* delta = nullptr;
+  int64_t delta = 0;
   std::vector<torch::Tensor> states;  // a part: [K, hidden]
   std::vector<int64_t> rows;          // [K] ascending: which predicted position each belongs to
-  std::vector<float> alphas;          // [K]
+};
+
+struct ForcedPass::Chunk {
+  struct Part {
+    int64_t delta = 0;
+    size_t part = 0;
+    torch::Tensor logits;       // [K, Vi]
+    std::vector<int64_t> rows;  // [K] of the chunk
+  };
+  torch::Tensor base;  // [R, V]
+  std::vector<Part> parts;
 };
 
 ForcedPass::ForcedPass(const Base& base, const std::vector<DeltaStream>& deltas, const FusionSettings& settings)
     : base_(base), deltas_(deltas), settings_(settings) {}
 
-void ForcedPass::run(std::span<const ForcedSequence> sequences, int64_t number,
-                     const LogitSource::TakeForced& take) const {
+void ForcedPass::run(std::span<const SharedSequence> sequences, const LogitSource::TakeForced& take) const {
   const torch::NoGradGuard no_gradients;
-  std::vector<ForcedPosition> positions;
-  for (size_t s = 0; s < sequences.size(); ++s)
-    for (auto t = sequences[s].first; t < static_cast<int64_t>(sequences[s].tokens.size()); ++t)
-      positions.push_back({number + static_cast<int64_t>(s), t});
+  std::vector<ForcedPosition> positions;  // `sequence` counts `sequences` here
+  std::vector<Predicted> predicted;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    predicted.push_back({sequences[s].tokens, sequences[s].first});
+    for (auto t = sequences[s].first; t < length_of(sequences[s]); ++t)
+      positions.push_back({static_cast<int64_t>(s), t});
+  }
   if (positions.empty()) return;
-  const auto states = states_before_answers(*base_.model, sequences, [](const auto&) { return true; });
+  const auto states = states_before_answers(*base_.model, predicted);
   std::vector<Share> shares;
   for (int64_t d = 0; d < static_cast<int64_t>(deltas_.size()); ++d) {
-    const auto& delta = deltas_[static_cast<size_t>(d)];
-    auto share = delta.same_vocabulary() ? same_vocabulary(delta, sequences, d) : other_vocabulary(delta, sequences, d);
+    const bool same = deltas_[static_cast<size_t>(d)].same_vocabulary();
+    auto share = same ? same_vocabulary(d, sequences) : other_vocabulary(d, sequences);
     if (!share.rows.empty()) shares.push_back(std::move(share));
   }
-  take_chunks(states, shares, positions, take);
+  const auto total = static_cast<int64_t>(positions.size());
+  const int64_t size = std::max<int64_t>(1, settings_.forced_logits / base_.model->config().vocabulary);
+  for (int64_t begin = 0; begin < total; begin += size) {
+    const int64_t end = std::min(begin + size, total);
+    take_chunk(logits_of(states, shares, begin, end), sequences,
+               std::span(positions).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), take);
+  }
 }
 
-ForcedPass::Share ForcedPass::same_vocabulary(const DeltaStream& delta, std::span<const ForcedSequence> sequences,
-                                              int64_t index) const {
-  Share share{&delta, {}, {}, {}};
+ForcedPass::Share ForcedPass::same_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const {
+  const auto& stream = deltas_[static_cast<size_t>(delta)];
+  Share share{delta, {}, {}};
+  std::vector<Predicted> predicted;
   int64_t row = 0;
-  for (const auto& sequence : sequences)
-    for (auto t = sequence.first; t < static_cast<int64_t>(sequence.tokens.size()); ++t, ++row)
-      if (steered_by(sequence, index)) {
-        share.rows.push_back(row);
-        share.alphas.push_back(sequence.steering.alpha);
-      }
+  for (const auto& sequence : sequences) {
+    const bool steered = steered_by(sequence, delta);
+    if (steered) {
+      stream.check_ids(plain_ids(sequence.tokens));
+      predicted.push_back({sequence.tokens, sequence.first});
+    }
+    for (auto t = sequence.first; t < length_of(sequence); ++t, ++row)
+      if (steered) share.rows.push_back(row);
+  }
   if (share.rows.empty()) return share;
-  for (const auto& sequence : sequences)
-    if (steered_by(sequence, index)) delta.check_ids(plain_ids(sequence.tokens));
-  for (const auto& part : delta.delta().parts)
-    share.states.push_back(
-        states_before_answers(*part.model, sequences, [&](const auto& s) { return steered_by(s, index); }));
+  for (const auto& part : stream.delta().parts) share.states.push_back(states_before_answers(*part.model, predicted));
   return share;
 }
 
-ForcedPass::Share ForcedPass::other_vocabulary(const DeltaStream& delta, std::span<const ForcedSequence> sequences,
-                                               int64_t index) const {
-  Share share{&delta, {}, {}, {}};
+ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const {
+  const auto& stream = deltas_[static_cast<size_t>(delta)];
+  Share share{delta, {}, {}};
   PrefixForest forest;
   std::vector<int64_t> nodes;
   int64_t row = 0;
   for (const auto& sequence : sequences) {
+    const bool steered = steered_by(sequence, delta);
     const auto ids = plain_ids(sequence.tokens);
-    for (auto t = sequence.first; t < static_cast<int64_t>(ids.size()); ++t, ++row) {
-      if (!steered_by(sequence, index)) continue;
+    for (auto t = sequence.first; t < length_of(sequence); ++t, ++row) {
+      if (!steered) continue;
       const auto before = std::span(ids).first(static_cast<size_t>(t));
-      const auto text = base_.tokenizer->decode(before, text::Tokenizer::SpecialText::skip);
-      const auto context = delta.delta().tokenizer->encode(text, text::AddedTokens::as_model);
-      delta.check_ids(context);
+      const auto text = base_.tokenizer->decode(before, text::SpecialText::skip);
+      const auto context = stream.delta().tokenizer->encode(text, text::AddedTokens::as_model);
+      stream.check_ids(context);
       const int64_t node = forest.add(context);
       if (node < 0) continue;  // an empty context gives no shift
       nodes.push_back(node);
       share.rows.push_back(row);
-      share.alphas.push_back(sequence.steering.alpha);
     }
   }
   if (nodes.empty()) return share;
-  for (const auto& part : delta.delta().parts) share.states.push_back(states_of_nodes(*part.model, forest, nodes));
+  for (const auto& part : stream.delta().parts) share.states.push_back(states_of_nodes(*part.model, forest, nodes));
   return share;
 }
 
-void ForcedPass::take_chunks(const torch::Tensor& base_states, const std::vector<Share>& shares,
-                             std::span<const ForcedPosition> positions, const LogitSource::TakeForced& take) const {
-  const auto total = static_cast<int64_t>(positions.size());
-  const int64_t chunk = std::max<int64_t>(1, settings_.forced_logits / base_.model->config().vocabulary);
-  const auto base_normalisation =
-      settings_.mode == FusionMode::raw_sum ? Normalisation::raw : Normalisation::log_softmax;
-  for (int64_t begin = 0; begin < total; begin += chunk) {
-    const int64_t end = std::min(begin + chunk, total);
-    std::vector<LogitTerm> terms;
-    for (const auto& share : shares) {
-      const auto from = std::lower_bound(share.rows.begin(), share.rows.end(), begin) - share.rows.begin();
-      const auto to = std::lower_bound(share.rows.begin(), share.rows.end(), end) - share.rows.begin();
-      if (from == to) continue;
-      std::vector<int64_t> rows(share.rows.begin() + from, share.rows.begin() + to);
-      for (int64_t& row : rows) row -= begin;
-      const std::vector<float> alphas(share.alphas.begin() + from, share.alphas.begin() + to);
-      for (size_t part = 0; part < share.states.size(); ++part) {
-        const auto logits =
-            share.delta->delta().parts[part].model->logits(share.states[part].narrow(0, from, to - from));
-        terms.push_back(share.delta->term(part, logits, rows, alphas));
-      }
+ForcedPass::Chunk ForcedPass::logits_of(const torch::Tensor& base_states, const std::vector<Share>& shares,
+                                        int64_t begin, int64_t end) const {
+  Chunk chunk{base_.model->logits(base_states.narrow(0, begin, end - begin)), {}};
+  for (const auto& share : shares) {
+    int64_t offset = 0;
+    const auto rows = rows_between(share.rows, begin, end, offset);
+    if (rows.empty()) continue;
+    const auto& parts = deltas_[static_cast<size_t>(share.delta)].delta().parts;
+    for (size_t part = 0; part < parts.size(); ++part) {
+      const auto states = share.states[part].narrow(0, offset, static_cast<int64_t>(rows.size()));
+      chunk.parts.push_back({share.delta, part, parts[part].model->logits(states), rows});
     }
-    const FusedLogits fused(base_.model->logits(base_states.narrow(0, begin, end - begin)), base_normalisation,
-                            std::move(terms));
-    take(fused, positions.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  }
+  return chunk;
+}
+
+// One call of `take` for the first request of each sequence, one for the second, and so on: the logits are shared.
+void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> sequences,
+                            std::span<const ForcedPosition> positions, const LogitSource::TakeForced& take) const {
+  const auto normalisation = settings_.mode == FusionMode::raw_sum ? Normalisation::raw : Normalisation::log_softmax;
+  for (size_t nth = 0, left = 1; left > 0; ++nth) {
+    std::vector<int64_t> kept;                         // rows of the chunk that the nth request asks for
+    std::vector<int64_t> place(positions.size(), -1);  // row of the chunk → among the kept
+    std::vector<ForcedPosition> asked;
+    std::vector<Steering> steering;
+    left = 0;
+    for (size_t row = 0; row < positions.size(); ++row) {
+      const auto& requests = sequences[static_cast<size_t>(positions[row].sequence)].requests;
+      if (nth + 1 < requests.size()) ++left;
+      if (nth >= requests.size() || positions[row].token < requests[nth].first) continue;
+      place[row] = static_cast<int64_t>(kept.size());
+      kept.push_back(static_cast<int64_t>(row));
+      asked.push_back({requests[nth].number, positions[row].token});
+      steering.push_back(requests[nth].steering);
+    }
+    if (kept.empty()) continue;
+    std::vector<LogitTerm> terms;
+    for (const auto& part : chunk.parts) {
+      std::vector<int64_t> rows, from;
+      std::vector<float> alphas;
+      for (size_t k = 0; k < part.rows.size(); ++k) {
+        const int64_t row = place[static_cast<size_t>(part.rows[k])];
+        if (row < 0) continue;
+        const auto& wanted = steering[static_cast<size_t>(row)];
+        if (wanted.delta != part.delta || wanted.alpha == 0.0f) continue;
+        rows.push_back(row);
+        from.push_back(static_cast<int64_t>(k));
+        alphas.push_back(wanted.alpha);
+      }
+      if (rows.empty()) continue;
+      const auto logits =
+          from.size() == part.rows.size()
+              ? part.logits
+              : part.logits.index_select(0, torch::tensor(from, torch::kInt64).to(part.logits.device()));
+      terms.push_back(
+          deltas_[static_cast<size_t>(part.delta)].term(part.part, logits, std::move(rows), std::move(alphas)));
+    }
+    const auto base = kept.size() == positions.size()
+                          ? chunk.base
+                          : chunk.base.index_select(0, torch::tensor(kept, torch::kInt64).to(chunk.base.device()));
+    take(FusedLogits(base, normalisation, std::move(terms)), asked);
   }
 }
 

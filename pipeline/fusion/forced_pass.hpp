@@ -6,21 +6,37 @@
 
 namespace cmc::fusion {
 
+// A sequence to be forced once, for all requests that hold it.
+struct SharedSequence {
+  struct Request {
+    int64_t number = 0;  // among the sequences given to LogitSource::force
+    int64_t first = 1;
+    Steering steering;
+  };
+  std::vector<BaseToken> tokens;
+  int64_t first = 1;  // smallest of the requests'
+  std::vector<Request> requests;
+};
+
+// Equal sequences joined, in the order of their first appearance.
+std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences);
+
 // Teacher forcing of one packed batch (LogitSource::force): the last states of all models at the predicted positions
 // are computed first, then the output layers in chunks.
 class ForcedPass {
  public:
   ForcedPass(const Base& base, const std::vector<DeltaStream>& deltas, const FusionSettings& settings);
 
-  // `number`: of the first sequence, for the positions handed to `take`.
-  void run(std::span<const ForcedSequence> sequences, int64_t number, const LogitSource::TakeForced& take) const;
+  void run(std::span<const SharedSequence> sequences, const LogitSource::TakeForced& take) const;
 
  private:
   struct Share;  // one delta's states
-  Share same_vocabulary(const DeltaStream& delta, std::span<const ForcedSequence> sequences, int64_t index) const;
-  Share other_vocabulary(const DeltaStream& delta, std::span<const ForcedSequence> sequences, int64_t index) const;
-  void take_chunks(const torch::Tensor& base_states, const std::vector<Share>& shares,
-                   std::span<const ForcedPosition> positions, const LogitSource::TakeForced& take) const;
+  struct Chunk;  // logits of some positions
+  Share same_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const;
+  Share other_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const;
+  Chunk logits_of(const torch::Tensor& base_states, const std::vector<Share>& shares, int64_t begin, int64_t end) const;
+  void take_chunk(const Chunk& chunk, std::span<const SharedSequence> sequences,
+                  std::span<const ForcedPosition> positions, const LogitSource::TakeForced& take) const;
 
   const Base& base_;
   const std::vector<DeltaStream>& deltas_;

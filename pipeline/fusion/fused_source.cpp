@@ -72,12 +72,13 @@ class FusedSource final : public LogitSource {
              "a predicted token has one before it");
     }
     const ForcedPass pass(base_, deltas_, settings_);
-    for (size_t begin = 0, end = 0; begin < sequences.size(); begin = end) {
-      int64_t tokens = 0;
-      do tokens += static_cast<int64_t>(sequences[end++].tokens.size());
-      while (end < sequences.size() &&
-             tokens + static_cast<int64_t>(sequences[end].tokens.size()) <= settings_.forced_tokens);
-      pass.run(sequences.subspan(begin, end - begin), static_cast<int64_t>(begin), take);
+    const auto all = shared_sequences(sequences);
+    const std::span<const SharedSequence> shared(all);
+    for (size_t begin = 0, end = 0; begin < shared.size(); begin = end) {
+      size_t tokens = 0;
+      do tokens += shared[end++].tokens.size();
+      while (end < shared.size() && tokens + shared[end].tokens.size() <= static_cast<size_t>(settings_.forced_tokens));
+      pass.run(shared.subspan(begin, end - begin), take);
     }
   }
 

@@ -59,9 +59,11 @@ class LogitSource {
   virtual FusedLogits next(std::span<const int64_t> slots) = 0;
   virtual void close(int64_t slot) = 0;  // frees the slot; closing a free one is allowed
 
-  // Teacher forcing. Calls `take(logits, positions)` in chunks (one row per predicted position, in order), so that
-  // tokens × vocabulary is never held at once. In another vocabulary the delta reads, for each position, the text so
-  // far encoded with its own tokenizer (protocol, "Decoding: scoring"). Leaves open slots untouched.
+  // Teacher forcing. Calls `take(logits, positions)` in chunks, one row per predicted position, so that tokens ×
+  // vocabulary is never held at once. The positions of one sequence come in order, the sequences in any. Equal
+  // sequences that differ in steering share the models' passes (a sweep of alpha costs little more than one), and
+  // neighbours that begin alike share that beginning. In another vocabulary the delta reads, for each position, the
+  // text so far encoded with its own tokenizer (protocol, "Decoding": scoring). Leaves open slots untouched.
   using TakeForced = std::function<void(const FusedLogits&, std::span<const ForcedPosition>)>;
   virtual void force(std::span<const ForcedSequence> sequences, const TakeForced& take) = 0;
 };

@@ -13,6 +13,8 @@ class PrefixForest {
  public:
   // Node of the last token; -1 for an empty sequence. Parents come before children.
   int64_t add(std::span<const int32_t> ids);
+  // Nodes of the sequence added last, one a token.
+  const std::vector<int64_t>& path() const { return path_; }
 
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   const std::vector<int64_t>& tokens() const { return tokens_; }        // [N]
