@@ -43,18 +43,18 @@ std::string head_html(const Table& table) {
         "<th colspan=" + std::to_string(end - c) + " class=group>" + html_escape(table.columns[c].group) + "</th>";
     c = end;
   }
-  for (const Column& column : table.columns)
-    headers += "<th>" +
-               html_escape(column.header + (column.better == "higher"  ? " ↑"
-                                            : column.better == "lower" ? " ↓"
-                                                                       : "")) +
-               "</th>";
+  for (size_t c = 0; c < table.columns.size(); ++c) {
+    const Column& column = table.columns[c];
+    headers +=
+        std::string(is_text_column(table, c) ? "<th class=text>" : "<th>") + html_escape(show_header(column)) + "</th>";
+  }
   return "<thead>" + (grouped ? "<tr>" + groups + "</tr>" : "") + "<tr>" + headers + "</tr></thead>\n";
 }
 
 std::string table_html(const Table& table) {
   std::string out = "<figure id=\"table-" + table.id + "\">\n<figcaption>" + html_escape(table.title) +
-                    "</figcaption>\n<div class=scroll><table>\n" + head_html(table) + "<tbody>\n";
+                    "</figcaption>\n<div class=scroll><table" + (table.columns.size() > 12 ? " class=wide" : "") +
+                    ">\n" + head_html(table) + "<tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (size_t c = 0; c < row.size(); ++c) out += cell_html(row[c], table.columns[c]);
@@ -79,8 +79,8 @@ std::string inline_svg(const std::string& svg, const std::string& id) {
   const size_t start = svg.find("<svg");
   if (start == std::string::npos) return "";
   std::string drawing = svg.substr(start);
-  for (const char* name : {"gpDot", "gpPt", "gnuplot_plot_", "textbox"})
-    drawing = replace_all(drawing, name, id + "_" + name);
+  for (const char* before : {" id='", " id=\"", "href='#", "href=\"#", "url(#"})
+    drawing = replace_all(drawing, before, before + id + "_");
   return drawing;
 }
 
@@ -102,8 +102,10 @@ std::string section_html(const Section& section, const std::map<std::string, std
   std::string out =
       "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
   for (const Table& table : section.tables) out += table_html(table);
+  out += "<div class=plots>\n";
   for (const Plot& plot : section.plots)
     if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
+  out += "</div>\n";
   if (!section.examples.empty()) out += "<h3>Examples</h3>\n";
   for (const Example& example : section.examples) out += example_html(example);
   return out + "</section>\n";

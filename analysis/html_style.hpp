@@ -9,7 +9,7 @@ inline constexpr std::string_view page_style = R"(
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--ground:#0d1117;--band:#151b23;--link:#4493f8;--warn:#3b2e00}}
 *{box-sizing:border-box}
 body{margin:0;color:var(--ink);background:var(--ground);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-header,main{max-width:1280px;margin:0 auto;padding:0 1.25rem}
+header,main{max-width:1360px;margin:0 auto;padding:0 1.25rem}
 header{padding-top:1.5rem;border-bottom:1px solid var(--line);padding-bottom:.75rem}
 h1{font-size:1.7rem;line-height:1.25;margin:0}h2{font-size:1.3rem;margin:2.25rem 0 .25rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}
 header p,.note{color:var(--soft)}header p{margin:.25rem 0}.note{font-size:.83rem;margin:.3rem 0;max-width:75ch}
@@ -19,10 +19,11 @@ figure{margin:1.25rem 0}figcaption{font-weight:600;margin-bottom:.4rem}figcaptio
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:.35rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{background:var(--band);font-weight:600;vertical-align:bottom}th.group{text-align:center;border-bottom-width:0}
-td.text{text-align:left}tbody tr:last-child td{border-bottom:0}tbody tr:hover td{background:var(--band)}
+td.text,th.text{text-align:left}.wide td small{display:block}.wide th,.wide td{padding:.3rem .4rem}tbody tr:last-child td{border-bottom:0}tbody tr:hover td{background:var(--band)}
 td:first-child,thead tr:last-child th:first-child{position:sticky;left:0;background:var(--ground);text-align:left}
 thead tr:last-child th:first-child{background:var(--band)}
 td small{color:var(--soft)}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.plots figure{min-width:0}
 .plot{max-width:760px;background:#fff;border:1px solid var(--line);border-radius:6px;padding:.25rem}.plot svg{width:100%;height:auto;display:block}
 .remark{background:var(--warn);border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem}
 details{border:1px solid var(--line);border-radius:6px;padding:.4rem .75rem;margin:.5rem 0}summary{cursor:pointer;overflow-wrap:anywhere}

@@ -62,7 +62,7 @@ std::string gnuplot_script(const Plot& plot) {
          "center horizontal noenhanced\n"
       << "set title " << quoted(plot.title) << " noenhanced\nset xlabel " << quoted(plot.x_label)
       << " noenhanced\nset ylabel " << quoted(plot.y_label)
-      << " noenhanced\nset offsets graph 0.03, graph 0.03, graph 0.05, graph 0.05\n";
+      << " noenhanced\nset autoscale noextend\nset offsets graph 0.03, graph 0.03, graph 0.05, graph 0.05\n";
   for (size_t s = 0; s < plot.series.size(); ++s) {
     const Series& series = plot.series[s];
     out << "$data" << s << " << END\n";

@@ -76,7 +76,8 @@ std::vector<std::string> write_report(const Source& source, const fs::path& fold
   page.remarks.insert(page.remarks.end(), problems.begin(), problems.end());
   publish_file(folder / "index.html", to_html(page));
   for (const Section& section : page.sections)
-    for (const Table& table : section.tables) out << to_text(table) << "\n";
+    for (const Table& table : section.tables)
+      if (table.shown == Table::Shown::everywhere) out << to_text(table) << "\n";
   return page.remarks;
 }
 

@@ -34,9 +34,9 @@ Figure win_share(const Answers& system, const Answers& vanilla) {
 
 Table main_table(const InstructRuns& runs) {
   Table table{"instruct", "Instruction following on AlpacaEval prompts", system_columns(), {}, {}};
-  for (const Column& column : {Column{"n", "", 0}, Column{"Reference, nat/token", "", 3, "higher"},
-                               Column{"Wins over vanilla, %", "", 1, "higher"}, Column{"Stopped, %", "", 1},
-                               Column{"Repetition, %", "", 1, "lower"}, Column{"Length, tokens", "", 1}})
+  for (const Column& column :
+       {Column{"n", "", 0}, Column{"Ref. nat/token", "", 3, "higher"}, Column{"Wins, %", "", 1, "higher"},
+        Column{"Stopped, %", "", 1}, Column{"Repetition, %", "", 1, "lower"}, Column{"Length, tokens", "", 1}})
     table.columns.push_back(column);
   for (const auto& [system, answers] : runs) {
     auto row = system_cells(system);
@@ -51,7 +51,7 @@ Table main_table(const InstructRuns& runs) {
   }
   table.notes = {
       "Figures are means over n prompts ± standard error; – was not measured.",
-      "Reference: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts "
+      "Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts "
       "whose reference the "
       "system finds likelier than its target alone does; a tie counts half.",
       "Stopped: responses that ended by themselves within the length limit. Repetition: 4-grams of words that occurred "

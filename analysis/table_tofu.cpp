@@ -108,6 +108,7 @@ Table main_table(const TofuRuns& runs, TruthRatioMean mean) {
               columns(),
               {},
               {}};
+  if (!geometric) table.shown = Table::Shown::files_only;
   for (const auto& [system, run] : runs) {
     auto row = system_cells(system);
     row.push_back(counts(run));
