@@ -7,7 +7,7 @@ namespace cmc::metrics {
 struct KsTest {
   double statistic = 0;  // largest distance between the two empirical distribution functions, [0, 1]
   double p_value = 1;    // two-sided
-  bool exact = true;     // false: asymptotic, where a sample has more than 10,000 values
+  bool exact = true;     // false: asymptotic, for a sample above 10,000 values or an exact value rounded above 1
 };
 
 // Two-sample Kolmogorov-Smirnov test, two-sided, as scipy.stats.ks_2samp(method="auto") computes it. Throws BadData

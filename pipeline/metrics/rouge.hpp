@@ -5,7 +5,7 @@
 
 namespace cmc::metrics {
 
-// ROUGE (Lin 2004) as the rouge_score package (0.1.2) computes it, to the last bit but for the order of one division.
+// ROUGE (Lin 2004) as the rouge_score package (0.1.2) computes it, to the last bit.
 
 enum class Stemming { none, porter };
 

@@ -45,6 +45,14 @@ def test_ks_asymptotic_above_ten_thousand(probe, sizes):
         assert not check_ks(probe, rng.normal(size=sizes[0]), rng.normal(size=sizes[1]) + shift, rel=1e-7)["exact"]
 
 
+@pytest.mark.filterwarnings("ignore:ks_2samp")
+def test_ks_every_distance(probe):
+    """Equal sizes, each possible distance: where rounding carries the exact value above 1 scipy falls back, so do we."""
+    for n in [*range(1, 25), 300]:
+        for h in range(0, n + 1, max(1, n // 25)):
+            check_ks(probe, np.arange(n), np.concatenate([np.arange(n - h) + h, np.arange(h) + n + 5]))
+
+
 def test_ks_extreme_values(probe):
     """The largest and the smallest doubles."""
     check_ks(probe, [1e308, -1e308, 0], [1.7e308, 5e-324])
