@@ -1,0 +1,129 @@
+"""What a user can get wrong: each gives its exit code and a message that names file, field and remedy."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import support_pipeline as support
+from support_pipeline import cmc, mpi
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("bad")
+    return root, support.make_world(root)
+
+
+def broken(world, tmp_path, model="other"):
+    """A copy of one model to spoil, and the setting that puts it in."""
+    folder = shutil.copytree(world[0] / model, tmp_path / model)
+    return folder, f"model.{model}.path={folder}"
+
+
+def run(world, tmp_path, setting, expect, *more):
+    done = cmc("run", world[1], "--output", tmp_path / "out", "--set", setting, *more, expect=expect)
+    return done.stderr
+
+
+def test_truncated_weights(world, tmp_path):
+    folder, setting = broken(world, tmp_path)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    assert "model.safetensors" in run(world, tmp_path, setting, 65)
+
+
+def test_missing_shard(world, tmp_path):
+    folder, setting = broken(world, tmp_path)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "model-00002-of-00002" in run(world, tmp_path, setting, 66)
+
+
+def test_unknown_architecture(world, tmp_path):
+    folder, setting = broken(world, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"], config["model_type"] = ["NovelForCausalLM"], "novel"
+    (folder / "config.json").write_text(json.dumps(config))
+    error = run(world, tmp_path, setting, 65)
+    assert "Novel" in error and "Llama" in error
+
+
+def test_tokenizer_larger_than_the_model(world, tmp_path):
+    folder, setting = broken(world, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["vocab_size"] = 700
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "tokenizer" in run(world, tmp_path, setting, 65)
+
+
+def test_pickled_weights_are_refused(world, tmp_path):
+    folder, setting = broken(world, tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert "pytorch_model.bin" in run(world, tmp_path, setting, 77)
+
+
+def test_dataset_line_that_is_not_json(world, tmp_path):
+    tofu = shutil.copytree(world[0] / "data" / "tofu", tmp_path / "tofu")
+    with open(tofu / "forget01_perturbed.json", "a") as file:
+        file.write("{broken\n")
+    assert "forget01_perturbed.json:13" in run(world, tmp_path, f"data.tofu={tofu}", 65)
+
+
+def test_unknown_key_names_the_nearest(world, tmp_path):
+    error = run(world, tmp_path, "instruct.strenghts=1", 78)
+    assert "instruct.strengths" in error
+
+
+def test_missing_model(world, tmp_path):
+    assert "/nowhere" in run(world, tmp_path, "model.other.path=/nowhere", 66)
+
+
+def test_output_of_another_experiment(world, tmp_path):
+    cmc("run", world[1], "--output", tmp_path / "out", "--only", "token_map")
+    other = tmp_path / "another.ini"
+    shutil.copy(world[1], other)
+    assert "tiny" in cmc("run", other, "--output", tmp_path / "out", expect=78).stderr
+
+
+def test_delta_of_another_vocabulary(world, tmp_path):
+    error = run(world, tmp_path, f"delta.d.path={world[0] / 'other'}", 65)
+    assert "vocabulary" in error
+
+
+def test_delta_that_claims_a_foreign_tokenizer(world, tmp_path):
+    """The verbs too: weights of 600 tokens beside a tokenizer of 900."""
+    folder = shutil.copytree(world[0] / "small", tmp_path / "delta")
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    for file in (world[0] / "other").glob("tokenizer*"):
+        shutil.copy(file, folder)
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "a"}\n')
+    error = cmc("generate", "--model", world[0] / "large", "--delta", folder, "--prompts", prompts, expect=65).stderr
+    assert "tokenizer" in error
+
+
+def test_full_disk_keeps_what_was_finished(world, tmp_path):
+    """Files may not grow beyond a size that units fit in and trained models do not: EFBIG, as a quota gives it."""
+    folder = tmp_path / "out"
+    command = f'trap "" XFSZ; ulimit -f 40; exec {mpi.program("cmc")} run {world[1]} --output {folder}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=mpi.environment())
+    assert done.returncode == 74, done.stderr[-2000:]
+    kept = support.units(folder)
+    assert "0 damaged" in cmc("verify", folder).stdout
+    cmc("run", world[1], "--output", folder)
+    assert kept.keys() <= support.units(folder).keys()
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (["frobnicate"], 2), (["run"], 2), (["run", "no.ini"], 66), (["status", "/tmp"], 66), (["map", "--from", "x"], 2),
+    (["run", "{ini}", "--shard", "2/2"], 2), (["plan", "{ini}", "--only", "nonsense"], 2), (["export", "xml", "/tmp"], 2),
+    (["tokenize", "--tokenizer", "/nowhere", "--texts", "/nowhere"], 66),
+])
+def test_usage(world, arguments, code):
+    assert cmc(*[a.replace("{ini}", str(world[1])) for a in arguments], expect=code).stderr.strip()

@@ -1,0 +1,159 @@
+"""`cmc run` end to end on tiny checkpoints: the same units on any ranks, resuming, sharding, stopping, exports."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import support_pipeline as support
+from support_pipeline import cmc, mpi
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("world")
+    return root, support.make_world(root)
+
+
+@pytest.fixture(scope="module")
+def reference(world):
+    """The undisturbed run on one rank, alone."""
+    root, experiment = world
+    folder = root / "alone"
+    done = cmc("run", experiment, "--output", folder)
+    assert "of" in done.stdout and "results.h5" in done.stdout
+    return folder
+
+
+def test_every_stage_left_its_units(reference):
+    plan = json.loads((reference / "plan.json").read_text())["tasks"]
+    assert {task["stage"] for task in plan} == {"token_map", "prepare", "train", "instruct", "unlearn"}
+    assert {task["key"] for task in plan} == support.units(reference).keys()
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_do_not_change_results(world, reference, ranks):
+    root, experiment = world
+    folder = root / f"ranks{ranks}"
+    cmc("run", experiment, "--output", folder, ranks=ranks)
+    support.assert_same(support.units(reference), support.units(folder))
+
+
+def test_second_run_does_nothing_and_says_so(world, reference):
+    _, experiment = world
+    before = {file: file.stat().st_mtime_ns for file in reference.glob("units/*/*.h5")}
+    done = cmc("run", experiment, "--output", reference)
+    assert "nothing to do" in done.stdout
+    assert before == {file: file.stat().st_mtime_ns for file in reference.glob("units/*/*.h5")}
+
+
+def test_killed_run_resumes_to_the_same(world, reference):
+    root, experiment = world
+    folder, dice, kills = root / "killed", random.Random(5), 0
+    for attempt in range(12):
+        ranks = dice.choice([1, 2, 3])
+        run = subprocess.Popen(mpi.command(ranks, mpi.program("cmc"), "run", str(experiment), "--output", str(folder)),
+                               env=mpi.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.uniform(0.8, 3.0))
+        victims = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
+        if run.poll() is None and victims:
+            os.kill(int(dice.choice(victims)), signal.SIGKILL)
+            kills += 1
+        if run.wait(timeout=60) == 0:
+            break
+    cmc("run", experiment, "--output", folder)
+    assert kills >= 1, "no run was killed: the test checked nothing"
+    support.assert_same(support.units(reference), support.units(folder))
+    assert "0 damaged" in cmc("verify", folder).stdout
+
+
+def test_shards_make_the_whole(world, reference):
+    root, experiment = world
+    folder = root / "shards"
+    for shard in ["0/2", "1/2"]:
+        cmc("run", experiment, "--output", folder, "--shard", shard)
+    support.assert_same(support.units(reference), support.units(folder))
+
+
+def test_usr2_stops_with_75_and_the_next_run_goes_on(world, reference):
+    root, experiment = world
+    folder = root / "stopped"
+    run = subprocess.Popen(mpi.command(2, mpi.program("cmc"), "run", str(experiment), "--output", str(folder)), env=mpi.environment(),
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 60
+    while not list(folder.glob("units/*/*.h5")) and time.time() < deadline:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGUSR2)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 75, err[-2000:]
+    assert "again" in out
+    missing = json.loads(cmc("status", folder, "--json").stdout)["missing"]
+    assert missing, "the run ended before it was stopped"
+    cmc("run", experiment, "--output", folder)
+    support.assert_same(support.units(reference), support.units(folder))
+
+
+def test_status_and_verify(world, reference):
+    root, _ = world
+    status = json.loads(cmc("status", reference, "--json").stdout)
+    assert status["done"] == status["total"] > 10 and not status["missing"]
+    damaged = support.copy_run(reference, root / "damaged")
+    unit = sorted(damaged.glob("units/*/*.h5"))[3]
+    content = bytearray(unit.read_bytes())
+    content[len(content) // 2] ^= 4
+    unit.write_bytes(content)
+    assert unit.stem in cmc("verify", damaged, expect=65).stdout
+
+
+def test_plan_runs_nothing(world):
+    root, experiment = world
+    plan = json.loads(cmc("plan", experiment, "--json").stdout)
+    assert len(plan["tasks"]) > 10
+    only = json.loads(cmc("plan", experiment, "--json", "--only", "token_map").stdout)
+    assert {task["stage"] for task in only["tasks"]} == {"token_map"}
+
+
+def test_report_of_the_run(reference):
+    done = subprocess.run([mpi.program("cmc-report"), str(reference)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (reference / "report" / "index.html").read_text(encoding="utf-8")
+    assert "other" in page and "Tiny" in page
+
+
+def test_exports(world, reference):
+    root, _ = world
+    outputs = root / "outputs.json"
+    cmc("export", "alpaca_eval", reference, "--target", "other", "--delta", "d", "--alpha", "0.5", "--to", outputs)
+    rows = json.loads(outputs.read_text())
+    assert len(rows) == 4 and rows[0].keys() == {"instruction", "output", "generator"}
+    log = root / "log.json"
+    cmc("export", "tofu", reference, "--target", "large", "--to", log)
+    sets = json.loads(log.read_text())
+    assert len(sets) == 4
+    for values in sets.values():
+        assert values["avg_gt_loss"].keys() == values["generated_text"].keys() == {"0", "1", "2"}
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    folder = root / "delta"
+    cmc("export", "hf", reference, "--model", "instruct:d", "--to", folder)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    logits = model(torch.tensor([tokenizer.encode("Who wrote it?")])).logits
+    assert logits.shape[-1] == len(tokenizer) and torch.isfinite(logits).all()
+
+
+def test_generate_and_score_verbs(world, reference):
+    root, _ = world
+    (root / "prompts.jsonl").write_text('{"prompt": "Who wrote it?"}\n{"prompt": "Where?"}\n')
+    (root / "pairs.jsonl").write_text('{"prompt": "Who wrote it?", "answer": " A person."}\n')
+    delta = root / "delta2"
+    cmc("export", "hf", reference, "--model", "unlearn:d", "--to", delta)
+    for target in ["large", "other"]:
+        lines = cmc("generate", "--model", root / target, "--delta", delta, "--prompts", root / "prompts.jsonl", "--new", 5).stdout.splitlines()
+        assert len(lines) == 3 and json.loads(lines[-1]).keys() == {"seconds", "tokens"}
+        lines = cmc("score", "--model", root / target, "--delta", delta, "--pairs", root / "pairs.jsonl").stdout.splitlines()
+        assert json.loads(lines[0])["logprob"] < 0 and json.loads(lines[0])["tokens"] >= 2
