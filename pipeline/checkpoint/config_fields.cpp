@@ -95,8 +95,10 @@ void read_heads(const ConfigFields& fields, ModelConfig& config) {
   config.heads = fields.integer("num_attention_heads", 1, 1 << 14);
   config.kv_heads = fields.integer_or("num_key_value_heads", config.heads, 1, config.heads);
   if (config.heads % config.kv_heads != 0) {
-    fields.fail("num_key_value_heads", "does not divide num_attention_heads (" + std::to_string(config.kv_heads) +
-                                           ", " + std::to_string(config.heads) + ")", "");
+    fields.fail("num_key_value_heads",
+                "does not divide num_attention_heads (" + std::to_string(config.kv_heads) + ", " +
+                    std::to_string(config.heads) + ")",
+                "");
   }
   config.head_dim = fields.integer_or("head_dim", config.hidden / config.heads, 2, 1 << 12);
   if (config.head_dim < 2 || config.head_dim % 2 != 0) {

@@ -29,8 +29,8 @@ class ConfigFields {
   std::string where_;
 };
 
-// What all architectures share: sizes, heads, norm, bias, initialisation, begin and end tokens, default attention scale.
-// `tied` is the architecture's default for tie_word_embeddings.
+// What all architectures share: sizes, heads, norm, bias, initialisation, begin and end tokens, default attention
+// scale. `tied` is the architecture's default for tie_word_embeddings.
 ModelConfig read_common_fields(const ConfigFields& fields, bool tied);
 
 Activation read_activation(const ConfigFields& fields, const std::string& key);

@@ -63,8 +63,8 @@ ModelConfig read_gemma3(const ConfigFields& fields) {
   config.attention_scale = 1.0 / std::sqrt(fields.number_or("query_pre_attn_scalar", 256.0, 1e-6, 1e9));
   config.final_softcap = fields.number_or("final_logit_softcapping", 0.0, 0.0, 1e9);
   // transformers reads attn_logit_softcapping but never applies it in Gemma 3; weights were trained without.
-  config.activation = fields.has("hidden_activation") ? read_activation(fields, "hidden_activation")
-                                                      : Activation::gelu_tanh;
+  config.activation =
+      fields.has("hidden_activation") ? read_activation(fields, "hidden_activation") : Activation::gelu_tanh;
   read_ropes(fields, config);
   config.window = fields.integer_or("sliding_window", 4096, 1, int64_t{1} << 32);
   config.sliding = read_sliding_layers(fields, config.layers);

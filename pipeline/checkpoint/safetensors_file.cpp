@@ -35,24 +35,36 @@ Mapping map_file(const std::filesystem::path& file) {
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   const int problem = errno;
   ::close(descriptor);
-  if (address == MAP_FAILED) throw IoError({file.string(), std::string("cannot be mapped: ") + std::strerror(problem), ""});
-  return {std::shared_ptr<const void>(address, [size](const void* at) { ::munmap(const_cast<void*>(at), size); }), size};
+  if (address == MAP_FAILED)
+    throw IoError({file.string(), std::string("cannot be mapped: ") + std::strerror(problem), ""});
+  return {std::shared_ptr<const void>(address, [size](const void* at) { ::munmap(const_cast<void*>(at), size); }),
+          size};
 }
 
 }  // namespace
 
 torch::Dtype torch_type(StoredType type) {
   switch (type) {
-    case StoredType::f64: return torch::kFloat64;
-    case StoredType::f32: return torch::kFloat32;
-    case StoredType::f16: return torch::kFloat16;
-    case StoredType::bf16: return torch::kBFloat16;
-    case StoredType::i64: return torch::kInt64;
-    case StoredType::i32: return torch::kInt32;
-    case StoredType::i16: return torch::kInt16;
-    case StoredType::i8: return torch::kInt8;
-    case StoredType::u8: return torch::kUInt8;
-    case StoredType::boolean: return torch::kBool;
+    case StoredType::f64:
+      return torch::kFloat64;
+    case StoredType::f32:
+      return torch::kFloat32;
+    case StoredType::f16:
+      return torch::kFloat16;
+    case StoredType::bf16:
+      return torch::kBFloat16;
+    case StoredType::i64:
+      return torch::kInt64;
+    case StoredType::i32:
+      return torch::kInt32;
+    case StoredType::i16:
+      return torch::kInt16;
+    case StoredType::i8:
+      return torch::kInt8;
+    case StoredType::u8:
+      return torch::kUInt8;
+    case StoredType::boolean:
+      return torch::kBool;
   }
   throw Internal({"safetensors", "type outside the enumeration", ""});
 }
@@ -73,7 +85,8 @@ torch::Tensor SafetensorsFile::view(const std::string& name) const {
   char* const bytes = const_cast<char*>(static_cast<const char*>(mapping_.get())) + tensor.begin;
   const auto keep = mapping_;
   if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(bytes_per_element(tensor.type)) == 0) {
-    return torch::from_blob(bytes, tensor.shape, [keep](void*) {}, options);
+    return torch::from_blob(
+        bytes, tensor.shape, [keep](void*) {}, options);
   }
   torch::Tensor copy = torch::empty(tensor.shape, options);
   std::memcpy(copy.data_ptr(), bytes, tensor.end - tensor.begin);

@@ -32,6 +32,7 @@ torch::Dtype torch_type(StoredType type);
 
 // Writes tensors (on any device) in the order given; the same tensors give the same bytes. All or nothing.
 // Throws CannotCreate or IoError.
-void write_safetensors(const std::filesystem::path& file, const std::vector<std::pair<std::string, torch::Tensor>>& tensors);
+void write_safetensors(const std::filesystem::path& file,
+                       const std::vector<std::pair<std::string, torch::Tensor>>& tensors);
 
 }  // namespace cmc::checkpoint

@@ -86,7 +86,8 @@ StoredTensor parse_tensor(const Json& entry, uint64_t data_start, uint64_t file_
     tensor.shape.push_back(static_cast<int64_t>(number));
   }
   if (!offsets.is_array() || offsets.size() != 2) refuse(where, "has data_offsets that are no pair");
-  const uint64_t begin = natural(offsets.at(0), where, "data_offsets"), end = natural(offsets.at(1), where, "data_offsets");
+  const uint64_t begin = natural(offsets.at(0), where, "data_offsets"),
+                 end = natural(offsets.at(1), where, "data_offsets");
   if (begin > end || end > file_bytes - data_start) {
     refuse(where, "lies outside the file (bytes " + std::to_string(begin) + " to " + std::to_string(end) + " of " +
                       std::to_string(file_bytes - data_start) + "; truncated?)");
@@ -117,14 +118,20 @@ void check_tiling(const SafetensorsHeader& header, uint64_t data_start, uint64_t
 
 }  // namespace
 
-int64_t bytes_per_element(StoredType type) { return types[static_cast<size_t>(type)].bytes; }
-const char* stored_name(StoredType type) { return types[static_cast<size_t>(type)].name; }
+int64_t bytes_per_element(StoredType type) {
+  return types[static_cast<size_t>(type)].bytes;
+}
+const char* stored_name(StoredType type) {
+  return types[static_cast<size_t>(type)].name;
+}
 
 SafetensorsHeader parse_safetensors_header(std::string_view start, uint64_t file_bytes, const std::string& where) {
   uint64_t length = 0;
-  if (start.size() < 8) refuse(where, "is shorter than a safetensors header (" + std::to_string(file_bytes) + " bytes)");
+  if (start.size() < 8)
+    refuse(where, "is shorter than a safetensors header (" + std::to_string(file_bytes) + " bytes)");
   std::memcpy(&length, start.data(), 8);  // little-endian, as every machine we run on
-  if (length > max_header_bytes) refuse(where, "claims a header of " + std::to_string(length) + " bytes (more than 100 MB)");
+  if (length > max_header_bytes)
+    refuse(where, "claims a header of " + std::to_string(length) + " bytes (more than 100 MB)");
   if (length > file_bytes - 8 || length > start.size() - 8) {
     refuse(where, "claims a header of " + std::to_string(length) + " bytes, longer than the file (truncated?)");
   }

@@ -67,7 +67,9 @@ class OutputFile {
   }
 
  private:
-  [[noreturn]] void fail() const { throw IoError({file_.string(), std::strerror(errno), "check the disk's free space"}); }
+  [[noreturn]] void fail() const {
+    throw IoError({file_.string(), std::strerror(errno), "check the disk's free space"});
+  }
   std::filesystem::path file_;
   int descriptor_ = -1;
 };

@@ -15,12 +15,14 @@ constexpr const char* single_name = "model.safetensors";
 constexpr const char* index_name = "model.safetensors.index.json";
 
 [[noreturn]] void throw_without_weights(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw MissingInput({folder.string(), "is no folder", "give a Hugging Face model folder"});
+  if (!fs::is_directory(folder))
+    throw MissingInput({folder.string(), "is no folder", "give a Hugging Face model folder"});
   for (const char* pickle : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
     if (!fs::exists(folder / pickle)) continue;
     throw Refused({(folder / pickle).string(), "is a pickle, which can run code when it is read",
                    "convert it where you trust it: python3 -c \"from transformers import AutoModelForCausalLM as A; "
-                   "A.from_pretrained('" + folder.string() + "').save_pretrained('" + folder.string() + "')\""});
+                   "A.from_pretrained('" +
+                       folder.string() + "').save_pretrained('" + folder.string() + "')\""});
   }
   throw MissingInput({(folder / single_name).string(), "does not exist", "the folder holds no weights"});
 }
@@ -75,14 +77,16 @@ void WeightFiles::open_shards(const fs::path& folder, const fs::path& index) {
   for (const auto& [tensor, file] : map) {
     if (opened.count(file) == 0) {
       if (!fs::exists(folder / file)) {
-        throw MissingInput({(folder / file).string(), "does not exist (a shard named by " + index.filename().string() + ")",
+        throw MissingInput({(folder / file).string(),
+                            "does not exist (a shard named by " + index.filename().string() + ")",
                             "fetch the missing shard"});
       }
       opened[file] = files_.size();
       files_.emplace_back(folder / file);
     }
     if (files_[opened[file]].header().tensors.count(tensor) == 0) {
-      throw BadData({(folder / file).string(), "holds no tensor " + tensor, index.filename().string() + " says it does"});
+      throw BadData(
+          {(folder / file).string(), "holds no tensor " + tensor, index.filename().string() + " says it does"});
     }
     where_[tensor] = opened[file];
   }

@@ -10,7 +10,8 @@ namespace cmc::model {
 // Keys and values of `slots` sequences, each up to `capacity` tokens. A slot can be cut back to any prefix.
 class KvCache {
  public:
-  KvCache(const checkpoint::ModelConfig& config, int64_t slots, int64_t capacity, torch::Dtype dtype, torch::Device device);
+  KvCache(const checkpoint::ModelConfig& config, int64_t slots, int64_t capacity, torch::Dtype dtype,
+          torch::Device device);
 
   int64_t slots() const { return static_cast<int64_t>(lengths_.size()); }
   int64_t capacity() const { return capacity_; }
@@ -19,7 +20,9 @@ class KvCache {
   void truncate(int64_t slot, int64_t length);
   void advance(int64_t slot, int64_t tokens);  // called by the model after it has written a span
 
-  torch::Tensor& keys(int64_t layer) { return keys_[static_cast<size_t>(layer)]; }      // [slots, kv_heads, capacity, head_dim]
+  torch::Tensor& keys(int64_t layer) {
+    return keys_[static_cast<size_t>(layer)];
+  }  // [slots, kv_heads, capacity, head_dim]
   torch::Tensor& values(int64_t layer) { return values_[static_cast<size_t>(layer)]; }  // same
 
  private:

@@ -1,0 +1,131 @@
+#include "pipeline/model/decoder_model.hpp"
+
+#include <set>
+
+#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/weight_files.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/random.hpp"
+#include "pipeline/model/weights.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+std::string shape_text(torch::IntArrayRef shape) {
+  std::string text = "[";
+  for (const int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+// Tensors a folder may hold beside the model's own: an output that is tied, and tables that old versions saved.
+bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config) {
+  if (name == "lm_head.weight") return config.tied_output;
+  return name.ends_with("rotary_emb.inv_freq");
+}
+
+// Sum of twelve 16-bit uniforms (Irwin-Hall): standard normal to 6 sigma from integers alone, so that every machine
+// and compiler gives the same bits, which logarithms and cosines do not.
+float normal(Random& random) {
+  int64_t sum = 0;
+  for (int draw = 0; draw < 3; ++draw) {
+    const uint64_t bits = random.next();
+    for (int part = 0; part < 4; ++part) sum += static_cast<int64_t>((bits >> (16 * part)) & 0xFFFF);
+  }
+  return static_cast<float>(static_cast<double>(2 * sum - 12 * 65535) * 0x1.0p-17);
+}
+
+torch::Tensor random_tensor(const std::string& name, uint64_t seed, double deviation, torch::IntArrayRef shape) {
+  Random random(seed_of({"weights", std::to_string(seed), name}));
+  torch::Tensor tensor = torch::empty(shape, torch::kFloat32);
+  float* values = tensor.data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) values[i] = normal(random) * static_cast<float>(deviation);
+  return tensor;
+}
+
+}  // namespace
+
+DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights)
+    : config_(std::move(config)), weights_(std::move(weights)) {}
+
+DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device) {
+  const checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
+  const checkpoint::WeightFiles files(folder);
+  std::set<std::string> used;
+  const FillTensor fill = [&](const std::string& name, Fill, torch::Tensor& target) {
+    const torch::Tensor stored = files.view(name);
+    if (stored.sizes() != target.sizes()) {
+      throw BadData({folder.string() + ": " + name,
+                     "has shape " + shape_text(stored.sizes()) + ", config.json says " + shape_text(target.sizes()),
+                     "the weights belong to another configuration"});
+    }
+    if (!stored.is_floating_point()) {
+      throw BadData({folder.string() + ": " + name, "holds no floating-point numbers", "save the model de-quantised"});
+    }
+    target.copy_(stored);
+    used.insert(name);
+  };
+  auto weights = std::make_shared<ModelWeights>(make_weights(config, dtype, device, fill));
+  for (const std::string& name : files.names()) {
+    if (used.count(name) == 0 && !may_be_left(name, config)) {
+      throw BadData({folder.string() + ": " + name,
+                     "is no part of " + config.architecture + " as config.json describes it",
+                     "the weights belong to another configuration"});
+    }
+  }
+  return DecoderModel(config, std::move(weights));
+}
+
+DecoderModel DecoderModel::random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
+                                  torch::Device device) {
+  const FillTensor fill = [&](const std::string& name, Fill kind, torch::Tensor& target) {
+    if (kind == Fill::weights) target.copy_(random_tensor(name, seed, config.initializer_range, target.sizes()));
+    if (kind == Fill::norm) target.fill_(config.norm_adds_one ? 0.0 : 1.0);
+    if (kind == Fill::bias) target.zero_();
+  };
+  return DecoderModel(config, std::make_shared<ModelWeights>(make_weights(config, dtype, device, fill)));
+}
+
+torch::Device DecoderModel::device() const {
+  return weights_->embedding.device();
+}
+torch::Dtype DecoderModel::dtype() const {
+  return weights_->embedding.scalar_type();
+}
+const torch::Tensor& DecoderModel::output_weight() const {
+  return weights_->output.weight;
+}
+
+const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::parameters() const {
+  return weights_->named;
+}
+
+void DecoderModel::require_gradients(bool on) {
+  for (auto& [name, tensor] : weights_->named) tensor.set_requires_grad(on);
+  weights_->output.unpack();
+  for (LayerWeights& layer : weights_->layers) {
+    for (Linear* linear : {&layer.query_key_value, &layer.attention_output, &layer.gate_up, &layer.down})
+      linear->unpack();
+  }
+}
+
+int64_t DecoderModel::parameter_count() const {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : weights_->named) count += tensor.numel();
+  return count;
+}
+
+void DecoderModel::save(const std::filesystem::path& folder) const {
+  Json config = config_.source;
+  expect(config.is_object(), "a model is saved with the config.json it was made from");
+  config["architectures"] = {config_.architecture};
+  config["tie_word_embeddings"] = config_.tied_output;
+  config.erase("torch_dtype");
+  config["dtype"] = dtype() == torch::kBFloat16 ? "bfloat16" : dtype() == torch::kFloat16 ? "float16" : "float32";
+  publish_file(folder / "config.json", config.dump(2) + "\n");
+  checkpoint::write_safetensors(folder / "model.safetensors", weights_->named);
+}
+
+}  // namespace cmc::model

@@ -1,0 +1,135 @@
+// The forward pass: embedding, decoder layers, final norm, output layer.
+#include "pipeline/core/error.hpp"
+#include "pipeline/model/attention.hpp"
+#include "pipeline/model/decoder_model.hpp"
+#include "pipeline/model/gate.hpp"
+#include "pipeline/model/rope.hpp"
+#include "pipeline/model/weights.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+using checkpoint::ModelConfig;
+
+std::vector<Placement> place(const ModelInput& input, const KvCache* cache) {
+  std::vector<Placement> spans;
+  std::vector<bool> taken(cache != nullptr ? static_cast<size_t>(cache->slots()) : 0, false);
+  int64_t first = 0;
+  for (const Span& span : input.spans) {
+    expect(span.tokens > 0, "a span has at least one token");
+    Placement placement{span.slot, first, span.tokens, 0};
+    if (cache != nullptr) {
+      expect(span.slot >= 0 && span.slot < cache->slots(), "cache slot inside the cache");
+      expect(!taken[static_cast<size_t>(span.slot)], "each slot is in a batch at most once");
+      taken[static_cast<size_t>(span.slot)] = true;
+      placement.past = cache->length(span.slot);
+      expect(placement.past + span.tokens <= cache->capacity(), "a slot never exceeds the cache's capacity");
+    }
+    spans.push_back(placement);
+    first += span.tokens;
+  }
+  expect(input.tokens.defined() && input.tokens.dim() == 1 && input.tokens.size(0) == first,
+         "token counts of the spans sum to the number of tokens");
+  expect(!input.positions.defined() || input.positions.sizes() == input.tokens.sizes(), "one position a token");
+  if (input.tree_mask.defined()) {
+    expect(spans.size() == 1, "a tree mask is for a single span");
+    expect(input.tree_mask.dim() == 2 && input.tree_mask.size(0) == first &&
+               input.tree_mask.size(1) == spans.front().past + first,
+           "a tree mask is [N, past + N]");
+  }
+  return spans;
+}
+
+torch::Tensor positions_of(const ModelInput& input, const std::vector<Placement>& spans, torch::Device device) {
+  if (input.positions.defined()) return input.positions.to(device, torch::kInt64);
+  std::vector<int64_t> positions;
+  for (const Placement& span : spans) {
+    for (int64_t token = 0; token < span.tokens; ++token) positions.push_back(span.past + token);
+  }
+  return torch::tensor(positions, torch::kInt64).to(device);
+}
+
+std::vector<std::pair<int64_t, int64_t>> lengths_of(const std::vector<Placement>& spans,
+                                                    const torch::Tensor& positions) {
+  const torch::Tensor host = positions.to(torch::kCPU);
+  std::vector<std::pair<int64_t, int64_t>> lengths;
+  for (const Placement& span : spans) {
+    lengths.emplace_back(span.tokens, host.narrow(0, span.first, span.tokens).max().item<int64_t>() + 1);
+  }
+  return lengths;
+}
+
+Heads split_heads(const ModelConfig& config, const LayerWeights& layer, const torch::Tensor& joined,
+                  const Rotation& turn) {
+  const int64_t rows = joined.size(0), queries = config.heads * config.head_dim,
+                keys = config.kv_heads * config.head_dim;
+  torch::Tensor query = joined.narrow(1, 0, queries).view({rows, config.heads, config.head_dim});
+  torch::Tensor key = joined.narrow(1, queries, keys).view({rows, config.kv_heads, config.head_dim});
+  const torch::Tensor value = joined.narrow(1, queries + keys, keys).view({rows, config.kv_heads, config.head_dim});
+  if (layer.query_norm) query = layer.query_norm(query);
+  if (layer.key_norm) key = layer.key_norm(key);
+  return {rotate(query, turn), rotate(key, turn), value};
+}
+
+torch::Tensor run_layer(const ModelConfig& config, const LayerWeights& layer, const torch::Tensor& x,
+                        const Rotation& turn, Attention& attention, int64_t index) {
+  const Reach reach = config.sliding[static_cast<size_t>(index)] ? Reach::window : Reach::full;
+  const Heads heads = split_heads(config, layer, layer.query_key_value(layer.attention_norm(x)), turn);
+  torch::Tensor mixed = layer.attention_output(attention(heads, index, reach));
+  if (layer.after_attention_norm) mixed = layer.after_attention_norm(mixed);
+  const torch::Tensor between = x + mixed;
+  torch::Tensor expanded = layer.down(gate(config.activation, layer.gate_up(layer.mlp_norm(between))));
+  if (layer.after_mlp_norm) expanded = layer.after_mlp_norm(expanded);
+  return between + expanded;
+}
+
+void check_tokens(const torch::Tensor& tokens, int64_t vocabulary) {
+  if (tokens.numel() == 0) return;
+  const int64_t low = tokens.min().item<int64_t>(), high = tokens.max().item<int64_t>();
+  if (low < 0 || high >= vocabulary) {
+    throw BadData({"token " + std::to_string(low < 0 ? low : high),
+                   "is outside the model's vocabulary of " + std::to_string(vocabulary),
+                   "the tokenizer belongs to another model"});
+  }
+}
+
+}  // namespace
+
+torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) const {
+  // A cache is written in place, which autograd cannot follow.
+  const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr);
+  const std::vector<Placement> spans = place(input, cache);
+  check_tokens(input.tokens, config_.vocabulary);
+  const torch::Tensor positions = positions_of(input, spans, device());
+  const auto lengths = lengths_of(spans, positions);
+  const Rotation turn = rotation(config_.rope, config_.head_dim, positions, lengths);
+  const Rotation local_turn =
+      config_.window > 0 ? rotation(config_.local_rope, config_.head_dim, positions, lengths) : turn;
+  const torch::Tensor tree = input.tree_mask.defined() ? input.tree_mask.to(device(), torch::kBool) : torch::Tensor();
+  Attention attention(config_, spans, positions, tree, cache);
+  torch::Tensor x = torch::embedding(weights_->embedding, input.tokens.to(device()));
+  if (config_.embedding_scale != 1.0) {
+    x = x * torch::tensor(config_.embedding_scale, torch::kFloat32).to(x.scalar_type()).item<double>();
+  }
+  for (int64_t index = 0; index < config_.layers; ++index) {
+    const bool local = config_.sliding[static_cast<size_t>(index)];
+    x = run_layer(config_, weights_->layers[static_cast<size_t>(index)], x, local ? local_turn : turn, attention,
+                  index);
+  }
+  for (const Placement& span : spans) {
+    if (cache != nullptr) cache->advance(span.slot, span.tokens);
+  }
+  return weights_->final_norm(x);
+}
+
+torch::Tensor DecoderModel::logits(const torch::Tensor& hidden) const {
+  const torch::Tensor rows = hidden.reshape({-1, config_.hidden});
+  torch::Tensor result = weights_->output(rows).to(torch::kFloat32);
+  if (config_.final_softcap > 0.0) result = torch::tanh(result / config_.final_softcap) * config_.final_softcap;
+  std::vector<int64_t> shape = hidden.sizes().vec();
+  shape.back() = config_.vocabulary;
+  return result.view(shape);
+}
+
+}  // namespace cmc::model

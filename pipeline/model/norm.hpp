@@ -1,0 +1,16 @@
+#pragma once
+#include <torch/torch.h>
+
+namespace cmc::model {
+
+// Root-mean-square norm (Zhang & Sennrich 2019) over the last dimension, computed in float32.
+struct RmsNorm {
+  torch::Tensor weight;  // [width]; undefined: no norm at this place
+  double epsilon = 1e-6;
+  bool adds_one = false;  // Gemma: multiplies by weight + 1, before rounding to the input's type
+
+  explicit operator bool() const { return weight.defined(); }
+  torch::Tensor operator()(const torch::Tensor& x) const;  // differentiable
+};
+
+}  // namespace cmc::model

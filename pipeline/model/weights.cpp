@@ -1,0 +1,104 @@
+#include "pipeline/model/weights.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+// Allocates tensors, fills them and keeps their names in order.
+class Builder {
+ public:
+  Builder(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device, const FillTensor& fill,
+          ModelWeights& weights)
+      : config_(config), options_(torch::TensorOptions().dtype(dtype).device(device)), fill_(fill), weights_(weights) {}
+
+  torch::Tensor matrix(const std::string& name, int64_t rows, int64_t columns) {
+    return add(name, Fill::weights, torch::empty({rows, columns}, options_));
+  }
+
+  RmsNorm norm(const std::string& name, int64_t width) {
+    return {add(name + ".weight", Fill::norm, torch::empty({width}, options_)), config_.norm_epsilon,
+            config_.norm_adds_one};
+  }
+
+  // Layers of the same input, their rows one after the other in one block.
+  Linear linear(const std::vector<std::pair<std::string, int64_t>>& outputs, int64_t inputs, bool with_bias) {
+    int64_t rows = 0;
+    for (const auto& [name, size] : outputs) rows += size;
+    Linear result;
+    result.weight = torch::empty({rows, inputs}, options_);
+    if (with_bias) result.bias = torch::empty({rows}, options_);
+    int64_t first = 0;
+    for (const auto& [name, size] : outputs) {
+      // detach(): a leaf of its own for autograd that shares the block's memory.
+      result.weights.push_back(add(name + ".weight", Fill::weights, result.weight.narrow(0, first, size).detach()));
+      if (with_bias)
+        result.biases.push_back(add(name + ".bias", Fill::bias, result.bias.narrow(0, first, size).detach()));
+      first += size;
+    }
+    return result;
+  }
+
+ private:
+  torch::Tensor add(const std::string& name, Fill kind, torch::Tensor tensor) {
+    fill_(name, kind, tensor);
+    weights_.named.emplace_back(name, tensor);
+    return tensor;
+  }
+
+  const checkpoint::ModelConfig& config_;
+  torch::TensorOptions options_;
+  const FillTensor& fill_;
+  ModelWeights& weights_;
+};
+
+LayerWeights make_layer(const checkpoint::ModelConfig& config, const std::string& prefix, Builder& build) {
+  const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+  const int64_t queries = config.heads * config.head_dim, keys = config.kv_heads * config.head_dim;
+  LayerWeights layer;
+  layer.query_key_value =
+      build.linear({{attention + "q_proj", queries}, {attention + "k_proj", keys}, {attention + "v_proj", keys}},
+                   config.hidden, config.attention_bias);
+  layer.attention_output = build.linear({{attention + "o_proj", config.hidden}}, queries, config.attention_bias);
+  if (config.qk_norm) {
+    layer.query_norm = build.norm(attention + "q_norm", config.head_dim);
+    layer.key_norm = build.norm(attention + "k_norm", config.head_dim);
+  }
+  layer.gate_up = build.linear({{mlp + "gate_proj", config.intermediate}, {mlp + "up_proj", config.intermediate}},
+                               config.hidden, config.mlp_bias);
+  layer.down = build.linear({{mlp + "down_proj", config.hidden}}, config.intermediate, config.mlp_bias);
+  layer.attention_norm = build.norm(prefix + "input_layernorm", config.hidden);
+  if (config.post_norms) {
+    layer.after_attention_norm = build.norm(prefix + "post_attention_layernorm", config.hidden);
+    layer.mlp_norm = build.norm(prefix + "pre_feedforward_layernorm", config.hidden);
+    layer.after_mlp_norm = build.norm(prefix + "post_feedforward_layernorm", config.hidden);
+  } else {
+    layer.mlp_norm = build.norm(prefix + "post_attention_layernorm", config.hidden);
+  }
+  return layer;
+}
+
+}  // namespace
+
+ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device,
+                          const FillTensor& fill) {
+  // Ordinary tensors even when the caller is in inference mode: they may be trained later.
+  const c10::InferenceMode ordinary(false);
+  const torch::NoGradGuard no_gradients;
+  ModelWeights weights;
+  Builder build(config, dtype, device, fill, weights);
+  weights.embedding = build.matrix("model.embed_tokens.weight", config.vocabulary, config.hidden);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    weights.layers.push_back(make_layer(config, "model.layers." + std::to_string(layer) + ".", build));
+  }
+  weights.final_norm = build.norm("model.norm", config.hidden);
+  if (config.tied_output) {
+    weights.output.weight = weights.embedding;
+    weights.output.weights = {weights.embedding};
+  } else {
+    weights.output = build.linear({{"lm_head", config.vocabulary}}, config.hidden, false);
+    weights.output.weight = weights.output.weights.front();
+  }
+  return weights;
+}
+
+}  // namespace cmc::model

@@ -1,0 +1,40 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/model/linear.hpp"
+#include "pipeline/model/norm.hpp"
+
+namespace cmc::model {
+
+// One decoder layer.
+struct LayerWeights {
+  RmsNorm attention_norm, query_norm, key_norm, after_attention_norm;
+  RmsNorm mlp_norm, after_mlp_norm;
+  Linear query_key_value, attention_output;
+  Linear gate_up, down;
+};
+
+// All tensors of a model by their role, and by their Hugging Face names in a fixed order.
+struct ModelWeights {
+  torch::Tensor embedding;  // [vocabulary, hidden]
+  std::vector<LayerWeights> layers;
+  RmsNorm final_norm;
+  Linear output;  // shares the embedding's memory where outputs are tied
+  std::vector<std::pair<std::string, torch::Tensor>> named;
+};
+
+enum class Fill { weights, norm, bias };
+
+// Fills `target` (of the model's dtype and device) with the tensor of that name.
+using FillTensor = std::function<void(const std::string& name, Fill kind, torch::Tensor& target)>;
+
+ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device,
+                          const FillTensor& fill);
+
+}  // namespace cmc::model

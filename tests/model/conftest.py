@@ -1,0 +1,10 @@
+import pytest
+
+from support_model import Probe
+
+
+@pytest.fixture(scope="module")
+def probe():
+    running = Probe()
+    yield running
+    running.close()

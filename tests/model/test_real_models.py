@@ -1,0 +1,58 @@
+"""SmolLM2-135M-Instruct and Gemma 3 270M give transformers' logits and greedy tokens, in float32."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from support_model import REAL, SOURCE, load_reference, real_folder, reference_logits, worst
+
+DATA = os.environ.get("CMC_DATA", str(SOURCE / ".." / "shared" / "data"))
+LIMIT = 1e-3
+
+
+@pytest.fixture(scope="module", params=sorted(REAL))
+def real(request):
+    from transformers import AutoTokenizer
+
+    folder = real_folder(request.param)
+    return folder, load_reference(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def prompts(tokenizer, count):
+    path = os.path.join(DATA, "alpaca_eval", "alpaca_eval.json")
+    assert os.path.exists(path), f"{path} is missing: set CMC_DATA to the folder that holds alpaca_eval/"
+    with open(path, encoding="utf-8") as file:
+        return [tokenizer(item["instruction"]).input_ids[:120] for item in json.load(file)[:count]]
+
+
+def test_logits(real, probe, tmp_path):
+    """256 positions: in one pass, and from a prompt on token by token with a cut back and a neighbour in the cache."""
+    folder, model, tokenizer = real
+    text = [token for prompt in prompts(tokenizer, 40) for token in prompt][:256]
+    assert len(text) == 256
+    theirs = reference_logits(model, text)
+    whole, = probe.logits(folder, [{"spans": [[0, text]]}], tmp_path)
+    assert worst(whole, theirs) < LIMIT
+    calls = [{"spans": [[2, text[:200]], [0, text[50:90]]]}]
+    calls += [{"spans": [[0, [text[90 + i]]], [2, [text[200 + i]]]]} for i in range(16)]
+    calls += [{"truncate": [[2, 180]], "spans": [[2, text[180:256]]]}]
+    steps = probe.logits(folder, calls, tmp_path, slots=3, capacity=256)
+    neighbour = reference_logits(model, text[50:106])
+    assert worst(steps[0][:200], theirs[:200]) < LIMIT
+    for i in range(16):
+        assert worst(steps[1 + i], torch.stack([neighbour[40 + i], theirs[200 + i]])) < LIMIT
+    assert worst(steps[-1], theirs[180:]) < LIMIT
+
+
+def test_greedy_tokens(real, probe):
+    """48 greedy tokens of 20 prompts, decoded 16 at a time, are those of transformers' generate."""
+    folder, model, tokenizer = real
+    texts = prompts(tokenizer, 20)
+    ours = probe.value("greedy", model=str(folder), prompts=texts, new=48, batch=16)["ids"]
+    model.generation_config.eos_token_id = None
+    for text, tokens in zip(texts, ours):
+        with torch.no_grad():
+            theirs = model.generate(torch.tensor([text]), max_new_tokens=48, do_sample=False, pad_token_id=0)
+        assert tokens == theirs[0, len(text):].tolist()
