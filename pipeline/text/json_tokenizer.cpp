@@ -1,5 +1,7 @@
 #include "pipeline/text/json_tokenizer.hpp"
 
+#include <unordered_map>
+
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
 #include "pipeline/text/added_tokens.hpp"
@@ -49,19 +51,24 @@ class JsonTokenizer : public Tokenizer {
   const std::vector<VocabularyEntry>& vocabulary() const override { return vocabulary_; }
   const SpecialTokens& special() const override { return special_; }
   const Decoder& decoder() const { return decoder_; }
+  // What the decoder is given for a token: the piece, or its normalised form for an added token matched in that form.
+  const std::string& piece_to_decode(int32_t id) const {
+    const auto form = normalized_forms_.find(id);
+    return form == normalized_forms_.end() ? vocabulary_[static_cast<size_t>(id)].piece : form->second;
+  }
 
  private:
   void place_added(const std::vector<AddedToken>& added, const std::string& where);
   void describe_pieces();
   VocabularyEntry describe(const std::string& piece) const;
-  void surround(const TokenizerFile& file, const TokenizerConfig& config);
   void encode_section(std::string_view text, bool at_start, std::vector<int32_t>& ids) const;
 
   BpeModel model_;
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
   Decoder decoder_;
-  AddedTokenMatcher given_, normalized_;  // added tokens matched before and after normalisation
+  AddedTokenMatcher given_, normalized_;                       // added tokens matched before and after normalisation
+  std::unordered_map<int32_t, std::string> normalized_forms_;  // of added tokens, where they differ from the piece
   Surroundings around_;
   TokenizerKind kind_;
   std::vector<VocabularyEntry> vocabulary_;
@@ -79,7 +86,7 @@ class DecoderStream : public TextStream {
     const auto& entry = tokenizer_.vocabulary()[static_cast<size_t>(id)];
     if (entry.kind == TokenKind::unused) return {};
     if (entry.kind == TokenKind::special && special_ == SpecialText::skip) return {};
-    return run(0, {entry.piece});
+    return run(0, {tokenizer_.piece_to_decode(id)});
   }
 
   std::string finish() override {
@@ -128,7 +135,8 @@ JsonTokenizer::JsonTokenizer(const TokenizerFile& file, const TokenizerConfig& c
     return int32_t{-1};
   });
   if (special_.unknown < 0) special_.unknown = model_.unknown();
-  surround(file, config);
+  // The file's own post-processor counts; transformers ignores add_bos_token and add_eos_token beside a tokenizer.json.
+  around_ = read_post_processor(part("post_processor"), size(), file.name + ": post_processor");
 }
 
 VocabularyEntry JsonTokenizer::describe(const std::string& piece) const {
@@ -162,21 +170,13 @@ void JsonTokenizer::place_added(const std::vector<AddedToken>& added, const std:
     if (id < vocabulary_.size() && vocabulary_[id].piece != token.content && !vocabulary_[id].piece.empty())
       refuse("has the id " + std::to_string(id) + " of \"" + vocabulary_[id].piece + "\"");
     if (id >= vocabulary_.size()) vocabulary_.resize(id + 1);
-    vocabulary_[id] = token.special ? VocabularyEntry{token.content, "", TokenKind::special} : describe(token.content);
     std::string written = token.content;
     if (token.normalized) normalizer_(written);
+    vocabulary_[id] = token.special ? VocabularyEntry{token.content, "", TokenKind::special} : describe(written);
+    vocabulary_[id].piece = token.content;
+    if (written != token.content) normalized_forms_[token.id] = written;
     if (!written.empty()) (token.normalized ? normalized_ : given_).add(token, written);
   }
-}
-
-// add_bos_token and add_eos_token, where a configuration states them, replace the post-processor, as in transformers.
-void JsonTokenizer::surround(const TokenizerFile& file, const TokenizerConfig& config) {
-  const auto processor = json_field_or<Json>(file.rest, "post_processor", Json(), file.name);
-  around_ = read_post_processor(processor, size(), file.name + ": post_processor");
-  if (!config.add_begin && !config.add_end) return;
-  around_ = {};
-  if (config.add_begin.value_or(false) && special_.begin >= 0) around_.before = {special_.begin};
-  if (config.add_end.value_or(false) && special_.end >= 0) around_.after = {special_.end};
 }
 
 void JsonTokenizer::encode_section(std::string_view text, bool at_start, std::vector<int32_t>& ids) const {

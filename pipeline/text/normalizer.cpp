@@ -55,17 +55,6 @@ Normalizer lowercase(const Json&, const std::string&) {
   };
 }
 
-Normalizer strip_accents(const Json&, const std::string&) {
-  return [](std::string& text) {
-    std::string kept;
-    for (size_t at = 0; at < text.size();) {
-      const char32_t code_point = next_code_point(text, at);
-      if (!is_nonspacing_mark(code_point)) append_utf8(kept, code_point);
-    }
-    text = std::move(kept);
-  };
-}
-
 Normalizer byte_level(const Json&, const std::string&) {
   return [](std::string& text) {
     std::string written;
@@ -86,7 +75,7 @@ const std::map<std::string, Reader>& readers() {
       {"Replace", replace},
       {"Strip", strip},
       {"Lowercase", lowercase},
-      {"StripAccents", strip_accents},
+
       {"ByteLevel", byte_level},
       {"NFC", normal_form<NormalForm::nfc>},
       {"NFD", normal_form<NormalForm::nfd>},
@@ -103,9 +92,8 @@ Normalizer read_normalizer(const Json& description, const std::string& where) {
   const auto type = json_field<std::string>(description, "type", where);
   const auto reader = readers().find(type);
   if (reader == readers().end())
-    throw BadData(
-        {where + ".type", "is \"" + type + "\", a normalizer this reader does not know",
-         "known are Sequence, Prepend, Replace, Strip, StripAccents, Lowercase, ByteLevel, NFC, NFD, NFKC, NFKD"});
+    throw BadData({where + ".type", "is \"" + type + "\", a normalizer this reader does not know",
+                   "known are Sequence, Prepend, Replace, Strip, Lowercase, ByteLevel, NFC, NFD, NFKC, NFKD"});
   return reader->second(description, where);
 }
 

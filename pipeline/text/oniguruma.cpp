@@ -1,6 +1,8 @@
 #include "pipeline/text/oniguruma.hpp"
 
 #include <map>
+#include <string_view>
+#include <vector>
 
 #include "pipeline/core/error.hpp"
 
@@ -9,6 +11,11 @@ namespace {
 
 constexpr const char* white_space =
     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+
+// \\w: letters, marks, decimal digits, letter numbers, connectors, and the other alphabetic symbols
+constexpr const char* word_members =
+    "\\x{B2}-\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{"
+    "1F189}";
 
 // Code points that Unicode 15.0, 15.1 and 16.0 added to a general category (DerivedGeneralCategory.txt).
 const std::map<std::string, std::string>& newer_members() {
@@ -59,10 +66,17 @@ class Translator {
  private:
   void step() {
     const char c = from_[at_];
-    if (c == '\\' && at_ + 1 < from_.size()) return escape();
-    if (in_set_) return set_member(c);
-    if (c == '[') return open_set();
+    if (in_set_) return c == '\\' && at_ + 1 < from_.size() ? escape() : set_member(c);
     if (c == '{') return repeat();
+    if (c == ')' && !groups_.empty()) {
+      atom_ = groups_.back();
+      groups_.pop_back();
+    } else {
+      if (std::string_view("*+?").find(c) == std::string_view::npos) atom_ = to_.size();
+      if (c == '(') groups_.push_back(to_.size());
+    }
+    if (c == '\\' && at_ + 1 < from_.size()) return escape();
+    if (c == '[') return open_set();
     to_ += c;
     ++at_;
   }
@@ -106,6 +120,12 @@ class Translator {
       at_ += 2;
       return set_of("0-9a-fA-F", kind == 'H');
     }
+    if (kind == 'w' || (kind == 'W' && !in_set_)) {
+      at_ += 2;
+      const auto& newer = newer_members();
+      return set_of("\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" + newer.at("L") + newer.at("M") + newer.at("Nd") + word_members,
+                    kind == 'W');
+    }
     if ((kind == 'p' || kind == 'P') && at_ + 2 < from_.size() && from_[at_ + 2] == '{') return property();
     to_ += from_.substr(at_, 2);
     at_ += 2;
@@ -147,7 +167,10 @@ class Translator {
     const std::string body = from_.substr(at_ + 1, end - at_ - 1);
     to_ += body[0] == ',' ? "{0" + body + "}" : "{" + body + "}";
     at_ = end + 1;
-    if (at_ < from_.size() && from_[at_] == '+') to_ += "{1,}", ++at_;
+    if (at_ < from_.size() && from_[at_] == '+') {
+      to_ = to_.substr(0, atom_) + "(?:" + to_.substr(atom_) + ")+";
+      ++at_;
+    }
   }
 
   [[noreturn]] void refuse(const std::string& what) {
@@ -159,6 +182,8 @@ class Translator {
   const std::string& where_;
   std::string to_;
   size_t at_ = 0;
+  size_t atom_ = 0;             // where in to_ the last thing that can be repeated begins
+  std::vector<size_t> groups_;  // where in to_ the open groups begin
   bool in_set_ = false;
 };
 

@@ -111,7 +111,10 @@ PreTokenizer whitespace_split(const Json&, const std::string&) {
 }
 
 PreTokenizer whitespace(const Json&, const std::string& where) {
-  const auto words_or_signs = Pattern::regex(R"(\w+|[^\w\s]+)", where);
+  // \w+|[^\w\s]+ where \w is that of Rust's regex crate: with the joiners, without superscript digits and fractions
+  const auto words_or_signs = Pattern::regex(R"((?:(?![\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])[\w\x{200C}\x{200D}])+)"
+                                             R"(|(?:[^\w\s\x{200C}\x{200D}]|[\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])+)",
+                                             where);
   return [=](Words& words) {
     split_each(
         words, SplitBehavior::removed, [&](std::string_view word) { return words_or_signs.find_all(word); },

@@ -12,7 +12,7 @@ namespace cmc::text {
 struct TokenizerConfig {
   std::string file;                                         // for errors
   std::optional<std::string> begin, end, unknown, padding;  // bos_token, eos_token, unk_token, pad_token
-  std::optional<bool> add_begin, add_end;                   // add_bos_token, add_eos_token
+  std::optional<bool> add_begin, add_end;                   // add_bos_token, add_eos_token; for tokenizer.model alone
 };
 
 // Reads it from `folder`; no file gives an empty configuration. Throws BadData naming file and field.

@@ -2,7 +2,9 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "pipeline/core/error.hpp"
@@ -15,19 +17,56 @@ utf8proc_category_t category(char32_t code_point) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code_point));
 }
 
+struct Range {
+  char32_t first, last;
+};
+
+// Code points with a decomposition, a combining class or a composition that came after Unicode 9, which is what the
+// tokenizers library normalises by: it leaves them alone, and nothing moves or composes across them.
+constexpr Range newer_than_unicode_9[] = {
+    {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},
+    {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0xECE, 0xECE},     {0x1715, 0x1715},   {0x1ABF, 0x1AEB},
+    {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F1, 0xA7F4},   {0xA82C, 0xA82C},   {0xAB69, 0xAB69},
+    {0x105C9, 0x105E4}, {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}, {0x10D24, 0x10D27},
+    {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC}, {0x10EFA, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85},
+    {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x11383, 0x113E2}, {0x1145E, 0x1145E}, {0x11839, 0x1183A},
+    {0x11935, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34},
+    {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
+    {0x11F00, 0x11F03}, {0x11F41, 0x11F42}, {0x16121, 0x1612F}, {0x16D63, 0x16D6A}, {0x16FF0, 0x16FF1},
+    {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+    {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+bool is_newer(char32_t c) {
+  const auto* found = std::lower_bound(std::begin(newer_than_unicode_9), std::end(newer_than_unicode_9), c,
+                                       [](const Range& range, char32_t wanted) { return range.last < wanted; });
+  return found != std::end(newer_than_unicode_9) && found->first <= c;
+}
+
+std::string normalized_known(std::string_view text, utf8proc_option_t options) {
+  utf8proc_uint8_t* made = nullptr;
+  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                   static_cast<utf8proc_ssize_t>(text.size()), &made, options);
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, &std::free);
+  expect(length >= 0, "text to normalise is valid UTF-8");
+  return {reinterpret_cast<const char*>(made), static_cast<size_t>(length)};
+}
+
 }  // namespace
 
 std::string normalized(std::string_view text, NormalForm form) {
   int options = UTF8PROC_STABLE;
   options |= form == NormalForm::nfc || form == NormalForm::nfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
-  utf8proc_uint8_t* made = nullptr;
-  const auto length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                   &made, static_cast<utf8proc_option_t>(options));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, &std::free);
-  expect(length >= 0, "text to normalise is valid UTF-8");
-  return {reinterpret_cast<const char*>(made), static_cast<size_t>(length)};
+  std::string made;
+  size_t done = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    if (!is_newer(next_code_point(text, at))) continue;
+    made += normalized_known(text.substr(done, begin - done), static_cast<utf8proc_option_t>(options));
+    made += text.substr(begin, at - begin);
+    done = at;
+  }
+  return made + normalized_known(text.substr(done), static_cast<utf8proc_option_t>(options));
 }
 
 bool is_white_space(char32_t c) {
@@ -54,7 +93,8 @@ bool is_punctuation(char32_t c) {
 bool is_word(char32_t c) {
   const auto of = category(c);
   return (of >= UTF8PROC_CATEGORY_LU && of <= UTF8PROC_CATEGORY_ND) || of == UTF8PROC_CATEGORY_NL ||
-         of == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D;
+         of == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
+         (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
 bool is_nonspacing_mark(char32_t c) {

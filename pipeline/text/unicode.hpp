@@ -12,8 +12,7 @@ bool is_python_space(char32_t code_point);                  // str.isspace: Whit
 bool is_number(char32_t code_point);                        // general category N
 bool is_punctuation(char32_t code_point);                   // general category P, and the ASCII symbols
 bool is_word(char32_t code_point);                          // \w: letters, marks, decimal digits, connectors, joiners
-bool is_nonspacing_mark(char32_t code_point);               // Mn
-void append_lower(std::string& text, char32_t code_point);  // full mapping: U+0130 gives two code points
+void append_lower(std::string& text, char32_t code_point);  // full mapping: U+0130 gives two; newest letters stay
 
 // `text` without the leading / trailing code points that `drop` holds for.
 std::string_view strip_left(std::string_view text, bool (*drop)(char32_t));
