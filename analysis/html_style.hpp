@@ -19,7 +19,7 @@ figure{margin:1.25rem 0}figcaption{font-weight:600;margin-bottom:.4rem}figcaptio
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
 th,td{padding:.35rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{background:var(--band);font-weight:600;vertical-align:bottom}th.group{text-align:center;border-bottom-width:0}
-td.text,th.text{text-align:left}.wide td small{display:block}.wide th,.wide td{padding:.3rem .4rem}tbody tr:last-child td{border-bottom:0}tbody tr:hover td{background:var(--band)}
+td.text,th.text{text-align:left}.wide td small{display:block}.wide{font-size:.8rem}.wide th,.wide td{padding:.3rem .4rem}.wide th{white-space:normal}tbody tr:last-child td{border-bottom:0}tbody tr:hover td{background:var(--band)}
 td:first-child,thead tr:last-child th:first-child{position:sticky;left:0;background:var(--ground);text-align:left}
 thead tr:last-child th:first-child{background:var(--band)}
 td small{color:var(--soft)}

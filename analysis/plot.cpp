@@ -58,7 +58,7 @@ std::string run_gnuplot(const fs::path& folder) {
 std::string gnuplot_script(const Plot& plot) {
   std::ostringstream out;
   out.precision(10);
-  out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside bottom "
+  out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside top "
          "center horizontal noenhanced\n"
       << "set title " << quoted(plot.title) << " noenhanced\nset xlabel " << quoted(plot.x_label)
       << " noenhanced\nset ylabel " << quoted(plot.y_label)
@@ -77,12 +77,13 @@ std::string gnuplot_script(const Plot& plot) {
   for (size_t s = 0; s < plot.series.size(); ++s) {
     const Series& series = plot.series[s];
     const std::string colour = std::string(" lc rgb \"") + colours[s % std::size(colours)] + "\"";
-    const bool points = series.x.size() <= 60;
-    curves += (s ? ", \\\n     " : "") + std::string("$data") + std::to_string(s) + " using 1:2 with " +
-              (points ? "linespoints pt 7 ps 0.6" : "lines") + " lw 2" + colour + " title " + quoted(series.name);
-    if (!series.error.empty())
-      curves += ", \\\n     $data" + std::to_string(s) + " using 1:2:3 with yerrorbars pt 7 ps 0.1 lw 1" + colour +
-                " notitle";
+    const bool bars = !series.error.empty(), points = series.x.size() <= 60;
+    curves += (s ? ", \\\n     $data" : "$data") + std::to_string(s) +
+              (bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with ") +
+              (bars     ? ""
+               : points ? "linespoints"
+                        : "lines") +
+              (points ? " pt 7 ps 0.6 lw 2" : " lw 2") + colour + " title " + quoted(series.name);
   }
   const std::string draw = "plot " + curves + "\n";
   out << "set terminal svg size 760,460 dynamic font \"Helvetica,13\"\nset output " << quoted(plot.id + ".svg") << "\n"

@@ -32,6 +32,8 @@ int run(int argc, char** argv) {
   const std::string verb = argc > 2 ? argv[1] : "", folder = argc > 2 ? argv[2] : "";
   if (verb == "publish") {
     publish(folder, argv + 3, argc - 3);
+  } else if (verb == "publish_unlearn" && argc == 4) {
+    UnitStore(folder).publish(testing_units::unlearn(argv[3]));
   } else if (verb == "version" && argc == 5) {
     publish_version(folder, std::atoll(argv[3]), std::atof(argv[4]));
   } else if (verb == "versions" && argc == 4) {

@@ -9,13 +9,8 @@ inline Unit everything(const std::string& name) {
   Unit unit;
   unit.key = sha256(name);
   unit.stage = "instruct";
-  unit.task = {{"name", name},
-               {"stage", "instruct"},
-               {"target", "SmolLM2"},
-               {"method", "cmc"},
-               {"delta", "delta-15m"},
-               {"alpha", 0.5},
-               {"seed", 18446744073709551615ull}};
+  unit.task = {{"name", name},         {"stage", "instruct"}, {"target", "SmolLM2"}, {"method", "cmc"},
+               {"delta", "delta-15m"}, {"alpha", 0.5},        {"strengths", {0.5}},  {"seed", 18446744073709551615ull}};
   unit.provenance = {{"software", "cmc"},
                      {"version", "0.1.0"},
                      {"host", "node1"},
@@ -37,6 +32,7 @@ inline Unit everything(const std::string& name) {
        "nat",
        "log-probability of the reference",
        "sum over its tokens"},
+      {"reference_tokens", {"prompt"}, {3}, std::vector<int64_t>{3, 5, 7}, "token", "tokens of the reference", ""},
       {"stopped", {"prompt"}, {3}, std::vector<int32_t>{1, 0, -2147483647 - 1}, "1", "ended by itself", ""},
       {"wrong", {"prompt", "choice"}, {3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6.5f}, "nat", "wrong answers", ""},
       {"step", {"step"}, {4}, std::vector<int64_t>{0, 10, 20, int64_t{1} << 60}, "1", "optimizer step", ""},
@@ -46,6 +42,20 @@ inline Unit everything(const std::string& name) {
       {"nothing", {"none"}, {0}, std::vector<float>{}, "1", "no value", ""},
       {"no_text", {"none"}, {0}, std::vector<std::string>{}, "1", "no text", ""}};
   unit.ragged = {{"response_tokens", "prompt", {5, 6, 7, 8}, {0, 3, 3, 4}, "token", "new tokens"}};
+  return unit;
+}
+
+// Rows of one TOFU slice at two strengths, as the unlearn stage names them.
+inline Unit unlearn(const std::string& name) {
+  Unit unit;
+  unit.key = sha256(name);
+  unit.stage = "unlearn";
+  unit.task = {{"name", name},    {"stage", "unlearn"}, {"target", "SmolLM2"},
+               {"method", "cmc"}, {"delta", "tiny"},    {"set", "forget"}};
+  unit.datasets = {
+      {"alpha", {"row"}, {4}, std::vector<double>{0.5, 0.5, 1, 1}, "1", "strength of the delta", ""},
+      {"item", {"row"}, {4}, std::vector<int64_t>{0, 1, 0, 1}, "1", "index in the data file", ""},
+      {"rouge_l_recall", {"row"}, {4}, std::vector<double>{0.25, 0.75, 0, 0.5}, "1", "ROUGE-L recall", "rouge_score"}};
   return unit;
 }
 

@@ -80,7 +80,9 @@ def test_h5py_sees_names_units_and_values(results):
         assert json.loads(group.attrs["task"])["seed"] == 2**64 - 1
         assert (group.attrs["target"], group.attrs["method"], group.attrs["alpha"]) == ("SmolLM2", "cmc", 0.5)
         references = group["prompt"].attrs["REFERENCE_LIST"]
-        assert {file[row["dataset"]].name.split("/")[-1] for row in references} == {"response", "reference_logprob", "stopped", "wrong"}
+        assert {file[row["dataset"]].name.split("/")[-1] for row in references} == {
+            "response", "reference_logprob", "reference_tokens", "stopped", "wrong",
+        }  # fmt: skip
 
 
 def test_numbers_are_filtered_and_carry_no_times(results):
