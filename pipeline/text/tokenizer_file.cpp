@@ -2,6 +2,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/utf8.hpp"
 
 namespace cmc::text {
 namespace {
@@ -57,8 +58,8 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
-    throw BadData(
-        {into_.name, std::string("is not valid JSON: ") + error.what(), "the file may be truncated; fetch it again"});
+    throw BadData({into_.name, "is not valid JSON: " + replace_invalid_utf8(error.what()),
+                   "the file may be truncated; fetch it again"});
   }
 
  private:
