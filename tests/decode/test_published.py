@@ -61,7 +61,7 @@ class Checkpoints:
 
 def roles(base, delta):
     """Special tokens with equal roles: end with end, begin with begin, unknown with unknown."""
-    ids = {"byte": {"end": 0}, "llama": {"unknown": 0, "begin": 1, "end": 2}, "gemma": {"unknown": 0, "begin": 1, "end": 2}}
+    ids = {"byte": {"end": 0, "begin": 1}, "llama": {"unknown": 0, "begin": 1, "end": 2}, "gemma": {"unknown": 0, "begin": 1, "end": 2}}
     of_base, of_delta = ids[base.split("_")[0]], ids[delta.split("_")[0]]
     return [(of_base[role], of_delta[role]) for role in of_base if role in of_delta]
 

@@ -24,9 +24,9 @@ def byte_level_bpe(size):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=["<|endoftext|>", "<|start|>"], initial_alphabet=alphabet)
     tokenizer.train_from_iterator(sample_texts(400), trainer)
-    return tokenizer, {"eos_token": "<|endoftext|>"}
+    return tokenizer, {"bos_token": "<|start|>", "eos_token": "<|endoftext|>"}
 
 
 def sentencepiece_bpe(size, dummy_prefix):

@@ -185,11 +185,15 @@ def byte_alphabet():
     return alphabet
 
 
+def is_byte_level(tokenizer):
+    return "ByteLevel" in tokenizer.decoder.__class__.__name__
+
+
 def written_forms(tokenizer):
     """Per id (kind, form): ("text", text with ▁ for a space), ("byte"/"partial", bytes), ("special", None)."""
     alphabet = byte_alphabet()
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    byte_level = "ByteLevel" in tokenizer.decoder.__class__.__name__
+    byte_level = is_byte_level(tokenizer)
     forms = []
     for token_id in range(tokenizer.get_vocab_size(with_added_tokens=True)):
         piece = tokenizer.id_to_token(token_id)
@@ -225,6 +229,8 @@ def pm_mined(base, delta, roles=()):
     texts = sorted(by_text)
     ids, match = [], []
     roles = dict(roles)
+    # Between two vocabularies of one kind a character without a token of its own is left to the prefix match, as published.
+    kinds_differ = is_byte_level(base) != is_byte_level(delta)
     for token_id, (kind, form) in enumerate(base_forms):
         found, how = -1, UNMAPPED
         if kind == "special":
@@ -233,7 +239,7 @@ def pm_mined(base, delta, roles=()):
             found = by_bytes.get(form, -1)
         elif form in by_text:
             found = by_text[form]
-        elif len(form.replace("▁", " ").encode()) == 1 and form.replace("▁", " ").encode() in by_bytes:
+        elif kinds_differ and len(form.replace("▁", " ").encode()) == 1 and form.replace("▁", " ").encode() in by_bytes:
             found = by_bytes[form.replace("▁", " ").encode()]
         else:
             found = nearest(form, by_text, texts)
