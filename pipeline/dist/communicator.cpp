@@ -145,6 +145,12 @@ Communicator Communicator::group(std::span<const int> ranks, int id, std::stop_t
   return Communicator(transport_->group(ranks, id), std::move(abandoned));
 }
 
+void Communicator::close() const {
+  if (!transport_) return;
+  barrier();
+  transport_->close();
+}
+
 ShareRange shares_of(int rank, int size, int shares) {
   // The first share s with s * size / shares >= rank is ceil(rank * shares / size).
   const auto first = [&](int64_t r) { return static_cast<int>((r * shares + size - 1) / size); };

@@ -45,6 +45,10 @@ class Communicator {
   // Collective over `ranks` alone; the null communicator when they are one. `id`: see Transport::group.
   Communicator group(std::span<const int> ranks, int id, std::stop_token abandoned = {}) const;
 
+  // Collective, the last one on this group: its members have all succeeded. A group that is dropped without it (because
+  // a member failed) costs a little memory until the program ends.
+  void close() const;
+
   Transport* transport() const { return transport_.get(); }  // null for the null state
 
  private:

@@ -21,13 +21,13 @@ class MpiTransport final : public Transport {
     check_mpi(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
   }
 
-  // After a failure of the group messages may still be under way: MPI then goes on using their bytes and the
-  // communicator, so both are left to it.
+  // A group that was not closed is left to MPI with its requests and their bytes: a late message for a communicator
+  // that is gone would be taken for one of the next that gets its context id.
   ~MpiTransport() override {
     int finalised = 0;
     MPI_Finalized(&finalised);
     if (finalised) return;
-    if (sending_.empty() && arriving_.empty()) {
+    if (closed_) {
       MPI_Comm_free(&comm_);
     } else {
       new std::list<Sending>(std::move(sending_));
@@ -67,12 +67,15 @@ class MpiTransport final : public Transport {
     return message;
   }
 
+  void close() override { closed_ = sending_.empty() && arriving_.empty(); }
+
   std::shared_ptr<Transport> group(std::span<const int> ranks, int id) override {
     MPI_Group all, some;
     MPI_Comm made = MPI_COMM_NULL;
     check_mpi(MPI_Comm_group(comm_, &all), "MPI_Comm_group");
     check_mpi(MPI_Group_incl(all, static_cast<int>(ranks.size()), ranks.data(), &some), "MPI_Group_incl");
-    const int code = MPI_Comm_create_group(comm_, some, id, &made);
+    // Open MPI 4.1 sends its own messages under this tag on the parent: it must be none of ours.
+    const int code = MPI_Comm_create_group(comm_, some, tags + id, &made);
     MPI_Group_free(&some), MPI_Group_free(&all);
     check_mpi(code, "MPI_Comm_create_group");
     expect(made != MPI_COMM_NULL, "a group is made by its members alone");
@@ -112,6 +115,7 @@ class MpiTransport final : public Transport {
 
   MPI_Comm comm_;
   int rank_ = 0, size_ = 1;
+  bool closed_ = false;
   std::list<Sending> sending_;
   std::map<std::pair<int, int>, Arriving> arriving_;  // by (rank asked for, tag)
 };

@@ -103,7 +103,7 @@ Session::~Session() {
   if (!started_) return;
   if (std::uncaught_exceptions() > unwinding_) abort(exit_code_);
   try {
-    world_.barrier();  // waits without burning a core, as MPI_Finalize would
+    world_.close();  // waits without burning a core, as MPI_Finalize would
     world_ = {};
     MPI_Finalize();
   } catch (const std::exception& error) {

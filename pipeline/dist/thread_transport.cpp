@@ -32,6 +32,7 @@ class ThreadTransport final : public Transport {
   }
 
   size_t unsent() override { return 0; }
+  void close() override {}
 
   std::optional<Message> receive(int from, int tag) override {
     const std::lock_guard lock(office_->mutex);

@@ -56,9 +56,10 @@ void WorkerThread::work() {
 }
 
 WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) const {
-  constexpr int group_ids = 1 << 20;
   try {
-    run_(plan_.tasks.at(job.task), world_.group(job.ranks, job.id % group_ids, abandoned));
+    const Communicator group = world_.group(job.ranks, job.id % group_ids, abandoned);
+    run_(plan_.tasks.at(job.task), group);
+    group.close();
     return {job.id, Result::done, ""};
   } catch (const Stopped& stopped) {
     return {job.id, Result::stopped, stopped.what()};

@@ -1,0 +1,187 @@
+"""run_plan under mpirun: synthetic plans on 1, 2, 3 and 4 ranks."""
+
+import collections
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import distributed.mpi as mpi
+
+RANKS = [1, 2, 3, 4]
+
+
+def outcome_of(lines, ranks):
+    outcomes = [line["outcome"] for line in lines if "outcome" in line]
+    assert len(outcomes) == ranks
+    assert all(outcome == outcomes[0] for outcome in outcomes), outcomes
+    return outcomes[0]
+
+
+def ran(lines):
+    return [line for line in lines if "ran" in line]
+
+
+def times(lines):
+    return collections.Counter(line["ran"] for line in ran(lines))
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_each_task_runs_once_after_its_inputs(ranks):
+    tasks = [{"key": f"first{i}", "sleep": 0.01 * (i % 3)} for i in range(12)]
+    tasks += [{"key": f"second{i}", "inputs": [f"first{i}", f"first{(i + 5) % 12}"]} for i in range(12)]
+    lines = mpi.probe(ranks, "run", {"tasks": tasks})
+    assert times(lines) == {task["key"]: 1 for task in tasks}
+    assert outcome_of(lines, ranks) == {"done": 24, "failed": [], "not_run": [], "stopped": False}
+
+
+def test_every_rank_works():
+    lines = mpi.probe(4, "run", {"tasks": [{"key": str(i), "sleep": 0.2} for i in range(8)]})
+    assert {line["rank"] for line in ran(lines)} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_model_stays_where_it_is_loaded(ranks):
+    tasks = [{"key": f"{model}{i}", "residency": model, "load_seconds": 100, "sleep": 0.01}
+             for i in range(8) for model in "abc"]
+    lines = mpi.probe(ranks, "run", {"tasks": tasks})
+    holders = collections.defaultdict(set)
+    for line in ran(lines):
+        holders[line["residency"]].add(line["rank"])
+    assert all(len(who) == 1 for who in holders.values()), holders
+    assert outcome_of(lines, ranks)["done"] == 24
+
+
+def test_finished_tasks_are_left_alone():
+    tasks = [{"key": "a"}, {"key": "b", "inputs": ["a"]}]
+    lines = mpi.probe(2, "run", {"tasks": tasks, "finished": ["a"]})
+    assert times(lines) == {"b": 1}
+    lines = mpi.probe(2, "run", {"tasks": tasks, "finished": ["a", "b"]})
+    assert times(lines) == {}
+    assert outcome_of(lines, 2)["done"] == 0
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_failures(ranks, tmp_path):
+    tasks = [{"key": "bad", "fail": "always"}, {"key": "after", "inputs": ["bad"]}, {"key": "shaky", "fail": "once"},
+             {"key": "later", "inputs": ["shaky"]}]
+    lines = mpi.probe(ranks, "run", {"tasks": tasks, "folder": str(tmp_path)}, expect=1)
+    assert times(lines) == {"bad": 2, "shaky": 2, "later": 1}
+    assert outcome_of(lines, ranks) == {"done": 2, "failed": [{"key": "bad", "message": "told to fail"}],
+                                        "not_run": ["after"], "stopped": False}
+    if ranks > 1:
+        for key in ("bad", "shaky"):
+            assert len({line["rank"] for line in ran(lines) if line["ran"] == key}) == 2
+
+
+@pytest.mark.parametrize("shares", [1, 4, 5])
+def test_groups_sum_the_same_bits(shares):
+    sums = set()
+    for ranks in RANKS:
+        tasks = [{"key": f"train{i}", "shares": shares, "sum": 70000, "seconds": 10} for i in range(4)]
+        lines = mpi.probe(ranks, "run", {"tasks": tasks})
+        assert outcome_of(lines, ranks)["done"] == 4
+        sums.update(line["sum"] for line in ran(lines))
+        for key, parts in times(lines).items():
+            sizes = {line["group"] for line in ran(lines) if line["ran"] == key}
+            assert sizes == {parts} and parts <= shares
+    assert len(sums) == 1
+
+
+def test_a_lone_training_takes_a_group():
+    lines = mpi.probe(4, "run", {"tasks": [{"key": "train", "shares": 4, "sum": 10}]})
+    assert sorted(line["group_rank"] for line in ran(lines)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["always", "once"])
+def test_a_failure_in_a_group_releases_the_others(how, tmp_path):
+    tasks = [{"key": "train", "shares": 3, "fail": how, "fail_rank": 0}, {"key": "other", "sleep": 0.2}]
+    lines = mpi.probe(3, "run", {"tasks": tasks, "folder": str(tmp_path)}, expect=1 if how == "always" else 0)
+    outcome = outcome_of(lines, 3)
+    assert outcome["done"] == (1 if how == "always" else 2)
+    assert [one["message"] for one in outcome["failed"]] == (["told to fail"] if how == "always" else [])
+
+
+def test_a_task_that_stops_ends_the_run():
+    tasks = [{"key": "stops", "stop": True, "seconds": 100}] + [{"key": str(i), "sleep": 0.05} for i in range(60)]
+    lines = mpi.probe(2, "run", {"tasks": tasks}, expect=75)
+    outcome = outcome_of(lines, 2)
+    assert outcome["stopped"] and "stops" in outcome["not_run"] and not outcome["failed"]
+    assert outcome["done"] + len(outcome["not_run"]) == 61
+
+
+def started(process, ranks):
+    pids = {}
+    while len(pids) < ranks:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        pids.update({one["rank"]: one["pid"] for one in mpi.lines(line) if "pid" in one})
+    return pids
+
+
+@pytest.mark.parametrize("to", ["mpirun", "rank 1"])
+def test_usr2_stops_at_the_next_task(to):
+    tasks = [{"key": str(i), "sleep": 0.2} for i in range(200)]
+    process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
+    try:
+        pids = started(process, 3)
+        time.sleep(0.5)
+        os.kill(process.pid if to == "mpirun" else pids[1], signal.SIGUSR2)
+        output, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 75, log
+    outcome = outcome_of(mpi.lines(output), 3)
+    assert outcome["stopped"] and 0 < outcome["done"] < 200
+    assert outcome["done"] + len(outcome["not_run"]) == 200
+
+
+def test_a_killed_worker_ends_the_job():
+    tasks = [{"key": str(i), "sleep": 60} for i in range(9)]
+    process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
+    try:
+        os.kill(started(process, 3)[1], signal.SIGKILL)
+        assert process.wait(timeout=50) != 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_silent_rank_is_named():
+    tasks = [{"key": str(i), "sleep": 3} for i in range(3)]
+    argument = json.dumps({"tasks": tasks, "watch": True, "stall_seconds": 0.5})
+    process = mpi.start(3, mpi.program("probe_dist"), "run", argument)
+    try:
+        pids = started(process, 3)
+        time.sleep(0.3)
+        os.kill(pids[2], signal.SIGSTOP)
+        time.sleep(1.5)
+        os.kill(pids[2], signal.SIGCONT)
+        output, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, log
+    assert "rank 2 is silent" in log
+    assert "rank 1 is silent" not in log
+    assert outcome_of(mpi.lines(output), 3)["done"] == 3
+
+
+def test_many_groups_come_and_go(tmp_path):
+    tasks = []
+    for i in range(60):
+        tasks.append({"key": f"train{i}", "shares": 2 + i % 3, "sum": 5000, "seconds": 1 + i % 4,
+                      "inputs": [f"train{i - 2}"] if i >= 2 else []})
+        if i % 6 == 0:
+            tasks[-1].update({"fail": "once", "fail_rank": 0})
+        tasks.append({"key": f"eval{i}", "inputs": [f"train{i}"], "residency": f"model{i % 3}", "sleep": 0.005,
+                      "seconds": 0.1})
+    lines = mpi.probe(4, "run", {"tasks": tasks, "folder": str(tmp_path)})
+    assert outcome_of(lines, 4)["done"] == 120
+    sums = collections.defaultdict(set)
+    for line in ran(lines):
+        if "sum" in line:
+            sums[int(line["ran"][5:]) % 3].add(line["sum"])
+    assert sorted(sums) == [0, 1, 2] and all(len(one) == 1 for one in sums.values())
+    assert sum(line["group"] > 1 for line in ran(lines)) > 60
