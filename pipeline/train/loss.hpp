@@ -19,7 +19,7 @@ struct LossInput {
   LogitTerm trained;              // gradients flow to hidden and weight; its coefficient is alpha
   torch::Tensor labels;           // [N] int64 in [0, V)
   torch::Tensor weights;          // [N] w_i, any sign, in the dtype of trained.hidden
-  int64_t memory_bytes = int64_t{64} << 20;  // the chunk of logits held at once takes at most about this much
+  int64_t memory_bytes = int64_t{128} << 20;  // the chunk of logits held at once takes at most about this much
 };
 
 struct LossOutput {

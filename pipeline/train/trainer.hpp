@@ -51,7 +51,7 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   // nothing.
   int shares = 1;
   int64_t checkpoint_every = 0;                   // steps; 0: only when stopped
-  int64_t loss_memory_bytes = int64_t{64} << 20;  // see LossInput
+  int64_t loss_memory_bytes = int64_t{128} << 20;  // see LossInput
 };
 
 TrainSettings instruction_settings();  // protocol.md: 4 × 16, 3 epochs, cosine, warm-up 0.03, 2e-4
