@@ -129,6 +129,8 @@ ModelConfig read_common_fields(const ConfigFields& fields, bool tied) {
   config.sliding.assign(static_cast<size_t>(config.layers), false);
   const auto begin = read_tokens(fields, "bos_token_id", config.vocabulary);
   config.begin_token = begin.empty() ? -1 : begin.front();
+  const auto padding = read_tokens(fields, "pad_token_id", config.vocabulary);
+  config.padding_token = padding.empty() ? -1 : padding.front();
   config.end_tokens = read_tokens(fields, "eos_token_id", config.vocabulary);
   config.end_token = config.end_tokens.empty() ? -1 : config.end_tokens.front();
   config.source = fields.json();

@@ -58,6 +58,7 @@ ModelConfig read_gemma3(const ConfigFields& fields) {
   }
   ModelConfig config = read_common_fields(fields, true);
   config.mlp_bias = false;
+  if (!fields.json().contains("pad_token_id")) config.padding_token = 0;  // transformers' default for Gemma
   config.norm_adds_one = config.qk_norm = config.post_norms = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
   config.attention_scale = 1.0 / std::sqrt(fields.number_or("query_pre_attn_scalar", 256.0, 1e-6, 1e9));

@@ -49,6 +49,7 @@ struct ModelConfig {
   int64_t window = 0;         // 0: none
   std::vector<bool> sliding;  // [layers]: layer sees only the last `window` positions
   int32_t begin_token = -1, end_token = -1;
+  int32_t padding_token = -1;       // its input embedding gets no gradient, as in transformers; -1: none
   std::vector<int32_t> end_tokens;  // all that end a generation
   Json source;                      // config.json as read: saved again with the weights
 };

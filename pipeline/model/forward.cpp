@@ -108,7 +108,7 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
       config_.window > 0 ? rotation(config_.local_rope, config_.head_dim, positions, lengths) : turn;
   const torch::Tensor tree = input.tree_mask.defined() ? input.tree_mask.to(device(), torch::kBool) : torch::Tensor();
   Attention attention(config_, spans, positions, tree, cache);
-  torch::Tensor x = torch::embedding(weights_->embedding, input.tokens.to(device()));
+  torch::Tensor x = torch::embedding(weights_->embedding, input.tokens.to(device()), config_.padding_token);
   if (config_.embedding_scale != 1.0) {
     x = x * torch::tensor(config_.embedding_scale, torch::kFloat32).to(x.scalar_type()).item<double>();
   }

@@ -49,6 +49,8 @@ namespace {
 struct Panel {
   const uint32_t* words;  // this panel's, and `stride` words on the next one's
   int64_t stride;
+  const char* ahead;  // weights that are wanted next, fetched while this panel is multiplied: so many bytes an input
+  int64_t ahead_step;
 };
 
 // ROWS rows of x times PANELS panels: the accumulators stay in registers.
@@ -63,6 +65,8 @@ __attribute__((target("avx2,fma"))) void tile(const float* x, int64_t inputs, Pa
   }
   const __m256i high = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
   for (int64_t i = 0; i < inputs; ++i) {
+    // With few rows memory alone sets the pace, and the processor's own prefetching does better.
+    if constexpr (PANELS == 1) _mm_prefetch(panel.ahead + i * panel.ahead_step, _MM_HINT_T1);
 #pragma GCC unroll 8
     for (int p = 0; p < PANELS; ++p) {
       __m256 low_half, high_half;
@@ -140,17 +144,20 @@ void PackedMatrix::multiply(const float* x, int64_t rows, float* y, int64_t firs
   for (int64_t panel = first; panel < last;) {
     int64_t count = rows <= 2 ? panels_at_once(rows) : 1;
     if (panel + count > std::min(last, whole)) count = 1;
-    const Panel words{words_.data() + panel * stride, stride};
+    const uint32_t* words = words_.data() + panel * stride;
     float ragged[6 * width];  // the last panel may be wider than the matrix
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = block * rows / blocks, size = (block + 1) * rows / blocks - begin;
       const bool cut = panel == whole;
+      // Each block of rows fetches its part of the next panel, so that memory is busy all the time.
+      const int64_t step = (count * stride * 4 / inputs_ + blocks - 1) / blocks;
+      const char* ahead = reinterpret_cast<const char*>(words + count * stride) + block * step * inputs_;
       float* out = cut ? ragged : y + begin * outputs_ + panel * width;
       const int64_t out_stride = cut ? width : outputs_;
       if (narrow_)
-        tiles<true>(x + begin * inputs_, size, inputs_, words, count, out, out_stride);
+        tiles<true>(x + begin * inputs_, size, inputs_, {words, stride, ahead, step}, count, out, out_stride);
       else
-        tiles<false>(x + begin * inputs_, size, inputs_, words, count, out, out_stride);
+        tiles<false>(x + begin * inputs_, size, inputs_, {words, stride, ahead, step}, count, out, out_stride);
       for (int64_t r = 0; cut && r < size; ++r) {
         std::copy_n(ragged + r * width, outputs_ - whole * width, y + (begin + r) * outputs_ + whole * width);
       }

@@ -109,7 +109,7 @@ def test_tree_equals_its_branches(name, cached, tiny, probe, tmp_path):
         assert worst(ours[node], theirs) < LIMIT
 
 
-@pytest.mark.parametrize("name", ["llama", "llama_tied", "llama_bias", "mistral", "gemma3_capped", "rope_yarn"])
+@pytest.mark.parametrize("name", ["llama", "llama_tied", "llama_bias", "mistral", "gemma3", "gemma3_capped", "rope_yarn"])
 def test_gradient(name, tiny, probe, tmp_path):
     """Every parameter's gradient of the mean next-token loss over sequences of several lengths."""
     folder, model = tiny(name)
