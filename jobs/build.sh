@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
 python=${CMC_VENV:-$PWD/.venv}/bin/python
 [ -x "$python" ] || python=python3
+export CCACHE_DEPEND=1  # a miss does not preprocess first
 options=(-DCMC_PYTHON="$python")
 if [ -z "${Torch_DIR:-}${CMAKE_PREFIX_PATH:-}" ]; then
   options+=(-DCMAKE_PREFIX_PATH="$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')")
