@@ -19,7 +19,7 @@ struct Progress {
   double work_done = 0, work_total = 0;              // estimated seconds on one rank
   double seconds_left = 0;                           // estimated, from the speed so far
   std::vector<std::string> current;                  // names of running tasks, by rank; "" idle
-  std::vector<std::string> stalled;                  // "rank 3 (host 12 s silent)", for people
+  std::vector<std::string> stalled;                  // "rank 3 is silent (for 12 s)", for people
 };
 
 struct SchedulerSettings {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "pipeline/checkpoint/architectures.hpp"
 #include "pipeline/checkpoint/safetensors_file.hpp"
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
@@ -121,6 +122,9 @@ void DecoderModel::save(const std::filesystem::path& folder) const {
   Json config = config_.source;
   expect(config.is_object(), "a model is saved with the config.json it was made from");
   config["architectures"] = {config_.architecture};
+  for (const checkpoint::Architecture& known : checkpoint::architectures()) {
+    if (config_.architecture == known.name) config["model_type"] = known.model_type;
+  }
   config["tie_word_embeddings"] = config_.tied_output;
   config.erase("torch_dtype");
   config["dtype"] = dtype() == torch::kBFloat16 ? "bfloat16" : dtype() == torch::kFloat16 ? "float16" : "float32";

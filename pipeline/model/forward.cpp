@@ -84,6 +84,14 @@ torch::Tensor run_layer(const ModelConfig& config, const LayerWeights& layer, co
   return between + expanded;
 }
 
+// Cached heads are copied as bytes: a cache of another model or type would be read as nonsense.
+void check_cache(const ModelConfig& config, KvCache& cache, torch::Dtype dtype, torch::Device device) {
+  const std::vector<int64_t> shape = {cache.slots(), config.kv_heads, cache.capacity(), config.head_dim};
+  const torch::Tensor& keys = cache.keys(0);
+  expect(keys.sizes() == shape && keys.scalar_type() == dtype && keys.device().type() == device.type(),
+         "a cache is used with the model, type and device it was made for");
+}
+
 void check_tokens(const torch::Tensor& tokens, int64_t vocabulary) {
   if (tokens.numel() == 0) return;
   const int64_t low = tokens.min().item<int64_t>(), high = tokens.max().item<int64_t>();
@@ -99,6 +107,7 @@ void check_tokens(const torch::Tensor& tokens, int64_t vocabulary) {
 torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) const {
   // A cache is written in place, which autograd cannot follow.
   const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr);
+  if (cache != nullptr) check_cache(config_, *cache, dtype(), device());
   const std::vector<Placement> spans = place(input, cache);
   check_tokens(input.tokens, config_.vocabulary);
   const torch::Tensor positions = positions_of(input, spans, device());

@@ -1,6 +1,7 @@
 #include "pipeline/text/bpe_model.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <queue>
 
 #include "pipeline/core/error.hpp"

@@ -1,6 +1,7 @@
 #include "pipeline/text/decoder.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 
 #include "pipeline/core/error.hpp"

@@ -1,6 +1,7 @@
 #include "pipeline/text/normalizer.hpp"
 
 #include <map>
+#include <vector>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"

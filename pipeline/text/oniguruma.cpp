@@ -1,5 +1,6 @@
 #include "pipeline/text/oniguruma.hpp"
 
+#include <cctype>
 #include <map>
 #include <string_view>
 #include <vector>

@@ -46,6 +46,7 @@ StepSums add_gradient(const Training& training, const MicroBatch& batch, const L
   for (const FrozenModel& frozen : training.frozen) input.frozen.push_back(frozen_term(frozen, all));
   const torch::Tensor hidden = model.hidden(packed.input, nullptr).index_select(0, packed.predicting);
   input.trained = {hidden, model.output_weight(), training.settings.alpha, model.config().final_softcap};
+  input.weight_gradient = model.output_weight().grad();
   input.labels = packed.labels;
   input.memory_bytes = training.settings.loss_memory_bytes;
   const int64_t examples = batch.labels_of_examples(), retain = batch.labels_of_retain();

@@ -97,13 +97,13 @@ class FusedCrossEntropy : public torch::autograd::Function<FusedCrossEntropy> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const Tensor& weight,
                         const LossInput& input, const Tensor& token_loss, Gradients gradients) {
-    (void)hidden, (void)weight;  // named so that autograd sees them; the values are in `input`
+    (void)hidden;  // named so that autograd sees it; the values are in `input`
     const int64_t rows = chunk_rows(input), total = input.labels.size(0);
     const Tensor buffer = torch::empty({rows, input.trained.weight.size(0)}, token_loss.options());
     for (int64_t first = 0; first < total; first += rows) {
       add_chunk(input, first, buffer.narrow(0, 0, std::min(rows, total - first)), token_loss, gradients);
     }
-    context->save_for_backward({gradients.hidden, gradients.weight});
+    context->save_for_backward({gradients.hidden, weight.requires_grad() ? gradients.weight : Tensor()});
     return torch::dot(input.weights, token_loss);
   }
 
@@ -131,6 +131,8 @@ void check_input(const LossInput& input) {
          "labels are [N] int64, N > 0");
   expect(input.weights.sizes() == labels.sizes(), "there is a weight for each label");
   expect(input.weights.scalar_type() == input.trained.hidden.scalar_type(), "weights have the trained states' dtype");
+  expect(!input.weight_gradient.defined() || input.weight_gradient.sizes() == input.trained.weight.sizes(),
+         "a gradient is shaped like its weight");
   const int64_t vocabulary = input.trained.weight.size(0);
   check_term(input.trained, labels.size(0), vocabulary);
   for (const LogitTerm& term : input.frozen) check_term(term, labels.size(0), vocabulary);
@@ -155,9 +157,13 @@ LossOutput fused_cross_entropy(const LossInput& given) {
   const bool differentiate = torch::GradMode::is_enabled();
   Gradients gradients;
   if (differentiate && hidden.requires_grad()) gradients.hidden = torch::empty_like(input.trained.hidden);
-  if (differentiate && weight.requires_grad()) gradients.weight = torch::zeros_like(input.trained.weight);
+  if (differentiate && weight.requires_grad()) {
+    gradients.weight =
+        given.weight_gradient.defined() ? given.weight_gradient : torch::zeros_like(input.trained.weight);
+  }
   const Tensor token_loss = torch::empty(input.labels.sizes(), input.trained.hidden.options());
-  const Tensor loss = FusedCrossEntropy::apply(hidden, weight, input, token_loss, gradients);
+  const Tensor seen = given.weight_gradient.defined() ? input.trained.weight : weight;
+  const Tensor loss = FusedCrossEntropy::apply(hidden, seen, input, token_loss, gradients);
   return {loss, token_loss};
 }
 

@@ -19,6 +19,9 @@ struct LossInput {
   LogitTerm trained;              // gradients flow to hidden and weight; its coefficient is alpha
   torch::Tensor labels;           // [N] int64 in [0, V)
   torch::Tensor weights;          // [N] w_i, any sign, in the dtype of trained.hidden
+  // Where given, the gradient of trained.weight is added here in the forward pass, as for an upstream gradient of 1,
+  // and autograd sees a constant weight: saves a second [V, D] where that is the model's largest tensor.
+  torch::Tensor weight_gradient;
   int64_t memory_bytes = int64_t{128} << 20;  // the chunk of logits held at once takes at most about this much
 };
 

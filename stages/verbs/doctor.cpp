@@ -40,7 +40,7 @@ Finding devices(const dist::Session& session) {
   const auto count = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
   const int ranks = session.ranks_on_node();
   std::string text = std::to_string(count) + " CUDA devices for " + std::to_string(ranks) + " ranks on this node";
-  const bool shared = count > 0 && static_cast<size_t>(ranks) > count;
+  const bool shared = count > 0 && ranks > static_cast<int>(count);
   return {!shared, text, "more ranks than devices: several ranks share one; start fewer"};
 }
 

@@ -90,6 +90,17 @@ TEST(FusedCrossEntropy, ScalesWithUpstreamGradient) {
   expect_near(weight, true_weight, 1e-12);
 }
 
+TEST(FusedCrossEntropy, AddsTheWeightsGradientWhereItIsTold) {
+  Problem problem(11, 31, torch::kFloat64, 1);
+  const auto [true_hidden, true_weight] = problem.gradients(problem.naive(false));
+  const Tensor before = torch::randn_like(true_weight);
+  problem.input.weight_gradient = before.clone();
+  fused_cross_entropy(problem.input).loss.backward();
+  expect_near(problem.input.weight_gradient, before + true_weight, 1e-12);
+  expect_near(problem.input.trained.hidden.grad(), true_hidden, 1e-12);
+  EXPECT_FALSE(problem.input.trained.weight.grad().defined());
+}
+
 TEST(FusedCrossEntropy, ChunkSizeDoesNotChangeTheLoss) {
   Problem problem(64, 97, torch::kFloat32, 1);
   problem.input.memory_bytes = int64_t{1} << 30;
