@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/checkpoint/identity.hpp"
+#include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/token_map/token_map.hpp"
@@ -10,14 +11,31 @@
 
 namespace cmc::stages {
 
+namespace {
+
+// Every header of the weights, so that a damaged model is met before the first task and not hours later.
+std::string checked_identity(const std::filesystem::path& folder) {
+  checkpoint::read_model_config(folder);
+  checkpoint::WeightFiles headers(folder);
+  return checkpoint::content_identity(folder);
+}
+
+}  // namespace
+
 Json Planner::model(const std::string& name) {
   if (const auto known = models_.find(name); known != models_.end()) return known->second;
   const auto folder = experiment_.path("model." + name + ".path");
-  return models_[name] = {{"name", name}, {"identity", checkpoint::content_identity(folder)}};
+  return models_[name] = {{"name", name}, {"identity", checked_identity(folder)}};
 }
 
 Json Planner::delta(const std::string& name) {
-  return {{"name", name}, {"identity", checkpoint::content_identity(experiment_.path("delta." + name + ".path"))}};
+  const auto folder = experiment_.path("delta." + name + ".path");
+  const auto vocabulary = checkpoint::read_model_config(folder).vocabulary;
+  const auto& config = this->config(experiment_.text("models.template"));
+  if (vocabulary != config.vocabulary)
+    throw BadData({folder.string(), "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
+                       std::to_string(config.vocabulary), "a delta must share the template's vocabulary"});
+  return {{"name", name}, {"identity", checked_identity(folder)}};
 }
 
 Json Planner::prepared(const std::string& name) {

@@ -1,9 +1,9 @@
 #include "pipeline/dist/coordinator.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
+#include <cmath>
 
+#include "pipeline/core/log.hpp"
 #include "pipeline/dist/pause.hpp"
 
 namespace cmc::dist {
@@ -15,7 +15,7 @@ Result result_named(const std::string& name) {
 
 Json to_json(const Outcome& outcome) {
   Json failed = Json::array();
-  for (const Failure& one : outcome.failed) failed.push_back({one.key, one.name, one.message, one.rank});
+  for (const Failure& one : outcome.failed) failed.push_back({one.key, one.name, one.message, one.rank, static_cast<int>(one.code)});
   return {{"kind", "finish"},
           {"done", outcome.done},
           {"failed", failed},
@@ -61,7 +61,8 @@ void Coordinator::read_mail() {
     const std::string kind = content.at("kind");
     heard_[letter->from] = now();
     if (kind == "report")
-      take_report(letter->from, {content.at("id"), result_named(content.at("result")), content.at("message")});
+      take_report(letter->from, {content.at("id"), result_named(content.at("result")), content.at("message"),
+                                 static_cast<ExitCode>(content.at("code").get<int>())});
     if (kind == "stop") stopping_ = true;
     if (kind == "bye") gone_.insert(letter->from);
   }
@@ -70,10 +71,10 @@ void Coordinator::read_mail() {
 void Coordinator::take_report(int rank, const WorkerThread::Report& report) {
   const Assignment assignment = dispatcher_.running().at(report.id);
   const Task& task = plan_.tasks[assignment.task];
-  const auto others = dispatcher_.report(now(), report.id, rank, report.result, report.message);
+  const auto others = dispatcher_.report(now(), report.id, rank, report.result, report.message, report.code);
   Running& running = running_.at(report.id);
   if (report.result == Result::failed && !running.failed)
-    spdlog::warn("{} failed on rank {}: {}", task.name, rank, report.message);
+    log_warning(task.name, " failed on rank ", rank, ": ", report.message);
   running.failed = running.failed || report.result != Result::done;  // the rest of the group only follows
   give_up(others, report.id);
   if (!dispatcher_.running().contains(report.id)) running_.erase(report.id);
@@ -121,7 +122,7 @@ void Coordinator::name_stalled() {
   }
   for (const auto& [what, since] : found)
     if (!stalled_.contains(what)) {
-      spdlog::warn("{} (for {:.0f} s)", what, now() - since);
+      log_warning(what, " (for ", std::lround(now() - since), " s)");
       changed_ = true;
     }
   stalled_ = std::move(found);

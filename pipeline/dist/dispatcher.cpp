@@ -245,14 +245,15 @@ void Dispatcher::hold(int rank, int bundle) {
   if (bundle != nothing) ++bundles_[bundle].holders;
 }
 
-std::vector<int> Dispatcher::report(double now, int id, int rank, Result result, const std::string& message) {
+std::vector<int> Dispatcher::report(double now, int id, int rank, Result result, const std::string& message,
+                                    ExitCode code) {
   const auto found = endings_.find(id);
   expect(found != endings_.end() && found->second.waiting.erase(rank) == 1, "a rank reports its own assignment once");
   Ending& ending = found->second;
   set_state(rank, Rank::State::free);
   std::vector<int> give_up;
   if (result != Result::done && ending.result == Result::done) {
-    ending.result = result, ending.message = message, ending.rank = rank;
+    ending.result = result, ending.message = message, ending.rank = rank, ending.code = code;
     give_up.assign(ending.waiting.begin(), ending.waiting.end());
   }
   if (ending.waiting.empty()) {
@@ -300,7 +301,7 @@ void Dispatcher::retry_or_fail(int task, const Ending& ending) {
     retries_.push_back(task);
     return;
   }
-  failures_.push_back({plan_.tasks[task].key, plan_.tasks[task].name, ending.message, ending.rank});
+  failures_.push_back({plan_.tasks[task].key, plan_.tasks[task].name, ending.message, ending.rank, ending.code});
   close(task, State::failed);
   drop_dependents(task);
 }

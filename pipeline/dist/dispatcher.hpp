@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/dist/plan.hpp"
 
 namespace cmc::dist {
@@ -12,6 +13,7 @@ namespace cmc::dist {
 struct Failure {
   std::string key, name, message;
   int rank = 0;
+  ExitCode code = ExitCode::internal;  // of the error that was thrown
 };
 
 // What became of the plan. Tasks that were finished before the run are not counted.
@@ -60,7 +62,8 @@ class Dispatcher {
   double wake_up() const { return gather_.task < 0 ? never : gather_.until; }
 
   // `rank` has ended its part of assignment `id` and is free. Returns the ranks that shall give up the rest of it.
-  std::vector<int> report(double now, int id, int rank, Result result, const std::string& message = "");
+  std::vector<int> report(double now, int id, int rank, Result result, const std::string& message = "",
+                          ExitCode code = ExitCode::internal);
   // A rank is gone: its task counts as failed there. Returns the ranks that shall give up.
   std::vector<int> lost(double now, int rank);
   // No task starts from now on.
@@ -115,6 +118,7 @@ class Dispatcher {
     std::set<int> waiting;
     Result result = Result::done;
     std::string message;
+    ExitCode code = ExitCode::internal;
     int rank = 0;
   };
 

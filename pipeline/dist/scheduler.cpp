@@ -17,7 +17,7 @@ const char* name_of(Result result) {
 
 Outcome outcome_from(const Json& letter) {
   Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped")};
-  for (const Json& one : letter.at("failed")) outcome.failed.push_back({one[0], one[1], one[2], one[3]});
+  for (const Json& one : letter.at("failed")) outcome.failed.push_back({one[0], one[1], one[2], one[3], static_cast<ExitCode>(one[4].get<int>())});
   return outcome;
 }
 
@@ -34,7 +34,8 @@ class Follower {
         mailbox_.send(0, {{"kind", "report"},
                           {"id", report->id},
                           {"result", name_of(report->result)},
-                          {"message", report->message}});
+                          {"message", report->message},
+                          {"code", static_cast<int>(report->code)}});
       show_life();
     }
     mailbox_.send(0, {{"kind", "bye"}});

@@ -2,7 +2,6 @@
 
 #include <mpi.h>
 #include <sched.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -14,6 +13,7 @@
 #include <numeric>
 #include <thread>
 
+#include "pipeline/core/log.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/dist/mpi_transport.hpp"
 
@@ -107,13 +107,13 @@ Session::~Session() {
     world_ = {};
     MPI_Finalize();
   } catch (const std::exception& error) {
-    spdlog::error("while MPI ends: {}", error.what());
+    log_error("while MPI ends: ", error.what());
     abort(exit_code_);
   }
 }
 
 void Session::abort(int exit_code) const {
-  spdlog::default_logger()->flush();
+  flush_log();
   std::fflush(nullptr);
   if (started_) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);

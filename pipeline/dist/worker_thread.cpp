@@ -60,13 +60,15 @@ WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& ab
     const Communicator group = world_.group(job.ranks, job.id % group_ids, abandoned);
     run_(plan_.tasks.at(job.task), group);
     group.close();
-    return {job.id, Result::done, ""};
+    return {job.id, Result::done, "", ExitCode::done};
   } catch (const Stopped& stopped) {
-    return {job.id, Result::stopped, stopped.what()};
+    return {job.id, Result::stopped, stopped.what(), stopped.code()};
+  } catch (const Error& error) {
+    return {job.id, Result::failed, error.what(), error.code()};
   } catch (const std::exception& error) {
-    return {job.id, Result::failed, error.what()};
+    return {job.id, Result::failed, error.what(), ExitCode::internal};
   } catch (...) {
-    return {job.id, Result::failed, "an exception that is no std::exception"};
+    return {job.id, Result::failed, "an exception that is no std::exception", ExitCode::internal};
   }
 }
 

@@ -26,6 +26,7 @@ class WorkerThread {
     int id = 0;
     Result result = Result::done;
     std::string message;
+    ExitCode code = ExitCode::done;
   };
 
   void start(Job job);                         // the worker is idle

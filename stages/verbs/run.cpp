@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 #include <sstream>
 #include <thread>
@@ -42,6 +43,17 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
   if (outcome.stopped) std::cout << "stopped; run the same command again to go on\n";
 }
 
+// A full disk is told as such, whatever was done before; else a failure of all there was to do tells what it was.
+ExitCode exit_code(const dist::Outcome& outcome) {
+  if (outcome.stopped) return ExitCode::stopped;
+  if (outcome.failed.empty()) return outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
+  for (const auto& failure : outcome.failed)
+    if (failure.code == ExitCode::io_error || failure.code == ExitCode::cannot_create) return failure.code;
+  const ExitCode first = outcome.failed.front().code;
+  const bool alike = std::ranges::all_of(outcome.failed, [&](const auto& failure) { return failure.code == first; });
+  return outcome.done == 0 && alike ? first : ExitCode::some_failed;
+}
+
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
@@ -63,8 +75,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
                                            arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{}},
                                           session, stop);
   if (rank == 0) print_outcome(report, output);
-  if (report.outcome.stopped) return ExitCode::stopped;
-  return report.outcome.failed.empty() && report.outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
+  return exit_code(report.outcome);
 }
 
 }  // namespace
