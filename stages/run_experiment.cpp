@@ -72,7 +72,9 @@ const Stage& stage_named(const std::string& name) {
   return *std::ranges::find_if(stages(), [&](const Stage& stage) { return stage.name == name; });
 }
 
+// On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
+  torch::set_num_threads(environment.at("threads_per_rank").get<int>());
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   bench.enter(task.residency);

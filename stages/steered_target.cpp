@@ -18,6 +18,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : strengths;
   if (e.model.contains("task")) task.inputs.push_back(e.model.at("task"));
   task.residency = e.model.dump();
+  task.load_seconds = 1 + 4 * parameter_count(planner.config(e.target)) / 500e6;  // float32 from disk at 500 MB/s
   if (e.delta.empty()) return;
   const std::string template_name = experiment.text("models.template");
   const std::string trained = planner.find(e.purpose, e.delta), map = planner.find("map", e.target);

@@ -221,7 +221,7 @@ void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector
   assignment.seconds = seconds_on(plan_.tasks[task], static_cast<int>(assignment.ranks.size())) +
                        (assignment.loads > 0 ? bundle.load : 0);
   running_.emplace(assignment.id, assignment);
-  endings_[assignment.id] = {now, {assignment.ranks.begin(), assignment.ranks.end()}, Result::done, "", 0};
+  endings_[assignment.id] = {now, {assignment.ranks.begin(), assignment.ranks.end()}, Result::done, "", 0, {}};
   made.push_back(std::move(assignment));
 }
 

@@ -118,8 +118,8 @@ class Dispatcher {
     std::set<int> waiting;
     Result result = Result::done;
     std::string message;
-    ExitCode code = ExitCode::internal;
     int rank = 0;
+    ExitCode code = ExitCode::internal;
   };
 
   void add_tasks(const std::vector<std::string>& finished);

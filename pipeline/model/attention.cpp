@@ -1,21 +1,15 @@
 #include "pipeline/model/attention.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/model/attention_kernel.hpp"
 #include "pipeline/model/cpu_kernels.hpp"
 
 namespace cmc::model {
 
 namespace {
-
-constexpr int64_t short_tokens = 16;  // spans up to this length share one padded batch over the cache
 
 torch::Tensor index_tensor(const std::vector<int64_t>& values, torch::Device device) {
   return torch::tensor(values, torch::kInt64).to(device);
@@ -82,34 +76,13 @@ torch::Tensor Attention::operator()(const Heads& heads, int64_t layer, Reach rea
   if (config_.window == 0) reach = Reach::full;
   if (cache_ != nullptr) write(heads, layer);
   if (fresh_) return fresh(heads, reach);
-  bool all_short = !tree_mask_.defined();
-  for (const Placement& span : spans_) all_short = all_short && span.tokens <= short_tokens;
+  // The kernel reads the heads of a group from rows of whole vectors.
   const bool kernel = takes_cpu_kernels(heads.query) && config_.head_dim % 8 == 0 && config_.attention_softcap == 0.0;
-  if (all_short && kernel) return short_spans_on_cpu(heads, layer, reach);
-  return all_short && spans_.size() > 1 ? short_spans(heads, layer, reach) : cached(heads, layer, reach);
-}
-
-void Attention::write(const Heads& heads, int64_t layer) {
-  using torch::indexing::Slice;
-  if (slot_index_.defined()) {
-    cache_->keys(layer).index_put_({slot_index_, Slice(), place_index_}, heads.key);
-    cache_->values(layer).index_put_({slot_index_, Slice(), place_index_}, heads.value);
-    return;
-  }
-  const auto copy = [&](const torch::Tensor& from, torch::Tensor& to) {
-    const int64_t bytes = config_.head_dim * from.element_size(), count = from.size(1);
-    const auto* source = static_cast<const char*>(from.const_data_ptr());
-    auto* target = static_cast<char*>(to.data_ptr());
-    for (size_t row = 0; row < slots_.size(); ++row) {
-      for (int64_t head = 0; head < count; ++head) {
-        const int64_t place = (slots_[row] * count + head) * to.size(2) + places_[row];
-        const int64_t at = static_cast<int64_t>(row) * from.stride(0) + head * config_.head_dim;
-        std::memcpy(target + place * bytes, source + at * from.element_size(), static_cast<size_t>(bytes));
-      }
-    }
-  };
-  copy(heads.key, cache_->keys(layer));
-  copy(heads.value, cache_->values(layer));
+  if (kernel && !tree_mask_.defined()) return mixed_spans(heads, layer, reach);
+  const bool all_short =
+      std::all_of(spans_.begin(), spans_.end(), [](const Placement& span) { return span.is_short(); });
+  if (all_short && !tree_mask_.defined() && spans_.size() > 1) return short_spans(heads, layer, reach);
+  return long_spans(heads, layer, reach);
 }
 
 // True where the query (row) may attend to the key (column): [tokens, past + tokens]. A window counts places in the
@@ -182,80 +155,6 @@ torch::Tensor Attention::fresh_batch(FreshBatch& batch, const Heads& heads, Reac
   const torch::Tensor result =
       attend(padded(heads.query), padded(heads.key), padded(heads.value), mask, !mask.defined()).flatten(0, 1);
   return batch.scatter.defined() ? result.index_select(0, batch.scatter) : result;
-}
-
-torch::Tensor Attention::cached(const Heads& heads, int64_t layer, Reach reach) {
-  std::vector<torch::Tensor> parts;
-  for (size_t i = 0; i < spans_.size(); ++i) {
-    const Placement& span = spans_[i];
-    const int64_t length = span.past + span.tokens;
-    const auto stored = [&](torch::Tensor& all) { return all.narrow(0, span.slot, 1).narrow(2, 0, length); };
-    const torch::Tensor query = heads.query.narrow(0, span.first, span.tokens).transpose(0, 1).unsqueeze(0);
-    const torch::Tensor mask = kept_mask(i, reach);
-    parts.push_back(attend(query, stored(cache_->keys(layer)), stored(cache_->values(layer)), mask, false).squeeze(0));
-  }
-  return parts.size() == 1 ? parts.front() : torch::cat(parts);
-}
-
-// All spans at once, queries and cache padded to the longest of each.
-torch::Tensor Attention::short_spans(const Heads& heads, int64_t layer, Reach reach) {
-  int64_t tokens = 0, length = 0;
-  std::vector<int64_t> slots, rows;
-  for (const Placement& span : spans_) {
-    tokens = std::max(tokens, span.tokens);
-    length = std::max(length, span.past + span.tokens);
-    slots.push_back(span.slot);
-  }
-  const int64_t batch = static_cast<int64_t>(spans_.size());
-  torch::Tensor& mask = masks_[static_cast<size_t>(reach)].front();
-  if (!mask.defined()) {
-    mask = torch::zeros({batch, 1, tokens, length},
-                        torch::TensorOptions().dtype(torch::kBool).device(positions_.device()));
-    mask.select(3, 0).fill_(true);  // padding attends to something, so that its softmax is finite
-    for (int64_t i = 0; i < batch; ++i) {
-      const Placement& span = spans_[static_cast<size_t>(i)];
-      mask[i][0].narrow(0, 0, span.tokens).narrow(1, 0, span.past + span.tokens).copy_(mask_of(span, reach));
-      mask[i][0]
-          .narrow(0, 0, span.tokens)
-          .narrow(1, span.past + span.tokens, length - span.past - span.tokens)
-          .fill_(false);
-    }
-  }
-  for (int64_t i = 0; i < batch; ++i) {
-    const Placement& span = spans_[static_cast<size_t>(i)];
-    for (int64_t token = 0; token < span.tokens; ++token) rows.push_back(i * tokens + token);
-  }
-  const torch::Tensor slot_rows = index_tensor(slots, positions_.device());
-  const torch::Tensor places = index_tensor(rows, positions_.device());
-  torch::Tensor query = heads.query.new_zeros({batch * tokens, config_.heads, config_.head_dim});
-  query.index_copy_(0, places, heads.query);
-  const auto stored = [&](torch::Tensor& all) { return all.narrow(2, 0, length).index_select(0, slot_rows); };
-  const torch::Tensor result = attend(query.view({batch, tokens, config_.heads, config_.head_dim}).transpose(1, 2),
-                                      stored(cache_->keys(layer)), stored(cache_->values(layer)), mask, false);
-  return result.flatten(0, 1).index_select(0, places);
-}
-
-torch::Tensor Attention::short_spans_on_cpu(const Heads& heads, int64_t layer, Reach reach) {
-  const int64_t rows = heads.query.size(0), group = config_.heads / config_.kv_heads, dim = config_.head_dim;
-  torch::Tensor result = torch::empty({rows, config_.heads * dim}, heads.query.options());
-  const float* query = heads.query.const_data_ptr<float>();
-  const float *keys = cache_->keys(layer).const_data_ptr<float>(),
-              *values = cache_->values(layer).const_data_ptr<float>();
-  float* out = result.data_ptr<float>();
-  at::parallel_for(0, rows * config_.kv_heads, 1, [&](int64_t first, int64_t last) {
-    std::vector<float> scratch;
-    for (int64_t task = first; task < last; ++task) {
-      const int64_t row = task / config_.kv_heads, head = task % config_.kv_heads;
-      const int64_t end = places_[static_cast<size_t>(row)] + 1;
-      const int64_t begin = reach == Reach::window ? std::max<int64_t>(0, end - config_.window) : 0;
-      const int64_t at = (slots_[static_cast<size_t>(row)] * config_.kv_heads + head) * cache_->capacity() * dim;
-      const int64_t place = (row * config_.heads + head * group) * dim;
-      attend_row(
-          {query + place, keys + at, values + at, group, dim, begin, end, static_cast<float>(config_.attention_scale)},
-          scratch, out + place);
-    }
-  });
-  return result;
 }
 
 }  // namespace cmc::model

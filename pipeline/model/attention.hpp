@@ -11,6 +11,7 @@ namespace cmc::model {
 // Where a span sits: rows [first, first + tokens) of the packed input, after `past` cached tokens of `slot`.
 struct Placement {
   int64_t slot = 0, first = 0, tokens = 0, past = 0;
+  bool is_short() const { return tokens <= 16; }  // decoding: worth a batch over the cache
 };
 
 enum class Reach { full, window };
@@ -43,9 +44,10 @@ class Attention {
   torch::Tensor fresh(const Heads& heads, Reach reach);
   torch::Tensor fresh_batch(FreshBatch& batch, const Heads& heads, Reach reach);
   void write(const Heads& heads, int64_t layer);
-  torch::Tensor cached(const Heads& heads, int64_t layer, Reach reach);
+  torch::Tensor long_span(size_t number, const Heads& heads, int64_t layer, Reach reach);
+  torch::Tensor long_spans(const Heads& heads, int64_t layer, Reach reach);
   torch::Tensor short_spans(const Heads& heads, int64_t layer, Reach reach);
-  torch::Tensor short_spans_on_cpu(const Heads& heads, int64_t layer, Reach reach);
+  torch::Tensor mixed_spans(const Heads& heads, int64_t layer, Reach reach);
   torch::Tensor mask_of(const Placement& span, Reach reach) const;
   const torch::Tensor& kept_mask(size_t span, Reach reach);
   torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
