@@ -114,7 +114,7 @@ void export_hf(const Arguments& arguments) {
     if (std::filesystem::exists(to)) throw CannotCreate({to.string(), "exists already", "give a new folder"});
     create_folder(to.parent_path());
     publish_folder(to, [&](const auto& temporary) {
-      std::filesystem::copy(from, temporary, std::filesystem::copy_options::overwrite_existing);
+      std::filesystem::copy(from, temporary, std::filesystem::copy_options::recursive);
     });
     std::cout << name << " in " << to.string() << "\n";
     return;

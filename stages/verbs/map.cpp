@@ -31,7 +31,8 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
       "json", po::value<std::string>(), "write the map to this file");
   Arguments arguments("map --from TOKENIZER --to TOKENIZER [options]", options, {});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
-  const auto base = text::load_tokenizer(arguments.get("from")), delta = text::load_tokenizer(arguments.get("to"));
+  const std::string from = arguments.get("from"), to = arguments.get("to");
+  const auto base = text::load_tokenizer(from), delta = text::load_tokenizer(to);
   const auto start = std::chrono::steady_clock::now();
   const auto map = token_map::make_token_map(*base, *delta, token_map::method_named(arguments.get("method")),
                                              token_map::compat_named(arguments.get("compat")));

@@ -39,7 +39,7 @@ def test_truncated_weights(world, tmp_path):
 def test_missing_shard(world, tmp_path):
     folder, setting = broken(world, tmp_path)
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    index = {"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "model-00002-of-00002" in run(world, tmp_path, setting, 66)
 
