@@ -39,8 +39,8 @@ std::vector<double> naive_scores(const torch::Tensor& base, Normalisation normal
   const int64_t vocabulary = base.size(1);
   const float* values = base.const_data_ptr<float>() + row * vocabulary;
   std::vector<double> scores(values, values + vocabulary);
-  if (normalisation == Normalisation::log_softmax)
-    for (auto& score : scores) score -= log_sum_exp(values, vocabulary);
+  const double total = normalisation == Normalisation::log_softmax ? log_sum_exp(values, vocabulary) : 0.0;
+  for (auto& score : scores) score -= total;
   for (const auto& term : terms)
     for (size_t k = 0; k < term.rows.size(); ++k) {
       if (term.rows[k] != row) continue;
