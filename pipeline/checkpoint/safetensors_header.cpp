@@ -7,6 +7,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/utf8.hpp"
 
 namespace cmc::checkpoint {
 
@@ -46,7 +47,7 @@ Json parse_without_duplicates(std::string_view text, const std::string& where) {
   try {
     return Json::parse(text, watch);
   } catch (const Json::exception& error) {
-    refuse(where, std::string("has a header that is no JSON (") + error.what() + ")");
+    refuse(where, "has a header that is no JSON (" + replace_invalid_utf8(error.what()) + ")");
   }
 }
 

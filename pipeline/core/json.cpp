@@ -4,6 +4,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/utf8.hpp"
 
 namespace cmc {
 
@@ -12,7 +13,7 @@ Json read_json(const std::filesystem::path& file) {
   try {
     return Json::parse(text);
   } catch (const Json::exception& e) {
-    throw BadData({file.string(), std::string("is not valid JSON: ") + e.what(), "the file may be truncated; fetch it again"});
+    throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(e.what()), "the file may be truncated; fetch it again"});
   }
 }
 
@@ -27,7 +28,7 @@ void read_json_lines(const std::filesystem::path& file,
     try {
       object = Json::parse(line);
     } catch (const Json::exception& e) {
-      throw BadData({where, std::string("is not JSON: ") + e.what(), "each line must hold one JSON object"});
+      throw BadData({where, "is not JSON: " + replace_invalid_utf8(e.what()), "each line must hold one JSON object"});
     }
     take(object, where);
   }
