@@ -89,8 +89,8 @@ const std::vector<KeySpec>& schema() {
       {"unlearn.new_tokens", integer, "200", false, "protocol"},
       {"unlearn.strengths", numbers, "1", false, "alpha; vanilla is always run"},
       {"unlearn.unit_items", integer, "32", false, "items a unit"},
-      {"unlearn.compat", text, "corrected", false, "authors: wrong answers scored with the first one's delta logits (fault 1)",
-       {"corrected", "authors"}},
+      {"unlearn.compat", text, "corrected", false, "each wrong answer is scored with its own delta logits (protocol, fault 1)",
+       {"corrected"}},
   };
   return keys;
 }
