@@ -1,7 +1,10 @@
 #include "pipeline/data/alpaca_eval.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <unordered_map>
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/data/record.hpp"
 
 namespace cmc::data {
@@ -19,6 +22,19 @@ Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size
     if (dataset.items.size() < limit) dataset.items.push_back(std::move(item));
   });
   return dataset;
+}
+
+std::vector<double> read_alpaca_eval_preferences(const std::filesystem::path& file) {
+  std::vector<double> preferences;
+  read_array(file, [&](const Record& record) {
+    preferences.push_back(record.number_or("preference", std::numeric_limits<double>::quiet_NaN()));
+  });
+  const auto is_one = [](double preference) { return preference == 0 || (preference >= 1 && preference <= 2); };
+  if (std::ranges::none_of(preferences, is_one))
+    throw BadData({file.string() + ": preference",
+                   "is nowhere a number from 1 to 2 in " + std::to_string(preferences.size()) + " items",
+                   "give alpaca_eval's annotations.json, not its model outputs, with at least one judged pair"});
+  return preferences;
 }
 
 }  // namespace cmc::data

@@ -16,11 +16,11 @@ bool is_white_space(char32_t c) {
 }
 
 // The JSON parser refuses invalid UTF-8 too, but names neither line nor byte.
-void check_text(const std::filesystem::path& file) {
+std::string read_text(const std::filesystem::path& file) {
   if (std::filesystem::is_directory(file))
     throw BadData({file.string(), "is a folder", "give the data file inside it"});
-  const std::string bytes = read_file(file);
-  if (is_valid_utf8(bytes)) return;
+  std::string bytes = read_file(file);
+  if (is_valid_utf8(bytes)) return bytes;
   size_t line = 1;
   for (size_t start = 0; start < bytes.size(); ++line) {
     const size_t end = std::min(bytes.find('\n', start), bytes.size());
@@ -29,6 +29,23 @@ void check_text(const std::filesystem::path& file) {
   }
   throw BadData({file.string() + ":" + std::to_string(line), "is not valid UTF-8",
                  "convert the file, e.g. with iconv -f LATIN1 -t UTF-8, or fetch it again"});
+}
+
+// Only outside of strings.
+std::string with_null_for_non_finite(std::string_view text) {
+  std::string json;
+  json.reserve(text.size());
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    std::string_view word = text.substr(i, in_string && text[i] == '\\' ? 2 : 1);
+    if (text[i] == '"') in_string = !in_string;
+    if (!in_string)
+      for (const std::string_view name : {"NaN", "Infinity", "-Infinity"})
+        if (text.substr(i).starts_with(name)) word = name;
+    json += word.size() > 2 ? "null" : word;
+    i += word.size();
+  }
+  return json;
 }
 
 [[noreturn]] void throw_no_item(const std::filesystem::path& file) {
@@ -76,6 +93,13 @@ std::string Record::text_or(const std::string& field, std::string otherwise, Bla
   return has(field) ? text(field, blank) : std::move(otherwise);
 }
 
+double Record::number_or(const std::string& field, double otherwise) const {
+  if (!has(field)) return otherwise;
+  const Json& value = json_.at(field);
+  if (!value.is_number()) refuse(field, std::string("is of type ") + value.type_name(), "it must be a number");
+  return value.get<double>();
+}
+
 std::vector<std::string> Record::texts(const std::string& field) const {
   if (!json_.contains(field))
     refuse(field, "is missing", "this is another format, or the file is damaged: fetch it again");
@@ -97,7 +121,7 @@ void Record::refuse(const std::string& field, std::string what, std::string reme
 }
 
 void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
-  check_text(file);
+  read_text(file);
   bool any = false;
   read_json_lines(file, [&](const Json& json, const std::string& where) {
     any = true;
@@ -106,9 +130,18 @@ void read_lines(const std::filesystem::path& file, const std::function<void(cons
   if (!any) throw_no_item(file);
 }
 
+Json read_document(const std::filesystem::path& file) {
+  const std::string text = with_null_for_non_finite(read_text(file));
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(error.what()),
+                   "the file may be truncated; fetch it again"});
+  }
+}
+
 void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
-  check_text(file);
-  const Json array = read_json(file);
+  const Json array = read_document(file);
   if (!array.is_array())
     throw BadData({file.string(), std::string("is a JSON ") + array.type_name() + ", not an array",
                    "the file must look like [{…}, {…}]"});

@@ -27,6 +27,9 @@ class Record {
   // A list of texts that are not blank; throws BadData naming the position, and on an empty list.
   std::vector<std::string> texts(const std::string& field) const;
 
+  // For a missing or null field `otherwise`; throws BadData when it is no number.
+  double number_or(const std::string& field, double otherwise) const;
+
   [[noreturn]] void refuse(const std::string& field, std::string what, std::string remedy) const;
 
  private:
@@ -38,6 +41,10 @@ class Record {
 // is a folder, holds invalid UTF-8, is not of that form or holds no object.
 void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
 void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
+
+// The whole file as JSON, checked as above but for its form. NaN, Infinity and -Infinity, which Python writes although
+// JSON has none of them, are read as null.
+Json read_document(const std::filesystem::path& file);
 
 // Name and hash of `file`, still without items.
 template <class Item>

@@ -10,6 +10,7 @@
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gsm8k.hpp"
 #include "pipeline/data/tofu.hpp"
+#include "pipeline/data/tofu_log.hpp"
 
 namespace cmc::data {
 namespace {
@@ -19,7 +20,7 @@ using testing::HasSubstr;
 // One file that must be refused, and what the message must name.
 struct Malformed {
   std::string title;
-  std::string reader;  // tofu, perturbed, alpaca, alpaca_eval, gsm8k
+  std::string reader;  // tofu, perturbed, alpaca, alpaca_eval, preferences, gsm8k, log
   std::string bytes;
   std::vector<std::string> named;
 };
@@ -36,6 +37,8 @@ void read(const std::string& reader, const std::filesystem::path& folder) {
   if (reader == "perturbed") read_tofu_perturbed(folder, "data");
   if (reader == "alpaca") read_alpaca(folder / "data.json");
   if (reader == "alpaca_eval") read_alpaca_eval(folder / "data.json");
+  if (reader == "preferences") read_alpaca_eval_preferences(folder / "data.json");
+  if (reader == "log") read_tofu_log(folder / "data.json", TofuLogPart::forget_truth_ratios);
   if (reader == "gsm8k") read_gsm8k(folder / "data.json");
 }
 
@@ -49,6 +52,11 @@ TEST_P(MalformedData, IsRefusedWithPlaceAndRemedy) {
     EXPECT_FALSE(error.problem().remedy.empty());
     for (const auto& name : GetParam().named) EXPECT_THAT(error.what(), HasSubstr(name));
   }
+}
+
+std::string forget_log(const std::string& paraphrased, const std::string& wrong) {
+  return R"({"eval_log_forget.json": {"avg_paraphrased_loss": )" + paraphrased + R"(, "average_perturb_loss": )" +
+         wrong + "}}";
 }
 
 const std::string good = R"({"question": "q", "answer": "a", "perturbed_answer": ["x", "y"]})"
@@ -113,6 +121,21 @@ INSTANTIATE_TEST_SUITE_P(
                   "alpaca_eval",
                   R"([{"instruction": "i", "output": "o", "generator": "g", "dataset": 1}])",
                   {"dataset"}},
+        Malformed{"PreferencesAllMissing", "preferences", R"([{"preference": NaN}, {}])", {"preference"}},
+        Malformed{"PreferenceText", "preferences", R"([{"preference": 1}, {"preference": "2"}])", {"[1]", "string"}},
+        Malformed{"PreferenceWord", "preferences", R"([{"preference": nan}])", {"JSON"}},
+        Malformed{"LogWithoutTheSet", "log", R"({"eval_log.json": {}})", {"eval_log_forget.json"}},
+        Malformed{"LogOfOneSet", "log", R"({"avg_paraphrased_loss": {"0": 1}})", {"eval_log_aggregated.json"}},
+        Malformed{"LogWithoutFields",
+                  "log",
+                  R"({"eval_log_forget.json": {}})",
+                  {"avg_paraphrased_loss, average_perturb_loss"}},
+        Malformed{"LogItemMissing", "log", forget_log(R"({"0": 1, "1": 1})", R"({"0": [1]})"), {"no item 1"}},
+        Malformed{"LogItemTooMany", "log", forget_log(R"({"0": 1})", R"({"0": [1], "1": [1]})"), {"no item 1"}},
+        Malformed{"LogNaN", "log", forget_log(R"({"0": NaN})", R"({"0": [1]})"), {"avg_paraphrased_loss[0]", "NaN"}},
+        Malformed{"LogNegative", "log", forget_log(R"({"0": 1})", R"({"0": [1, -2]})"), {"loss[0][1]", "-2"}},
+        Malformed{"LogUnequal", "log", forget_log(R"({"0": 1, "1": 1})", R"({"0": [1], "1": [1, 2]})"), {"loss[1]"}},
+        Malformed{"LogEmpty", "log", forget_log("{}", "{}"), {"no item"}},
         Malformed{
             "GsmNoNumber", "gsm8k", R"({"question": "q", "answer": "It is 3."})", {"data.json:1", "answer", "####"}},
         Malformed{"GsmEmptyNumber", "gsm8k", R"({"question": "q", "answer": "3\n#### "})", {"answer"}}),

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <set>
 
 #include "pipeline/core/error.hpp"
@@ -10,6 +11,7 @@
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gsm8k.hpp"
 #include "pipeline/data/tofu.hpp"
+#include "pipeline/data/tofu_log.hpp"
 
 namespace cmc::data {
 namespace {
@@ -95,6 +97,54 @@ TEST(Tofu, OverlapIsRefused) {
   const Dataset<QuestionAnswer> wrong{"full", "full.json", "", {{"q3", "a"}, {"q2", "a"}}};
   EXPECT_NO_THROW(expect_disjoint(forget, retain));
   EXPECT_THROW(expect_disjoint(forget, wrong), BadData);
+}
+
+// A log whose four sets are `set`.
+std::string log_of(const std::string& set) {
+  return R"({"eval_log.json": )" + set + R"(, "eval_real_author_wo_options.json": )" + set +
+         R"(, "eval_real_world_wo_options.json": )" + set + R"(, "eval_log_forget.json": )" + set + "}";
+}
+
+TEST_F(Readers, TofuLogPairsFieldsByItem) {
+  publish_file(folder / "log.json", log_of(R"({"avg_gt_loss": {"0": 1.5, "1": 2}, "rougeL_recall": {"1": 0.25, "0": 1},
+      "average_perturb_loss": {"1": [3, 4], "0": [5, 6.5]}, "avg_paraphrased_loss": {"0": -1e-9, "1": 7},
+      "truth_ratio": {"0": NaN, "1": -Infinity},
+      "generated_text": {"0": ["NaN", "\"Infinity\\", "-Infinity"], "1": ["", "", ""]}})"));
+  const auto log = read_tofu_log(folder / "log.json");
+  ASSERT_EQ(log.forget.size(), 2u);
+  EXPECT_EQ(log.world_facts.size(), 2u);
+  const auto& first = log.forget[0];
+  EXPECT_EQ(first.key, "0");
+  EXPECT_EQ(first.answer_loss, 1.5);
+  EXPECT_EQ(first.paraphrased_loss, 0);
+  EXPECT_EQ(first.wrong_losses, (std::vector<double>{5, 6.5}));
+  EXPECT_EQ(first.rouge_l_recall, 1);
+  ASSERT_TRUE(first.texts.has_value());
+  EXPECT_EQ(first.texts->generated, "\"Infinity\\");
+  EXPECT_EQ(first.texts->reference, "-Infinity");
+  EXPECT_EQ(log.retain[1].wrong_losses, (std::vector<double>{3, 4}));
+  EXPECT_EQ(log.content_hash, sha256_file(folder / "log.json"));
+}
+
+TEST_F(Readers, TofuLogOfARetainOnlyModel) {
+  const std::string ratios = R"({"average_perturb_loss": {"3": [1]}, "avg_paraphrased_loss": {"3": 2}})";
+  publish_file(folder / "log.json", R"({"eval_log_forget.json": )" + ratios + "}");
+  const auto log = read_tofu_log(folder / "log.json", TofuLogPart::forget_truth_ratios);
+  ASSERT_EQ(log.forget.size(), 1u);
+  EXPECT_EQ(log.forget[0].paraphrased_loss, 2);
+  EXPECT_TRUE(log.retain.empty());
+  EXPECT_THROW(read_tofu_log(folder / "log.json"), BadData);
+}
+
+TEST_F(Readers, PreferencesKeepWhatIsMissing) {
+  publish_file(
+      folder / "a.json",
+      R"([{"preference": 1}, {"preference": null}, {"output_1": "NaN"}, {"preference": NaN}, {"preference": 1.75}])");
+  const auto preferences = read_alpaca_eval_preferences(folder / "a.json");
+  ASSERT_EQ(preferences.size(), 5u);
+  EXPECT_EQ(preferences[0], 1);
+  for (const size_t i : {1, 2, 3}) EXPECT_TRUE(std::isnan(preferences[i]));
+  EXPECT_EQ(preferences[4], 1.75);
 }
 
 }  // namespace
