@@ -1,7 +1,12 @@
 // Instruction following: AlpacaEval answers of every (target, delta, strength), and a judge that needs no network: the
 // likelihood of the reference answer, and what can be checked on a response by rule.
+#include <optional>
+
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/random.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
+#include "pipeline/metrics/instruction_rules.hpp"
 #include "pipeline/metrics/response_health.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "stages/columns.hpp"
@@ -12,26 +17,47 @@
 namespace cmc::stages {
 namespace {
 
-// Prompts first … first + count of the file, as one unit.
-void add_slice(Planner& planner, const Evaluated& evaluated, int64_t first, int64_t count) {
+// Prompts first … first + count of the file, as one unit. `prompts`: "plain" as they are, or "checked": each with an
+// instruction drawn by seed that a rule can check (after IFEval, Zhou et al. 2023).
+struct Slice {
+  std::string prompts;
+  int64_t first, count;
+};
+
+void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice) {
   const auto& experiment = planner.experiment();
   const std::string section = "model." + evaluated.target + ".";
   const bool same = planner.shares_template_vocabulary(evaluated.target);
   dist::Task task;
   task.stage = "instruct";
-  task.name = "AlpacaEval " + std::to_string(first) + "-" + std::to_string(first + count - 1) + " " + describe(evaluated);
-  task.parameters = {{"first", first},
-                     {"count", count},
+  task.name = (slice.prompts == "plain" ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
+              std::to_string(slice.first + slice.count - 1) + " " + describe(evaluated);
+  task.parameters = {{"prompts", slice.prompts},
+                     {"first", slice.first},
+                     {"count", slice.count},
                      {"data", planner.file(experiment.path("data.alpaca_eval"))},
                      {"new_tokens", experiment.integer("instruct.new_tokens")},
                      {"base_prompt", experiment.text(section + (same ? "prompt" : "other_prompt"))},
                      {"delta_prompt", "open_instruct"}};
   add_evaluated(planner, evaluated, experiment.numbers("instruct.strengths"), task);
-  const auto rows = static_cast<double>(count) * static_cast<double>(task.parameters.at("strengths").size());
+  const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
   const double parameters = parameter_count(planner.config(evaluated.target));
   task.seconds = forward_seconds(parameters, rows * (300 + 2 * static_cast<double>(experiment.integer("instruct.new_tokens"))));
   task.bytes = static_cast<int64_t>(parameters * 4);
+  if (slice.prompts == "checked") task.parameters["seed"] = experiment.integer("experiment.seed");
   planner.add(std::move(task));
+}
+
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target) {
+  const auto& experiment = planner.experiment();
+  std::vector<Evaluated> systems;
+  for (const auto& method : experiment.list("methods.instruct")) {
+    if (method == "vanilla") systems.push_back({target, method, planner.model(target), "", "instruct"});
+    if (method == "cmc")
+      for (const auto& delta : experiment.list("deltas.instruct"))
+        systems.push_back({target, method, planner.model(target), delta, "instruct"});
+  }
+  return systems;
 }
 
 void plan(Planner& planner) {
@@ -40,18 +66,19 @@ void plan(Planner& planner) {
   const int64_t limit = experiment.integer("instruct.items"), slice = std::max<int64_t>(1, experiment.integer("instruct.unit_items"));
   const auto all = static_cast<int64_t>(data::read_alpaca_eval(experiment.path("data.alpaca_eval")).items.size());
   const int64_t items = limit > 0 ? std::min(limit, all) : all;
-  auto systems = experiment.list("deltas.instruct");
-  systems.insert(systems.begin(), "");
+  const int64_t checked = std::min(experiment.integer("instruct.checked_items"), all);
   for (const auto& target : experiment.list("models.targets"))
-    for (const auto& delta : systems)
+    for (const auto& system : systems_on(planner, target)) {
       for (int64_t first = 0; first < items; first += slice)
-        add_slice(planner, {target, planner.model(target), delta, "instruct"}, first, std::min(slice, items - first));
+        add_slice(planner, system, {"plain", first, std::min(slice, items - first)});
+      for (int64_t first = 0; first < checked; first += slice)
+        add_slice(planner, system, {"checked", first, std::min(slice, checked - first)});
+    }
 }
 
 std::vector<data::AlpacaEvalItem> read_slice(const Json& p, const Workbench& bench) {
-  const auto set = data::read_alpaca_eval(bench.experiment().path("data.alpaca_eval"));
-  if (set.content_hash != p.at("data").at("sha256"))
-    throw BadData({set.file.string(), "has changed since the plan was made", "run again"});
+  const auto set = data::read_alpaca_eval(bench.file(p.at("data")));
+  expect_planned(set.file, set.content_hash, p.at("data"));
   const auto first = set.items.begin() + p.at("first").get<int64_t>();
   return {first, first + p.at("count").get<int64_t>()};
 }
@@ -65,6 +92,7 @@ struct Rows {
   std::vector<int32_t> stopped;
   std::vector<double> repetition, reference_log_prob;
   std::vector<int64_t> reference_tokens;
+  std::vector<int32_t> followed;  // of checked prompts only
 };
 
 store::Unit to_unit(Rows rows) {
@@ -74,13 +102,19 @@ store::Unit to_unit(Rows rows) {
       column("item", "row", std::move(rows.item), {"1", "index of the prompt in the data file"}),
       column("prompt", "row", std::move(rows.prompt), {"1", "instruction"}),
       column("response", "row", std::move(rows.response), {"1", "generated text"}),
-      column("reference", "row", std::move(rows.reference), {"1", "reference answer of the data file"}),
       column("stop_reason", "row", std::move(rows.stop_reason), {"1", "what ended the response"}),
       column("stopped", "row", std::move(rows.stopped), {"1", "ended by itself", "1: end token or stop string, 0: length limit"}),
-      column("repetition", "row", std::move(rows.repetition), {"1", "repetition", "share of 4-grams that occurred before"}),
-      column("reference_logprob", "row", std::move(rows.reference_log_prob),
-             {"nat", "log-probability of the reference answer", "sum over its tokens, end token excluded"}),
-      column("reference_tokens", "row", std::move(rows.reference_tokens), {"token", "tokens of the reference answer"})};
+      column("repetition", "row", std::move(rows.repetition), {"1", "repetition", "share of 4-grams that occurred before"})};
+  if (!rows.followed.empty())
+    unit.datasets.push_back(column("followed", "row", std::move(rows.followed),
+                                   {"1", "instruction followed", "1: the response passes the prompt's rule"}));
+  if (!rows.reference.empty()) {
+    unit.datasets.push_back(column("reference", "row", std::move(rows.reference), {"1", "reference answer of the data file"}));
+    unit.datasets.push_back(column("reference_logprob", "row", std::move(rows.reference_log_prob),
+                                   {"nat", "log-probability of the reference answer", "sum over its tokens, end token excluded"}));
+    unit.datasets.push_back(
+        column("reference_tokens", "row", std::move(rows.reference_tokens), {"token", "tokens of the reference answer"}));
+  }
   unit.ragged = {token_column("response_tokens", "row", rows.tokens, "generated base tokens")};
   return unit;
 }
@@ -104,39 +138,73 @@ text::PromptTemplate prompt_of(const Json& p, const char* key, const Workbench& 
   return {text::prompt_style(p.at(key).get<std::string>()), bench.folder(p.at("model"))};
 }
 
+// What one prompt of the slice asks.
+struct Question {
+  data::AlpacaEvalItem item;
+  std::optional<metrics::Instruction> rule;  // asked for after the instruction
+  std::string text() const { return rule ? item.instruction + " " + metrics::request(*rule) : item.instruction; }
+};
+
+std::vector<Question> read_questions(const Json& p, const Workbench& bench) {
+  std::vector<Question> questions;
+  int64_t number = p.at("first");
+  for (auto& item : read_slice(p, bench)) {
+    questions.push_back({std::move(item), {}});
+    if (p.at("prompts") == "checked") {
+      Random random(seed_of({p.at("seed").dump(), "instruction", std::to_string(number)}));
+      questions.back().rule = metrics::draw_instruction(random);
+    }
+    ++number;
+  }
+  return questions;
+}
+
+SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget::Prompt& prompt, const text::Tokenizer& tokenizer) {
+  SteeredTarget::Answer answer{tokenizer.encode(prompt.base, text::AddedTokens::as_model)};
+  answer.first = static_cast<int64_t>(answer.tokens.size());
+  answer.delta_prompt = prompt.delta;
+  for (const int32_t id : tokenizer.encode(question.item.output, text::AddedTokens::none)) answer.tokens.push_back(id);
+  return answer;
+}
+
+void add_response(Rows& rows, const Question& question, const decode::Generated& answer) {
+  const auto health = metrics::response_health(answer.text, metric_reason(answer.reason));
+  rows.prompt.push_back(question.text());
+  rows.response.push_back(answer.text);
+  rows.stop_reason.emplace_back(decode::name_of(answer.reason));
+  rows.tokens.push_back(plain_ids(answer.tokens));
+  rows.stopped.push_back(health.stopped);
+  rows.repetition.push_back(health.repetition);
+  if (question.rule) rows.followed.push_back(metrics::follows(*question.rule, answer.text));
+}
+
+void add_reference(Rows& rows, const Question& question, const decode::Score& score) {
+  rows.reference.push_back(question.item.output);
+  rows.reference_log_prob.push_back(score.log_prob);
+  rows.reference_tokens.push_back(score.tokens());
+}
+
 store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
   const auto& p = task.parameters;
-  const auto items = read_slice(p, bench);
+  const auto questions = read_questions(p, bench);
   SteeredTarget target(p, bench);
   const auto base_prompt = prompt_of(p, "base_prompt", bench), delta_prompt = prompt_of(p, "delta_prompt", bench);
   std::vector<SteeredTarget::Prompt> prompts;
-  std::vector<SteeredTarget::Answer> references;
-  for (const auto& item : items) {
-    prompts.push_back({base_prompt(item.instruction), delta_prompt(item.instruction)});
-    SteeredTarget::Answer answer{target.tokenizer().encode(prompts.back().base, text::AddedTokens::as_model)};
-    answer.first = static_cast<int64_t>(answer.tokens.size());
-    for (const int32_t id : target.tokenizer().encode(item.output, text::AddedTokens::none)) answer.tokens.push_back(id);
-    references.push_back(std::move(answer));
+  std::vector<SteeredTarget::Answer> references;  // the reference answers the plain instruction only
+  for (const auto& question : questions) {
+    prompts.push_back({base_prompt(question.text()), delta_prompt(question.text())});
+    if (!question.rule) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);
   const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total); });
   const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total); });
   Rows rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)
-    for (size_t i = 0; i < items.size(); ++i) {
-      const auto& answer = generated[s][i];
-      const auto health = metrics::response_health(answer.text, metric_reason(answer.reason));
+    for (size_t i = 0; i < questions.size(); ++i) {
       rows.alpha.push_back(target.strengths()[s]);
       rows.item.push_back(p.at("first").get<int64_t>() + static_cast<int64_t>(i));
-      rows.prompt.push_back(items[i].instruction);
-      rows.response.push_back(answer.text);
-      rows.reference.push_back(items[i].output);
-      rows.stop_reason.emplace_back(decode::name_of(answer.reason));
-      rows.tokens.push_back(plain_ids(answer.tokens));
-      rows.stopped.push_back(health.stopped);
-      rows.repetition.push_back(health.repetition);
-      rows.reference_log_prob.push_back(scores[s][i].log_prob);
-      rows.reference_tokens.push_back(scores[s][i].tokens());
+      add_response(rows, questions[i], generated[s][i]);
+      if (!references.empty()) add_reference(rows, questions[i], scores[s][i]);
     }
   return to_unit(std::move(rows));
 }

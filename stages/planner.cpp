@@ -25,7 +25,9 @@ std::string checked_identity(const std::filesystem::path& folder) {
 Json Planner::model(const std::string& name) {
   if (const auto known = models_.find(name); known != models_.end()) return known->second;
   const auto folder = experiment_.path("model." + name + ".path");
-  return models_[name] = {{"name", name}, {"identity", checked_identity(folder)}};
+  const std::string identity = checked_identity(folder);
+  places_.emplace(identity, folder.string());
+  return models_[name] = {{"name", name}, {"identity", identity}};
 }
 
 Json Planner::delta(const std::string& name) {
@@ -35,7 +37,9 @@ Json Planner::delta(const std::string& name) {
   if (vocabulary != config.vocabulary)
     throw BadData({folder.string(), "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
                        std::to_string(config.vocabulary), "a delta must share the template's vocabulary"});
-  return {{"name", name}, {"identity", checked_identity(folder)}};
+  const std::string identity = checked_identity(folder);
+  places_.emplace(identity, folder.string());
+  return {{"name", name}, {"identity", identity}};
 }
 
 Json Planner::prepared(const std::string& name) {
@@ -45,7 +49,11 @@ Json Planner::prepared(const std::string& name) {
 
 Json Planner::file(const std::filesystem::path& path) {
   auto& known = files_[path.string()];
-  if (known.is_null()) known = {{"file", path.filename().string()}, {"sha256", sha256_file(path)}};
+  if (known.is_null()) {
+    const std::string content = sha256_file(path);
+    places_.emplace(content, path.string());
+    known = {{"file", path.filename().string()}, {"sha256", content}};
+  }
   return known;
 }
 
@@ -107,7 +115,7 @@ void keep_stages(dist::Plan& plan, const std::vector<std::string>& only) {
 
 }  // namespace
 
-dist::Plan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages) {
+ExperimentPlan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages) {
   for (const auto& name : only_stages)
     if (std::ranges::none_of(stages(), [&](const Stage& stage) { return stage.name == name; })) {
       std::string known;
@@ -119,7 +127,7 @@ dist::Plan plan_experiment(const Experiment& experiment, const std::vector<std::
   dist::Plan plan = planner.take();
   if (!only_stages.empty()) keep_stages(plan, only_stages);
   dist::check(plan);
-  return plan;
+  return {std::move(plan), planner.places()};
 }
 
 double parameter_count(const checkpoint::ModelConfig& c) {

@@ -11,6 +11,9 @@
 
 namespace cmc::stages {
 
+// Where the contents that tasks name were found: SHA-256 or content identity → path. Known to a run, not part of a task.
+using Places = std::map<std::string, std::string>;
+
 // What stages plan with: the experiment, what its files are (by content), and the tasks so far. Reads configurations and
 // tokenizers, never weights beyond their hash.
 class Planner {
@@ -28,7 +31,7 @@ class Planner {
   Json prepared(const std::string& name);
   // A delta to start from: {"name", "identity"} of delta.<name>.path.
   Json delta(const std::string& name);
-  // A data file: {"file", "sha256"}.
+  // A data file: {"file", "sha256"}. Stages find it again by Workbench::file.
   Json file(const std::filesystem::path& path);
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
@@ -43,10 +46,12 @@ class Planner {
   std::string find(const std::string& purpose, const std::string& name) const;
 
   dist::Plan take() { return std::move(plan_); }
+  const Places& places() const { return places_; }
 
  private:
   const Experiment& experiment_;
   dist::Plan plan_;
+  Places places_;
   std::map<std::string, Json> models_, files_;
   std::map<std::string, checkpoint::ModelConfig> configs_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
@@ -55,7 +60,11 @@ class Planner {
 };
 
 // The whole plan of an experiment, checked.
-dist::Plan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages);
+struct ExperimentPlan {
+  dist::Plan plan;
+  Places places;
+};
+ExperimentPlan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages);
 
 // Parameters of a decoder, from its configuration (embedding and tied output once).
 double parameter_count(const checkpoint::ModelConfig& config);

@@ -6,6 +6,7 @@
 
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
+#include "pipeline/core/process_memory.hpp"
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -19,6 +20,7 @@ namespace {
 
 struct Work {
   dist::Plan plan;
+  Places places;
   std::vector<std::string> finished;
 };
 
@@ -46,11 +48,12 @@ Json run_environment(const dist::Session& session) {
 Work share_work(const RunRequest& request, const dist::Session& session) {
   std::string text;
   if (session.world().rank() == 0) {
-    dist::Plan plan = plan_experiment(request.experiment, request.only);
+    auto [plan, places] = plan_experiment(request.experiment, request.only);
     request.output.claim(request.experiment, plan, run_environment(session));
     keep_shard(plan, request.shard);
     const store::UnitStore units(request.output.path());
-    Json work = {{"tasks", Json::array()}, {"finished", Json::array()}};
+    if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
+    Json work = {{"tasks", Json::array()}, {"finished", Json::array()}, {"places", places}};
     for (const auto& task : plan.tasks) {
       work["tasks"].push_back(to_json(task));
       if (units.has(task.key)) work["finished"].push_back(task.key);
@@ -64,6 +67,7 @@ Work share_work(const RunRequest& request, const dist::Session& session) {
   const Json received = Json::parse(text);
   Work work;
   for (const auto& task : received.at("tasks")) work.plan.tasks.push_back(task_from(task, "plan"));
+  work.places = received.at("places").get<Places>();
   work.finished = received.at("finished").get<std::vector<std::string>>();
   return work;
 }
@@ -78,6 +82,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   bench.enter(task.residency);
+  restart_peak_memory();
   store::Unit unit = stage_named(task.stage).run(task, bench, group);
   unit.key = task.key;
   unit.stage = task.stage;
@@ -89,6 +94,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   unit.cost["wall_seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
   unit.cost["estimated_seconds"] = task.seconds;
   unit.cost["ranks"] = group.size();
+  unit.cost["peak_bytes"] = peak_memory_bytes();
   if (group.rank() == 0) bench.units().publish(unit);
   log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));
 }
@@ -124,7 +130,7 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
   report.total = static_cast<int>(work.plan.tasks.size());
   report.already_done = static_cast<int>(work.finished.size());
   if (report.already_done < report.total) {
-    Workbench bench(request.experiment, request.output.path(), compute_of(request.experiment, session.rank_on_node()),
+    Workbench bench(request.experiment, work.places, request.output.path(), compute_of(request.experiment, session.rank_on_node()),
                     [&] { return stop.asked(); });
     const Json environment = run_environment(session);
     ProgressLine line;

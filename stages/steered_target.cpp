@@ -7,14 +7,14 @@
 
 namespace cmc::stages {
 
-std::string describe(const Evaluated& e) { return e.target + (e.delta.empty() ? " vanilla" : " + " + e.delta); }
+std::string describe(const Evaluated& e) { return e.target + (e.delta.empty() ? " " + e.method : " + " + e.delta); }
 
 void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, dist::Task& task) {
   const auto& experiment = planner.experiment();
   auto& p = task.parameters;
   p["target"] = e.target;
   p["model"] = e.model;
-  p["method"] = e.delta.empty() ? "vanilla" : "cmc";
+  p["method"] = e.method;
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : strengths;
   if (e.model.contains("task")) task.inputs.push_back(e.model.at("task"));
   task.residency = e.model.dump();
@@ -39,7 +39,7 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
   std::vector<fusion::Delta> deltas;
   fusion::FusionSettings settings;
   settings.slots = bench.experiment().integer("compute.batch");
-  if (p.at("method") == "cmc") {
+  if (p.contains("delta")) {
     deltas.push_back(fusion::delta_model(bench.model(p.at("delta_model"))));
     settings.mode = fusion::fusion_mode(p.at("mode").get<std::string>());
     if (auto map = bench.token_map(p.at("map").get<std::string>())) {
@@ -75,13 +75,18 @@ std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
 
 std::vector<std::vector<decode::Score>> SteeredTarget::score(const std::vector<Answer>& answers,
                                                              const std::function<void(const decode::ScoreProgress&)>& report) {
+  if (answers.empty()) return {};
   std::vector<decode::ScoreRequest> requests;
   for (const double strength : strengths_)
     for (const auto& answer : answers) {
       const std::span<const int32_t> ids(answer.tokens);
       requests.push_back({fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
                           fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
-                          {0, static_cast<float>(strength)}});
+                          {0, static_cast<float>(strength)},
+                          {{}, fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
+      if (delta_tokenizer_ && !answer.delta_prompt.empty())
+        requests.back().delta.prompt =
+            fusion::tokens_of<DeltaToken>(delta_tokenizer_->encode(answer.delta_prompt, text::AddedTokens::as_model));
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());

@@ -12,15 +12,16 @@
 
 namespace cmc::stages {
 
-// Parameters of an evaluation task that say what is evaluated: {"target", "model", "method": "vanilla" | "cmc", "strengths"},
-// with a delta also "delta" (its name), "delta_model", "delta_tokenizer", "map" (key; "" same vocabulary), "mode".
-// `delta_purpose`: "instruct" or "unlearn". Adds the tasks' inputs and residency to `task`.
+// What one evaluation task asks about.
 struct Evaluated {
   std::string target;
-  Json model;           // as it is, or prepared
-  std::string delta;    // "": vanilla
+  std::string method;   // "vanilla", "cmc", "retain_only"
+  Json model;           // the base: as it is, prepared, or trained by the method
+  std::string delta;    // what is added; "": nothing
   std::string purpose;  // "instruct" or "unlearn"
 };
+// Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "delta_model",
+// "delta_tokenizer", "map" (key; "" same vocabulary), "mode". Adds the tasks' inputs and residency to `task`.
 void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, dist::Task& task);
 
 // What is evaluated, for people: "gemma vanilla", "gemma + tiny".
@@ -41,8 +42,14 @@ class SteeredTarget {
   std::vector<std::vector<decode::Generated>> generate(const std::vector<Prompt>& prompts, int64_t new_tokens,
                                                        const std::function<void(const decode::GenerationProgress&)>& report);
 
-  // A sequence whose tokens from `first` on are scored.
-  struct Answer { std::vector<int32_t> tokens; int64_t first = 1; };
+  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary reads: `delta_prompt` and the
+  // text scored so far; without one the text so far, of `delta_tokens` where given (fusion::ForcedSequence::DeltaText).
+  struct Answer {
+    std::vector<int32_t> tokens;
+    int64_t first = 1;
+    std::string delta_prompt = {};
+    std::vector<int32_t> delta_tokens = {};
+  };
   // [strength][answer]
   std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,
                                                 const std::function<void(const decode::ScoreProgress&)>& report);

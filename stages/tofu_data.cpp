@@ -1,6 +1,5 @@
 #include "stages/tofu_data.hpp"
 
-#include "pipeline/core/error.hpp"
 #include "pipeline/data/tofu.hpp"
 #include "pipeline/text/prompt_template.hpp"
 
@@ -21,15 +20,22 @@ Json tofu_split(Planner& planner, int64_t retain_items) {
           {"files", {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}}};
 }
 
+namespace {
+
+data::Dataset<data::QuestionAnswer> read_part(const Json& file, const Workbench& bench, size_t limit) {
+  const auto path = bench.file(file);
+  auto part = data::read_tofu(path.parent_path(), path.stem().string(), limit);
+  expect_planned(path, part.content_hash, file);
+  return part;
+}
+
+}  // namespace
+
 TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench) {
-  const auto folder = bench.experiment().path("data.tofu");
-  const auto forget = data::read_tofu(folder, parameters.at("forget").get<std::string>());
   const int64_t limit = parameters.at("retain_items");
-  const auto retain = data::read_tofu(folder, parameters.at("retain").get<std::string>(),
-                                      limit > 0 ? static_cast<size_t>(limit) : data::all_items);
   const auto& files = parameters.at("files");
-  if (forget.content_hash != files.at(0).at("sha256") || retain.content_hash != files.at(1).at("sha256"))
-    throw BadData({folder.string(), "has changed since the plan was made", "run again"});
+  const auto forget = read_part(files.at(0), bench, data::all_items);
+  const auto retain = read_part(files.at(1), bench, limit > 0 ? static_cast<size_t>(limit) : data::all_items);
   data::expect_disjoint(forget, retain);
   return {forget.items, retain.items};
 }

@@ -1,5 +1,4 @@
 // The delta models: trained beside the frozen template, for instructions and for unlearning (paper, section 3).
-#include "pipeline/core/error.hpp"
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "pipeline/train/delta.hpp"
@@ -82,9 +81,9 @@ train::TrainData read_data(const Json& p, const text::Tokenizer& tokenizer, cons
     return {tofu_examples(split.forget, tokenizer, max_tokens), tofu_examples(split.retain, tokenizer, max_tokens)};
   }
   const int64_t items = p.at("data").at("items");
-  const auto pairs = data::read_alpaca(bench.experiment().path("data.alpaca"), items > 0 ? static_cast<size_t>(items) : data::all_items);
-  if (pairs.content_hash != p.at("data").at("files").at(0).at("sha256"))
-    throw BadData({pairs.file.string(), "has changed since the plan was made", "run again"});
+  const auto& file = p.at("data").at("files").at(0);
+  const auto pairs = data::read_alpaca(bench.file(file), items > 0 ? static_cast<size_t>(items) : data::all_items);
+  expect_planned(pairs.file, pairs.content_hash, file);
   const text::PromptTemplate prompt(text::PromptStyle::open_instruct, {});
   train::TrainData data;
   for (const auto& pair : pairs.items)
@@ -99,7 +98,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   const auto& delta = p.at("delta");
   auto trained = delta.contains("config")
                      ? train::create_delta(delta.at("config"), *template_model, bench.seed(task.key), bench.compute().device)
-                     : train::load_delta(bench.delta_folder(delta), *template_model, bench.compute().device);
+                     : train::load_delta(bench.folder(delta), *template_model, bench.compute().device);
   const bool unlearn = p.at("kind") == "unlearn";
   auto settings = training_settings(p.at("training"), unlearn ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = bench.seed(task.key);

@@ -50,27 +50,40 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   planner.add(std::move(task));
 }
 
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target) {
+  const auto& experiment = planner.experiment();
+  std::vector<Evaluated> systems;
+  for (const auto& method : experiment.list("methods.unlearn")) {
+    if (method == "vanilla") systems.push_back({target, method, planner.prepared(target), "", "unlearn"});
+    if (const auto key = planner.find("retain_only", target); method == "retain_only" && !key.empty())
+      systems.push_back({target, method, Planner::made_by(target, key), "", "unlearn"});
+    if (method == "cmc")
+      for (const auto& delta : experiment.list("deltas.unlearn"))
+        systems.push_back({target, method, planner.prepared(target), delta, "unlearn"});
+  }
+  return systems;
+}
+
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.list("deltas.unlearn").empty()) return;
   const int64_t limit = experiment.integer("unlearn.items"), slice = std::max<int64_t>(1, experiment.integer("unlearn.unit_items"));
-  auto systems = experiment.list("deltas.unlearn");
-  systems.insert(systems.begin(), "");
   std::map<std::string, int64_t> sizes;
   for (const auto& [set, stem] : sets(experiment))
     sizes[set] = std::min(limit, static_cast<int64_t>(data::read_tofu_perturbed(experiment.path("data.tofu"), stem).items.size()));
   for (const auto& target : experiment.list("models.targets"))
-    for (const auto& delta : systems)
-      for (const auto& [set, stem] : sets(experiment))
+    for (const auto& system : systems_on(planner, target))
+      for (const auto& [set, stem] : sets(experiment)) {
+        if (system.method == "retain_only" && set != "forget") continue;  // only forget quality needs it
         for (int64_t first = 0; first < sizes[set]; first += slice)
-          add_slice(planner, {target, planner.prepared(target), delta, "unlearn"},
-                    {set, stem, first, std::min(slice, sizes[set] - first)});
+          add_slice(planner, system, {set, stem, first, std::min(slice, sizes[set] - first)});
+      }
 }
 
 std::vector<data::PerturbedItem> read_slice(const Json& p, const Workbench& bench) {
-  const auto set = data::read_tofu_perturbed(bench.experiment().path("data.tofu"), p.at("stem").get<std::string>());
-  if (set.content_hash != p.at("data").at("sha256"))
-    throw BadData({set.file.string(), "has changed since the plan was made", "run again"});
+  const auto file = bench.file(p.at("data"));
+  const auto set = data::read_tofu_perturbed(file.parent_path(), file.stem().string());
+  expect_planned(file, set.content_hash, p.at("data"));
   const auto first = set.items.begin() + p.at("first").get<int64_t>();
   return {first, first + p.at("count").get<int64_t>()};
 }
@@ -146,7 +159,10 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
     prompts.push_back({prompt, prompt});
     answers.push_back(to_answer(target.tokenizer(), item, item.answer, max_tokens));
     answers.push_back(to_answer(target.tokenizer(), item, item.paraphrased_answer, max_tokens));
+    const size_t first_wrong = answers.size();
     for (const auto& wrong : item.perturbed_answers) answers.push_back(to_answer(target.tokenizer(), item, wrong, max_tokens));
+    if (p.at("compat") == "authors")  // protocol, fault 1: all wrong answers get the delta's logits of the first
+      for (size_t w = first_wrong + 1; w < answers.size(); ++w) answers[w].delta_tokens = answers[first_wrong].tokens;
   }
   const auto report = log_progress(task.name);
   const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total); });

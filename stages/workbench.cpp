@@ -33,8 +33,20 @@ std::filesystem::path unchanged(const std::filesystem::path& path, const Json& r
 
 }  // namespace
 
-Workbench::Workbench(const Experiment& experiment, std::filesystem::path output, Compute compute, std::function<bool()> stop)
-    : experiment_(experiment), output_(std::move(output)), compute_(compute), units_(output_), stop_(std::move(stop)) {}
+Workbench::Workbench(const Experiment& experiment, std::map<std::string, std::string> places, std::filesystem::path output,
+                     Compute compute, std::function<bool()> stop)
+    : experiment_(experiment),
+      places_(std::move(places)),
+      output_(std::move(output)),
+      compute_(compute),
+      units_(output_),
+      stop_(std::move(stop)) {}
+
+const std::string& Workbench::place(const std::string& content) const {
+  const auto found = places_.find(content);
+  expect(found != places_.end(), "a task names only what its plan has found");
+  return found->second;
+}
 
 void Workbench::enter(const std::string& residency) {
   if (residency == residency_) return;
@@ -45,11 +57,13 @@ void Workbench::enter(const std::string& residency) {
 
 std::filesystem::path Workbench::folder(const Json& reference) const {
   if (reference.contains("task")) return trained_folder(reference.at("task"));
-  return unchanged(experiment_.path("model." + reference.at("name").get<std::string>() + ".path"), reference);
+  return unchanged(place(reference.at("identity")), reference);
 }
 
-std::filesystem::path Workbench::delta_folder(const Json& reference) const {
-  return unchanged(experiment_.path("delta." + reference.at("name").get<std::string>() + ".path"), reference);
+std::filesystem::path Workbench::file(const Json& reference) const { return place(reference.at("sha256")); }
+
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const Json& reference) {
+  if (content_hash != reference.at("sha256")) throw BadData({file.string(), "has changed since the plan was made", "run again"});
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {

@@ -28,7 +28,9 @@ Compute compute_of(const Experiment& experiment, int rank_on_node);
 // current residency (target model) needs.
 class Workbench {
  public:
-  Workbench(const Experiment& experiment, std::filesystem::path output, Compute compute, std::function<bool()> stop);
+  // `places`: where the planned contents are (Planner::places).
+  Workbench(const Experiment& experiment, std::map<std::string, std::string> places, std::filesystem::path output, Compute compute,
+            std::function<bool()> stop);
 
   const Experiment& experiment() const { return experiment_; }
   const Compute& compute() const { return compute_; }
@@ -41,8 +43,10 @@ class Workbench {
   // `reference`: {"name", "identity"} or {"name", "task"} (see Planner). Weights in compute().dtype.
   std::shared_ptr<const model::DecoderModel> model(const Json& reference);
   std::shared_ptr<const text::Tokenizer> tokenizer(const Json& reference);
+  // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
   std::filesystem::path folder(const Json& reference) const;
-  std::filesystem::path delta_folder(const Json& reference) const;  // {"name", "identity"} of delta.<name>.path
+  // A data file, `reference`: {"file", "sha256"}. The reader's content hash tells whether it has changed: expect_planned.
+  std::filesystem::path file(const Json& reference) const;
   // The unit of a token_map task; null for an empty key (same vocabulary).
   std::shared_ptr<const token_map::TokenMap> token_map(const std::string& key);
   // The template's kept states, shared by all trainings beside it.
@@ -55,7 +59,10 @@ class Workbench {
   uint64_t seed(const std::string& key) const;  // of a task: from experiment seed and key
 
  private:
+  const std::string& place(const std::string& content) const;
+
   const Experiment& experiment_;
+  std::map<std::string, std::string> places_;
   std::filesystem::path output_;
   Compute compute_;
   store::UnitStore units_;
@@ -66,5 +73,8 @@ class Workbench {
   std::map<std::string, std::shared_ptr<const token_map::TokenMap>> maps_;
   std::map<std::string, std::shared_ptr<train::HiddenStore>> hidden_;
 };
+
+// Throws BadData naming the file when what was read (`content_hash`) is not what the task was planned with.
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const Json& reference);
 
 }  // namespace cmc::stages

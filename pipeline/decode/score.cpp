@@ -9,7 +9,8 @@ fusion::ForcedSequence sequence_of(const ScoreRequest& request) {
   if (request.prompt.empty())
     throw BadData({"prompt", "has no tokens, so nothing predicts the answer's first token",
                    "this tokenizer adds no begin token: give some text"});
-  fusion::ForcedSequence sequence{request.prompt, static_cast<int64_t>(request.prompt.size()), request.steering};
+  fusion::ForcedSequence sequence{request.prompt, static_cast<int64_t>(request.prompt.size()), request.steering,
+                                  request.delta};
   sequence.tokens.insert(sequence.tokens.end(), request.answer.begin(), request.answer.end());
   return sequence;
 }

@@ -13,6 +13,7 @@ struct ScoreRequest {
   std::vector<BaseToken> prompt;  // not empty: something must predict the answer's first token
   std::vector<BaseToken> answer;  // may be empty: scores 0 over 0 tokens
   fusion::Steering steering;
+  fusion::ForcedSequence::DeltaText delta = {};  // tokens: of prompt and answer together
 };
 
 struct Score {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
@@ -15,7 +16,8 @@ bool steered_by(const SharedSequence& sequence, int64_t delta) {
   });
 }
 
-std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
+template <class Token>
+std::vector<int32_t> plain_ids(const std::vector<Token>& tokens) {
   std::vector<int32_t> ids;
   ids.reserve(tokens.size());
   for (const auto token : tokens) ids.push_back(token.value);
@@ -25,6 +27,32 @@ std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
 int64_t length_of(const SharedSequence& sequence) {
   return static_cast<int64_t>(sequence.tokens.size());
 }
+
+// What a delta of another vocabulary reads before a position of a sequence.
+class DeltaReader {
+ public:
+  DeltaReader(const SharedSequence& sequence, const text::Tokenizer& base, const text::Tokenizer& delta)
+      : base_(base),
+        delta_(delta),
+        ids_(plain_ids(sequence.delta.tokens.empty() ? sequence.tokens : sequence.delta.tokens)),
+        prompt_(plain_ids(sequence.delta.prompt)),
+        start_(prompt_.empty() ? 0 : sequence.first) {}
+
+  std::vector<int32_t> before(int64_t position) const {
+    const auto end = static_cast<size_t>(std::min(position, std::ssize(ids_))), start = static_cast<size_t>(start_);
+    const auto read = end > start ? std::span(ids_).subspan(start, end - start) : std::span<const int32_t>();
+    const auto text = base_.decode(read, text::SpecialText::skip);
+    const auto encoded = delta_.encode(text, prompt_.empty() ? text::AddedTokens::as_model : text::AddedTokens::none);
+    auto context = prompt_;
+    context.insert(context.end(), encoded.begin(), encoded.end());
+    return context;
+  }
+
+ private:
+  const text::Tokenizer &base_, &delta_;
+  std::vector<int32_t> ids_, prompt_;
+  int64_t start_;
+};
 
 // Rows of `of` within [begin, end), counted from begin; `offset`: of the first such row in `of`. Rows ascend.
 std::vector<int64_t> rows_between(const std::vector<int64_t>& of, int64_t begin, int64_t end, int64_t& offset) {
@@ -39,11 +67,14 @@ std::vector<int64_t> rows_between(const std::vector<int64_t>& of, int64_t begin,
 
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences) {
   std::vector<SharedSequence> shared;
-  std::map<std::vector<BaseToken>, size_t> known;
+  // Where the delta's text starts at `first`, only sequences with one `first` read the same.
+  using Reads = std::tuple<std::vector<BaseToken>, ForcedSequence::DeltaText, int64_t>;
+  std::map<Reads, size_t> known;
   for (size_t s = 0; s < sequences.size(); ++s) {
     const auto& sequence = sequences[s];
-    const auto [at, is_new] = known.try_emplace(sequence.tokens, shared.size());
-    if (is_new) shared.push_back({sequence.tokens, sequence.first, {}});
+    const int64_t start = sequence.delta.prompt.empty() ? 0 : sequence.first;
+    const auto [at, is_new] = known.try_emplace(Reads{sequence.tokens, sequence.delta, start}, shared.size());
+    if (is_new) shared.push_back({sequence.tokens, sequence.first, sequence.delta, {}});
     auto& joined = shared[at->second];
     joined.first = std::min(joined.first, sequence.first);
     joined.requests.push_back({static_cast<int64_t>(s), sequence.first, sequence.steering});
@@ -124,12 +155,10 @@ ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const Sh
   int64_t row = 0;
   for (const auto& sequence : sequences) {
     const bool steered = steered_by(sequence, delta);
-    const auto ids = plain_ids(sequence.tokens);
+    const DeltaReader reader(sequence, *base_.tokenizer, *stream.delta().tokenizer);
     for (auto t = sequence.first; t < length_of(sequence); ++t, ++row) {
       if (!steered) continue;
-      const auto before = std::span(ids).first(static_cast<size_t>(t));
-      const auto text = base_.tokenizer->decode(before, text::SpecialText::skip);
-      const auto context = stream.delta().tokenizer->encode(text, text::AddedTokens::as_model);
+      const auto context = reader.before(t);
       stream.check_ids(context);
       const int64_t node = forest.add(context);
       if (node < 0) continue;  // an empty context gives no shift

@@ -14,11 +14,12 @@ struct SharedSequence {
     Steering steering;
   };
   std::vector<BaseToken> tokens;
-  int64_t first = 1;  // smallest of the requests'
+  int64_t first = 1;  // smallest of the requests'; of all of them where the delta has a prompt of its own
+  ForcedSequence::DeltaText delta;
   std::vector<Request> requests;
 };
 
-// Equal sequences joined, in the order of their first appearance.
+// Sequences that are equal, for the base and for the delta, joined, in the order of their first appearance.
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences);
 
 // Teacher forcing of one packed batch (LogitSource::force): the last states of all models at the predicted positions

@@ -35,6 +35,15 @@ struct ForcedSequence {
   std::vector<BaseToken> tokens;
   int64_t first = 1;  // 1 <= first <= tokens.size()
   Steering steering;
+  // What a delta of another vocabulary reads; ignored in the same vocabulary.
+  struct DeltaText {
+    // Read in place of the prompt; the text of the tokens from `first` on, encoded apart, follows it as in decoding.
+    // Empty: the delta reads the text of all tokens so far (protocol, "Scoring in another vocabulary").
+    std::vector<DeltaToken> prompt;
+    // Whose text is read in place of that of `tokens`, position by position, and whole after its end. Empty: `tokens`.
+    std::vector<BaseToken> tokens;
+    auto operator<=>(const DeltaText&) const = default;
+  } delta = {};
 };
 
 // A predicted position: logits that stand for `sequences[sequence].tokens[token]`.

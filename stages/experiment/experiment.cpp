@@ -133,6 +133,13 @@ std::vector<double> Experiment::numbers(const std::string& key) const {
   return numbers;
 }
 
+void Experiment::check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const {
+  if (spec.choices.empty() || std::ranges::count(spec.choices, value)) return;
+  std::string known;
+  for (const auto choice : spec.choices) known += (known.empty() ? "" : ", ") + std::string(choice);
+  fail(key, "is " + value, "known: " + known);
+}
+
 void Experiment::check() const {
   for (const auto& spec : schema()) {
     std::vector<std::string> keys{std::string(spec.key)};
@@ -146,10 +153,7 @@ void Experiment::check() const {
       if (spec.type == ValueType::number) number(key);
       if (spec.type == ValueType::numbers) numbers(key);
       if (spec.required && text(key).empty()) fail(key, "is missing", std::string(spec.help));
-      if (spec.choices.empty() || std::ranges::count(spec.choices, text(key))) continue;
-      std::string known;
-      for (const auto choice : spec.choices) known += (known.empty() ? "" : ", ") + std::string(choice);
-      fail(key, "is " + text(key), "known: " + known);
+      for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)}) check_choice(spec, key, value);
     }
   }
   const auto models = names_in(values_, "model"), deltas = names_in(values_, "delta");

@@ -7,6 +7,8 @@
 
 namespace cmc::stages {
 
+struct KeySpec;
+
 // A validated experiment: every key known, typed, within its choices; defaults filled in.
 class Experiment {
  public:
@@ -31,6 +33,7 @@ class Experiment {
 
  private:
   void check() const;
+  void check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const;
   [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
   const std::string& value(const std::string& key) const;
 

@@ -30,6 +30,11 @@ const std::vector<KeySpec>& schema() {
       {"delta.*.intermediate", integer, "172", false, "its MLP width"},
       {"delta.*.max_positions", integer, "2048", false, "longest text it reads, in tokens"},
 
+      {"methods.instruct", list, "vanilla, cmc", false, "the systems compared on instructions (paper, Table 1)",
+       {"vanilla", "cmc"}},
+      {"methods.unlearn", list, "vanilla, cmc", false, "the systems compared on TOFU (Table 2); retain_only gives forget quality",
+       {"vanilla", "cmc", "retain_only"}},
+
       {"token_map.method", text, "pm_mined", false, "how base tokens find delta tokens", {"pm_mined", "exact_only"}},
       {"token_map.compat", text, "corrected", false, "authors: the published map with its fault", {"corrected", "authors"}},
 
@@ -82,6 +87,7 @@ const std::vector<KeySpec>& schema() {
 
       {"instruct.items", integer, "0", false, "AlpacaEval prompts used; 0: all 805"},
       {"instruct.new_tokens", integer, "512", false, "protocol"},
+      {"instruct.checked_items", integer, "0", false, "prompts asked again with an instruction a rule can check"},
       {"instruct.strengths", numbers, "1", false, "alpha; vanilla is always run"},
       {"instruct.unit_items", integer, "32", false, "prompts a unit: a resumed run loses at most this many"},
 
@@ -89,8 +95,8 @@ const std::vector<KeySpec>& schema() {
       {"unlearn.new_tokens", integer, "200", false, "protocol"},
       {"unlearn.strengths", numbers, "1", false, "alpha; vanilla is always run"},
       {"unlearn.unit_items", integer, "32", false, "items a unit"},
-      {"unlearn.compat", text, "corrected", false, "each wrong answer is scored with its own delta logits (protocol, fault 1)",
-       {"corrected"}},
+      {"unlearn.compat", text, "corrected", false, "authors: wrong answers get the delta logits of the first, as published (fault 1)",
+       {"corrected", "authors"}},
   };
   return keys;
 }

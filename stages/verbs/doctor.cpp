@@ -55,7 +55,8 @@ Finding threads(const dist::Session& session) {
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
   Arguments arguments("doctor", boost::program_options::options_description("options"), {});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
-  for (const auto& [key, value] : provenance().items())
+  const Json facts = provenance();  // named: items() does not keep it alive
+  for (const auto& [key, value] : facts.items())
     std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
   std::cout << "libtorch at run time: " << TORCH_VERSION << ", CPU capability " << at::get_cpu_capability() << "\n\n";
   bool all_good = true;

@@ -25,7 +25,8 @@ bool matches(const dist::Task& task, const std::string& stage, const Arguments& 
   const auto& p = task.parameters;
   if (task.stage != stage || p.at("target") != arguments.get("target")) return false;
   const std::string delta = arguments.has("delta") ? arguments.get("delta") : "";
-  return p.value("delta", "") == delta;
+  const std::string method = arguments.has("method") ? arguments.get("method") : delta.empty() ? "vanilla" : "cmc";
+  return p.value("delta", "") == delta && p.at("method") == method && p.value("prompts", "plain") == "plain";
 }
 
 // Rows of the chosen strength, in item order: calls take(unit, row) for each. Returns how many.
@@ -103,9 +104,10 @@ void export_hf(const Arguments& arguments) {
   std::string known;
   for (const auto& task : output.plan().tasks) {
     if (task.stage != "train" && task.stage != "prepare") continue;
-    const std::string name =
-        task.stage == "train" ? task.parameters.at("kind").get<std::string>() + ":" + task.parameters.at("delta").at("name").get<std::string>()
-                              : "prepared:" + task.parameters.at("target").get<std::string>();
+    const auto& p = task.parameters;
+    const std::string name = task.stage == "train"      ? p.at("kind").get<std::string>() + ":" + p.at("delta").at("name").get<std::string>()
+                             : p.at("part") == "retain" ? "retain_only:" + p.at("target").get<std::string>()
+                                                        : "prepared:" + p.at("target").get<std::string>();
     known += (known.empty() ? "" : ", ") + name;
     if (name != arguments.get("model")) continue;
     const auto from = output.path() / "checkpoints" / task.key;
@@ -127,8 +129,9 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   options.add_options()("to", po::value<std::string>(), "file (hf: new folder) to write")(
       "target", po::value<std::string>(), "alpaca_eval, tofu: which target")(
       "delta", po::value<std::string>(), "alpaca_eval, tofu: which delta; none: vanilla")(
+      "method", po::value<std::string>(), "alpaca_eval, tofu: which method; default cmc with a delta, else vanilla")(
       "alpha", po::value<double>()->default_value(1.0), "alpaca_eval, tofu: which strength")(
-      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA or prepared:MODEL");
+      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA, prepared:MODEL or retain_only:MODEL");
   Arguments arguments("export alpaca_eval|tofu|hf DIR --to PATH [options]", options, {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string format = arguments.get("format");

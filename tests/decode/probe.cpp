@@ -94,12 +94,25 @@ Json generate(const Json& spec, Setting& setting) {
   return {{"results", results}, {"seconds", elapsed.count()}, {"tokens", tokens}};
 }
 
+decode::ScoreRequest score_request(const Json& item, const Setting& setting) {
+  decode::ScoreRequest request{base_tokens(setting, item.at("prompt"), AddedTokens::as_model),
+                               base_tokens(setting, item.at("answer"), AddedTokens::none),
+                               {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)}};
+  const auto delta = static_cast<size_t>(request.steering.delta);
+  if (delta >= setting.delta_tokenizers.size() || !setting.delta_tokenizers[delta]) return request;
+  if (item.contains("delta_prompt"))
+    request.delta.prompt = fusion::tokens_of<DeltaToken>(
+        setting.delta_tokenizers[delta]->encode(item.at("delta_prompt").get<std::string>(), AddedTokens::as_model));
+  if (item.contains("delta_answer")) {  // read by the delta in place of the answer
+    request.delta.tokens = request.prompt;
+    for (const auto token : base_tokens(setting, item.at("delta_answer"), AddedTokens::none)) request.delta.tokens.push_back(token);
+  }
+  return request;
+}
+
 Json score(const Json& spec, Setting& setting) {
   std::vector<decode::ScoreRequest> requests;
-  for (const auto& item : spec.at("pairs"))
-    requests.push_back({base_tokens(setting, item.at("prompt"), AddedTokens::as_model),
-                        base_tokens(setting, item.at("answer"), AddedTokens::none),
-                        {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)}});
+  for (const auto& item : spec.at("pairs")) requests.push_back(score_request(item, setting));
   const auto start = std::chrono::steady_clock::now();
   const auto scores = decode::score(*setting.source, requests);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

@@ -144,6 +144,24 @@ def test_score(checkpoints, pair, mode, tmp_path):
             assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
 
 
+@pytest.mark.parametrize("pair", ["byte_in_llama", "gemma_in_llama"])
+def test_score_with_a_text_of_the_delta(checkpoints, pair, tmp_path):
+    """The delta reads a prompt of its own (AlpacaEval), or the first wrong answer for all (TOFU as published)."""
+    base, parts = PAIRS[pair]
+    specification, delta = checkpoints.delta(base, parts[0])
+    items = [{"prompt": prompt, "answer": answer, "alpha": alpha, **texts}
+             for prompt in PROMPTS[:2] for answer, alpha in [(" She was born in Kuwait City.", 1.0), (" café", 0.5)]
+             for texts in ({}, {"delta_prompt": f"<|user|>\n{prompt}\n<|assistant|>\n"}, {"delta_answer": " in Paris"},
+                           {"delta_prompt": "Say: ", "delta_answer": " She was born far away, they say, in Rome."})]
+    got = probe("score", {"base": checkpoints.folders[base], "deltas": [specification], "pairs": items}, tmp_path)["results"]
+    for item, result in zip(items, got):
+        texts = {key: item.get(key) for key in ("delta_prompt", "delta_answer")}
+        wanted = published.score(checkpoints.models[base], checkpoints.tokenizers[base], item["prompt"], item["answer"], delta,
+                                 item["alpha"], **texts)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+    assert len({result["logprob"] for result in got}) == len(got), "what the delta reads matters"
+
+
 @pytest.mark.parametrize("pair", ["same", "byte_in_llama"])
 def test_samples_follow_the_fused_distribution(checkpoints, pair, tmp_path):
     from scipy import stats

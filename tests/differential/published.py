@@ -149,24 +149,34 @@ def next_token_probabilities(base, tokenizer, prompt, delta=None, alpha=0.0, mod
 # --- scoring ----------------------------------------------------------------------------------------------------------
 
 
-def score(base, tokenizer, prompt, answer, delta=None, alpha=0.0, mode="base_normalized"):
-    """Teacher forcing: {"logprob": nat, "tokens": n, "each": [...]} of the answer's tokens."""
+def score(base, tokenizer, prompt, answer, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None, delta_answer=None):
+    """Teacher forcing: {"logprob": nat, "tokens": n, "each": [...]} of the answer's tokens. A delta of another vocabulary reads
+    the text so far, or `delta_prompt` and the text of the answer so far; of `delta_answer` instead (as published for the wrong
+    answers of TOFU, whose first one the delta reads for all)."""
     prompt_ids = tokenizer.encode(prompt).ids
-    answer_ids = tokenizer.encode(answer, add_special_tokens=False).ids
-    ids = prompt_ids + answer_ids
+    ids = prompt_ids + tokenizer.encode(answer, add_special_tokens=False).ids
+    reads = None if delta_answer is None else prompt_ids + tokenizer.encode(delta_answer, add_special_tokens=False).ids
+    return score_ids(base, tokenizer, ids, len(prompt_ids), delta, alpha, mode, delta_prompt, reads)
+
+
+def score_ids(base, tokenizer, ids, first, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None, delta_reads=None):
+    """score() of the tokens `ids` from `first` on; delta_reads: ids that the delta reads in place of them."""
+    reads, start = delta_reads or ids, 0 if delta_prompt is None else first
     each = []
     with torch.no_grad():
         base_logits = base(torch.tensor([ids])).logits[0].float()
         steered = delta is not None and alpha != 0
         if steered and delta.tokenizer is None:
             all_logits = [part.model(torch.tensor([ids])).logits[0].float() for part in delta.parts]
-        for at in range(len(prompt_ids), len(ids)):
+        for at in range(first, len(ids)):
             part_logits = None
             if steered and delta.tokenizer is None:
                 part_logits = [logits[at - 1] for logits in all_logits]
             elif steered:
-                text = tokenizer.decode(ids[:at], skip_special_tokens=True)
-                context = delta.tokenizer.encode(text).ids
+                text = tokenizer.decode(reads[start:at], skip_special_tokens=True)
+                context = delta.tokenizer.encode(text, add_special_tokens=delta_prompt is None).ids
+                if delta_prompt is not None:
+                    context = delta.tokenizer.encode(delta_prompt).ids + context
                 if context:
                     part_logits = [part.model(torch.tensor([context])).logits[0, -1].float() for part in delta.parts]
             fused = torch.log_softmax(fuse(base_logits[at - 1], part_logits, delta, alpha, mode), -1)

@@ -61,6 +61,7 @@ epochs = 1
 checkpoint_steps = 2
 [instruct]
 items = 4
+checked_items = 2
 unit_items = 2
 new_tokens = 6
 strengths = 0.5, 1

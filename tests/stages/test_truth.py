@@ -1,0 +1,132 @@
+"""What a run stores equals an independent implementation: texts, likelihoods, ROUGE, checked instructions."""
+
+import json
+import subprocess
+import sys
+
+import h5py
+import pytest
+import torch
+from rouge_score import rouge_scorer
+
+import support_pipeline as support
+from support_pipeline import HERE, cmc, mpi
+
+sys.path.insert(0, str(HERE.parent / "differential"))
+import published  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(root, output folder, units as (task, values)) of a run that scores TOFU as published (fault 1)."""
+    root = tmp_path_factory.mktemp("truth")
+    output = root / "run"
+    cmc("run", support.make_world(root), "--output", output, "--set", "unlearn.compat=authors", "--only", "instruct,unlearn")
+    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
+    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
+
+
+class Target:
+    """A target and its delta as the reference reads them, from the run's own folders."""
+
+    def __init__(self, root, output, parameters):
+        reference = parameters["model"]
+        folder = output / "checkpoints" / reference["task"] if "task" in reference else root / reference["name"]
+        self.model, self.tokenizer = published.load_model(folder), published.load_tokenizer(folder)
+        self.delta = None
+        if "delta" in parameters:
+            self.delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / parameters["delta_model"]["task"]))])
+            if parameters["map"]:
+                self.delta.tokenizer = published.load_tokenizer(root / "small")
+                self.delta.token_map = token_map(root, root / reference["name"], root / "small")
+        self.ends = [2] if reference["name"] == "other" else [0]  # of tiny_checkpoints.py
+
+
+def token_map(root, base, delta):
+    file = root / "map.json"
+    subprocess.run([mpi.program("cmc"), "map", "--from", base, "--to", delta, "--json", file], check=True, capture_output=True)
+    made = json.loads(file.read_text())
+    kinds = {"exact": published.EXACT, "inexact": published.INEXACT, "unmapped": published.UNMAPPED}
+    return made["ids"], [kinds[match] for match in made["match"]]
+
+
+def chosen(units, stage, target, prompts=None):
+    found = [(task["parameters"], values) for task, values in units
+             if task["stage"] == stage and task["parameters"]["target"] == target and task["parameters"].get("prompts") == prompts]
+    assert found
+    return found
+
+
+def text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("name", ["small", "other"])
+def test_instruct(run, name):
+    root, output, units = run
+    for p, values in chosen(units, "instruct", name, "plain"):
+        target = Target(root, output, p)
+        for row, (prompt, alpha) in enumerate(zip(map(text, values["prompt"]), values["alpha"])):
+            steered = f"<|user|>\n{prompt}\n<|assistant|>\n"
+            base = prompt if name == "other" else steered
+            wanted = published.generate(target.model, target.tokenizer, base, 6, target.delta, alpha, delta_prompt=steered,
+                                        end_tokens=target.ends, stops=["\n\nComment:"])
+            assert text(values["response"][row]) == wanted["text"]
+            score = published.score(target.model, target.tokenizer, base, text(values["reference"][row]), target.delta, alpha,
+                                    delta_prompt=steered if target.delta and target.delta.tokenizer else None)
+            assert values["reference_tokens"][row] == score["tokens"]
+            assert values["reference_logprob"][row] == pytest.approx(score["logprob"], rel=1e-3)
+
+
+def answer_score(target, question, answer, alpha, delta_reads=None):
+    """As TOFU's dataset does: prompt and answer are one text, cut where the prompt's tokens end; the end token is scored."""
+    prompt = f"[INST] {question} [/INST]"
+    ids, whole = target.tokenizer.encode(prompt).ids, lambda each: target.tokenizer.encode(prompt + each).ids + target.ends[:1]
+    reads = None if delta_reads is None else whole(delta_reads)
+    return published.score_ids(target.model, target.tokenizer, whole(answer), len(ids), target.delta, alpha, delta_reads=reads)
+
+
+@pytest.mark.parametrize("name", ["small", "other"])
+def test_unlearn(run, name):
+    root, output, units = run
+    rouge = rouge_scorer.RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
+    for p, values in chosen(units, "unlearn", name):
+        target = Target(root, output, p)
+        lines = (root / "data" / "tofu" / f"{p['stem']}.json").read_text(encoding="utf-8").splitlines()
+        for row, (item, alpha) in enumerate(zip(values["item"], values["alpha"])):
+            line = json.loads(lines[item])
+            scores = rouge.score(line["answer"], text(values["generated"][row]))
+            assert values["rouge1_recall"][row] == pytest.approx(scores["rouge1"].recall, abs=1e-12)
+            assert values["rouge_l_recall"][row] == pytest.approx(scores["rougeL"].recall, abs=1e-12)
+            prompt = f"[INST] {line['question']} [/INST]"
+            wanted = published.generate(target.model, target.tokenizer, prompt, 6, target.delta, alpha, end_tokens=target.ends,
+                                        stops=["\n\nComment:"])
+            assert text(values["generated"][row]) == wanted["text"]
+            wrong = line["perturbed_answer"]
+            for answer, scored in [(line["answer"], values["answer_logprob"][row]),
+                                   (line.get("paraphrased_answer", line["answer"]), values["paraphrase_logprob"][row])]:
+                assert scored == pytest.approx(answer_score(target, line["question"], answer, alpha)["logprob"], rel=1e-3)
+            for answer, scored in zip(wrong, values["wrong_logprob"][row]):
+                as_published = answer_score(target, line["question"], answer, alpha, delta_reads=wrong[0])
+                assert scored == pytest.approx(as_published["logprob"], rel=1e-3)
+
+
+def test_checked_prompts_ask_for_what_is_checked(run):
+    _, _, units = run
+    prompts = json.loads((run[0] / "data" / "alpaca_eval.json").read_text())
+    asked = set()
+    for p, values in chosen(units, "instruct", "other", "checked"):
+        for prompt, item, followed in zip(map(text, values["prompt"]), values["item"], values["followed"]):
+            assert prompt.startswith(prompts[item]["instruction"] + " ") and followed in (0, 1)
+            asked.add((item, prompt))
+    assert len(asked) == 2, "every system is asked the same"
+
+
+def test_results_name_their_dimensions(run):
+    with h5py.File(run[1] / "results.h5") as results:
+        nameless = []
+        results.visititems(lambda name, node: nameless.append(name) if isinstance(node, h5py.Dataset) and
+                           any(not dimension.keys() for dimension in node.dims) and not node.is_scale else None)
+        assert not nameless
