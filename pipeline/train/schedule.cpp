@@ -37,17 +37,18 @@ int64_t warmup_steps(const Warmup& warmup, int64_t total_steps, int64_t steps_pe
   return std::max({warmup.steps, of_ratio, of_epochs});
 }
 
-double learning_rate_factor(ScheduleShape shape, int64_t step, int64_t warmup, int64_t total_steps) {
+double learning_rate_factor(ScheduleShape shape, int64_t step, int64_t warmup, int64_t total_steps, double floor) {
   if (step < warmup) return static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, warmup));
   const auto decaying = static_cast<double>(std::max<int64_t>(1, total_steps - warmup));
+  const auto above_floor = [&](double share) { return floor + (1.0 - floor) * std::max(0.0, share); };
   switch (shape) {
     case ScheduleShape::constant:
       return 1.0;
     case ScheduleShape::linear:
-      return std::max(0.0, static_cast<double>(total_steps - step) / decaying);
+      return above_floor(static_cast<double>(total_steps - step) / decaying);
     case ScheduleShape::cosine: {
       const double progress = static_cast<double>(step - warmup) / decaying;
-      return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
+      return above_floor(0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
     }
   }
   return 1.0;

@@ -4,7 +4,7 @@
 
 namespace cmc::train {
 
-// Shapes of transformers' get_scheduler: constant (after the warm-up), linear and cosine decay to zero.
+// Shapes of transformers' get_scheduler: constant (after the warm-up), linear and cosine decay.
 enum class ScheduleShape { constant, linear, cosine };
 ScheduleShape schedule_shape(std::string_view name);  // throws BadExperiment naming the known shapes
 std::string_view name_of(ScheduleShape shape);
@@ -18,7 +18,8 @@ struct Warmup {
 
 int64_t warmup_steps(const Warmup& warmup, int64_t total_steps, int64_t steps_per_epoch);
 
-// Factor on the learning rate in step `step` (from 0; the first warm-up step has factor 0, as in transformers).
-double learning_rate_factor(ScheduleShape shape, int64_t step, int64_t warmup, int64_t total_steps);
+// Factor on the learning rate in step `step` (from 0; the first warm-up step has factor 0, as in transformers). Linear
+// and cosine decay end at `floor`, a share of the peak in [0, 1] (min_lr_rate of transformers' cosine_with_min_lr).
+double learning_rate_factor(ScheduleShape shape, int64_t step, int64_t warmup, int64_t total_steps, double floor = 0);
 
 }  // namespace cmc::train

@@ -24,6 +24,9 @@ void check_settings(const TrainSettings& s) {
   require(s.epochs > 0, "epochs", "give at least one");
   require(s.max_steps >= 0, "max_steps", "give 0 for no limit");
   require(s.learning_rate > 0, "learning_rate", "give a positive number");
+  require(s.schedule_floor >= 0 && s.schedule_floor <= 1, "schedule_floor", "give a share of the peak, 0 to 1");
+  require(s.adamw.beta1 >= 0 && s.adamw.beta1 < 1, "beta1", "give a number from 0 to below 1");
+  require(s.adamw.beta2 >= 0 && s.adamw.beta2 < 1, "beta2", "give a number from 0 to below 1");
   require(s.max_gradient_norm >= 0, "max_gradient_norm", "give 0 for no clipping");
   require(s.shares > 0, "shares", "give at least one");
   require(s.checkpoint_every >= 0, "checkpoint_every", "give 0 for none but when stopped");
@@ -68,7 +71,8 @@ std::string identity_of(const Training& training) {
       {"mean", s.mean == LossMean::tokens ? "tokens" : "micro_batches"},
       {"alpha", s.alpha},
       {"steps", {s.batch, s.accumulation, s.epochs, s.max_steps, s.shares}},
-      {"rate", {s.learning_rate, name_of(s.schedule), s.warmup.ratio, s.warmup.steps, s.warmup.epochs}},
+      {"rate",
+       {s.learning_rate, name_of(s.schedule), s.schedule_floor, s.warmup.ratio, s.warmup.steps, s.warmup.epochs}},
       {"adamw", {s.adamw.beta1, s.adamw.beta2, s.adamw.epsilon, s.adamw.weight_decay, s.max_gradient_norm}},
       {"decayed", s.adamw.decayed == DecayedWeights::all ? "all" : "matrices"},
       {"seed", s.seed}};
@@ -229,7 +233,8 @@ bool Trainer::run_step() {
     sum_over_ranks();
   }
   const double norm = clip_gradients(sum_, settings_.max_gradient_norm);
-  const double rate = settings_.learning_rate * learning_rate_factor(settings_.schedule, state_.step, warmup_, total_);
+  const double rate = settings_.learning_rate * learning_rate_factor(settings_.schedule, state_.step, warmup_, total_,
+                                                                     settings_.schedule_floor);
   optimizer_.step(sum_, rate);
   ++state_.step;
   const torch::Tensor extra = sum_.extra().to(torch::kCPU, torch::kFloat64);

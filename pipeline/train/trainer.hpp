@@ -42,6 +42,7 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   int64_t max_steps = 0;      // > 0: at most so many; the schedule ends there too
   double learning_rate = 2e-4;
   ScheduleShape schedule = ScheduleShape::cosine;
+  double schedule_floor = 0;  // share of the peak at which a linear or cosine schedule ends
   Warmup warmup = {.ratio = 0.03};
   AdamWSettings adamw;
   double max_gradient_norm = 1.0;  // 0: no clipping

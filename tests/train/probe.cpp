@@ -39,6 +39,9 @@ TrainSettings Request::settings() const {
   s.learning_rate = j.value("learning_rate", s.learning_rate);
   s.schedule = schedule_shape(j.value("schedule", std::string(name_of(s.schedule))));
   if (j.contains("warmup_steps")) s.warmup = {.steps = j["warmup_steps"]};
+  s.schedule_floor = j.value("schedule_floor", s.schedule_floor);
+  s.adamw.beta1 = j.value("beta1", s.adamw.beta1);
+  s.adamw.beta2 = j.value("beta2", s.adamw.beta2);
   s.adamw.weight_decay = j.value("weight_decay", s.adamw.weight_decay);
   s.max_gradient_norm = j.value("max_gradient_norm", s.max_gradient_norm);
   s.seed = j.value("seed", s.seed);
@@ -175,7 +178,8 @@ Json schedule_from(const Request& request) {
   Json factors = Json::array();
   for (int64_t step = 0; step < total; ++step) {
     factors.push_back(
-        learning_rate_factor(schedule_shape(request.json["shape"].get<std::string>()), step, warmup, total));
+        learning_rate_factor(schedule_shape(request.json["shape"].get<std::string>()), step, warmup, total,
+                             request.json.value("floor", 0.0)));
   }
   return {{"warmup", warmup}, {"factors", factors}};
 }

@@ -106,8 +106,12 @@ class Reference:
         decay = [p for p in self.trained.parameters() if p.dim() >= 2]
         plain = [p for p in self.trained.parameters() if p.dim() < 2]
         optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": settings.get("weight_decay", 0.0)},
-                                       {"params": plain, "weight_decay": 0.0}], lr=settings["learning_rate"])
-        schedule = transformers.get_scheduler(settings["schedule"], optimiser, settings["warmup_steps"], steps)
+                                       {"params": plain, "weight_decay": 0.0}], lr=settings["learning_rate"],
+                                      betas=(settings.get("beta1", 0.9), settings.get("beta2", 0.999)))
+        floor = settings.get("schedule_floor", 0.0)
+        schedule = transformers.get_scheduler(
+            settings["schedule"] + ("_with_min_lr" if floor else ""), optimiser, settings["warmup_steps"], steps,
+            scheduler_specific_kwargs={"min_lr_rate": floor} if floor else None)
         return optimiser, schedule
 
     def train(self, steps, data, retain, settings):

@@ -26,6 +26,16 @@ TEST(Schedule, StartsAtZeroPeaksAfterTheWarmupAndEndsAtZero) {
   EXPECT_EQ(learning_rate_factor(ScheduleShape::constant, 99, 10, 100), 1.0);
 }
 
+TEST(Schedule, DecaysToItsFloor) {
+  for (const ScheduleShape shape : {ScheduleShape::linear, ScheduleShape::cosine}) {
+    EXPECT_EQ(learning_rate_factor(shape, 0, 10, 100, 0.1), 0.0) << "the warm-up starts at zero all the same";
+    EXPECT_DOUBLE_EQ(learning_rate_factor(shape, 10, 10, 100, 0.1), 1.0);
+    EXPECT_NEAR(learning_rate_factor(shape, 55, 10, 100, 0.1), 0.55, 1e-12);
+    EXPECT_NEAR(learning_rate_factor(shape, 100, 10, 100, 0.1), 0.1, 1e-12);
+  }
+  EXPECT_EQ(learning_rate_factor(ScheduleShape::constant, 99, 10, 100, 0.1), 1.0);
+}
+
 TEST(Schedule, NamesGoBothWays) {
   for (const ScheduleShape shape : {ScheduleShape::constant, ScheduleShape::linear, ScheduleShape::cosine}) {
     EXPECT_EQ(schedule_shape(name_of(shape)), shape);

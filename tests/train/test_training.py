@@ -49,6 +49,7 @@ CASES = {
     "mean over tokens": ({"objective": "grad_diff", "mean": "tokens", "schedule": "constant_with_warmup"}, "template"),
     "weaker delta": ({"alpha": 0.6}, "template"),
     "plain fine-tuning": ({}, "none"),
+    "pre-training": ({"beta1": 0.8, "beta2": 0.98, "schedule_floor": 0.1}, "none"),
     "delta-unlearning": ({"objective": "grad_diff"}, "both"),
 }
 
@@ -244,6 +245,17 @@ def test_schedule(tmp_path, shape, warmup):
         schedule.step()
 
 
+def test_cosine_that_ends_above_zero(tmp_path):
+    mine = run_probe(tmp_path, {"command": "schedule", "shape": "cosine", "warmup": 4, "total": 40, "floor": 0.1})
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = transformers.get_scheduler("cosine_with_min_lr", optimiser, 4, 40,
+                                          scheduler_specific_kwargs={"min_lr_rate": 0.1})
+    for factor in mine["factors"]:
+        assert factor == pytest.approx(schedule.get_last_lr()[0], abs=1e-9)
+        optimiser.step()
+        schedule.step()
+
+
 @pytest.mark.parametrize("ratio,total", [(0.03, 100), (0.03, 101), (0.1, 7), (0.0, 9)])
 def test_warmup_ratio(tmp_path, ratio, total):
     arguments = transformers.TrainingArguments(output_dir=str(tmp_path), warmup_ratio=ratio) \
@@ -280,6 +292,7 @@ def test_bad_input_is_named(world, tmp_path):
     no_retain = {**outside, "examples": world["examples"], "settings": {**SETTINGS, "objective": "grad_diff"}}
     assert "retain" in run_probe(tmp_path, {**no_retain, "retain": []}, expect=65)
     for field, value in {"batch": 0, "accumulation": -1, "epochs": 0, "learning_rate": 0.0, "shares": 0,
+                         "schedule_floor": 1.5, "beta2": 1.0,
                          "schedule": "cosin", "objective": "kl"}.items():
         wrong = request(world, "train", SETTINGS, template(world))
         wrong["settings"] = {**SETTINGS, field: value}
