@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/html_style.hpp"
+#include "analysis/sample.hpp"
 #include "analysis/unit_values.hpp"
 
 namespace cmc::analysis {
@@ -13,22 +14,27 @@ std::string element(const std::string& tag, const std::string& text) {
   return "<" + tag + ">" + html_escape(text) + "</" + tag + ">\n";
 }
 
-std::string tooltip(const Figure& figure) {
+std::string tooltip(const Figure& figure, const Column& column) {
   if (std::isnan(figure.value)) return "not measured";
   std::string text = figure.n > 0 ? "n = " + std::to_string(figure.n) : "";
+  for (const auto& [seed, value] : figure.by_seed)
+    text += (text.empty() ? "" : ", ") + ("seed " + std::to_string(seed)) + ": " + show(plain_figure(value), column);
   if (!std::isnan(figure.paper)) text += (text.empty() ? "" : ", ") + std::string("paper's figure in brackets");
   return text;
 }
 
 std::string cell_html(const Cell& cell, const Column& column) {
   const auto* figure = std::get_if<Figure>(&cell);
-  if (!figure) return "<td class=text>" + html_escape(show(cell, column)) + "</td>";
+  if (!figure) {
+    const bool number = std::holds_alternative<Counts>(cell);
+    return (number ? "<td>" : "<td class=text>") + html_escape(show(cell, column)) + "</td>";
+  }
   std::string shown = html_escape(show(cell, column));
   if (const size_t at = shown.find(" ± "); at != std::string::npos) {
     const size_t end = std::min(shown.find(" [", at), shown.size());
     shown = shown.substr(0, at) + " <small>" + shown.substr(at + 1, end - at - 1) + "</small>" + shown.substr(end);
   }
-  const std::string hint = tooltip(*figure);
+  const std::string hint = tooltip(*figure, column);
   return "<td" + (hint.empty() ? "" : " title=\"" + html_escape(hint) + "\"") + ">" + shown + "</td>";
 }
 
@@ -61,7 +67,7 @@ std::string table_html(const Table& table) {
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";
-  for (const std::string& note : table.notes) out += "<p class=note>" + html_escape(note) + "</p>\n";
+  for (const std::string& note : all_notes(table)) out += "<p class=note>" + html_escape(note) + "</p>\n";
   out += "<p class=note>Files: ";
   for (const char* type : {"md", "tex", "csv"})
     out += "<a href=\"tables/" + table.id + "." + type + "\">" + type + "</a> ";
@@ -84,7 +90,7 @@ std::string inline_svg(const std::string& svg, const std::string& id) {
   return drawing;
 }
 
-std::string plot_html(const Plot& plot, const std::string& svg) {
+std::string plot_html(const Drawing& plot, const std::string& svg) {
   return "<figure id=\"figure-" + plot.id + "\">\n<div class=plot>" + inline_svg(svg, plot.id) +
          "</div>\n<figcaption class=note>" + html_escape(plot.caption) + " Files: <a href=\"figures/" + plot.id +
          ".svg\">svg</a> <a href=\"figures/" + plot.id + ".pdf\">pdf</a> <a href=\"figures/" + plot.id +
@@ -103,7 +109,7 @@ std::string section_html(const Section& section, const std::map<std::string, std
       "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
   for (const Table& table : section.tables) out += table_html(table);
   out += "<div class=plots>\n";
-  for (const Plot& plot : section.plots)
+  for (const Drawing& plot : drawings_of(section))
     if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
   out += "</div>\n";
   if (!section.examples.empty()) out += "<h3>Examples</h3>\n";

@@ -1,20 +1,12 @@
+// Figures as gnuplot scripts.
 #include "analysis/plot.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <sstream>
-
-#include "pipeline/core/error.hpp"
-#include "pipeline/core/files.hpp"
 
 namespace cmc::analysis {
 namespace {
-namespace fs = std::filesystem;
 
 // Okabe and Ito (2008): told apart with every kind of colour vision.
 constexpr const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
@@ -30,91 +22,113 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
-// Runs gnuplot on "plot.gp" in `folder`; its complaint, or why it could not start, or nothing.
-std::string run_gnuplot(const fs::path& folder) {
-  const std::string errors = (folder / "errors").string();
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "errors", O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  char program[] = "gnuplot", script[] = "plot.gp";
-  char* arguments[] = {program, script, nullptr};
-  pid_t child = 0;
-  const int failed = ::posix_spawnp(&child, program, &actions, nullptr, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed)
-    return std::string("gnuplot cannot be started: ") + std::strerror(failed) + " (install the package gnuplot-nox)";
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+constexpr size_t most_points = 60;  // more are drawn as a line alone, their errors as a band
+
+std::string data_of(const Series& series, const std::string& name) {
+  std::ostringstream out;
+  out.precision(10);
+  out << name << " << END\n";
+  for (size_t i = 0; i < series.x.size(); ++i) {
+    const double error = i < series.error.size() && std::isfinite(series.error[i]) ? series.error[i] : 0;
+    if (std::isfinite(series.x[i]) && std::isfinite(series.y[i]))
+      out << series.x[i] << ' ' << series.y[i] << ' ' << error << '\n';
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return "";
-  return "gnuplot failed: " + read_file(errors).substr(0, 300);
+  out << "END\n";
+  return out.str();
+}
+
+std::string curve_of(const Series& series, const std::string& name, const std::string& colour) {
+  const std::string line = " lc rgb \"" + colour + "\" title " + quoted(series.name);
+  const bool bars = !series.error.empty(), points = series.x.size() <= most_points;
+  if (points) return name + (bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with linespoints") + " pt 7 ps 0.6 lw 2" + line;
+  const std::string band = name + " using 1:($2-$3):($2+$3) with filledcurves fs transparent solid 0.25 noborder lc rgb \"" +
+                           colour + "\" notitle, \\\n     ";
+  return (bars ? band : "") + name + " using 1:2 with lines lw 2" + line;
+}
+
+// The same commands for the page and for print. `height`: of the SVG, whose width is 600.
+std::string both_formats(const std::string& id, int height, const std::string& commands) {
+  std::ostringstream out;
+  out << "set terminal svg size 600," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg") << "\n"
+      << commands << "set terminal pdfcairo size 6.3," << 6.3 * height / 600 << " font \"Helvetica,11\"\nset output "
+      << quoted(id + ".pdf") << "\n"
+      << commands;
+  return out.str();
+}
+
+std::string matrix_data(const Heatmap::Panel& panel, const std::string& name) {
+  std::ostringstream out;
+  out.precision(6);
+  out << name << " << END\n";
+  for (const auto& row : panel.rows) {
+    for (size_t c = 0; c < row.size(); ++c) out << (c ? " " : "") << (std::isfinite(row[c]) ? row[c] : NAN);
+    out << '\n';
+  }
+  out << "END\n";
+  return out.str();
+}
+
+// Where 99 % of the absolute values lie: a few extremes would make everything else white.
+double scale_end(const Heatmap& heatmap) {
+  std::vector<double> sizes;
+  for (const auto& panel : heatmap.panels)
+    for (const auto& row : panel.rows)
+      for (const double value : row)
+        if (std::isfinite(value)) sizes.push_back(std::abs(value));
+  if (sizes.empty()) return 1;
+  const auto at = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() * 99 / 100);
+  std::nth_element(sizes.begin(), at, sizes.end());
+  return *at > 0 ? *at : 1;
+}
+
+// Panels one above the other: the same column of each stands on one line, and a narrow screen shows all of them.
+std::string panel_commands(const Heatmap& heatmap, double each) {
+  std::ostringstream out;
+  out << "set multiplot\n";
+  for (size_t p = 0; p < heatmap.panels.size(); ++p) {
+    const double top = 1 - each * static_cast<double>(p) - 0.3 * each;
+    const bool last = p + 1 == heatmap.panels.size();
+    out << "set tmargin at screen " << top << "\nset bmargin at screen " << top - 0.6 * each << "\n"
+        << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\n" : "unset colorbox\n")
+        << "set title " << quoted(heatmap.panels[p].title) << " noenhanced offset 0,-0.5\n"
+        << "set xlabel " << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
+        << "plot $panel" << p << " matrix using ($1+1):($2+1):3 with image notitle\n";
+  }
+  out << "unset multiplot\n";
+  return out.str();
 }
 
 }  // namespace
 
-std::string gnuplot_script(const Plot& plot) {
+Drawing drawing_of(const Plot& plot) {
   std::ostringstream out;
-  out.precision(10);
   out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside top "
          "center horizontal noenhanced\n"
       << "set title " << quoted(plot.title) << " noenhanced\nset xlabel " << quoted(plot.x_label)
       << " noenhanced\nset ylabel " << quoted(plot.y_label)
       << " noenhanced\nset autoscale noextend\nset offsets graph 0.03, graph 0.03, graph 0.05, graph 0.05\n";
-  for (size_t s = 0; s < plot.series.size(); ++s) {
-    const Series& series = plot.series[s];
-    out << "$data" << s << " << END\n";
-    for (size_t i = 0; i < series.x.size(); ++i) {
-      const double error = i < series.error.size() && std::isfinite(series.error[i]) ? series.error[i] : 0;
-      if (std::isfinite(series.x[i]) && std::isfinite(series.y[i]))
-        out << series.x[i] << ' ' << series.y[i] << ' ' << error << '\n';
-    }
-    out << "END\n";
-  }
   std::string curves;
   for (size_t s = 0; s < plot.series.size(); ++s) {
-    const Series& series = plot.series[s];
-    const std::string colour = std::string(" lc rgb \"") + colours[s % std::size(colours)] + "\"";
-    const bool bars = !series.error.empty(), points = series.x.size() <= 60;
-    curves += (s ? ", \\\n     $data" : "$data") + std::to_string(s) +
-              (bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with ") +
-              (bars     ? ""
-               : points ? "linespoints"
-                        : "lines") +
-              (points ? " pt 7 ps 0.6 lw 2" : " lw 2") + colour + " title " + quoted(series.name);
+    const std::string name = "$data" + std::to_string(s);
+    out << data_of(plot.series[s], name);
+    curves += (s ? ", \\\n     " : "") + curve_of(plot.series[s], name, colours[s % std::size(colours)]);
   }
-  const std::string draw = "plot " + curves + "\n";
-  out << "set terminal svg size 760,460 dynamic font \"Helvetica,13\"\nset output " << quoted(plot.id + ".svg") << "\n"
-      << draw << "set terminal pdfcairo size 6.3,3.8 font \"Helvetica,11\"\nset output " << quoted(plot.id + ".pdf")
-      << "\n"
-      << draw;
-  return out.str();
+  out << both_formats(plot.id, 400, "plot " + curves + "\n");
+  return {plot.id, plot.caption + (plot.bars.empty() ? "" : " Bars: " + plot.bars + "."), out.str()};
 }
 
-Drawn draw(const Plot& plot, const fs::path& folder) {
-  const std::string script = gnuplot_script(plot);
-  publish_file(folder / (plot.id + ".gp"), script);
-  const fs::path work = temporary_beside(folder / plot.id);
-  create_folder(work);
-  Drawn drawn;
-  try {
-    publish_file(work / "plot.gp", script);
-    drawn.problem = run_gnuplot(work);
-    if (drawn.problem.empty()) {
-      drawn.svg = read_file(work / (plot.id + ".svg"));
-      publish_file(folder / (plot.id + ".svg"), drawn.svg);
-      publish_file(folder / (plot.id + ".pdf"), read_file(work / (plot.id + ".pdf")));
-    }
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(work, ignored);
-    throw;
-  }
-  std::error_code ignored;
-  fs::remove_all(work, ignored);
-  return drawn;
+Drawing drawing_of(const Heatmap& heatmap) {
+  std::ostringstream out;
+  out << "set encoding utf8\nset datafile missing \"nan\"\nset tics nomirror out\nunset key\n"
+      << "set palette defined (-1 \"#2166ac\", -0.5 \"#92c5de\", 0 \"#ffffff\", 0.5 \"#f4a582\", 1 \"#b2182b\")\n";
+  for (size_t p = 0; p < heatmap.panels.size(); ++p) out << matrix_data(heatmap.panels[p], "$panel" + std::to_string(p));
+  const double end = scale_end(heatmap);
+  out << "set cbrange [" << -end << ":" << end << "]\nset cblabel " << quoted(heatmap.scale_label) << " noenhanced\n"
+      << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset yrange [*:*] reverse\nset autoscale xfix\n"
+      << "set lmargin at screen 0.12\nset rmargin at screen 0.84\n";
+  const auto panels = static_cast<int>(heatmap.panels.size());
+  out << both_formats(heatmap.id, 40 + 200 * panels, panel_commands(heatmap, 0.97 / std::max(1, panels)));
+  return {heatmap.id, heatmap.caption, out.str()};
 }
 
 }  // namespace cmc::analysis

@@ -1,5 +1,4 @@
 #pragma once
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -8,25 +7,34 @@ namespace cmc::analysis {
 struct Series {
   std::string name;
   std::vector<double> x, y;
-  std::vector<double> error = {};  // standard error of y; empty: none
+  std::vector<double> error = {};  // of y, as the plot's `bars` says; empty: none
 };
 
 struct Plot {
-  std::string id;  // file name without its suffix
+  std::string id;  // file name without its suffix; plots that share one are numbered
   std::string title, x_label, y_label;
-  std::string caption;  // what is shown, n, what the bars are
+  std::string caption;  // what is shown, n
   std::vector<Series> series;
+  std::string bars = {};  // what the series' errors are; "" none
 };
 
-// The gnuplot script, data inside: it makes <id>.svg and <id>.pdf in the folder it runs in.
-std::string gnuplot_script(const Plot& plot);
-
-struct Drawn {
-  std::string svg;      // empty where gnuplot could not draw it
-  std::string problem;  // why, with the remedy
+// Matrices of one size side by side under one colour scale, white at zero.
+struct Heatmap {
+  struct Panel {
+    std::string title;
+    std::vector<std::vector<double>> rows;  // [row][column]; NaN is left blank
+  };
+  std::string id;
+  std::string title, x_label, y_label, scale_label;
+  std::string caption;
+  std::vector<Panel> panels;
 };
-// Writes <id>.gp, <id>.svg and <id>.pdf into `folder`. Throws CannotCreate or IoError; a missing or failing gnuplot is
-// told in `problem`.
-Drawn draw(const Plot& plot, const std::filesystem::path& folder);
+
+// A figure ready for gnuplot: the script, data inside, makes <id>.svg and <id>.pdf in the folder it runs in.
+struct Drawing {
+  std::string id, caption, script;
+};
+Drawing drawing_of(const Plot& plot);
+Drawing drawing_of(const Heatmap& heatmap);
 
 }  // namespace cmc::analysis

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "analysis/gnuplot.hpp"
 #include "analysis/html_page.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
@@ -66,10 +67,10 @@ std::vector<std::string> write_report(const Source& source, const fs::path& fold
   write_tables(page.sections, folder / "tables");
   std::set<std::string> problems;
   for (const Section& section : page.sections)
-    for (const Plot& plot : section.plots) {
-      const Drawn drawn = draw(plot, folder / "figures");
+    for (const Drawing& drawing : drawings_of(section)) {
+      const Drawn drawn = draw(drawing, folder / "figures");
       if (drawn.problem.empty())
-        page.drawings[plot.id] = drawn.svg;
+        page.drawings[drawing.id] = drawn.svg;
       else
         problems.insert("Figures are left out: " + drawn.problem);
     }

@@ -1,5 +1,6 @@
 #include "analysis/sample.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pipeline/metrics/summary.hpp"
@@ -14,6 +15,25 @@ Figure mean_figure(const std::vector<double>& values) {
   Figure figure{metrics::mean(measured), unknown, static_cast<int64_t>(measured.size()), unknown};
   if (measured.size() > 1) figure.standard_error = metrics::standard_error(measured);
   return figure;
+}
+
+Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverSeeds rule) {
+  Figure together;
+  std::vector<double> measured;
+  for (const auto& [seed, figure] : figures) {
+    together.by_seed.emplace_back(seed, figure.value);
+    if (std::isfinite(figure.value)) measured.push_back(figure.value);
+    together.n += figure.n;
+    if (std::isnan(together.paper)) together.paper = figure.paper;
+  }
+  if (measured.empty()) return {unknown, unknown, 0, together.paper};
+  if (rule == OverSeeds::largest) {
+    together.value = std::ranges::max(measured);
+    return together;
+  }
+  together.value = metrics::mean(measured);
+  if (measured.size() > 1) together.seed_deviation = metrics::standard_deviation(measured);
+  return together;
 }
 
 }  // namespace cmc::analysis

@@ -1,4 +1,5 @@
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "analysis/table.hpp"
@@ -8,9 +9,13 @@ namespace cmc::analysis {
 // Mean, standard error (sample deviation / sqrt(n)) and n of the values that were measured (are finite). None: a dash.
 Figure mean_figure(const std::vector<double>& values);
 
-// A count or a sum: a figure without an error.
+// A sum, or a single measurement: a figure without an error.
 inline Figure plain_figure(double value) {
   return {value, unknown, 0, unknown};
 }
+
+// What several seeds say together: the mean of the seeds' figures (or the largest), their sample standard deviation in
+// place of a standard error, and the items of all. Seeds that measured nothing are left out; none: a dash.
+Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverSeeds rule = OverSeeds::mean);
 
 }  // namespace cmc::analysis

@@ -21,16 +21,20 @@ struct Section {
   std::vector<Table> tables;
   std::vector<Plot> plots;
   std::vector<Example> examples = {};
+  std::vector<Heatmap> heatmaps = {};
 };
 
-// Each in table_<name>.cpp; units of other stages are passed over, missing ones become dashes.
+// Its figures ready for gnuplot, plots first.
+std::vector<Drawing> drawings_of(const Section& section);
+
+// Each in table_<name>.cpp, of one seed; units of other stages are passed over, missing ones become dashes.
 Section instruct_section(const store::Results& results);
 Section tofu_section(const store::Results& results);
 Section token_map_section(const store::Results& results);
 Section training_section(const store::Results& results);
-Section cost_section(const store::Results& results);
+Section cost_section(const store::Results& results);  // of all seeds
 
-// All of them that have something to show, in the order of the page.
+// All of them that have something to show, over all seeds, in the order of the page.
 std::vector<Section> all_sections(const store::Results& results);
 
 }  // namespace cmc::analysis

@@ -1,7 +1,9 @@
 #include "analysis/systems.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <sstream>
 #include <tuple>
 
@@ -48,21 +50,30 @@ std::vector<std::string> split(const std::string& list) {
   return items;
 }
 
+// The order of the paper's tables; methods that it does not know come last.
+size_t rank_of(const std::string& method) {
+  constexpr const char* order[] = {"vanilla", "retain_only", "lora", "full", "proxy_tuning", "delta_unlearning", "cmc"};
+  return static_cast<size_t>(std::ranges::find(order, method) - std::begin(order));
+}
+
 }  // namespace
 
 bool System::operator<(const System& other) const {
   const auto rank = [](const System& s) {
-    return std::make_tuple(s.target, !s.is_vanilla(), s.method, s.delta, s.mode, s.alpha);
+    return std::make_tuple(s.target, rank_of(s.method), s.method, s.delta, s.mode, s.alpha);
   };
   return rank(*this) < rank(other);
 }
 
+std::string describe_curve(const System& system) {
+  if (system.delta.empty()) return system.target + " " + system.method;
+  std::string text = system.target + " + " + system.delta, how = system.method == "cmc" ? "" : system.method;
+  if (!system.mode.empty()) how += (how.empty() ? "" : ", ") + system.mode;
+  return how.empty() ? text : text + " (" + how + ")";
+}
+
 std::string describe(const System& system) {
-  std::string text = system.target;
-  if (system.is_vanilla()) return text + " vanilla";
-  text += system.delta.empty() ? " " + system.method : " + " + system.delta;
-  if (!system.mode.empty()) text += " (" + system.mode + ")";
-  return text + ", α " + short_number(system.alpha);
+  return describe_curve(system) + (system.delta.empty() ? "" : ", α " + short_number(system.alpha));
 }
 
 std::vector<Column> system_columns() {
@@ -71,7 +82,7 @@ std::vector<Column> system_columns() {
 
 std::vector<Cell> system_cells(const System& s) {
   const std::string method = s.mode.empty() ? s.method : s.method + " (" + s.mode + ")";
-  return {s.target, method, s.delta, s.is_vanilla() ? std::string() : short_number(s.alpha)};
+  return {s.target, method, s.delta, s.delta.empty() ? std::string() : short_number(s.alpha)};
 }
 
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage) {
@@ -80,16 +91,22 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
   if (deltas.empty()) return {};
   std::string mode = values["fusion.mode"];
   if (mode == "base_normalized") mode.clear();
-  std::vector<System> systems;
-  for (const auto& target : split(values["models.targets"])) {
-    systems.push_back({target, "vanilla", "", "", 0});
-    for (const auto& delta : deltas)
-      for (const auto& strength : split(values[stage + ".strengths"])) {
-        char* end = nullptr;
-        const double alpha = std::strtod(strength.c_str(), &end);
-        if (*end == '\0') systems.push_back({target, "cmc", delta, mode, alpha});
-      }
+  std::vector<double> strengths;
+  for (const auto& strength : split(values[stage + ".strengths"])) {
+    char* end = nullptr;
+    const double alpha = std::strtod(strength.c_str(), &end);
+    if (*end == '\0') strengths.push_back(alpha);
   }
+  auto methods = split(values["methods." + stage]);
+  if (methods.empty()) methods = {"vanilla", "cmc"};
+  std::vector<System> systems;
+  for (const auto& target : split(values["models.targets"]))
+    for (const auto& method : methods) {
+      if (method != "cmc") systems.push_back({target, method, "", "", 0});
+      for (const auto& delta : deltas)
+        for (const double alpha : strengths)
+          if (method == "cmc") systems.push_back({target, method, delta, mode, alpha});
+    }
   return systems;
 }
 
@@ -98,6 +115,7 @@ System system_of(const store::Unit& unit, size_t row) {
                 text_of(unit.task, "mode"), 0};
   if (system.mode == "base_normalized") system.mode.clear();
   if (system.is_vanilla()) return system.vanilla();
+  if (system.delta.empty()) return system;  // trained itself: nothing is added, whatever the strength
   const auto strengths = numbers(unit, "alpha");
   system.alpha = strengths.empty() ? number_of(unit.task, "alpha") : at(strengths, row);
   if (std::isnan(system.alpha)) system.alpha = 1;  // the paper's, where a unit does not say

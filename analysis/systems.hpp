@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <compare>
 #include <map>
 #include <string>
@@ -12,19 +13,20 @@ namespace cmc::analysis {
 // What was evaluated: a target with a method, the delta and its strength where there is one.
 struct System {
   std::string target;
-  std::string method;  // "vanilla", "cmc", …
+  std::string method;  // "vanilla", "lora", "cmc", …
   std::string delta;   // "" without one
   std::string mode;    // fusion mode where it is not the default; else ""
-  double alpha = 0;    // 0 for vanilla
+  double alpha = 0;    // 0 without a delta
 
-  bool operator<(const System& other) const;  // by target, vanilla first, then method, delta, mode, alpha
+  bool operator<(const System& other) const;  // by target, method (vanilla first, cmc last), delta, mode, alpha
   bool operator==(const System&) const = default;
   bool is_vanilla() const { return method == "vanilla"; }
   System vanilla() const { return {target, "vanilla", "", "", 0}; }
 };
 
-// "gemma + tiny, α 0.5" for legends and lists.
+// "gemma + tiny, α 0.5" for lists; the same without the strength for a curve over it.
 std::string describe(const System& system);
+std::string describe_curve(const System& system);
 // Target | Method | Delta | α as the first columns of a table, and a row's cells for them.
 std::vector<Column> system_columns();
 std::vector<Cell> system_cells(const System& system);
@@ -32,6 +34,18 @@ std::vector<Cell> system_cells(const System& system);
 // The systems an experiment asks of `stage` ("instruct", "unlearn"), read from its resolved INI text, so that what is
 // still missing has a row of dashes. Empty where the text does not say.
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage);
+
+// Adds them to `runs`, a map by System, where the target was not measured with the method. (Only of CMC does the text say
+// with which deltas and strengths.)
+template <class Runs>
+void add_expected(const store::Results& results, const std::string& stage, Runs& runs) {
+  for (const System& system : expected_systems(results.header.experiment, stage)) {
+    const auto same = [&](const auto& run) {
+      return run.first.target == system.target && run.first.method == system.method;
+    };
+    if (system.method == "cmc" || std::none_of(runs.begin(), runs.end(), same)) runs[system];
+  }
+}
 
 // Row `row` of a unit's system: the unit's dataset `alpha` gives the strength, or its task's.
 System system_of(const store::Unit& unit, size_t row);

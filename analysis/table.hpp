@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -12,18 +13,32 @@ inline constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 // A measured figure. What is NaN (or n = 0) was not measured and is shown as a dash, never as zero.
 struct Figure {
   double value = unknown;
-  double standard_error = unknown;
-  int64_t n = 0;           // what `value` is the mean over; 0: not a mean
-  double paper = unknown;  // the paper's figure for the same thing, where it is known
+  double standard_error = unknown;  // over the n items; unknown for a mean over seeds
+  int64_t n = 0;                    // items `value` is the mean over, those of all seeds together; 0: not a mean
+  double paper = unknown;           // the paper's figure for the same thing, where it is known
+
+  // Of a mean over seeds: each seed's figure (NaN: that seed did not measure it) and their sample standard deviation,
+  // unknown below two. Empty for one seed, and for what was measured once for all seeds.
+  std::vector<std::pair<int64_t, double>> by_seed = {};
+  double seed_deviation = unknown;
 };
 
-using Cell = std::variant<std::string, Figure>;  // an empty text is shown as a dash too
+// How many items a row is about, "24", or of several sets "20/20/24/40"; 0: a dash.
+struct Counts {
+  std::vector<int64_t> n;
+  bool operator==(const Counts&) const = default;
+};
+
+using Cell = std::variant<std::string, Figure, Counts>;  // an empty text is shown as a dash too
+
+enum class OverSeeds { mean, largest };  // largest: p-values, whose mean says nothing
 
 struct Column {
   std::string header;
   std::string group = {};   // columns side by side with one group share a header above; "" none
   int digits = 3;           // after the decimal point; CSV keeps full precision
   std::string better = {};  // "higher", "lower" or "": shown as an arrow
+  OverSeeds over_seeds = OverSeeds::mean;
 };
 
 struct Table {
@@ -31,9 +46,14 @@ struct Table {
   std::string title;
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
-  std::vector<std::string> notes;                                         // definitions, units, what the errors are
+  std::vector<std::string> notes;                                         // definitions and units
   enum class Shown { everywhere, files_only } shown = Shown::everywhere;  // files_only: not on the terminal
+  size_t key_columns = 1;  // leading texts that name a row: the same in every seed
+  std::string errors = {};  // what figures and ± are, for one seed; the first note
 };
+
+std::vector<std::string> all_notes(const Table& table);
+void sort_by_texts(Table& table);  // rows by their key columns, for rows that have no order of their own
 
 // A figure as people read it: "0.523 ± 0.012", with "[paper 0.51]" where known; "–" for what was not measured.
 std::string show(const Cell& cell, const Column& column);
@@ -46,8 +66,11 @@ bool is_text_column(const Table& table, size_t column);  // every cell is text: 
 // Aligned, for a terminal. Where it would be wider than `width`, groups of columns follow one another, each beside the
 // leading text columns again.
 std::string to_text(const Table& table, size_t width = 120);
+// One note, indented, broken at blanks.
+std::string wrapped(const std::string& note, size_t width = 120);
 std::string to_markdown(const Table& table);  // GitHub's
 std::string to_latex(const Table& table);     // booktabs
-std::string to_csv(const Table& table);       // full precision; standard error, n and paper as columns of their own
+// Full precision; standard error, deviation over seeds, n, paper and each seed's figure as columns of their own.
+std::string to_csv(const Table& table);
 
 }  // namespace cmc::analysis

@@ -76,7 +76,7 @@ Section cost_section(const store::Results& results) {
                {"Peak, GiB", "", 2}},
               {},
               {"Wall: sum over units. Tokens/s: over the units that counted tokens. Peak: largest memory of a process. "
-               "Single measurements, no standard error."}};
+               "Single measurements."}};
   for (const auto& [name, cost] : costs) table.rows.push_back(row_of(name.first, name.second, cost));
   table.rows.push_back(row_of("all", "", total));
   section.tables = {std::move(table)};

@@ -1,5 +1,7 @@
-// AlpacaEval without a judge (paper, Table 1 layout): likelihood of the reference answers, and how responses behave.
+// Instructions without a judge (paper, Table 1 layout): what rules tell of responses, and the likelihood of references.
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "analysis/instruct_runs.hpp"
@@ -12,10 +14,20 @@ namespace {
 
 using Answers = std::map<int64_t, InstructAnswer>;
 
-Figure mean_of(const Answers& answers, double InstructAnswer::*field, double scale = 1) {
+Figure mean_of(const Answers& answers, const std::function<double(const InstructAnswer&)>& value) {
   std::vector<double> values;
-  for (const auto& [item, answer] : answers) values.push_back(answer.*field * scale);
+  for (const auto& [item, answer] : answers) values.push_back(value(answer));
   return mean_figure(values);
+}
+
+Figure percent(const Answers& answers, const std::function<double(const InstructAnswer&)>& value) {
+  return mean_of(answers, [&](const auto& answer) { return 100 * value(answer); });
+}
+
+bool measured(const InstructRuns& runs, const std::function<double(const InstructAnswer&)>& value) {
+  return std::ranges::any_of(runs, [&](const auto& run) {
+    return std::ranges::any_of(run.second, [&](const auto& answer) { return std::isfinite(value(answer.second)); });
+  });
 }
 
 // How often `system` finds the reference answer likelier than `vanilla` does, over the prompts both answered (percent).
@@ -32,60 +44,123 @@ Figure win_share(const Answers& system, const Answers& vanilla) {
   return {rate.win_rate, rate.standard_error, rate.n, unknown};
 }
 
-Table main_table(const InstructRuns& runs) {
-  Table table{"instruct", "Instruction following on AlpacaEval prompts", system_columns(), {}, {}};
-  for (const Column& column :
-       {Column{"n", "", 0}, Column{"Ref. nat/token", "", 3, "higher"}, Column{"Wins, %", "", 1, "higher"},
-        Column{"Stopped, %", "", 1}, Column{"Repetition, %", "", 1, "lower"}, Column{"Length, tokens", "", 1}})
-    table.columns.push_back(column);
+// One column: what to show of a system's answers; `vanilla`: of its target alone, null where it has none.
+struct Measure {
+  Column column;
+  std::function<Figure(const Answers& answers, const Answers* vanilla)> figure;
+};
+
+// Right form, right fact, and all at once, as far as the prompts allow to tell.
+std::vector<Measure> rule_measures(const InstructRuns& runs) {
+  std::vector<Measure> list;
+  const auto add = [&](const char* header, double (*value)(const InstructAnswer&)) {
+    if (measured(runs, value))
+      list.push_back({{header, "", 1, "higher"}, [value](const Answers& a, const Answers*) { return percent(a, value); }});
+  };
+  add("Followed, %", [](const InstructAnswer& a) { return a.followed; });
+  add("Right fact, %", [](const InstructAnswer& a) { return a.fact; });
+  add("Strict, %", [](const InstructAnswer& a) { return a.strict(); });
+  return list;
+}
+
+std::vector<Measure> health_measures() {
+  return {{{"Stopped, %", "", 1}, [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::stopped); }},
+          {{"Repetition, %", "", 1, "lower"},
+           [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::repetition); }},
+          {{"Length, tokens", "", 1},
+           [](const Answers& a, const Answers*) { return mean_of(a, &InstructAnswer::length); }}};
+}
+
+std::vector<Measure> likelihood_measures() {
+  return {{{"Ref. nat/token", "", 3, "higher"},
+           [](const Answers& a, const Answers*) { return mean_of(a, &InstructAnswer::reference_per_token); }},
+          {{"Wins, %", "", 1, "higher"},
+           [](const Answers& a, const Answers* vanilla) { return vanilla ? win_share(a, *vanilla) : Figure{}; }}};
+}
+
+void fill(Table& table, const InstructRuns& runs, const std::vector<std::vector<Measure>>& measures) {
+  table.columns = system_columns();
+  table.key_columns = table.columns.size();
+  table.columns.push_back({"n", "", 0});
+  for (const auto& group : measures)
+    for (const Measure& measure : group) table.columns.push_back(measure.column);
   for (const auto& [system, answers] : runs) {
     auto row = system_cells(system);
-    row.push_back(answers.empty() ? Figure{} : plain_figure(static_cast<double>(answers.size())));
-    row.push_back(mean_of(answers, &InstructAnswer::reference_per_token));
-    const auto vanilla = runs.find(system.vanilla());
-    row.push_back(system.is_vanilla() || vanilla == runs.end() ? Figure{} : win_share(answers, vanilla->second));
-    row.push_back(mean_of(answers, &InstructAnswer::stopped, 100));
-    row.push_back(mean_of(answers, &InstructAnswer::repetition, 100));
-    row.push_back(mean_of(answers, &InstructAnswer::length));
+    row.emplace_back(Counts{{static_cast<int64_t>(answers.size())}});
+    const auto vanilla = system.is_vanilla() ? runs.end() : runs.find(system.vanilla());
+    for (const auto& group : measures)
+      for (const Measure& measure : group)
+        row.push_back(measure.figure(answers, vanilla == runs.end() ? nullptr : &vanilla->second));
     table.rows.push_back(std::move(row));
   }
-  table.notes = {
-      "Figures are means over n prompts ± standard error; – was not measured.",
-      "Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts "
-      "whose reference the "
-      "system finds likelier than its target alone does; a tie counts half.",
-      "Stopped: responses that ended by themselves within the length limit. Repetition: 4-grams of words that occurred "
-      "before in the response.",
-      "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; no figure here compares with them."};
+  table.errors = "Figures are means over n prompts ± standard error; – was not measured.";
+}
+
+constexpr char strict_note[] =
+    "Followed: responses of the form their prompt asks for. Right fact: responses that name it. Strict: both, and ended "
+    "by themselves.";
+
+Table main_table(const InstructRuns& runs) {
+  Table table{"instruct", "Instruction following", {}, {}, {}};
+  fill(table, runs, {rule_measures(runs), likelihood_measures(), health_measures()});
+  if (!rule_measures(runs).empty()) table.notes = {strict_note};
+  for (const char* note :
+       {"Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts whose "
+        "reference the system finds likelier than its target alone does; a tie counts half.",
+        "Stopped: responses that ended by themselves within the length limit. Repetition: 4-grams of words that occurred "
+        "before in the response.",
+        "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; no figure here compares with them."})
+    table.notes.emplace_back(note);
   return table;
 }
 
-// Over alpha, vanilla at 0: one curve for each target and delta.
-Plot strength_plot(const InstructRuns& runs) {
-  Plot plot{"instruct_strength",
-            "Likelihood of the reference answer over strength",
-            "strength α",
-            "nat per token",
-            "Mean log-probability per token of the AlpacaEval reference answers, bars: standard error. α = 0 is the "
-            "target alone. "
-            "The paper's Figure 4 shows win rates over α.",
-            {}};
+Table checked_table(const InstructRuns& runs) {
+  Table table{"instruct_checked", "Instructions that a rule can check", {}, {}, {}};
+  fill(table, runs, {rule_measures(runs), health_measures()});
+  table.notes = {"Followed: responses that pass the rule their prompt asks for (a number of bullet points, a first word, "
+                 "…; after IFEval, Zhou et al. 2023)."};
+  return table;
+}
+
+// A figure over alpha, vanilla at 0: one curve for each target and delta.
+Plot strength_plot(const InstructRuns& runs, Plot plot, const std::function<Figure(const Answers&)>& figure_of) {
   std::map<std::tuple<std::string, std::string, std::string, std::string>, Series> curves;
-  const auto add = [](Series& series, double alpha, const Figure& figure) {
+  const auto add = [&](Series& series, double alpha, const Answers& answers) {
+    const Figure figure = figure_of(answers);
     series.x.push_back(alpha), series.y.push_back(figure.value), series.error.push_back(figure.standard_error);
   };
   for (const auto& [system, answers] : runs) {
-    if (system.is_vanilla() || answers.empty()) continue;
+    if (system.delta.empty() || answers.empty()) continue;
     auto& series = curves[{system.target, system.method, system.delta, system.mode}];
     if (series.x.empty()) {
-      series.name = system.target + " + " + system.delta + (system.mode.empty() ? "" : " (" + system.mode + ")");
+      series.name = describe_curve(system);
       if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end() && !vanilla->second.empty())
-        add(series, 0, mean_of(vanilla->second, &InstructAnswer::reference_per_token));
+        add(series, 0, vanilla->second);
     }
-    add(series, system.alpha, mean_of(answers, &InstructAnswer::reference_per_token));
+    add(series, system.alpha, answers);
   }
   for (auto& [name, series] : curves) plot.series.push_back(std::move(series));
+  plot.caption += " α = 0 is the target alone. The paper's Figure 4 shows win rates over α.";
+  plot.bars = "standard error";
   return plot;
+}
+
+std::vector<Plot> strength_plots(const InstructRuns& runs) {
+  std::vector<Plot> plots;
+  const auto likelihood = [](const Answers& a) { return mean_of(a, &InstructAnswer::reference_per_token); };
+  const auto strict = [](const Answers& a) { return percent(a, &InstructAnswer::strict); };
+  if (measured(runs, &InstructAnswer::strict))
+    plots.push_back(strength_plot(runs,
+                                  {"instruct_strict_strength", "Strictly right answers over strength", "strength α",
+                                   "strict, %", "Responses of the right form, with the right fact, that end.", {}},
+                                  strict));
+  if (measured(runs, &InstructAnswer::reference_per_token))
+    plots.push_back(strength_plot(runs,
+                                  {"instruct_strength", "Likelihood of the reference answer over strength", "strength α",
+                                   "nat per token", "Mean log-probability per token of the reference answers.", {}},
+                                  likelihood));
+  std::erase_if(plots, [](const Plot& plot) { return plot.series.empty(); });
+  return plots;
 }
 
 // The first prompts of the file, with what every system answered.
@@ -112,17 +187,18 @@ std::vector<Example> examples(const InstructRuns& runs) {
 }  // namespace
 
 Section instruct_section(const store::Results& results) {
-  const InstructRuns runs = collect_instruct(results);
+  const InstructRuns runs = collect_instruct(results, "plain"), checked = collect_instruct(results, "checked");
   Section section{
       "instruct",
       "Instruction following",
-      "Each target answers AlpacaEval prompts alone (vanilla) and steered by the delta model at several strengths.",
+      "Each target answers the prompts alone (vanilla), steered by the delta model, and by each method it is compared "
+      "with.",
       {},
       {}};
   if (runs.empty()) return section;
   section.tables = {main_table(runs)};
-  Plot plot = strength_plot(runs);
-  if (!plot.series.empty()) section.plots = {std::move(plot)};
+  if (measured(checked, &InstructAnswer::followed)) section.tables.push_back(checked_table(checked));
+  section.plots = strength_plots(runs);
   section.examples = examples(runs);
   return section;
 }

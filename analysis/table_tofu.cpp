@@ -78,13 +78,10 @@ Figure quality_figure(const TofuRuns& runs, const System& system, const TofuRun&
   return {};
 }
 
-std::string counts(const TofuRun& run) {
-  std::string text;
-  for (const auto set : tofu_sets) {
-    const size_t n = run.items(set).size();
-    text += (text.empty() ? "" : "/") + (n ? std::to_string(n) : std::string("–"));
-  }
-  return text;
+Counts counts(const TofuRun& run) {
+  Counts counts;
+  for (const auto set : tofu_sets) counts.n.push_back(static_cast<int64_t>(run.items(set).size()));
+  return counts;
 }
 
 std::vector<Column> columns() {
@@ -108,10 +105,11 @@ Table main_table(const TofuRuns& runs, TruthRatioMean mean) {
               columns(),
               {},
               {}};
+  table.key_columns = system_columns().size();
   if (!geometric) table.shown = Table::Shown::files_only;
   for (const auto& [system, run] : runs) {
     auto row = system_cells(system);
-    row.push_back(counts(run));
+    row.emplace_back(counts(run));
     for (const auto set : tofu_sets) {
       row.push_back(mean_figure(rouge_l_values(run.items(set))));
       row.push_back(mean_figure(probability_values(run.items(set), set)));
@@ -121,14 +119,15 @@ Table main_table(const TofuRuns& runs, TruthRatioMean mean) {
     row.push_back(quality_figure(runs, system, run, mean));
     table.rows.push_back(std::move(row));
   }
+  table.errors = "Means over n items ± standard error, of Utility by bootstrap (1,000 resamples); – was not measured.";
   table.notes = {
-      "Means over n items (Real Authors/World Facts/Retain/Forget) ± standard error; – was not measured.",
+      "n: items of Real Authors/World Facts/Retain/Forget.",
       "ROUGE-L: recall of the generated answer, Porter stemmer. Prob.: P(answer) = exp(−mean loss); on Real Authors "
       "and World Facts its share "
       "among true and wrong answers.",
       std::string("Truth R.: R = ") + (geometric ? "exp(mean log P(wrong))" : "mean P(wrong)") +
           " / P(paraphrase); Forget mean(min(R, 1/R)), the others mean(max(0, 1 − R)).",
-      "Utility: harmonic mean of the nine figures that are not Forget's, bootstrap standard error (1,000 resamples). "
+      "Utility: harmonic mean of the nine figures that are not Forget's. "
       "Forget q.: p-value of the "
       "Kolmogorov-Smirnov test of R on Forget against the same target trained without that set (method retain_only)."};
   return table;
@@ -146,19 +145,17 @@ std::vector<Plot> strength_plots(const TofuRuns& runs) {
     }
   };
   for (const auto& [system, run] : runs) {
-    if (system.is_vanilla() || system.delta.empty() || run.sets.empty()) continue;
+    if (system.delta.empty() || run.sets.empty()) continue;
     auto& plot = plots[{system.target, system.method, system.delta, system.mode}];
     if (plot.series.empty()) {
-      const std::string name =
-          system.target + " + " + system.delta + (system.mode.empty() ? "" : " (" + system.mode + ")");
-      plot = {"tofu_strength_" + std::to_string(plots.size()),
-              "TOFU: " + name,
+      plot = {"tofu_strength",
+              "TOFU: " + describe_curve(system),
               "strength α",
               "ROUGE-L recall",
-              "Mean ROUGE-L recall of the generated answers by set, n = " + counts(run) +
-                  " (Real Authors/World Facts/Retain/Forget), bars: standard error. α = 0 is the target alone. Layout "
-                  "of the paper's Figure 4.",
-              {}};
+              "Mean ROUGE-L recall of the generated answers by set, n = " + show(counts(run), {}) +
+                  " (Real Authors/World Facts/Retain/Forget). α = 0 is the target alone. Layout of the paper's Figure 4.",
+              {},
+              "standard error"};
       for (const auto set : tofu_sets) plot.series.push_back({title_of(set), {}, {}});
       if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end()) add(plot, 0, vanilla->second);
     }

@@ -35,6 +35,7 @@ Section token_map_section(const store::Results& results) {
               {},
               {"Exact: an identical token. Inexact: the prefix-related token with the smallest edit distance. Unmapped "
                "tokens get no shift."}};
+  table.key_columns = 3;
   for (const auto& unit : results.units) {
     if (unit.stage != "token_map") continue;
     const double exact = at(numbers(unit, "exact"), 0), inexact = at(numbers(unit, "inexact"), 0),
@@ -48,6 +49,7 @@ Section token_map_section(const store::Results& results) {
                           Figure{inexact, unknown, 0, paper.inexact}, Figure{unmapped, unknown, 0, paper.unmapped},
                           plain_figure(100 * (exact + inexact) / total)});
   }
+  sort_by_texts(table);
   if (!table.rows.empty()) section.tables = {std::move(table)};
   return section;
 }

@@ -1,5 +1,6 @@
 // What was trained: losses from the first steps to the last, and speed.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -14,15 +15,31 @@ bool is_training(const store::Unit& unit) {
   return find_dataset(unit, "loss") && !numbers(unit, "loss").empty();
 }
 
+// What a model was trained for, and as what: "instruct", "instruct (expert)", "unlearn (lora)", "prepare (retain)".
 std::string kind_of(const store::Unit& unit) {
-  const std::string kind = text_of(unit.task, "kind");
-  return kind.empty() ? unit.stage : kind;
+  std::string kind = unit.stage, how;
+  for (const char* key : {"kind", "purpose"})
+    if (const std::string purpose = text_of(unit.task, key); !purpose.empty()) kind = purpose;
+  for (const char* key : {"role", "method", "part"})
+    if (const std::string value = text_of(unit.task, key); !value.empty()) how = value;
+  return how.empty() || how == "delta" || how == "all" ? kind : kind + " (" + how + ")";
 }
 
 std::string subject_of(const store::Unit& unit) {
   for (const char* key : {"delta", "target", "name"})
     if (const std::string name = text_of(unit.task, key); !name.empty()) return name;
   return unit.key.substr(0, 12);
+}
+
+std::string file_name(const std::string& text) {
+  std::string name;
+  for (const char c : text)
+    if (std::isalnum(static_cast<unsigned char>(c)))
+      name += c;
+    else if (!name.empty() && name.back() != '_')
+      name += '_';
+  while (!name.empty() && name.back() == '_') name.pop_back();
+  return name;
 }
 
 // Of the first or last tenth of the steps, at least one.
@@ -60,13 +77,13 @@ std::vector<Plot> loss_plots(const store::Results& results) {
     const std::string kind = kind_of(unit), subject = subject_of(unit);
     Plot& plot = plots[kind];
     if (plot.id.empty())
-      plot = {"training_" + kind,
+      plot = {"training_" + file_name(kind),
               "Training loss: " + kind,
               "optimizer step",
               "cross-entropy, nat per token",
-              "Loss of each optimizer step (mean over the step's response tokens; one training each, no repeats).",
+              "Loss of each optimizer step (mean over the step's response tokens).",
               {}};
-    if (kind == "unlearn" && find_dataset(unit, "examples_loss")) {
+    if (kind.starts_with("unlearn") && find_dataset(unit, "examples_loss")) {
       plot.series.push_back(curve(unit, "examples_loss", subject + ": forget"));
       plot.series.push_back(curve(unit, "retain_loss", subject + ": retain"));
     } else {
@@ -88,8 +105,8 @@ Section training_section(const store::Results& results) {
                   {}};
   Table table{"training",
               "Training",
-              {{"Trained"},
-               {"For"},
+              {{"For"},
+               {"Trained"},
                {"Steps", "", 0},
                {"Loss, first tenth", "", 3},
                {"Loss, last tenth", "", 3},
@@ -97,19 +114,22 @@ Section training_section(const store::Results& results) {
                {"Tokens/s", "", 1}},
               {},
               {"Loss: the minimised loss (nat), mean over a tenth of the steps; for unlearning −CE(forget) + "
-               "CE(retain). Step: median wall time. One training "
-               "each, so no standard error."}};
+               "CE(retain). Step: median wall time."},
+              Table::Shown::everywhere,
+              2,
+              "One training each, so no standard error; – was not measured."};
   for (const auto& unit : results.units) {
     if (!is_training(unit)) continue;
     const auto loss = numbers(unit, "loss"), seconds = numbers(unit, "step_seconds");
     double tokens = sum(numbers(unit, "step_tokens"));
     if (std::isnan(tokens)) tokens = number_of(unit.cost, "tokens");
     const double total = sum(seconds);
-    table.rows.push_back({subject_of(unit), kind_of(unit), plain_figure(static_cast<double>(loss.size())),
+    table.rows.push_back({kind_of(unit), subject_of(unit), plain_figure(static_cast<double>(loss.size())),
                           plain_figure(mean_of_tenth(loss, false)), plain_figure(mean_of_tenth(loss, true)),
                           plain_figure(median(seconds)), plain_figure(total > 0 ? tokens / total : unknown)});
   }
   if (table.rows.empty()) return section;
+  sort_by_texts(table);
   section.tables = {std::move(table)};
   section.plots = loss_plots(results);
   return section;

@@ -52,11 +52,11 @@ const TofuItems& TofuRun::items(metrics::TofuSet set) const {
 
 TofuRuns collect_tofu(const store::Results& results) {
   TofuRuns runs;
-  for (const System& system : expected_systems(results.header.experiment, "unlearn")) runs[system];
   for (const auto& unit : results.units) {
     if (unit.stage != "unlearn") continue;
     if (const auto set = set_named(text_of(unit.task, "set"))) take_unit(unit, *set, runs);
   }
+  add_expected(results, "unlearn", runs);
   return runs;
 }
 

@@ -151,6 +151,17 @@ def synthetic(seed=1, prompts=24, slice_length=12):
     return {"title": "Synthetic", "experiment": EXPERIMENT, "environment": ENVIRONMENT, "units": units}
 
 
+def repeated(seeds, fixed=lambda unit: unit["stage"] == "token_map", **options):
+    """The experiment for each seed; units that `fixed` tells are measured once and name no seed."""
+    whole = synthetic(seed=seeds[0], **options)
+    units = [unit for unit in whole["units"] if fixed(unit)]
+    for seed in seeds:
+        for unit in synthetic(seed=seed, **options)["units"]:
+            if not fixed(unit):
+                units.append({**unit, "task": {**unit["task"], "seed": seed}})
+    return {**whole, "units": units}
+
+
 def make_folder(folder, description, how="merge"):
     done = subprocess.run([BIN / "probe_analysis", folder, how], input=json.dumps(description), text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
