@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import support_official as official
 import support_pipeline as support
 from support_pipeline import cmc, mpi
 
@@ -138,6 +139,11 @@ def test_exports(world, reference):
     assert len(sets) == 4
     for values in sets.values():
         assert values["avg_gt_loss"].keys() == values["generated_text"].keys() == {"0", "1", "2"}
+    scored, truth = json.loads(cmc("import", "tofu", log, "--json").stdout), official.aggregate(sets)
+    assert scored["rouge_l_differing"] == 0 and scored["sets"].keys() == truth["sets"].keys()
+    for name, figures in truth["sets"].items():
+        for figure in ("rouge_l", "probability", "truth_ratio"):
+            assert scored["sets"][name][figure] == pytest.approx(figures[figure], rel=1e-9)
     from transformers import AutoModelForCausalLM, AutoTokenizer
     folder = root / "delta"
     cmc("export", "hf", reference, "--model", "instruct:d", "--to", folder)
