@@ -8,6 +8,19 @@
 #include "pipeline/data/record.hpp"
 
 namespace cmc::data {
+namespace {
+
+ResponseCheck read_check(const Record& record) {
+  ResponseCheck check{record.text("rule"), {}, record.text("of")};
+  if (record.has("words")) check.words = record.texts("words");
+  check.least = record.count_or("least", check.least);
+  check.most = record.count_or("most", check.most);
+  if (check.of != "format" && check.of != "fact") record.refuse("of", "is \"" + check.of + "\"", "use format or fact");
+  if (check.least > check.most) record.refuse("least", "is above most", "give an ascending range");
+  return check;
+}
+
+}  // namespace
 
 Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size_t limit) {
   auto dataset = describe<AlpacaEvalItem>(file);
@@ -15,6 +28,7 @@ Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size
   read_array(file, [&](const Record& record) {
     AlpacaEvalItem item{record.text("instruction"), record.text("output", Blank::allowed), record.text("generator"),
                         record.text_or("dataset", "", Blank::allowed)};
+    for (const auto& check : record.objects("checks")) item.checks.push_back(read_check(check));
     const auto [first, is_new] = places.emplace(item.instruction, record.where());
     if (!is_new)
       record.refuse("instruction", "occurs already at " + first->second,

@@ -116,6 +116,25 @@ std::vector<std::string> Record::texts(const std::string& field) const {
   return texts;
 }
 
+size_t Record::count_or(const std::string& field, size_t otherwise) const {
+  if (!has(field)) return otherwise;
+  const Json& value = json_.at(field);
+  if (!value.is_number_unsigned())
+    refuse(field, value.is_number() ? "is " + value.dump() : std::string("is of type ") + value.type_name(),
+           "it must be a whole number, 0 or more");
+  return value.get<size_t>();
+}
+
+std::vector<Record> Record::objects(const std::string& field) const {
+  if (!has(field)) return {};
+  const Json& list = json_.at(field);
+  if (!list.is_array()) refuse(field, std::string("is of type ") + list.type_name(), "it must be a list of objects");
+  std::vector<Record> objects;
+  for (size_t i = 0; i < list.size(); ++i)
+    objects.emplace_back(list[i], where_ + ": " + field + "[" + std::to_string(i) + "]");
+  return objects;
+}
+
 void Record::refuse(const std::string& field, std::string what, std::string remedy) const {
   throw BadData({where_ + ": " + field, std::move(what), std::move(remedy)});
 }

@@ -30,6 +30,13 @@ class Record {
   // For a missing or null field `otherwise`; throws BadData when it is no number.
   double number_or(const std::string& field, double otherwise) const;
 
+  // A whole number from 0 on; for a missing or null field `otherwise`. Throws BadData for anything else.
+  size_t count_or(const std::string& field, size_t otherwise) const;
+
+  // The objects of a list, none for a missing or null field; throws BadData naming the position. They point into this
+  // record.
+  std::vector<Record> objects(const std::string& field) const;
+
   [[noreturn]] void refuse(const std::string& field, std::string what, std::string remedy) const;
 
  private:

@@ -1,0 +1,145 @@
+#include "pipeline/data/world_files.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "pipeline/core/files.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/data/world_tasks.hpp"
+#include "pipeline/data/world_text.hpp"
+
+namespace cmc::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+Json question_form(const QuestionAnswer& item) {
+  return {{"question", item.question}, {"answer", item.answer}};
+}
+
+Json alpaca_form(const QuestionAnswer& item) {
+  return {{"instruction", item.question}, {"output", item.answer}};
+}
+
+// A field that says nothing is left out.
+Json check_form(const ResponseCheck& check) {
+  const ResponseCheck silent;
+  Json json = {{"rule", check.rule}, {"of", check.of}};
+  if (!check.words.empty()) json["words"] = check.words;
+  if (check.least != silent.least) json["least"] = check.least;
+  if (check.most != silent.most) json["most"] = check.most;
+  return json;
+}
+
+Json eval_form(const AlpacaEvalItem& item) {
+  Json checks = Json::array();
+  for (const auto& check : item.checks) checks.push_back(check_form(check));
+  return {{"instruction", item.instruction},
+          {"output", item.output},
+          {"generator", item.generator},
+          {"dataset", item.dataset},
+          {"checks", checks}};
+}
+
+Json perturbed_form(const PerturbedItem& item) {
+  Json json = {{"question", item.question}, {"answer", item.answer}, {"perturbed_answer", item.perturbed_answers}};
+  if (item.paraphrased_answer != item.answer) json["paraphrased_answer"] = item.paraphrased_answer;
+  return json;
+}
+
+void write_lines(const fs::path& file, const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) (text += line) += '\n';
+  publish_file(file, text);
+}
+
+template <class Item, class Form>
+std::vector<std::string> in_form(const std::vector<Item>& items, Form form) {
+  std::vector<std::string> lines;
+  for (const auto& item : items) lines.push_back(form(item).dump());
+  return lines;
+}
+
+template <class Item, class Form>
+void write_array(const fs::path& file, const std::vector<Item>& items, Form form) {
+  auto lines = in_form(items, form);
+  for (size_t i = 0; i + 1 < lines.size(); ++i) lines[i] += ',';
+  lines.insert(lines.begin(), "[");
+  lines.push_back("]");
+  write_lines(file, lines);
+}
+
+// The first `count` in random order, back in the world's order.
+std::vector<Fact> sample(std::vector<Fact> facts, size_t count, Random random) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < facts.size(); ++i) places.push_back(i);
+  shuffle(places, random);
+  places.resize(count);
+  std::ranges::sort(places);
+  std::vector<Fact> sampled;
+  for (const size_t place : places) sampled.push_back(facts[place]);
+  return sampled;
+}
+
+void write_pretraining(const World& world, const WorldSettings& settings, const fs::path& folder) {
+  const auto text_form = [](const std::string& document) { return Json{{"text", document}}; };
+  const auto documents = pretraining_documents(world, settings.documents, world_random(settings, "documents"));
+  write_lines(folder / "pretrain.jsonl", in_form(documents, text_form));
+  for (const std::string name : {"tokenizer_a", "tokenizer_b"})
+    write_lines(folder / (name + ".txt"),
+                tokenizer_lines(world, settings.tokenizer_documents, world_random(settings, name)));
+}
+
+void write_instructions(const World& world, const WorldSettings& settings, const fs::path& folder) {
+  write_array(folder / "alpaca.json",
+              instruction_examples(world, settings.examples_per_fact, world_random(settings, "instructions")),
+              alpaca_form);
+  write_array(folder / "alpaca_eval.json",
+              instruction_tests(world, settings.eval_prompts, world_random(settings, "tests")), eval_form);
+  write_array(folder / "counting.json",
+              counting_examples(settings.counting_problems, world_random(settings, "counting")), alpaca_form);
+  write_array(folder / "chat.json", chat_examples(world), alpaca_form);
+}
+
+void write_tofu_splits(const World& world, const fs::path& folder) {
+  const size_t authors = world.authors.size();
+  const auto write = [&](const char* set, size_t first, size_t last) {
+    write_lines(folder / (std::string(set) + ".json"), in_form(author_questions(world, first, last), question_form));
+  };
+  write("full", 0, authors);
+  write("retain95", 0, authors - authors / 20);
+  write("forget05", authors - authors / 20, authors);
+  write("retain90", 0, authors - authors / 10);
+  write("forget10", authors - authors / 10, authors);
+}
+
+void write_tofu_perturbed(const World& world, const WorldSettings& settings, const fs::path& folder) {
+  const auto draw = [&](const char* part) { return world_random(settings, part); };
+  const auto write = [&](const std::string& set, const std::vector<Fact>& facts, WrongAnswers wording) {
+    const auto items = perturbed_items(world, facts, wording, world_random(settings, "wrong answers of " + set));
+    write_lines(folder / (set + "_perturbed.json"), in_form(items, perturbed_form));
+  };
+  const auto facts = facts_of(world.authors);
+  const auto from_end = [&](size_t share) { return facts.end() - static_cast<ptrdiff_t>(facts.size() / share); };
+  write("forget05", {from_end(20), facts.end()}, WrongAnswers::as_paraphrase);
+  write("forget10", {from_end(10), facts.end()}, WrongAnswers::as_paraphrase);
+  write("retain", sample({facts.begin(), from_end(10)}, settings.retain_questions, draw("retain")),
+        WrongAnswers::as_paraphrase);
+  write("real_authors", sample(held_out_facts(world.persons), settings.real_author_questions, draw("real authors")),
+        WrongAnswers::as_answer);
+  write("world_facts", sample(held_out_facts(world.towns), settings.world_fact_questions, draw("world facts")),
+        WrongAnswers::as_answer);
+}
+
+}  // namespace
+
+void write_world(const WorldSettings& settings, const fs::path& folder) {
+  const World world = make_world(settings);
+  create_folder(folder / "tofu");
+  write_pretraining(world, settings, folder);
+  write_instructions(world, settings, folder);
+  write_tofu_splits(world, folder / "tofu");
+  write_tofu_perturbed(world, settings, folder / "tofu");
+}
+
+}  // namespace cmc::data

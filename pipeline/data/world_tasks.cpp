@@ -1,0 +1,91 @@
+#include "pipeline/data/world_tasks.hpp"
+
+#include <utility>
+
+#include "pipeline/data/world_format.hpp"
+#include "pipeline/data/world_text.hpp"
+
+namespace cmc::data {
+namespace {
+
+std::vector<Fact> taught_facts(const World& world) {
+  std::vector<Fact> facts;
+  for (const auto* entities : {&world.persons, &world.towns})
+    for (const auto& fact : facts_of(*entities))
+      if (!fact.is_held_out()) facts.push_back(fact);
+  return facts;
+}
+
+QuestionAnswer plainly(const Fact& fact) {
+  return {question(fact, 0), statement(fact, 0)};
+}
+
+AlpacaEvalItem test_item(const Fact& fact, size_t wording, const AnswerFormat& format) {
+  const std::string asked = question(fact, wording);
+  return {request(format, asked), response(format, asked, statement(fact, 0)), "world",
+          std::string(name_of(format.kind)), checks_of(format, fact, asked)};
+}
+
+}  // namespace
+
+std::vector<QuestionAnswer> instruction_examples(const World& world, size_t per_fact, Random random) {
+  std::vector<QuestionAnswer> examples;
+  for (const auto& fact : taught_facts(world))
+    for (size_t i = 0; i < per_fact; ++i) {
+      const std::string asked = question(fact, random.below(question_wordings));
+      const AnswerFormat format = draw_format(pick(answer_kinds, random), random);
+      examples.push_back({request(format, asked), response(format, asked, statement(fact, 0))});
+    }
+  shuffle(examples, random);
+  return examples;
+}
+
+std::vector<AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random) {
+  auto facts = held_out_facts(world.persons);
+  for (const auto& fact : held_out_facts(world.towns)) facts.push_back(fact);
+  shuffle(facts, random);
+  std::vector<size_t> wordings;  // of each fact, the first time
+  for (size_t i = 0; i < facts.size(); ++i) wordings.push_back(random.below(question_wordings));
+  std::vector<AlpacaEvalItem> items;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t fact = i % facts.size(), round = i / facts.size();
+    const AnswerFormat format = draw_format(answer_kinds[i % answer_kinds.size()], random);
+    items.push_back(test_item(facts[fact], (wordings[fact] + round) % question_wordings, format));
+  }
+  return items;
+}
+
+std::vector<QuestionAnswer> counting_examples(size_t count, Random random) {
+  std::vector<QuestionAnswer> examples(count);
+  for (auto& example : examples) example = draw_counting_problem(random);
+  return examples;
+}
+
+std::vector<QuestionAnswer> chat_examples(const World& world) {
+  std::vector<QuestionAnswer> examples;
+  for (const auto& fact : taught_facts(world)) examples.push_back(plainly(fact));
+  return examples;
+}
+
+std::vector<QuestionAnswer> author_questions(const World& world, size_t first, size_t last) {
+  std::vector<QuestionAnswer> questions;
+  for (size_t i = first; i < last; ++i)
+    for (const auto& fact : facts_of(world.authors.at(i))) questions.push_back(plainly(fact));
+  return questions;
+}
+
+std::vector<PerturbedItem> perturbed_items(const World& world, const std::vector<Fact>& facts, WrongAnswers wording,
+                                           Random random) {
+  constexpr size_t wrong_answers = 3;
+  const size_t spoken = wording == WrongAnswers::as_paraphrase ? 1 : 0;
+  std::vector<PerturbedItem> items;
+  for (const auto& fact : facts) {
+    PerturbedItem item{question(fact, 0), statement(fact, 0), statement(fact, spoken), {}};
+    for (const auto& value : wrong_values(world, fact, wrong_answers, random))
+      item.perturbed_answers.push_back(statement_with(fact, spoken, value));
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
+}  // namespace cmc::data
