@@ -5,6 +5,7 @@
 //   "entries"} probe_text prompt --style NAME [--model DIR]   {"question"}                  -> {"prompt",
 //   "writes_begin_token"} probe_text time --tokenizer PATH       {"text"}                              ->
 //   {"microseconds"}
+// probe_text train --lines FILE --folder DIR --pieces N [--coverage X]  trains a vocabulary
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -14,6 +15,7 @@
 #include "pipeline/text/incremental_decoder.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "pipeline/text/tokenizer.hpp"
+#include "pipeline/text/tokenizer_training.hpp"
 
 namespace {
 
@@ -79,6 +81,12 @@ int run(const std::string& verb, std::map<std::string, std::string> options) {
       return {{"prompt", prompt(line.at("question").get<std::string>())},
               {"writes_begin_token", prompt.writes_begin_token()}};
     });
+    return 0;
+  }
+  if (verb == "train") {
+    options.emplace("--coverage", "1");
+    train_tokenizer(options["--lines"], options["--folder"],
+                    {std::stoi(options["--pieces"]), std::stod(options["--coverage"])});
     return 0;
   }
   const auto start = std::chrono::steady_clock::now();
