@@ -46,7 +46,7 @@ std::string latex_escape(const std::string& text) {
       return true;
     };
     if (take("±", "$\\pm$") || take("–", "--") || take("α", "$\\alpha$") || take("↑", "$\\uparrow$") ||
-        take("↓", "$\\downarrow$") || take("→", "$\\to$") || take("−", "$-$") || take("Δ", "$\\Delta$"))
+        take("↓", "$\\downarrow$") || take("→", "$\\to$") || take("−", "$-$") || take("Δ", "$\\Delta$") || take("²", "$^2$"))
       continue;
     out += escaped[at++];
   }

@@ -37,6 +37,13 @@ std::string run_gnuplot(const fs::path& folder) {
   return "gnuplot failed: " + read_file(errors).substr(0, 300);
 }
 
+// Browsers smooth images unless told; a heat map's cells have edges.
+std::string with_sharp_images(std::string svg) {
+  const std::string plain = "<image ", sharp = "<image style='image-rendering:pixelated' ";
+  for (size_t at = 0; (at = svg.find(plain, at)) != std::string::npos; at += sharp.size()) svg.replace(at, plain.size(), sharp);
+  return svg;
+}
+
 }  // namespace
 
 Drawn draw(const Drawing& drawing, const fs::path& folder) {
@@ -48,7 +55,7 @@ Drawn draw(const Drawing& drawing, const fs::path& folder) {
     publish_file(work / "plot.gp", drawing.script);
     drawn.problem = run_gnuplot(work);
     if (drawn.problem.empty()) {
-      drawn.svg = read_file(work / (drawing.id + ".svg"));
+      drawn.svg = with_sharp_images(read_file(work / (drawing.id + ".svg")));
       publish_file(folder / (drawing.id + ".svg"), drawn.svg);
       publish_file(folder / (drawing.id + ".pdf"), read_file(work / (drawing.id + ".pdf")));
     }

@@ -86,12 +86,13 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
   std::ostringstream out;
   out << "set multiplot\n";
   for (size_t p = 0; p < heatmap.panels.size(); ++p) {
-    const double top = 1 - each * static_cast<double>(p) - 0.3 * each;
+    const double top = 1 - each * static_cast<double>(p) - 0.25 * each;
+    const size_t rows = heatmap.panels[p].rows.size();
     const bool last = p + 1 == heatmap.panels.size();
     out << "set tmargin at screen " << top << "\nset bmargin at screen " << top - 0.6 * each << "\n"
         << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\n" : "unset colorbox\n")
         << "set title " << quoted(heatmap.panels[p].title) << " noenhanced offset 0,-0.5\n"
-        << "set xlabel " << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
+        << "set yrange [" << rows << ".5:0.5]\nset ytics " << std::max<size_t>(1, rows / 5) << "\nset xlabel " << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
         << "plot $panel" << p << " matrix using ($1+1):($2+1):3 with image notitle\n";
   }
   out << "unset multiplot\n";
@@ -124,10 +125,10 @@ Drawing drawing_of(const Heatmap& heatmap) {
   for (size_t p = 0; p < heatmap.panels.size(); ++p) out << matrix_data(heatmap.panels[p], "$panel" + std::to_string(p));
   const double end = scale_end(heatmap);
   out << "set cbrange [" << -end << ":" << end << "]\nset cblabel " << quoted(heatmap.scale_label) << " noenhanced\n"
-      << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset yrange [*:*] reverse\nset autoscale xfix\n"
-      << "set lmargin at screen 0.12\nset rmargin at screen 0.84\n";
+      << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset autoscale xfix\n"
+      << "set lmargin at screen 0.13\nset rmargin at screen 0.84\n";
   const auto panels = static_cast<int>(heatmap.panels.size());
-  out << both_formats(heatmap.id, 40 + 200 * panels, panel_commands(heatmap, 0.97 / std::max(1, panels)));
+  out << both_formats(heatmap.id, 40 + 200 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
   return {heatmap.id, heatmap.caption, out.str()};
 }
 

@@ -30,8 +30,10 @@ std::vector<Drawing> drawings_of(const Section& section);
 // Each in table_<name>.cpp, of one seed; units of other stages are passed over, missing ones become dashes.
 Section instruct_section(const store::Results& results);
 Section tofu_section(const store::Results& results);
+Section similarity_section(const store::Results& results);
 Section token_map_section(const store::Results& results);
 Section training_section(const store::Results& results);
+Section adaptation_section(const store::Results& results);
 Section cost_section(const store::Results& results);  // of all seeds
 
 // All of them that have something to show, over all seeds, in the order of the page.

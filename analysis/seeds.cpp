@@ -138,6 +138,12 @@ Table combined(const std::string& id, const std::vector<Seeded>& sections, const
       row.push_back(combined(cells, once ? &(*once)[c] : nullptr, whole.columns[c].over_seeds));
     }
   }
+  const auto varies = [](const Cell& cell) {
+    const auto* figure = std::get_if<Figure>(&cell);
+    return figure && !figure->by_seed.empty();
+  };
+  const bool seeded = std::ranges::any_of(whole.rows, [&](const Row& row) { return std::ranges::any_of(row, varies); });
+  if (const Table* once = find_table(fixed, id); once && !seeded) return *once;
   return whole;
 }
 

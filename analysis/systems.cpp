@@ -56,6 +56,17 @@ size_t rank_of(const std::string& method) {
   return static_cast<size_t>(std::ranges::find(order, method) - std::begin(order));
 }
 
+bool adds_a_delta(const std::string& method) {
+  return method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning";
+}
+
+// How the delta is added, where it is not as usual: "raw_sum", "exact_only", "raw_sum, exact_only".
+std::string shown_mode(const std::string& mode, const std::string& map_method) {
+  std::string shown = mode == "base_normalized" ? "" : mode;
+  if (!map_method.empty() && map_method != "pm_mined") shown += (shown.empty() ? "" : ", ") + map_method;
+  return shown;
+}
+
 }  // namespace
 
 bool System::operator<(const System& other) const {
@@ -89,8 +100,7 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
   auto values = read_ini(experiment);
   const auto deltas = split(values["deltas." + stage]);
   if (deltas.empty()) return {};
-  std::string mode = values["fusion.mode"];
-  if (mode == "base_normalized") mode.clear();
+  const auto modes = split(values["fusion.mode"].empty() ? "base_normalized" : values["fusion.mode"]);
   std::vector<double> strengths;
   for (const auto& strength : split(values[stage + ".strengths"])) {
     char* end = nullptr;
@@ -100,20 +110,20 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
   auto methods = split(values["methods." + stage]);
   if (methods.empty()) methods = {"vanilla", "cmc"};
   std::vector<System> systems;
-  for (const auto& target : split(values["models.targets"]))
+  const std::string own = values["models." + stage + "_targets"];  // unlearning may have chat models of its own
+  for (const auto& target : split(own.empty() ? values["models.targets"] : own))
     for (const auto& method : methods) {
-      if (method != "cmc") systems.push_back({target, method, "", "", 0});
-      for (const auto& delta : deltas)
-        for (const double alpha : strengths)
-          if (method == "cmc") systems.push_back({target, method, delta, mode, alpha});
+      if (!adds_a_delta(method)) systems.push_back({target, method, "", "", 0});
+      for (const auto& delta : adds_a_delta(method) ? deltas : std::vector<std::string>{})
+        for (const auto& mode : method == "cmc" ? modes : std::vector{modes.front()})
+          for (const double alpha : strengths) systems.push_back({target, method, delta, shown_mode(mode, ""), alpha});
     }
   return systems;
 }
 
 System system_of(const store::Unit& unit, size_t row) {
   System system{text_of(unit.task, "target"), text_of(unit.task, "method"), text_of(unit.task, "delta"),
-                text_of(unit.task, "mode"), 0};
-  if (system.mode == "base_normalized") system.mode.clear();
+                shown_mode(text_of(unit.task, "mode"), text_of(unit.task, "map_method")), 0};
   if (system.is_vanilla()) return system.vanilla();
   if (system.delta.empty()) return system;  // trained itself: nothing is added, whatever the strength
   const auto strengths = numbers(unit, "alpha");

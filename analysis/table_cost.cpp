@@ -22,13 +22,15 @@ struct Tally {
 
 struct Cost {
   int units = 0;
-  Tally wall, device, tokens, timed_tokens, bytes;
+  Tally wall, estimated, device, tokens, timed_tokens, flops, bytes;
 
   void add(const Json& cost) {
     ++units;
     const double seconds = number_of(cost, "wall_seconds"), count = number_of(cost, "tokens");
     wall.add(seconds);
+    estimated.add(number_of(cost, "estimated_seconds"));
     device.add(number_of(cost, "device_seconds"));
+    flops.add(number_of(cost, "flops"));
     tokens.add(count);
     if (std::isfinite(count)) timed_tokens.add(seconds);
     bytes.add(number_of(cost, "peak_bytes"));
@@ -41,9 +43,11 @@ std::vector<Cell> row_of(const std::string& stage, const std::string& target, co
           plain_figure(cost.units),
           plain_figure(cost.wall.sum),
           plain_figure(cost.wall.most),
+          plain_figure(cost.estimated.sum),
           plain_figure(cost.device.sum),
           plain_figure(cost.tokens.sum),
           plain_figure(cost.tokens.sum / cost.timed_tokens.sum),
+          plain_figure(cost.flops.sum / 1e12),
           plain_figure(cost.bytes.most / (1 << 30))};
 }
 
@@ -70,12 +74,14 @@ Section cost_section(const store::Results& results) {
                {"Units", "", 0},
                {"Wall, s", "", 1},
                {"Longest unit, s", "", 1},
+               {"Planned, s", "", 1},
                {"Device, s", "", 1},
                {"Tokens", "", 0},
                {"Tokens/s", "", 1},
+               {"TFLOP", "", 3},
                {"Peak, GiB", "", 2}},
               {},
-              {"Wall: sum over units. Tokens/s: over the units that counted tokens. Peak: largest memory of a process. "
+              {"Wall: sum over units, of all seeds. Planned: what the plan estimated. Tokens/s: over the units that counted tokens. Peak: largest memory of a process. "
                "Single measurements."}};
   for (const auto& [name, cost] : costs) table.rows.push_back(row_of(name.first, name.second, cost));
   table.rows.push_back(row_of("all", "", total));
