@@ -57,6 +57,13 @@ std::string head_html(const Table& table) {
   return "<thead>" + (grouped ? "<tr>" + groups + "</tr>" : "") + "<tr>" + headers + "</tr></thead>\n";
 }
 
+std::string files_html(const std::string& table_id) {
+  std::string out = "<p class=note>Files: ";
+  for (const char* type : {"md", "tex", "csv"})
+    out += "<a href=\"tables/" + table_id + "." + type + "\">" + type + "</a> ";
+  return out + "</p>\n";
+}
+
 std::string table_html(const Table& table) {
   std::string out = "<figure id=\"table-" + table.id + "\">\n<figcaption>" + html_escape(table.title) +
                     "</figcaption>\n<div class=scroll><table" + (table.columns.size() > 12 ? " class=wide" : "") +
@@ -68,10 +75,7 @@ std::string table_html(const Table& table) {
   }
   out += "</tbody></table></div>\n";
   for (const std::string& note : all_notes(table)) out += "<p class=note>" + html_escape(note) + "</p>\n";
-  out += "<p class=note>Files: ";
-  for (const char* type : {"md", "tex", "csv"})
-    out += "<a href=\"tables/" + table.id + "." + type + "\">" + type + "</a> ";
-  return out + "</p>\n</figure>\n";
+  return out + files_html(table.id) + "</figure>\n";
 }
 
 std::string replace_all(std::string text, const std::string& what, const std::string& with) {
@@ -115,6 +119,16 @@ std::string section_html(const Section& section, const std::map<std::string, std
   if (!section.examples.empty()) out += "<h3>Examples</h3>\n";
   for (const Example& example : section.examples) out += example_html(example);
   return out + "</section>\n";
+}
+
+std::string findings_html(const std::vector<Finding>& findings) {
+  std::string out = "<section id=findings>\n<h2>Findings</h2>\n<ul class=findings>\n";
+  for (const Finding& finding : findings) {
+    out += "<li>" + html_escape(finding.effect) + " — <strong>" + html_escape(finding.summary()) + "</strong>\n<ul>\n";
+    for (const Evidence& evidence : finding.evidence) out += element("li", sentence(evidence));
+    out += finding.evidence.empty() ? "<li>no units</li>\n</ul></li>\n" : "</ul></li>\n";
+  }
+  return out + "</ul>\n<p class=note>" + html_escape(findings_rule) + "</p>\n" + files_html("findings") + "</section>\n";
 }
 
 std::string provenance_html(const Page& page) {
@@ -176,11 +190,12 @@ std::string to_html(const Page& page) {
       element("h1", title) + "<p>" + std::to_string(page.units) + (page.units == 1 ? " unit" : " units");
   if (!date.empty()) out += " · " + html_escape(date);
   if (!host.empty()) out += " · " + html_escape(host);
-  out += "</p>\n<nav>";
+  out += "</p>\n<nav><a href=\"#findings\">Findings</a> ";
   for (const Section& section : page.sections)
     out += "<a href=\"#" + section.id + "\">" + html_escape(section.title) + "</a> ";
   out += "<a href=\"#provenance\">Provenance</a> <a href=\"#cite\">How to cite</a></nav>\n</header>\n<main>\n";
   for (const std::string& remark : page.remarks) out += "<p class=remark>" + html_escape(remark) + "</p>\n";
+  out += findings_html(page.findings);
   for (const Section& section : page.sections) out += section_html(section, page.drawings);
   return out + provenance_html(page) + citation_html(page) + "</main>\n</body>\n</html>\n";
 }

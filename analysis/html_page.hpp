@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/findings.hpp"
 #include "analysis/section.hpp"
 
 namespace cmc::analysis {
@@ -11,6 +12,7 @@ struct Page {
   store::ResultsHeader header;
   size_t units = 0;
   std::vector<std::string> remarks;  // shown at the top: what is missing or went wrong
+  std::vector<Finding> findings;
   std::vector<Section> sections;
   std::map<std::string, std::string> drawings;  // plot id → SVG; a plot without one is left out
 };

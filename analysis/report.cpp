@@ -30,13 +30,16 @@ Source load_units(const fs::path& folder, const std::vector<std::string>& keys) 
   return source;
 }
 
-void write_tables(const std::vector<Section>& sections, const fs::path& folder) {
-  for (const Section& section : sections)
-    for (const Table& table : section.tables) {
-      publish_file(folder / (table.id + ".md"), to_markdown(table));
-      publish_file(folder / (table.id + ".tex"), to_latex(table));
-      publish_file(folder / (table.id + ".csv"), to_csv(table));
-    }
+void write_table(const Table& table, const fs::path& folder) {
+  publish_file(folder / (table.id + ".md"), to_markdown(table));
+  publish_file(folder / (table.id + ".tex"), to_latex(table));
+  publish_file(folder / (table.id + ".csv"), to_csv(table));
+}
+
+void write_tables(const Page& page, const fs::path& folder) {
+  write_table(findings_table(page.findings), folder);
+  for (const Section& section : page.sections)
+    for (const Table& table : section.tables) write_table(table, folder);
 }
 
 }  // namespace
@@ -63,8 +66,9 @@ Source load_results(const fs::path& given) {
 }
 
 std::vector<std::string> write_report(const Source& source, const fs::path& folder, std::ostream& out) {
-  Page page{source.results.header, source.results.units.size(), source.remarks, all_sections(source.results), {}};
-  write_tables(page.sections, folder / "tables");
+  Page page{source.results.header,         source.results.units.size(),  source.remarks,
+            find_effects(source.results), all_sections(source.results), {}};
+  write_tables(page, folder / "tables");
   std::set<std::string> problems;
   for (const Section& section : page.sections)
     for (const Drawing& drawing : drawings_of(section)) {
@@ -76,6 +80,7 @@ std::vector<std::string> write_report(const Source& source, const fs::path& fold
     }
   page.remarks.insert(page.remarks.end(), problems.begin(), problems.end());
   publish_file(folder / "index.html", to_html(page));
+  out << to_text(page.findings) << "\n";
   for (const Section& section : page.sections)
     for (const Table& table : section.tables)
       if (table.shown == Table::Shown::everywhere) out << to_text(table) << "\n";

@@ -1,0 +1,65 @@
+#include "analysis/contrast.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/sample.hpp"
+#include "pipeline/metrics/summary.hpp"
+
+namespace cmc::analysis {
+namespace {
+
+constexpr size_t fewest_items = 8;
+constexpr double significant = 0.01, kept_share = 0.8;
+
+// One figure of every seed, put together.
+template <class Value>
+Figure figure_of(const Samples& samples, Value value) {
+  std::vector<std::pair<int64_t, Figure>> figures;
+  for (const auto& [seed, pairs] : samples) {
+    std::vector<double> values;
+    for (const Pair& pair : pairs) values.push_back(value(pair));
+    if (!values.empty()) figures.emplace_back(seed, mean_figure(values));
+  }
+  if (figures.empty()) return {};
+  return figures.size() == 1 ? figures.front().second : seed_figure(figures);
+}
+
+double p_value(const Samples& samples) {
+  std::vector<double> baseline, measured;
+  for (const auto& sample : samples)
+    for (const Pair& pair : sample.pairs) baseline.push_back(pair.baseline), measured.push_back(pair.measured);
+  return baseline.size() < fewest_items ? unknown : metrics::paired_bootstrap(measured, baseline).p_value;
+}
+
+bool every_seed(const Figure& difference, double sign) {
+  if (difference.by_seed.empty()) return sign * difference.value > 0;
+  return std::ranges::all_of(difference.by_seed, [&](const auto& seed) { return sign * seed.second > 0; });
+}
+
+}  // namespace
+
+std::vector<Pair> paired(const ItemValues& baseline, const ItemValues& measured) {
+  std::vector<Pair> pairs;
+  for (const auto& [item, value] : baseline) {
+    const auto other = measured.find(item);
+    if (other != measured.end() && std::isfinite(value) && std::isfinite(other->second)) pairs.push_back({value, other->second});
+  }
+  return pairs;
+}
+
+Contrast contrast(const std::string& measure, Claim claim, int digits, const Samples& samples) {
+  Contrast result{measure, claim, digits};
+  result.baseline = figure_of(samples, [](const Pair& pair) { return pair.baseline; });
+  result.measured = figure_of(samples, [](const Pair& pair) { return pair.measured; });
+  result.difference = figure_of(samples, [](const Pair& pair) { return pair.measured - pair.baseline; });
+  result.p = p_value(samples);
+  result.judged = !std::isnan(result.p);
+  if (claim == Claim::stays)
+    result.holds = result.judged && result.measured.value >= kept_share * result.baseline.value;
+  else
+    result.holds = result.judged && result.p < significant && every_seed(result.difference, claim == Claim::rises ? 1 : -1);
+  return result;
+}
+
+}  // namespace cmc::analysis

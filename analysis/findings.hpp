@@ -1,0 +1,58 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/table.hpp"
+#include "pipeline/store/results.hpp"
+
+namespace cmc::analysis {
+
+// Whether the paper's effects are in these results. Computed from the units by fixed rules, never asserted:
+//   * a figure rises (falls) where every seed's mean does and a paired bootstrap over the items of all seeds gives
+//     p < 0.01 (many figures are looked at); with fewer than 8 items nothing is said, for even unanimous ones could not
+//     reach that in a sign test;
+//   * a figure stays where it keeps at least 80 % of its baseline;
+//   * CMC is judged at the measured strength nearest to 1, the paper's.
+enum class Claim { rises, falls, stays };
+enum class Verdict { not_measured, absent, in_part, appears };
+std::string words(Verdict verdict);  // "does not appear"
+
+// One measure without and with what the paper proposes.
+struct Contrast {
+  std::string measure;  // "Strict, %"
+  Claim claim = Claim::rises;
+  int digits = 3;  // shown after the decimal point
+  Figure baseline = {}, measured = {}, difference = {};  // over the items measured in both; over the seeds where there are several
+  double p = unknown;  // two-sided
+  bool judged = false, holds = false;
+};
+
+// What one target or pair of models shows.
+struct Evidence {
+  std::string on;  // "gemma + tiny, α 1"
+  bool other_vocabulary = false;
+  std::vector<Contrast> contrasts = {};
+  Verdict verdict() const;  // appears: all hold; absent: nothing rises or falls as claimed
+};
+
+struct Finding {
+  std::string effect;  // "Instructions: …"
+  std::string unit;    // what `evidence` counts: "steered target", "pair"
+  std::vector<Evidence> evidence = {};
+  Verdict verdict() const;      // over the evidence that was measured
+  std::string summary() const;  // "appears: 3 of 3 steered targets, 1 of 1 of another vocabulary"
+};
+
+// The three effects: instructions, unlearning, similar logit shifts.
+std::vector<Finding> find_effects(const store::Results& results);
+
+// "small + tiny, α 1: Strict, % 0.0 → 63.3 (+63.3 ± 8.9, n = 30, p < 0.001): appears"
+std::string sentence(const Evidence& evidence);
+std::string to_text(const std::vector<Finding>& findings);
+Table findings_table(const std::vector<Finding>& findings);
+
+inline constexpr char findings_rule[] =
+    "A figure rises or falls where every seed's mean does and a paired bootstrap over items gives p < 0.01; it stays where "
+    "it keeps at least 80 % of its baseline. CMC: at the strength nearest to 1.";
+
+}  // namespace cmc::analysis
