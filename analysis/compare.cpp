@@ -61,8 +61,8 @@ Measured measure(const store::Results& results, bool several_seeds) {
     take(results, std::nullopt);
     return measured;
   }
-  take(units_naming(results, std::nullopt), std::nullopt);
-  for (const int64_t seed : seeds_of(results)) take(units_naming(results, seed), seed);
+  take(units_of(results, std::nullopt), std::nullopt);
+  for (const int64_t seed : seeds_of(results)) take(units_of(results, seed), seed);
   return measured;
 }
 

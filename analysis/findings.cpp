@@ -40,14 +40,15 @@ std::set<std::string> other_vocabularies(const store::Results& results) {
   return targets;
 }
 
-// CMC once for each target, delta and mode: at the measured strength nearest to 1 (none measured: at any).
+// CMC once for each target and delta: as measured, fused as usual rather than in a variant, at the strength nearest to 1.
 template <class Runs, class Measured>
 std::vector<System> steered(const BySeed<Runs>& runs, Measured measured) {
-  std::map<std::tuple<std::string, std::string, std::string>, std::map<std::pair<bool, double>, System>> found;
+  using Distance = std::tuple<bool, bool, double>;  // from what is judged: not measured, a variant, strength from 1
+  std::map<std::pair<std::string, std::string>, std::map<Distance, System>> found;
   for (const auto& [seed, systems] : runs)
     for (const auto& [system, run] : systems)
       if (system.method == "cmc")
-        found[{system.target, system.delta, system.mode}].try_emplace({!measured(run), std::abs(system.alpha - 1)}, system);
+        found[{system.target, system.delta}].try_emplace({!measured(run), !system.mode.empty(), std::abs(system.alpha - 1)}, system);
   std::vector<System> list;
   for (const auto& [name, by_distance] : found) list.push_back(by_distance.begin()->second);
   return list;

@@ -15,16 +15,46 @@ using Seeded = std::pair<int64_t, Section>;
 using Row = std::vector<Cell>;
 using Key = std::vector<std::string>;
 
-std::optional<int64_t> seed_of(const store::Unit& unit) {
-  const double seed = number_of(unit.task, "seed");
-  return std::isnan(seed) ? std::nullopt : std::optional(static_cast<int64_t>(seed));
+using Seed = std::optional<int64_t>;
+
+Seed named_seed(const Json& object) {
+  const double seed = number_of(object, "seed");
+  return std::isnan(seed) ? Seed() : static_cast<int64_t>(seed);
 }
+
+// The seed each unit belongs to: the one it or its training names, or that of the units it was made from.
+class UnitSeeds {
+ public:
+  explicit UnitSeeds(const store::Results& results) {
+    for (const auto& unit : results.units) units_[unit.key] = &unit;
+    for (const auto& unit : results.units) seeds_.push_back(find(unit));
+  }
+  const std::vector<Seed>& of_units() const { return seeds_; }  // [unit]
+
+ private:
+  Seed find(const store::Unit& unit) {
+    const auto [known, added] = known_.try_emplace(unit.key);  // first: also the end of inputs that run in a circle
+    if (!added) return known->second;
+    Seed seed = named_seed(unit.task);
+    if (!seed && unit.task.is_object() && unit.task.contains("training")) seed = named_seed(unit.task.at("training"));
+    if (!seed && unit.task.is_object() && unit.task.contains("inputs"))
+      for (const Json& input : unit.task.at("inputs"))
+        if (const auto made = input.is_string() ? units_.find(input.get<std::string>()) : units_.end(); made != units_.end() && !seed)
+          seed = find(*made->second);
+    return known_[unit.key] = seed;
+  }
+
+  std::map<std::string, const store::Unit*> units_;
+  std::map<std::string, Seed> known_;
+  std::vector<Seed> seeds_;
+};
 
 template <class Keep>
 store::Results kept(const store::Results& results, Keep keep) {
   store::Results part{results.header, {}};
-  for (const auto& unit : results.units)
-    if (keep(seed_of(unit))) part.units.push_back(unit);
+  const UnitSeeds seeds(results);
+  for (size_t i = 0; i < results.units.size(); ++i)
+    if (keep(seeds.of_units()[i])) part.units.push_back(results.units[i]);
   return part;
 }
 
@@ -208,12 +238,13 @@ std::vector<Plot> combined_plots(const std::vector<Seeded>& sections) {
 
 std::vector<int64_t> seeds_of(const store::Results& results) {
   std::set<int64_t> seeds;
-  for (const auto& unit : results.units)
-    if (const auto seed = seed_of(unit)) seeds.insert(*seed);
+  const UnitSeeds units(results);
+  for (const Seed& seed : units.of_units())
+    if (seed) seeds.insert(*seed);
   return {seeds.begin(), seeds.end()};
 }
 
-store::Results units_naming(const store::Results& results, std::optional<int64_t> seed) {
+store::Results units_of(const store::Results& results, std::optional<int64_t> seed) {
   return kept(results, [&](const std::optional<int64_t>& named) { return named == seed; });
 }
 
@@ -226,7 +257,7 @@ Section over_seeds(const store::Results& results, Section (*make)(const store::R
   if (seeds.size() < 2) return make(results);
   std::vector<Seeded> sections;
   for (const int64_t seed : seeds) sections.emplace_back(seed, make(units_of_seed(results, seed)));
-  const Section fixed = make(units_naming(results, std::nullopt));
+  const Section fixed = make(units_of(results, std::nullopt));
   Section whole = sections.front().second;
   whole.tables.clear();
   for (const std::string& id : names_of(sections, &Section::tables, &Table::id))

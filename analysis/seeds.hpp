@@ -10,11 +10,12 @@
 // here, so that tables and figures are written for one seed and know nothing of others.
 namespace cmc::analysis {
 
-// The seeds that units name (their task's `seed`), ascending. A unit that names none stands for all.
+// The seeds that units belong to, ascending: the one a task or its training names (`seed`), or that of its inputs. A unit
+// that belongs to none stands for all.
 std::vector<int64_t> seeds_of(const store::Results& results);
 
-// The units that name exactly this seed; nullopt: those that name none. The header is kept.
-store::Results units_naming(const store::Results& results, std::optional<int64_t> seed);
+// The units of exactly this seed; nullopt: those of none. The header is kept.
+store::Results units_of(const store::Results& results, std::optional<int64_t> seed);
 // What one seed measured: its units and those that stand for all.
 store::Results units_of_seed(const store::Results& results, int64_t seed);
 

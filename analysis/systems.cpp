@@ -100,7 +100,8 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
   auto values = read_ini(experiment);
   const auto deltas = split(values["deltas." + stage]);
   if (deltas.empty()) return {};
-  const auto modes = split(values["fusion.mode"].empty() ? "base_normalized" : values["fusion.mode"]);
+  auto modes = split(values["fusion.mode"]);
+  if (modes.empty()) modes = {"base_normalized"};
   std::vector<double> strengths;
   for (const auto& strength : split(values[stage + ".strengths"])) {
     char* end = nullptr;

@@ -122,3 +122,14 @@ def test_the_strength_nearest_to_one_is_judged(tmp_path):
             alpha["values"] = [{0.5: 0.25, 1.0: 0.75}[value] for value in alpha["values"]]
     _, shown, _ = reported(tmp_path / "run", description)
     assert "large + tiny, α 0.75: Strict" in shown and "α 0.25" not in shown
+
+
+def test_a_variant_of_the_fusion_is_not_judged(tmp_path):
+    description = effects()
+    worse = effects(effect=False)["units"]
+    for unit in worse:
+        if unit["task"].get("method") == "cmc":
+            unit["task"].update(mode="raw_sum")
+            description["units"].append(unit)
+    summaries, shown, _ = reported(tmp_path / "run", description)
+    assert summaries["Instructions"].startswith("appears: 3 of 3") and "raw_sum" not in shown

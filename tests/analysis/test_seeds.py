@@ -1,5 +1,7 @@
 """Several seeds in one experiment: means and sample deviations over seeds, against numpy, in tables, figures and comparisons."""
 
+import hashlib
+import json
 import re
 
 import numpy
@@ -159,6 +161,27 @@ def test_a_seed_that_is_not_finished_is_blank(tmp_path):
     training = csv(folder, "training").set_index("For")
     assert training.index.tolist() == ["instruct", "unlearn"]
     assert numpy.isnan(training.loc["unlearn", "Loss, last tenth deviation over seeds"])
+
+
+def key_of(unit):
+    return hashlib.sha256((unit["stage"] + json.dumps(unit["task"], sort_keys=True, separators=(",", ":"))).encode()).hexdigest()
+
+
+def test_a_unit_belongs_to_the_seed_of_what_it_was_made_from(run, tmp_path):
+    """A target that is fine-tuned before unlearning differs from seed to seed, though its evaluation names no seed."""
+    description = repeated(SEEDS, lambda unit: unit["stage"] == "token_map")
+    trained = {seed: {"stage": "prepare", "task": {"name": "prepare", "training": {"seed": seed}}} for seed in SEEDS}
+    passed_on = {seed: {"stage": "prepare", "task": {"name": "merge", "inputs": [key_of(unit)]}} for seed, unit in trained.items()}
+    plain = make_folder(tmp_path / "plain", description)
+    for unit in description["units"]:
+        if unit["task"].get("method") == "vanilla":
+            unit["task"]["inputs"] = ["0" * 64, key_of(passed_on[unit["task"].pop("seed")])]
+    description["units"] += [*trained.values(), *passed_on.values()]
+    inherited = make_folder(tmp_path / "inherited", description)
+    assert [report(folder).returncode for folder in (plain, inherited)] == [0, 0]
+    for name in ("instruct", "tofu"):
+        table = csv(inherited, name)
+        assert table.equals(csv(plain, name)) and (table["n"] != "20/20/24/40").all()
 
 
 def test_compare_pairs_seed_with_seed(run, tmp_path):
