@@ -103,13 +103,45 @@ const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::paramete
   return weights_->named;
 }
 
+const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::trainable() const {
+  return weights_->lora ? weights_->named_adapters : weights_->named;
+}
+
 void DecoderModel::require_gradients(bool on) {
-  for (auto& [name, tensor] : weights_->named) tensor.set_requires_grad(on);
+  for (const auto& [name, tensor] : trainable()) torch::Tensor(tensor).set_requires_grad(on);
+  if (weights_->lora) return;  // the weights stay as they are packed
   weights_->output.unpack();
-  for (LayerWeights& layer : weights_->layers) {
-    for (Linear* linear : {&layer.query_key_value, &layer.attention_output, &layer.gate_up, &layer.down})
-      linear->unpack();
-  }
+  for (Linear* block : linear_blocks(*weights_)) block->unpack();
+}
+
+DecoderModel DecoderModel::with_adapters(const LoraSettings& settings, uint64_t seed) const {
+  return DecoderModel(config_, std::make_shared<ModelWeights>(with_new_adapters(*weights_, settings, seed)));
+}
+
+DecoderModel DecoderModel::with_adapters(const std::filesystem::path& folder) const {
+  return DecoderModel(config_, std::make_shared<ModelWeights>(with_saved_adapters(*weights_, folder)));
+}
+
+const LoraSettings* DecoderModel::adapters() const {
+  return weights_->lora ? &*weights_->lora : nullptr;
+}
+
+DecoderModel DecoderModel::load_merged(const std::filesystem::path& folder, const std::filesystem::path& adapters,
+                                       torch::Dtype dtype, torch::Device device) {
+  const DecoderModel model = load(folder, dtype, device).with_adapters(adapters);
+  merge_adapters(*model.weights_);
+  return model;
+}
+
+DecoderModel DecoderModel::merged() const {
+  ModelWeights weights = with_adapters_of(copy_weights(config_, *weights_), *weights_);
+  merge_adapters(weights);
+  return DecoderModel(config_, std::make_shared<ModelWeights>(std::move(weights)));
+}
+
+DecoderModel DecoderModel::snapshot() const {
+  return DecoderModel(config_, std::make_shared<ModelWeights>(weights_->lora ? with_adapters_of(*weights_, *weights_)
+                                                                             : copy_weights(config_, *weights_)));
 }
 
 int64_t DecoderModel::parameter_count() const {
@@ -118,7 +150,25 @@ int64_t DecoderModel::parameter_count() const {
   return count;
 }
 
+std::string DecoderModel::weights_file() const {
+  return weights_->lora ? "adapter_model.safetensors" : "model.safetensors";
+}
+
+void DecoderModel::restore(const std::filesystem::path& folder) {
+  const torch::NoGradGuard no_gradients;
+  const checkpoint::SafetensorsFile file(folder / weights_file());
+  for (const auto& [name, tensor] : trainable()) {
+    const torch::Tensor stored = file.view(name);
+    if (stored.sizes() != tensor.sizes()) {
+      throw BadData({folder.string() + ": " + name, "has shape " + shape_text(stored.sizes()),
+                     "the weights belong to another model"});
+    }
+    torch::Tensor(tensor).copy_(stored);
+  }
+}
+
 void DecoderModel::save(const std::filesystem::path& folder) const {
+  if (weights_->lora) return save_adapters(*weights_, folder);
   Json config = config_.source;
   expect(config.is_object(), "a model is saved with the config.json it was made from");
   config["architectures"] = {config_.architecture};
@@ -129,7 +179,7 @@ void DecoderModel::save(const std::filesystem::path& folder) const {
   config.erase("torch_dtype");
   config["dtype"] = dtype() == torch::kBFloat16 ? "bfloat16" : dtype() == torch::kFloat16 ? "float16" : "float32";
   publish_file(folder / "config.json", config.dump(2) + "\n");
-  checkpoint::write_safetensors(folder / "model.safetensors", weights_->named);
+  checkpoint::write_safetensors(folder / weights_file(), weights_->named);
 }
 
 }  // namespace cmc::model

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 
 namespace cmc::model {
 
+struct LoraSettings;
 struct ModelWeights;
 
 // Consecutive tokens of one sequence.
@@ -26,6 +28,9 @@ struct ModelInput {
   std::vector<Span> spans;  // their token counts sum to N; each slot at most once
   torch::Tensor positions;  // [N] int64; undefined: each span goes on where its slot ends
   torch::Tensor tree_mask;  // [N, past + N] bool, true = may attend; single span only; undefined: causal
+  // Training, without a cache:
+  std::optional<uint64_t> dropout_seed;  // of the adapters' dropout in this pass; none: nothing is dropped
+  bool recompute_layers = false;         // keep each layer's input only; the backward pass runs the layer again
 };
 
 // Copies share their weights. One thread at a time: on a CPU the first pass without gradients packs the weights for its
@@ -37,6 +42,11 @@ class DecoderModel {
   // Random initialisation N(0, config.initializer_range, default 0.02), reproducible by seed on any machine.
   static DecoderModel random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
                              torch::Device device);
+
+  // A folder's model with the adapters of a peft folder added to its weights, for evaluation. Throws as load() and
+  // with_adapters() do.
+  static DecoderModel load_merged(const std::filesystem::path& folder, const std::filesystem::path& adapters,
+                                  torch::Dtype dtype, torch::Device device);
 
   const checkpoint::ModelConfig& config() const { return config_; }
   torch::Device device() const;
@@ -52,13 +62,32 @@ class DecoderModel {
   // [vocabulary, hidden]; the embedding itself where outputs are tied.
   const torch::Tensor& output_weight() const;
 
-  // Hugging Face names, in a fixed order; a tied output appears once. The tensors are the live ones.
+  // Hugging Face names, in a fixed order; a tied output appears once. The tensors are the live ones; adapters are not
+  // among them.
   const std::vector<std::pair<std::string, torch::Tensor>>& parameters() const;
-  void require_gradients(bool on);
   int64_t parameter_count() const;
 
-  // config.json + model.safetensors that transformers loads (float32/bfloat16 as held). `folder` must exist.
+  // This model, frozen, with LoRA adapters beside its layers: new ones, or those of a peft folder (see lora.hpp for
+  // what is thrown). Its weights are shared, the adapters float32.
+  DecoderModel with_adapters(const LoraSettings& settings, uint64_t seed) const;
+  DecoderModel with_adapters(const std::filesystem::path& folder) const;
+  const LoraSettings* adapters() const;  // null: none
+  // A plain model that computes the same: the adapters added to a copy of the weights.
+  DecoderModel merged() const;
+
+  // What training changes: the adapters (by peft's names) where there are any, else all parameters.
+  const std::vector<std::pair<std::string, torch::Tensor>>& trainable() const;
+  void require_gradients(bool on);  // of trainable()
+  // A model that keeps these values while this one is trained on; what is not trainable is shared.
+  DecoderModel snapshot() const;
+
+  // What is trainable, in `folder`, which must exist: config.json + model.safetensors that transformers loads
+  // (float32/bfloat16 as held), or with adapters a peft folder.
   void save(const std::filesystem::path& folder) const;
+  // Puts the values of a folder that save() wrote back. Throws BadData when it is another model's.
+  void restore(const std::filesystem::path& folder);
+  // The file in such a folder that holds the values.
+  std::string weights_file() const;
 
  private:
   DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights);

@@ -3,6 +3,7 @@
 #include "pipeline/model/attention.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/gate.hpp"
+#include "pipeline/model/recompute.hpp"
 #include "pipeline/model/rope.hpp"
 #include "pipeline/model/weights.hpp"
 
@@ -72,14 +73,24 @@ Heads split_heads(const ModelConfig& config, const LayerWeights& layer, const to
   return {rotate(query, turn), rotate(key, turn), value};
 }
 
-torch::Tensor run_layer(const ModelConfig& config, const LayerWeights& layer, const torch::Tensor& x,
-                        const Rotation& turn, Attention& attention, int64_t index) {
-  const Reach reach = config.sliding[static_cast<size_t>(index)] ? Reach::window : Reach::full;
-  const Heads heads = split_heads(config, layer, layer.query_key_value(layer.attention_norm(x)), turn);
-  torch::Tensor mixed = layer.attention_output(attention(heads, index, reach));
+// What the layers of one forward pass share.
+struct Pass {
+  const ModelConfig& config;
+  Rotation turn, local_turn;
+  Attention attention;
+  std::optional<uint64_t> dropout_seed;
+};
+
+torch::Tensor run_layer(Pass& pass, const LayerWeights& layer, const torch::Tensor& x, int64_t index) {
+  const bool local = pass.config.sliding[static_cast<size_t>(index)];
+  const auto seed = pass.dropout_seed;
+  const Heads heads = split_heads(pass.config, layer, layer.query_key_value(layer.attention_norm(x), seed),
+                                  local ? pass.local_turn : pass.turn);
+  torch::Tensor mixed =
+      layer.attention_output(pass.attention(heads, index, local ? Reach::window : Reach::full), seed);
   if (layer.after_attention_norm) mixed = layer.after_attention_norm(mixed);
   const torch::Tensor between = x + mixed;
-  torch::Tensor expanded = layer.down(gate(config.activation, layer.gate_up(layer.mlp_norm(between))));
+  torch::Tensor expanded = layer.down(gate(pass.config.activation, layer.gate_up(layer.mlp_norm(between), seed)), seed);
   if (layer.after_mlp_norm) expanded = layer.after_mlp_norm(expanded);
   return between + expanded;
 }
@@ -116,15 +127,18 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
   const Rotation local_turn =
       config_.window > 0 ? rotation(config_.local_rope, config_.head_dim, positions, lengths) : turn;
   const torch::Tensor tree = input.tree_mask.defined() ? input.tree_mask.to(device(), torch::kBool) : torch::Tensor();
-  Attention attention(config_, spans, positions, tree, cache);
+  const auto pass = std::make_shared<Pass>(
+      Pass{config_, turn, local_turn, Attention(config_, spans, positions, tree, cache), input.dropout_seed});
   torch::Tensor x = torch::embedding(weights_->embedding, input.tokens.to(device()), config_.padding_token);
   if (config_.embedding_scale != 1.0) {
     x = x * torch::tensor(config_.embedding_scale, torch::kFloat32).to(x.scalar_type()).item<double>();
   }
+  const bool recompute = input.recompute_layers && torch::GradMode::is_enabled();
+  if (recompute && !x.requires_grad()) x.requires_grad_(true);  // under adapters the embedding is frozen
   for (int64_t index = 0; index < config_.layers; ++index) {
-    const bool local = config_.sliding[static_cast<size_t>(index)];
-    x = run_layer(config_, weights_->layers[static_cast<size_t>(index)], x, local ? local_turn : turn, attention,
-                  index);
+    const LayerWeights& layer = weights_->layers[static_cast<size_t>(index)];
+    x = recompute ? recomputed([=](const torch::Tensor& from) { return run_layer(*pass, layer, from, index); }, x)
+                  : run_layer(*pass, layer, x, index);
   }
   for (const Placement& span : spans) {
     if (cache != nullptr) cache->advance(span.slot, span.tokens);

@@ -6,11 +6,24 @@
 
 namespace cmc::model {
 
-torch::Tensor Linear::operator()(const torch::Tensor& x) const {
+torch::Tensor Linear::operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed) const {
+  const torch::Tensor result = multiply(x);
+  if (adapters.empty()) return result;
+  std::vector<torch::Tensor> added;
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    added.push_back(adapters[i].a.defined()
+                        ? adapters[i](x, dropout_seed)
+                        : torch::zeros({x.size(0), weights[i].size(0)}, x.options().dtype(torch::kFloat32)));
+  }
+  return (result + (added.size() == 1 ? added.front() : torch::cat(added, -1))).to(result.scalar_type());
+}
+
+torch::Tensor Linear::multiply(const torch::Tensor& x) const {
   namespace F = torch::nn::functional;
+  const bool is_trained = weights.front().requires_grad();
   // Weights in training change each step: packing them would cost more than it saves.
-  if (takes_cpu_kernels(x) && !weights.front().requires_grad()) return multiply_packed(x);
-  if (!torch::GradMode::is_enabled()) return F::linear(x, weight, bias);
+  if (takes_cpu_kernels(x) && !is_trained) return multiply_packed(x);
+  if (!torch::GradMode::is_enabled() || !is_trained) return F::linear(x, weight, bias);
   std::vector<torch::Tensor> results;
   for (size_t i = 0; i < weights.size(); ++i) {
     results.push_back(F::linear(x, weights[i], biases.empty() ? torch::Tensor() : biases[i]));
@@ -22,7 +35,7 @@ torch::Tensor Linear::multiply_packed(const torch::Tensor& x) const {
   const int64_t version = static_cast<int64_t>(weight._version());
   if (packed_ == nullptr || packed_version_ != version) {
     const torch::Tensor rows = weight.contiguous();
-    packed_ = std::make_unique<PackedMatrix>(rows.const_data_ptr<float>(), rows.size(0), rows.size(1));
+    packed_ = std::make_shared<const PackedMatrix>(rows.const_data_ptr<float>(), rows.size(0), rows.size(1));
     packed_version_ = version;
   }
   const torch::Tensor input = x.contiguous();

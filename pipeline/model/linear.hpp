@@ -2,27 +2,35 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "pipeline/model/adapter.hpp"
 #include "pipeline/model/packed_gemm.hpp"
 
 namespace cmc::model {
 
 // One or several linear layers that read the same input, their weights in one block: query, key and value; gate and up.
+// Copies share their tensors.
 struct Linear {
   torch::Tensor weight;                // [sum of outputs, inputs]
   torch::Tensor bias;                  // [sum of outputs]; undefined: none
   std::vector<torch::Tensor> weights;  // the layers' own parameters: rows of `weight`, sharing its memory
   std::vector<torch::Tensor> biases;
+  std::vector<std::string> modules;  // the layers' Hugging Face names: "model.layers.0.self_attn.q_proj"
+  std::vector<Adapter> adapters;     // one for each layer, or none at all
 
-  // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters.
-  torch::Tensor operator()(const torch::Tensor& x) const;
+  // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters and the adapters.
+  torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;
   // Forgets the packed copy, for weights that change without torch's notice.
   void unpack() { packed_.reset(); }
 
  private:
+  torch::Tensor multiply(const torch::Tensor& x) const;
   torch::Tensor multiply_packed(const torch::Tensor& x) const;
-  mutable std::unique_ptr<PackedMatrix> packed_;  // made at first use on a CPU; of the weights at `packed_version_`
+  // Made at first use on a CPU; of the weights at `packed_version_`.
+  mutable std::shared_ptr<const PackedMatrix> packed_;
   mutable int64_t packed_version_ = -1;
 };
 

@@ -29,6 +29,7 @@ class Builder {
     if (with_bias) result.bias = torch::empty({rows}, options_);
     int64_t first = 0;
     for (const auto& [name, size] : outputs) {
+      result.modules.push_back(name);
       // detach(): a leaf of its own for autograd that shares the block's memory.
       result.weights.push_back(add(name + ".weight", Fill::weights, result.weight.narrow(0, first, size).detach()));
       if (with_bias)
@@ -79,6 +80,14 @@ LayerWeights make_layer(const checkpoint::ModelConfig& config, const std::string
 
 }  // namespace
 
+std::vector<Linear*> linear_blocks(ModelWeights& weights) {
+  std::vector<Linear*> blocks;
+  for (LayerWeights& layer : weights.layers) {
+    blocks.insert(blocks.end(), {&layer.query_key_value, &layer.attention_output, &layer.gate_up, &layer.down});
+  }
+  return blocks;
+}
+
 ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device,
                           const FillTensor& fill) {
   // Ordinary tensors even when the caller is in inference mode: they may be trained later.
@@ -99,6 +108,14 @@ ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dt
     weights.output.weight = weights.output.weights.front();
   }
   return weights;
+}
+
+ModelWeights copy_weights(const checkpoint::ModelConfig& config, const ModelWeights& weights) {
+  size_t next = 0;
+  const FillTensor fill = [&](const std::string&, Fill, torch::Tensor& target) {
+    target.copy_(weights.named[next++].second);  // both are made in one order
+  };
+  return make_weights(config, weights.embedding.scalar_type(), weights.embedding.device(), fill);
 }
 
 }  // namespace cmc::model

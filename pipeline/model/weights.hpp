@@ -2,12 +2,14 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/linear.hpp"
+#include "pipeline/model/lora.hpp"
 #include "pipeline/model/norm.hpp"
 
 namespace cmc::model {
@@ -20,14 +22,22 @@ struct LayerWeights {
   Linear gate_up, down;
 };
 
-// All tensors of a model by their role, and by their Hugging Face names in a fixed order.
+// All tensors of a model by their role, and by their Hugging Face names in a fixed order. Copies share their tensors.
 struct ModelWeights {
   torch::Tensor embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
   RmsNorm final_norm;
   Linear output;  // shares the embedding's memory where outputs are tied
   std::vector<std::pair<std::string, torch::Tensor>> named;
+  std::optional<LoraSettings> lora;  // of the adapters, where there are any
+  std::vector<std::pair<std::string, torch::Tensor>> named_adapters;  // by peft's names, in a fixed order
 };
+
+// The same values in memory of their own, without adapters.
+ModelWeights copy_weights(const checkpoint::ModelConfig& config, const ModelWeights& weights);
+
+// Every block of linear layers but the output.
+std::vector<Linear*> linear_blocks(ModelWeights& weights);
 
 enum class Fill { weights, norm, bias };
 

@@ -9,6 +9,8 @@
 //   {"op": "gradient", "model": DIR, "sequences": [[tokens…], …], "out": FILE}          mean next-token loss, all
 //   gradients
 //   {"op": "save", "model": DIR, "folder": DIR}      {"op": "random", "config": DIR, "seed": n, "folder": DIR}
+//   Wherever "model" is read: "adapters": DIR of peft, or {"rank", "alpha", "dropout", "targets", "seed"} of new ones;
+//   "merge": true adds them to the weights
 #include <torch/torch.h>
 
 #include <chrono>
@@ -18,6 +20,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/model/decoder_model.hpp"
+#include "pipeline/model/lora.hpp"
 
 namespace {
 
@@ -32,8 +35,22 @@ torch::Tensor tokens_of(const std::vector<int64_t>& tokens) {
 
 DecoderModel load(const Json& request) {
   const std::string type = request.value("dtype", "float32");
-  DecoderModel model = DecoderModel::load(request.at("model").get<std::string>(),
-                                          type == "bfloat16" ? torch::kBFloat16 : torch::kFloat32, torch::kCPU);
+  const std::string folder = request.at("model");
+  const torch::Dtype dtype = type == "bfloat16" ? torch::kBFloat16 : torch::kFloat32;
+  const Json adapters = request.value("adapters", Json());
+  const bool merge = request.value("merge", false);
+  if (merge && adapters.is_string())
+    return DecoderModel::load_merged(folder, adapters.get<std::string>(), dtype, torch::kCPU);
+  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU);
+  if (adapters.is_string()) model = model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
+  if (adapters.is_object()) {
+    model = model.with_adapters({.rank = adapters.at("rank"),
+                                 .alpha = adapters.at("alpha"),
+                                 .dropout = adapters.at("dropout"),
+                                 .targets = adapters.at("targets")},
+                                adapters.at("seed"));
+  }
+  if (merge) model = model.merged();
   if (request.value("gradients", false)) model.require_gradients(true);
   return model;
 }
@@ -132,11 +149,12 @@ Json gradient(const Json& request) {
     packed.insert(packed.end(), sequence.begin(), sequence.end());
   }
   input.tokens = tokens_of(packed);
+  input.recompute_layers = request.value("recompute", false);
   const torch::Tensor logits = model.logits(model.hidden(input, nullptr).index_select(0, tokens_of(rows)));
   const torch::Tensor loss = torch::nn::functional::cross_entropy(logits, tokens_of(targets));
   loss.backward();
   std::vector<std::pair<std::string, torch::Tensor>> results;
-  for (const auto& [name, tensor] : model.parameters()) results.emplace_back(name, tensor.grad());
+  for (const auto& [name, tensor] : model.trainable()) results.emplace_back(name, tensor.grad());
   cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), results);
   return {{"loss", loss.item<double>()}};
 }

@@ -1,0 +1,46 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cmc::model {
+
+struct Linear;
+struct ModelWeights;
+
+// Low-rank adaptation (LoRA, Hu et al. 2021): W x becomes W x + alpha / rank · B A x with W frozen.
+struct LoraSettings {
+  int64_t rank = 8;
+  double alpha = 32;
+  double dropout = 0;  // of an adapter's inputs, in training
+  // Linear layers by the last part of their Hugging Face names.
+  std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+};
+
+// The weights with new adapters: A uniform in ±1/sqrt(inputs) (Kaiming uniform with slope sqrt(5)) and B zero, as peft
+// begins, reproducible by seed on any machine. All but the adapters is shared with `base`. Throws BadExperiment naming
+// the setting that is out of range or the target that is no layer of the model.
+ModelWeights with_new_adapters(const ModelWeights& base, const LoraSettings& settings, uint64_t seed);
+
+// The weights with the adapters of a peft folder (adapter_config.json, adapter_model.safetensors). Throws MissingInput;
+// BadData naming what does not fit the model; Refused for kinds of adapters that are more than W x + scale · B A x.
+ModelWeights with_saved_adapters(const ModelWeights& base, const std::filesystem::path& folder);
+
+// `base` with copies of another's adapters; all but the adapters is shared with `base`.
+ModelWeights with_adapters_of(const ModelWeights& base, const ModelWeights& other);
+
+// Writes the adapters as a peft folder, which must exist.
+void save_adapters(const ModelWeights& weights, const std::filesystem::path& folder);
+
+// Puts an adapter (a [rank, inputs], b [outputs, rank]) beside layer `i` of a block, under peft's names and with the
+// scale and dropout of `weights.lora`.
+void add_adapter(ModelWeights& weights, Linear& block, size_t i, torch::Tensor a, torch::Tensor b);
+
+// Adds what the adapters amount to to the weights themselves, in place, and takes the adapters off.
+void merge_adapters(ModelWeights& weights);
+
+}  // namespace cmc::model

@@ -1,0 +1,133 @@
+// Adapters as the Python library peft writes and reads them.
+#include <algorithm>
+#include <set>
+
+#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
+#include "pipeline/core/json.hpp"
+#include "pipeline/model/lora.hpp"
+#include "pipeline/model/weights.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* config_name = "adapter_config.json";
+constexpr const char* weights_name = "adapter_model.safetensors";
+
+// Whether a field says what it says for plain LoRA: absent, null, false, empty, or "none".
+bool is_off(const Json& config, const char* field) {
+  if (!config.contains(field)) return true;
+  const Json& value = config.at(field);
+  const bool is_list = value.is_array() || value.is_object();
+  return value.is_null() || value == false || value == "none" || (is_list && value.empty());
+}
+
+LoraSettings read_settings(const fs::path& file) {
+  const Json config = read_json(file);
+  const std::string where = file.string();
+  if (json_field<std::string>(config, "peft_type", where) != "LORA") {
+    throw Refused({where + ": peft_type", "is not LORA", "merge the adapter into its model with peft, and give that"});
+  }
+  for (const char* field : {"use_dora", "use_rslora", "bias", "lora_bias", "modules_to_save", "rank_pattern",
+                            "alpha_pattern", "fan_in_fan_out", "trainable_token_indices", "target_parameters"}) {
+    if (is_off(config, field)) continue;
+    throw Refused({where + ": " + field, "is " + config.at(field).dump() + ", more than plain LoRA",
+                   "merge the adapter into its model with peft, and give that"});
+  }
+  LoraSettings settings;
+  settings.rank = json_field<int64_t>(config, "r", where);
+  settings.alpha = json_field<double>(config, "lora_alpha", where);
+  settings.dropout = json_field_or<double>(config, "lora_dropout", 0.0, where);
+  if (settings.rank <= 0) throw_bad_field(where, "r", "is not positive");
+  if (!(settings.dropout >= 0 && settings.dropout < 1)) {
+    throw_bad_field(where, "lora_dropout", "is no probability below 1");
+  }
+  return settings;
+}
+
+torch::Tensor read_matrix(const checkpoint::SafetensorsFile& file, const std::string& where, const std::string& name,
+                          const std::vector<int64_t>& shape, torch::Device device) {
+  const torch::Tensor stored = file.view(name);
+  if (!stored.is_floating_point() || stored.sizes() != shape) {
+    throw BadData({where + ": " + name, "does not have the type and shape that rank and layer ask for",
+                   "the adapter belongs to another model"});
+  }
+  return stored.to(device, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+}
+
+fs::path weights_file(const fs::path& folder) {
+  if (!fs::exists(folder / weights_name) && fs::exists(folder / "adapter_model.bin")) {
+    throw Refused({(folder / "adapter_model.bin").string(), "is a pickle, which can run code when it is read",
+                   "load it with peft where you trust it, and save it with save_pretrained"});
+  }
+  return folder / weights_name;
+}
+
+}  // namespace
+
+ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folder) {
+  const c10::InferenceMode ordinary(false);
+  const torch::NoGradGuard no_gradients;
+  ModelWeights weights = base;
+  weights.lora = read_settings(folder / config_name);
+  weights.lora->targets.clear();
+  weights.named_adapters.clear();
+  const fs::path path = weights_file(folder);
+  const checkpoint::SafetensorsFile file(path);
+  std::set<std::string> left;
+  for (const auto& [name, stored] : file.header().tensors) left.insert(name);
+  std::set<std::string> targets;
+  for (Linear* block : linear_blocks(weights)) {
+    block->adapters.clear();
+    for (size_t i = 0; i < block->modules.size(); ++i) {
+      const std::string module = block->modules[i], name = "base_model.model." + module;
+      const std::string a = name + ".lora_A.weight", b = name + ".lora_B.weight";
+      // Which layers have adapters is read from the tensors: target_modules may be a pattern, or leave layers out.
+      if (!left.contains(a) && !left.contains(b)) continue;
+      const torch::Tensor& matrix = block->weights[i];
+      const int64_t rank = weights.lora->rank;
+      const torch::Tensor down = read_matrix(file, path.string(), a, {rank, matrix.size(1)}, matrix.device());
+      const torch::Tensor up = read_matrix(file, path.string(), b, {matrix.size(0), rank}, matrix.device());
+      add_adapter(weights, *block, i, down, up);
+      targets.insert(module.substr(module.rfind('.') + 1));
+      left.erase(a);
+      left.erase(b);
+    }
+  }
+  if (!left.empty() || targets.empty()) {
+    const std::string fault =
+        left.empty() ? "holds no adapters" : "holds " + *left.begin() + ", no adapter of a linear layer of this model";
+    throw BadData({path.string(), fault, "give the adapter's own base model"});
+  }
+  weights.lora->targets.assign(targets.begin(), targets.end());
+  return weights;
+}
+
+void save_adapters(const ModelWeights& weights, const fs::path& folder) {
+  expect(weights.lora.has_value(), "a model has adapters to save");
+  const LoraSettings& lora = *weights.lora;
+  const Json config = {{"peft_type", "LORA"},
+                       {"task_type", "CAUSAL_LM"},
+                       {"base_model_name_or_path", nullptr},
+                       {"inference_mode", true},
+                       {"r", lora.rank},
+                       {"lora_alpha", lora.alpha},
+                       {"lora_dropout", lora.dropout},
+                       {"target_modules", lora.targets},
+                       {"bias", "none"},
+                       {"fan_in_fan_out", false},
+                       {"init_lora_weights", true},
+                       {"modules_to_save", nullptr},
+                       {"rank_pattern", Json::object()},
+                       {"alpha_pattern", Json::object()},
+                       {"use_dora", false},
+                       {"use_rslora", false}};
+  publish_file(folder / config_name, config.dump(2) + "\n");
+  checkpoint::write_safetensors(folder / weights_name, weights.named_adapters);
+}
+
+}  // namespace cmc::model

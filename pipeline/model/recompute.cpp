@@ -1,0 +1,47 @@
+#include "pipeline/model/recompute.hpp"
+
+#include "pipeline/core/error.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+using Part = std::function<torch::Tensor(const torch::Tensor&)>;
+
+struct Held : torch::CustomClassHolder {
+  explicit Held(Part f) : f(std::move(f)) {}
+  Part f;
+};
+
+// Both runs have gradients on and an input that requires them, so that they take the same kernels.
+std::pair<torch::Tensor, torch::Tensor> run(const Part& f, const torch::Tensor& x) {
+  const torch::AutoGradMode gradients(true);
+  const torch::Tensor input = x.detach().requires_grad_(true);
+  return {input, f(input)};
+}
+
+class Recomputed : public torch::autograd::Function<Recomputed> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x, const Part& f) {
+    context->save_for_backward({x});
+    context->saved_data["f"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(f));
+    return run(f, x).second.detach();
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list upstream) {
+    const auto capsule = context->saved_data["f"].toCapsule();
+    const auto [input, output] = run(static_cast<const Held&>(*capsule).f, context->get_saved_variables().front());
+    torch::autograd::backward({output}, {upstream.front()});
+    return {input.grad(), torch::Tensor()};
+  }
+};
+
+}  // namespace
+
+torch::Tensor recomputed(std::function<torch::Tensor(const torch::Tensor&)> f, const torch::Tensor& x) {
+  expect(x.requires_grad(), "what is computed again has an input that requires gradients");
+  return Recomputed::apply(x, f);
+}
+
+}  // namespace cmc::model
