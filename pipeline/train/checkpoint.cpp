@@ -32,14 +32,14 @@ int64_t step_of(const fs::path& path) {
 }
 
 Json to_json(const StepReport& r) {
-  return {r.step,          r.total,         r.epoch,   r.loss,   r.examples_loss, r.retain_loss,
-          r.learning_rate, r.gradient_norm, r.seconds, r.tokens, r.labels};
+  return {r.step,        r.total,         r.epoch,         r.loss,    r.examples_loss, r.refusals_loss,
+          r.retain_loss, r.learning_rate, r.gradient_norm, r.seconds, r.tokens,        r.labels};
 }
 
 StepReport report_of(const Json& values, const std::string& where) {
-  if (!values.is_array() || values.size() != 11) throw_bad_field(where, "reports", "has an entry that is no step");
-  return {values[0], values[1], values[2], values[3], values[4], values[5],
-          values[6], values[7], values[8], values[9], values[10]};
+  if (!values.is_array() || values.size() != 12) throw_bad_field(where, "reports", "has an entry that is no step");
+  return {values[0], values[1], values[2], values[3], values[4],  values[5],
+          values[6], values[7], values[8], values[9], values[10], values[11]};
 }
 
 std::string bytes_of(torch::Tensor flat) {
@@ -56,16 +56,6 @@ torch::Tensor floats(const std::string& bytes, size_t first, int64_t count) {
 void check_hash(const fs::path& file, const Json& state, const std::string& key, const std::string& where) {
   if (sha256_file(file) != json_field<std::string>(state, key, where)) {
     throw BadData({file.string(), "is not what was written (its SHA-256 differs)", "remove the checkpoint's folder"});
-  }
-}
-
-void restore_weights(const fs::path& folder, model::DecoderModel& model) {
-  const torch::NoGradGuard no_grad;
-  const model::DecoderModel saved = model::DecoderModel::load(folder, torch::kFloat32, model.device());
-  expect(saved.parameters().size() == model.parameters().size(), "a checkpoint has the model's parameters");
-  for (size_t i = 0; i < saved.parameters().size(); ++i) {
-    torch::Tensor live = model.parameters()[i].second;
-    live.detach().copy_(saved.parameters()[i].second);
   }
 }
 
@@ -99,7 +89,7 @@ void write_checkpoint(const fs::path& folder, const TrainingState& state, const 
     Json json = {{"step", state.step},
                  {"identity", state.identity},
                  {"optimizer_steps", optimizer.steps()},
-                 {"weights_sha256", sha256_file(temporary / "model" / "model.safetensors")},
+                 {"weights_sha256", sha256_file(temporary / "model" / model.weights_file())},
                  {"moments_sha256", sha256_file(temporary / "moments.f32")},
                  {"reports", Json::array()}};
     for (const StepReport& report : state.reports) json["reports"].push_back(to_json(report));
@@ -127,11 +117,11 @@ TrainingState read_checkpoint(const fs::path& folder, int64_t step, const std::s
     throw BadData({checkpoint.string(), "belongs to a training with other settings, data or models",
                    "give another checkpoint folder, or remove this one"});
   }
-  check_hash(checkpoint / "model" / "model.safetensors", json, "weights_sha256", where);
+  check_hash(checkpoint / "model" / model.weights_file(), json, "weights_sha256", where);
   check_hash(checkpoint / "moments.f32", json, "moments_sha256", where);
   for (const Json& report : json_field<Json>(json, "reports", where)) state.reports.push_back(report_of(report, where));
   if (std::ssize(state.reports) != state.step) throw_bad_field(where, "reports", "does not have one entry per step");
-  restore_weights(checkpoint / "model", model);
+  model.restore(checkpoint / "model");
   restore_moments(checkpoint / "moments.f32", json_field<int64_t>(json, "optimizer_steps", where), optimizer);
   return state;
 }

@@ -18,8 +18,8 @@ struct TrainingState {
   std::vector<StepReport> reports;
 };
 
-// Publishes folder/step-NNNNNNNN (model/ = Hugging Face folder, moments.f32 = both moments flat, little-endian;
-// state.json) as a whole, then removes older ones.
+// Publishes folder/step-NNNNNNNN (model/ = what DecoderModel::save writes; moments.f32 = both moments flat,
+// little-endian; state.json) as a whole, then removes older ones.
 void write_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const model::DecoderModel& model,
                       AdamW& optimizer);
 

@@ -48,6 +48,11 @@ int64_t label_count(const Example& example) {
   return std::count_if(example.labels.begin() + 1, example.labels.end(), [](int32_t l) { return l != ignored_label; });
 }
 
+Example with_all_labels(Example example) {
+  example.labels = example.tokens;
+  return example;
+}
+
 std::string content_key(const Example& example) {
   std::string bytes;
   append(bytes, example.tokens);

@@ -22,6 +22,9 @@ struct Example {
 std::vector<int64_t> predicting_positions(const Example& example);
 int64_t label_count(const Example& example);
 
+// The example with every token a label, those of its question too.
+Example with_all_labels(Example example);
+
 // SHA-256 over tokens and labels: what an example is known by.
 std::string content_key(const Example& example);
 

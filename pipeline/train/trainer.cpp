@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/model/lora.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/gradient.hpp"
@@ -13,7 +15,16 @@
 namespace cmc::train {
 namespace {
 
-enum Extra { extra_loss, extra_examples, extra_retain, extra_tokens, extra_labels, extra_stop, extra_count };
+enum Extra {
+  extra_loss,
+  extra_examples,
+  extra_refusals,
+  extra_retain,
+  extra_tokens,
+  extra_labels,
+  extra_stop,
+  extra_count
+};
 
 void check_settings(const TrainSettings& s) {
   const auto require = [](bool holds, const char* field, const char* remedy) {
@@ -27,6 +38,7 @@ void check_settings(const TrainSettings& s) {
   require(s.schedule_floor >= 0 && s.schedule_floor <= 1, "schedule_floor", "give a share of the peak, 0 to 1");
   require(s.adamw.beta1 >= 0 && s.adamw.beta1 < 1, "beta1", "give a number from 0 to below 1");
   require(s.adamw.beta2 >= 0 && s.adamw.beta2 < 1, "beta2", "give a number from 0 to below 1");
+  require(s.preference_beta > 0, "preference_beta", "give a positive number");
   require(s.max_gradient_norm >= 0, "max_gradient_norm", "give 0 for no clipping");
   require(s.shares > 0, "shares", "give at least one");
   require(s.checkpoint_every >= 0, "checkpoint_every", "give 0 for none but when stopped");
@@ -51,9 +63,16 @@ void check(const Training& training) {
   check_settings(training.settings);
   check_models(training);
   const int64_t vocabulary = training.trained.config().vocabulary;
-  check_examples(training.data.examples, vocabulary, "training examples");
-  if (training.settings.objective == Objective::grad_diff) {
-    check_examples(training.data.retain, vocabulary, "retain examples");
+  const ObjectiveParts parts = parts_of(training.settings.objective);
+  const TrainData& data = training.data;
+  check_examples(data.examples, vocabulary, "training examples");
+  if (parts.retain != ObjectiveParts::Retain::none) check_examples(data.retain, vocabulary, "retain examples");
+  if (!parts.refusals) return;
+  check_examples(data.refusals, vocabulary, "refusals");
+  if (data.refusals.size() % data.examples.size() != 0) {
+    throw BadData({"refusals", "are " + std::to_string(data.refusals.size()) + " for " +
+                                   std::to_string(data.examples.size()) + " training examples",
+                   "give each example one, or equally many"});
   }
 }
 
@@ -62,14 +81,20 @@ std::string identity_of(const Training& training) {
   const TrainSettings& s = training.settings;
   Json frozen = Json::array();
   for (const FrozenModel& each : training.frozen) frozen.push_back({each.coefficient, each.model->config().source});
+  Json adapters;
+  if (const model::LoraSettings* lora = training.trained.adapters()) {
+    adapters = {lora->rank, lora->alpha, lora->dropout, lora->targets};
+  }
   const Json identity = {
       {"identity", training.identity},
-      {"data", {digest(training.data.examples), digest(training.data.retain)}},
+      {"data", {digest(training.data.examples), digest(training.data.retain), digest(training.data.refusals)}},
       {"trained", training.trained.config().source},
+      {"adapters", adapters},
       {"frozen", frozen},
       {"objective", name_of(s.objective)},
       {"mean", s.mean == LossMean::tokens ? "tokens" : "micro_batches"},
       {"alpha", s.alpha},
+      {"preference", {s.preference_beta, s.forget_bound}},
       {"steps", {s.batch, s.accumulation, s.epochs, s.max_steps, s.shares}},
       {"rate",
        {s.learning_rate, name_of(s.schedule), s.schedule_floor, s.warmup.ratio, s.warmup.steps, s.warmup.epochs}},
@@ -87,15 +112,16 @@ class Trainer {
         total_(total_steps(settings_, std::ssize(training.data.examples))),
         per_epoch_(steps_per_epoch(settings_, std::ssize(training.data.examples))),
         warmup_(warmup_steps(settings_.warmup, total_, per_epoch_)),
-        optimizer_(training.trained.parameters(), settings_.adamw),
-        sum_(training.trained.parameters(), extra_count) {
+        optimizer_(training.trained.trainable(), settings_.adamw),
+        sum_(training.trained.trainable(), extra_count) {
+    if (parts_of(settings_.objective).compares()) reference_.emplace(training);
     state_.identity = identity_of(training);
     const dist::ShareRange mine = dist::shares_of(training.group.rank(), training.group.size(), settings_.shares);
     first_share_ = mine.first;
     // A lone share is summed in place; more have a gradient each, because a sum in order needs them apart.
     if (settings_.shares == 1 && training.group.size() == 1) return;
     for (int share = mine.first; share < mine.last; ++share) {
-      shares_.emplace_back(training.trained.parameters(), extra_count);
+      shares_.emplace_back(training.trained.trainable(), extra_count);
     }
   }
   ~Trainer() {
@@ -135,6 +161,7 @@ class Trainer {
   FlatTensors sum_;
   std::vector<FlatTensors> shares_;
   TrainingState state_;
+  std::optional<Reference> reference_;
 };
 
 void Trainer::resume() {
@@ -173,14 +200,17 @@ void Trainer::throw_stopped() const {
 // With several ranks each computes part of what the step needs; a single one computes it when it comes to the example.
 void Trainer::fill_states(const std::vector<MicroBatch>& step) {
   if (training_.group.size() == 1) return;
-  std::vector<const Example*> examples;
+  std::vector<const Example*> all, retain;
   for (const MicroBatch& batch : step) {
-    examples.insert(examples.end(), batch.examples.begin(), batch.examples.end());
-    examples.insert(examples.end(), batch.retain.begin(), batch.retain.end());
+    const std::vector<const Example*> of_batch = batch.all();
+    all.insert(all.end(), of_batch.begin(), of_batch.end());
+    retain.insert(retain.end(), batch.retain.begin(), batch.retain.end());
   }
   for (const FrozenModel& frozen : training_.frozen) {
-    if (frozen.states) frozen.states->fill(examples, training_.group);
+    if (frozen.states) frozen.states->fill(all, training_.group);
   }
+  const bool diverges = parts_of(settings_.objective).retain == ObjectiveParts::Retain::divergence;
+  if (diverges) reference_->states().fill(retain, training_.group);
 }
 
 void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step) {
@@ -190,9 +220,11 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   StepSums sums;
   for (int64_t i = share * count / shares; i < (share + 1) * count / shares; ++i) {
     const MicroBatch& batch = step[static_cast<size_t>(i)];
-    const StepSums of_batch = add_gradient(training_, batch, loss_weights(settings_, batch, step));
+    const StepSums of_batch =
+        add_gradient(training_, reference_ ? &*reference_ : nullptr, batch, loss_weights(settings_, batch, step));
     sums.loss += of_batch.loss;
     sums.examples_loss += of_batch.examples_loss;
+    sums.refusals_loss += of_batch.refusals_loss;
     sums.retain_loss += of_batch.retain_loss;
     sums.tokens += of_batch.tokens;
     sums.labels += of_batch.labels;
@@ -200,6 +232,7 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   const torch::Tensor extra = gradients.extra();
   extra[extra_loss] = sums.loss;
   extra[extra_examples] = sums.examples_loss;
+  extra[extra_refusals] = sums.refusals_loss;
   extra[extra_retain] = sums.retain_loss;
   extra[extra_tokens] = sums.tokens;
   extra[extra_labels] = sums.labels;
@@ -244,6 +277,7 @@ bool Trainer::run_step() {
                             .epoch = static_cast<double>(state_.step) / static_cast<double>(per_epoch_),
                             .loss = values[extra_loss],
                             .examples_loss = values[extra_examples],
+                            .refusals_loss = values[extra_refusals],
                             .retain_loss = values[extra_retain],
                             .learning_rate = rate,
                             .gradient_norm = norm,
@@ -285,25 +319,6 @@ TrainSettings unlearning_settings() {
   settings.warmup = {.epochs = 1};
   settings.adamw.weight_decay = 0.01;
   return settings;
-}
-
-Objective objective(std::string_view name) {
-  for (const Objective each : {Objective::cross_entropy, Objective::grad_ascent, Objective::grad_diff}) {
-    if (name == name_of(each)) return each;
-  }
-  throw BadExperiment({"objective", "is \"" + std::string(name) + "\"", "use cross_entropy, grad_ascent or grad_diff"});
-}
-
-std::string_view name_of(Objective objective) {
-  switch (objective) {
-    case Objective::cross_entropy:
-      return "cross_entropy";
-    case Objective::grad_ascent:
-      return "grad_ascent";
-    case Objective::grad_diff:
-      return "grad_diff";
-  }
-  return "";
 }
 
 }  // namespace cmc::train

@@ -12,19 +12,12 @@
 #include "pipeline/dist/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/train/example.hpp"
-#include "pipeline/train/hidden_store.hpp"
+#include "pipeline/train/frozen_model.hpp"
+#include "pipeline/train/objective.hpp"
 #include "pipeline/train/optimizer.hpp"
 #include "pipeline/train/schedule.hpp"
 
 namespace cmc::train {
-
-enum class Objective {
-  cross_entropy,  // CE(examples): instruction tuning, fine-tuning
-  grad_ascent,    // −CE(examples)
-  grad_diff,      // −CE(examples) + CE(a retain example drawn for each)
-};
-Objective objective(std::string_view name);  // throws BadExperiment naming the known ones
-std::string_view name_of(Objective objective);
 
 // Over which tokens a step's loss is a mean.
 enum class LossMean {
@@ -36,6 +29,8 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   Objective objective = Objective::cross_entropy;
   LossMean mean = LossMean::micro_batches;
   double alpha = 1.0;         // strength of the delta in the fused logits
+  double preference_beta = 0.1;  // dpo, npo
+  double forget_bound = 6;       // grad_diff_bounded (nat)
   int64_t batch = 4;          // examples in a micro-batch
   int64_t accumulation = 16;  // micro-batches in a step
   int64_t epochs = 3;         // the last step of an epoch takes what is left
@@ -46,13 +41,15 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   Warmup warmup = {.ratio = 0.03};
   AdamWSettings adamw;
   double max_gradient_norm = 1.0;  // 0: no clipping
-  uint64_t seed = 0;               // order of the examples, retain partners
+  uint64_t seed = 0;               // order of the examples, retain partners, adapters' dropout
   // The micro-batches of a step are dealt to this many shares, whose gradients are summed in order. Part of what is
   // computed: fewer ranks work through the same shares one after the other and get the same bits. Ranks beyond it do
   // nothing.
   int shares = 1;
   int64_t checkpoint_every = 0;                   // steps; 0: only when stopped
-  int64_t loss_memory_bytes = int64_t{128} << 20;  // see LossInput
+  int64_t loss_memory_bytes = int64_t{128} << 20;  // see FusedRows
+  bool recompute_layers = false;         // gradient checkpointing: less memory, a second forward pass, the same numbers
+  HiddenStoreSettings reference_states;  // where kl keeps the states of the model before
 };
 
 TrainSettings instruction_settings();  // protocol.md: 4 × 16, 3 epochs, cosine, warm-up 0.03, 2e-4
@@ -60,16 +57,11 @@ TrainSettings
 unlearning_settings();  // protocol.md: grad_diff, 4 × 4, 20 epochs, linear, warm-up one epoch, 1e-4, decay 0.01
 
 struct TrainData {
-  std::vector<Example> examples;  // the forget set for grad_ascent and grad_diff
-  std::vector<Example> retain;    // grad_diff only
-};
-
-// A frozen model whose logits are added with `coefficient`. With a store its states are computed once; without, each
-// step.
-struct FrozenModel {
-  std::shared_ptr<const model::DecoderModel> model;
-  std::shared_ptr<HiddenStore> states;  // of the same model; may be shared between trainings; null: run each step
-  double coefficient = 1.0;
+  std::vector<Example> examples;  // the forget set for unlearning
+  std::vector<Example> retain;    // for objectives with a retain term
+  // idk and dpo: the question of each example with a refusal as its answer. k times as many as examples: epoch e takes
+  // those from (e mod k) · examples on, so that k = epochs draws refusals anew each epoch, as TOFU's code does.
+  std::vector<Example> refusals = {};
 };
 
 struct StepReport {
@@ -77,8 +69,9 @@ struct StepReport {
   int64_t total = 0;
   double epoch = 0;          // epochs done
   double loss = 0;           // what is minimised
-  double examples_loss = 0;  // mean CE of the examples (nat)
-  double retain_loss = 0;    // mean CE of the retain examples; 0 without
+  double examples_loss = 0;  // mean CE of the examples (nat); 0 where none is read
+  double refusals_loss = 0;  // mean CE of the refusals; 0 without
+  double retain_loss = 0;    // mean CE of the retain examples, for kl their mean divergence; 0 without
   double learning_rate = 0;
   double gradient_norm = 0;  // before clipping
   double seconds = 0;
@@ -88,7 +81,8 @@ struct StepReport {
 
 // A training, ready to run. References must outlive train().
 struct Training {
-  model::DecoderModel& trained;     // float32; updated in place
+  model::DecoderModel& trained;     // its trainable() are float32 and updated in place; kl, dpo and npo compare with
+                                    // what they are now, so a run that goes on starts from the same values
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;
   TrainSettings settings;

@@ -102,6 +102,35 @@ TEST(Batches, RetainPartnersAreDrawnUniformlyAndAnewEachEpoch) {
   for (const auto& [example, seen] : partners) EXPECT_GE(seen.size(), 4u);
 }
 
+TEST(Batches, AnObjectiveReadsWhatItIsMadeOf) {
+  TrainData data = data_of(8, 5);
+  for (int i = 0; i < 24; ++i) data.refusals.push_back(example_of(20 + 100 * (i % 8), 2, 1 + i / 8));
+  TrainSettings settings;
+  settings.batch = 8;
+  settings.accumulation = 1;
+  settings.epochs = 4;
+  const auto batch_of = [&](Objective objective, int64_t epoch) {
+    settings.objective = objective;
+    return batches_of_step(data, settings, epoch)[0];
+  };
+  const MicroBatch idk = batch_of(Objective::idk, 0), dpo = batch_of(Objective::dpo, 0);
+  EXPECT_TRUE(idk.examples.empty());
+  EXPECT_EQ(idk.refusals.size(), 8u);
+  EXPECT_EQ(idk.retain.size(), 8u);
+  EXPECT_EQ(idk.all().size(), 16u);
+  EXPECT_EQ(dpo.examples.size(), 8u);
+  EXPECT_TRUE(dpo.retain.empty());
+  EXPECT_TRUE(batch_of(Objective::npo, 0).refusals.empty());
+  EXPECT_NE(idk.dropout_seed, batch_of(Objective::idk, 1).dropout_seed);
+  for (int64_t epoch = 0; epoch < 4; ++epoch) {
+    const MicroBatch batch = batch_of(Objective::dpo, epoch);
+    for (size_t i = 0; i < 8; ++i) {
+      EXPECT_EQ(batch.refusals[i]->tokens[0], batch.examples[i]->tokens[0] + 20) << "a refusal of its own question";
+      EXPECT_EQ(label_count(*batch.refusals[i]), 1 + epoch % 3) << "each epoch takes the next draw";
+    }
+  }
+}
+
 TEST(Batches, PackedStatesKeepTheirLabels) {
   const Example first = example_of(10, 2, 3), second = example_of(60, 1, 2);
   const Example* const both[] = {&first, &second};

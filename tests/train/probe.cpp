@@ -1,10 +1,12 @@
 // Drives pipeline/train from Python: one JSON request (a file) in, one JSON answer on stdout.
 #include <csignal>
 #include <iostream>
+#include <optional>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/dist/session.hpp"
+#include "pipeline/model/lora.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
@@ -22,6 +24,7 @@ struct Request {
     for (const Json& each : json.value(key, Json::array())) all.push_back({each["tokens"], each["labels"]});
     return all;
   }
+  TrainData data() const { return {examples("examples"), examples("retain"), examples("refusals")}; }
   TrainSettings settings() const;
   std::vector<FrozenModel> frozen() const;
 };
@@ -32,6 +35,8 @@ TrainSettings Request::settings() const {
   s.objective = objective(j.value("objective", std::string(name_of(s.objective))));
   s.mean = j.value("mean", "micro_batches") == "tokens" ? LossMean::tokens : LossMean::micro_batches;
   s.alpha = j.value("alpha", s.alpha);
+  s.preference_beta = j.value("preference_beta", s.preference_beta);
+  s.forget_bound = j.value("forget_bound", s.forget_bound);
   s.batch = j.value("batch", s.batch);
   s.accumulation = j.value("accumulation", s.accumulation);
   s.epochs = j.value("epochs", s.epochs);
@@ -48,6 +53,7 @@ TrainSettings Request::settings() const {
   s.shares = j.value("shares", s.shares);
   s.checkpoint_every = j.value("checkpoint_every", s.checkpoint_every);
   s.loss_memory_bytes = j.value("loss_memory_bytes", s.loss_memory_bytes);
+  s.recompute_layers = j.value("recompute_layers", s.recompute_layers);
   return s;
 }
 
@@ -74,6 +80,7 @@ Json to_json(const StepReport& r) {
           {"epoch", r.epoch},
           {"loss", r.loss},
           {"examples_loss", r.examples_loss},
+          {"refusals_loss", r.refusals_loss},
           {"retain_loss", r.retain_loss},
           {"learning_rate", r.learning_rate},
           {"gradient_norm", r.gradient_norm},
@@ -82,14 +89,24 @@ Json to_json(const StepReport& r) {
           {"labels", r.labels}};
 }
 
+// "adapters": a peft folder, or the settings of new ones.
 model::DecoderModel trained_model(const Request& request) {
-  return model::DecoderModel::load(request.json["trained"].get<std::string>(), torch::kFloat32, torch::kCPU);
+  const auto model =
+      model::DecoderModel::load(request.json["trained"].get<std::string>(), torch::kFloat32, torch::kCPU);
+  if (!request.json.contains("adapters")) return model;
+  const Json& adapters = request.json["adapters"];
+  if (adapters.is_string()) return model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
+  return model.with_adapters({.rank = adapters["rank"],
+                              .alpha = adapters["alpha"],
+                              .dropout = adapters.value("dropout", 0.0),
+                              .targets = adapters["targets"]},
+                             adapters.value("seed", uint64_t{0}));
 }
 
 // Trains; `kill_after`: ends this process with -9 after that step, as the machine may.
 Json train_from(const Request& request, const dist::Session& session) {
   model::DecoderModel trained = trained_model(request);
-  const TrainData data{request.examples("examples"), request.examples("retain")};
+  const TrainData data = request.data();
   Training training{.trained = trained,
                     .frozen = request.frozen(),
                     .data = data,
@@ -122,7 +139,7 @@ Json train_from(const Request& request, const dist::Session& session) {
 // Loss and gradient of the first step.
 Json gradient_from(const Request& request) {
   model::DecoderModel trained = trained_model(request);
-  const TrainData data{request.examples("examples"), request.examples("retain")};
+  const TrainData data = request.data();
   const Training training{.trained = trained,
                           .frozen = request.frozen(),
                           .data = data,
@@ -133,17 +150,20 @@ Json gradient_from(const Request& request) {
                           .report = {},
                           .stop = {}};
   trained.require_gradients(true);
-  FlatTensors gradients(trained.parameters(), 0);
+  FlatTensors gradients(trained.trainable(), 0);
   attach(trained, gradients);
+  std::optional<Reference> reference;
+  if (parts_of(training.settings.objective).compares()) reference.emplace(training);
   double loss = 0;
   const auto step = batches_of_step(data, training.settings, 0);
   for (const MicroBatch& batch : step) {
-    loss += add_gradient(training, batch, loss_weights(training.settings, batch, step)).loss;
+    const LossWeights weights = loss_weights(training.settings, batch, step);
+    loss += add_gradient(training, reference ? &*reference : nullptr, batch, weights).loss;
   }
   Json answer = {{"loss", loss}, {"gradients", Json::object()}};
-  for (size_t i = 0; i < trained.parameters().size(); ++i) {
+  for (size_t i = 0; i < trained.trainable().size(); ++i) {
     const torch::Tensor flat = gradients.views()[i].reshape({-1}).contiguous();
-    answer["gradients"][trained.parameters()[i].first] =
+    answer["gradients"][trained.trainable()[i].first] =
         std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
   }
   return answer;
@@ -151,7 +171,7 @@ Json gradient_from(const Request& request) {
 
 // Which examples and retain partners each micro-batch of each step has, by index.
 Json batches_from(const Request& request) {
-  const TrainData data{request.examples("examples"), request.examples("retain")};
+  const TrainData data = request.data();
   const TrainSettings settings = request.settings();
   const auto indices = [](const std::vector<const Example*>& chosen, const std::vector<Example>& all) {
     Json list = Json::array();
@@ -163,7 +183,9 @@ Json batches_from(const Request& request) {
     Json batches = Json::array();
     for (const MicroBatch& batch : batches_of_step(data, settings, step)) {
       batches.push_back(
-          {{"examples", indices(batch.examples, data.examples)}, {"retain", indices(batch.retain, data.retain)}});
+          {{"examples", indices(batch.examples, data.examples)},
+           {"refusals", indices(batch.refusals, data.refusals)},
+           {"retain", indices(batch.retain, data.retain)}});
     }
     steps.push_back(batches);
   }

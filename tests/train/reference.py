@@ -1,10 +1,12 @@
 """The straightforward PyTorch/transformers training that pipeline/train is compared with: right padding, all logits at
 once, autograd, torch.optim.AdamW, transformers' schedules. Also runs the probe and makes tiny models."""
+import copy
 import json
 import os
 import pathlib
 import subprocess
 
+import peft
 import torch
 import transformers
 
@@ -48,6 +50,19 @@ def make_examples(seed, count, vocabulary=VOCABULARY):
     return examples
 
 
+def make_refusals(seed, examples, draws, vocabulary=VOCABULARY):
+    """`draws` answers of their own to the question of each example."""
+    generator = torch.Generator().manual_seed(seed)
+    refusals = []
+    for _ in range(draws):
+        for example in examples:
+            prompt = [t for t, label in zip(example["tokens"], example["labels"]) if label == -100]
+            length = torch.randint(1, 6, (1,), generator=generator).item()
+            answer = torch.randint(3, vocabulary, (length,), generator=generator).tolist()
+            refusals.append({"tokens": prompt + answer, "labels": [-100] * len(prompt) + answer})
+    return refusals
+
+
 def load(folder):
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
@@ -61,15 +76,19 @@ def padded(examples):
 
 
 class Reference:
-    """mode: base_normalized (log_softmax of the first frozen model), both_normalized or raw_sum."""
+    """mode: base_normalized (log_softmax of the first frozen model), both_normalized or raw_sum.
+    adapters: a peft folder; these alone are trained."""
 
-    def __init__(self, trained, frozen=(), alpha=1.0, mode="base_normalized"):
+    def __init__(self, trained, frozen=(), alpha=1.0, mode="base_normalized", adapters=None):
         self.trained = load(trained)
+        if adapters:
+            self.trained = peft.PeftModel.from_pretrained(self.trained, adapters, is_trainable=True).eval()
         self.frozen = [(load(each["folder"]), each.get("coefficient", 1.0)) for each in frozen]
         self.alpha, self.mode = alpha, mode
+        self.before = copy.deepcopy(self.trained)
 
-    def logits(self, ids, mask):
-        delta = self.trained(ids, attention_mask=mask).logits
+    def logits(self, ids, mask, trained=None):
+        delta = (trained or self.trained)(ids, attention_mask=mask).logits
         if self.mode == "both_normalized":
             delta = delta.log_softmax(-1)
         total = self.alpha * delta
@@ -84,27 +103,64 @@ class Reference:
         logits = self.logits(ids, mask)[:, :-1].reshape(-1, self.trained.config.vocab_size)
         return torch.nn.functional.cross_entropy(logits, labels[:, 1:].reshape(-1), reduction=reduction)
 
-    def loss(self, step, data, retain, objective, mean):
-        """One optimiser step's loss; `step` lists its micro-batches by index."""
-        total = 0.0
-        count = lambda which, source: sum(sum(label != -100 for label in source[i]["labels"][1:])
-                                          for batch in step for i in batch[which])
+    def divergence(self, examples):
+        """Sum over label positions of KL(before ‖ now), with TOFU's published call."""
+        ids, mask, labels = padded(examples)
+        with torch.no_grad():
+            before = self.logits(ids, mask, self.before).log_softmax(-1)
+        now = self.logits(ids, mask).log_softmax(-1)
+        each = torch.nn.functional.kl_div(now, before, reduction="none", log_target=True).sum(-1)
+        return each[:, :-1][labels[:, 1:] != -100].sum()
+
+    def log_probabilities(self, examples, trained=None):
+        """Of each example's labels, summed: minus the published get_batch_loss."""
+        ids, mask, labels = padded(examples)
+        logits = self.logits(ids, mask, trained)[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none")
+        return -loss.sum(-1)
+
+    def log_ratios(self, examples):
+        with torch.no_grad():
+            before = self.log_probabilities(examples, self.before)
+        return self.log_probabilities(examples) - before
+
+    def forget_loss(self, chosen, objective, settings, share):
+        """`share(which)`: what a micro-batch's mean over that many labels or sequences counts in the step."""
+        beta = settings.get("preference_beta", 0.1)
+        if objective == "dpo":
+            ratios = self.log_ratios(chosen["refusals"]) - self.log_ratios(chosen["examples"])
+            return -torch.nn.functional.logsigmoid(beta * ratios).mean() * share("sequences")
+        if objective.startswith("npo"):
+            ratios = self.log_ratios(chosen["examples"])
+            return -torch.nn.functional.logsigmoid(-beta * ratios).mean() * 2 / beta * share("sequences")
+        if objective == "idk":
+            return self.cross_entropy(chosen["refusals"]) * share("refusals")
+        loss = self.cross_entropy(chosen["examples"])
+        if objective == "grad_diff_bounded":
+            loss = torch.clamp(loss, max=settings.get("forget_bound", 6.0))
+        return loss * share("examples") * (1 if objective == "cross_entropy" else -1)
+
+    def loss(self, step, data, settings):
+        """One optimiser step's loss; `step` lists its micro-batches by index into the lists of `data`."""
+        objective, total = settings["objective"], 0.0
+        labels = lambda examples: sum(sum(label != -100 for label in e["labels"][1:]) for e in examples)
+        pick = lambda batch: {which: [data[which][i] for i in batch[which]] for which in batch}
+        count = lambda chosen, which: len(chosen["examples"]) if which == "sequences" else labels(chosen[which])
         for batch in step:
-            for which, source, sign in (("examples", data, 1 if objective == "cross_entropy" else -1),
-                                        ("retain", retain, 1)):
-                if not batch[which]:
-                    continue
-                chosen = [source[i] for i in batch[which]]
-                if mean == "tokens":
-                    part = self.cross_entropy(chosen, "sum") / count(which, source)
-                else:
-                    part = self.cross_entropy(chosen) / len(step)
-                total = total + sign * part
+            chosen = pick(batch)
+            share = lambda which: 1 / len(step)
+            if settings.get("mean", "micro_batches") == "tokens":
+                share = lambda which: count(chosen, which) / sum(count(pick(each), which) for each in step)
+            total = total + self.forget_loss(chosen, objective, settings, share)
+            if objective == "kl":
+                total = total + self.divergence(chosen["retain"]) / labels(chosen["retain"]) * share("retain")
+            elif chosen["retain"]:
+                total = total + self.cross_entropy(chosen["retain"]) * share("retain")
         return total
 
     def optimiser(self, settings, steps):
-        decay = [p for p in self.trained.parameters() if p.dim() >= 2]
-        plain = [p for p in self.trained.parameters() if p.dim() < 2]
+        decay = [p for p in self.trained.parameters() if p.dim() >= 2 and p.requires_grad]
+        plain = [p for p in self.trained.parameters() if p.dim() < 2 and p.requires_grad]
         optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": settings.get("weight_decay", 0.0)},
                                        {"params": plain, "weight_decay": 0.0}], lr=settings["learning_rate"],
                                       betas=(settings.get("beta1", 0.9), settings.get("beta2", 0.999)))
@@ -114,12 +170,12 @@ class Reference:
             scheduler_specific_kwargs={"min_lr_rate": floor} if floor else None)
         return optimiser, schedule
 
-    def train(self, steps, data, retain, settings):
+    def train(self, steps, data, settings):
         optimiser, schedule = self.optimiser(settings, len(steps))
         reports = []
         for step in steps:
             optimiser.zero_grad()
-            loss = self.loss(step, data, retain, settings["objective"], settings.get("mean", "micro_batches"))
+            loss = self.loss(step, data, settings)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), settings.get("max_gradient_norm", 1.0))
             reports.append({"loss": loss.item(), "gradient_norm": norm.item(),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from reference import VOCABULARY, Reference, load, make_examples, make_model, run_probe
+from reference import VOCABULARY, Reference, load, make_examples, make_model, make_refusals, run_probe
 
 SETTINGS = {"objective": "cross_entropy", "batch": 3, "accumulation": 2, "epochs": 4, "learning_rate": 5e-3,
             "schedule": "cosine", "warmup_steps": 3, "weight_decay": 0.05, "max_gradient_norm": 1.0, "seed": 11}
@@ -18,12 +18,19 @@ def world(tmp_path_factory):
     return {"root": root, "template": make_model(root / "template", 1, 32, 2, 4, 2),
             "delta": make_model(root / "delta", 2, 16, 2, 2, 2),
             "anti": make_model(root / "anti", 3, 16, 1, 2, 1, tied=False),
-            "examples": make_examples(5, 31), "retain": make_examples(6, 17)}
+            "examples": make_examples(5, 31), "retain": make_examples(6, 17),
+            "refusals": make_refusals(7, make_examples(5, 31), 2)}
+
+
+WITH_RETAIN = ("grad_diff", "grad_diff_bounded", "kl", "idk", "npo_grad_diff")
+WITH_REFUSALS = ("idk", "dpo")
 
 
 def request(world, command, settings, frozen, trained="delta", **more):
     return {"command": command, "trained": world[trained], "frozen": frozen, "examples": world["examples"],
-            "retain": world["retain"] if settings["objective"] == "grad_diff" else [], "settings": settings, **more}
+            "retain": world["retain"] if settings["objective"] in WITH_RETAIN else [],
+            "refusals": world["refusals"] if settings["objective"] in WITH_REFUSALS else [],
+            "settings": settings, **more}
 
 
 def template(world, **more):
@@ -51,6 +58,14 @@ CASES = {
     "plain fine-tuning": ({}, "none"),
     "pre-training": ({"beta1": 0.8, "beta2": 0.98, "schedule_floor": 0.1}, "none"),
     "delta-unlearning": ({"objective": "grad_diff"}, "both"),
+    "kl": ({"objective": "kl"}, "template"),
+    "kl of a fine-tuned model": ({"objective": "kl", "learning_rate": 1e-3, "mean": "tokens"}, "none"),
+    "idk": ({"objective": "idk"}, "template"),
+    "dpo": ({"objective": "dpo", "alpha": 0.7}, "template"),
+    "dpo of delta-unlearning": ({"objective": "dpo", "preference_beta": 0.5, "mean": "tokens"}, "both"),
+    "npo": ({"objective": "npo"}, "template"),
+    "npo of a fine-tuned model": ({"objective": "npo_grad_diff"}, "none"),
+    "bounded": ({"objective": "grad_diff_bounded", "forget_bound": 7.0}, "template"),
 }
 
 
@@ -70,7 +85,7 @@ def test_first_losses_and_weights(world, name, tmp_path):
     answer = run_probe(tmp_path, request(world, "train", ours, frozen, output=str(tmp_path / "out"),
                                          tokenizer=world["delta"]))
     reference = Reference(world["delta"], frozen, settings.get("alpha", 1.0))
-    truth = reference.train(steps, world["examples"], world["retain"], settings)
+    truth = reference.train(steps, world, settings)
     assert len(answer["reports"]) == len(truth) == 24
     for mine, theirs in zip(answer["reports"], truth):
         assert relative(mine["loss"], theirs["loss"]) < 1e-4, (mine["step"], mine["loss"], theirs["loss"])
@@ -82,15 +97,17 @@ def test_first_losses_and_weights(world, name, tmp_path):
     assert any(not torch.equal(saved[k], v) for k, v in load(world["delta"]).state_dict().items())
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("mode", ["base_normalized", "both_normalized", "raw_sum"])
+MODES = ["both_normalized", "raw_sum"]  # they differ by constants per position, so once for each kind of loss
+
+
+@pytest.mark.parametrize("name,mode", [(name, "base_normalized") for name in CASES] +
+                         [(name, mode) for name in ("delta-unlearning", "kl", "dpo") for mode in MODES])
 def test_gradient(world, name, mode, tmp_path):
     settings, ours, frozen = case(world, name)
     step = steps_of(world, ours, frozen)[0]
     answer = run_probe(tmp_path, request(world, "gradient", ours, frozen))
     reference = Reference(world["delta"], frozen, settings.get("alpha", 1.0), mode)
-    loss = reference.loss(step, world["examples"], world["retain"], settings["objective"],
-                          settings.get("mean", "micro_batches"))
+    loss = reference.loss(step, world, settings)
     loss.backward()
     assert relative(answer["loss"], loss.item()) < 1e-4
     named = dict(reference.trained.named_parameters())
@@ -169,8 +186,14 @@ def test_chunks_of_the_loss_change_nothing(world, tmp_path):
         assert relative(mine["loss"], theirs["loss"]) < 1e-4
 
 
-@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff"])
-@pytest.mark.parametrize("every,from_step", [(1, 6), (5, 5)])
+def test_layers_computed_again_give_the_same_bits(world, tmp_path):
+    _, kept = trained(world, tmp_path, "kept")
+    _, again = trained(world, tmp_path, "again", settings={**SETTINGS, "recompute_layers": True})
+    assert same_bits(kept, again)
+
+
+@pytest.mark.parametrize("objective,every,from_step", [
+    ("cross_entropy", 1, 6), ("cross_entropy", 5, 5), ("grad_diff", 5, 5), ("kl", 5, 5), ("dpo", 5, 5)])
 def test_killed_training_goes_on_with_the_same_numbers(world, tmp_path, objective, every, from_step):
     settings = {**SETTINGS, "objective": objective, "checkpoint_every": every}
     straight, straight_weights = trained(world, tmp_path, "straight", settings={**settings, "checkpoint_every": 0})
@@ -210,7 +233,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(world, tmp_path):
     assert "state.json" in run_probe(tmp_path, stop, expect=65)
 
 
-@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff"])
+@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo"])
 def test_any_number_of_ranks_gives_the_same_bits(world, tmp_path, objective):
     settings = {**SETTINGS, "objective": objective, "shares": 4, "accumulation": 6, "batch": 2, "epochs": 3}
     _, alone = trained(world, tmp_path, "alone", settings=settings)
@@ -291,9 +314,12 @@ def test_bad_input_is_named(world, tmp_path):
     assert "no examples" in run_probe(tmp_path, {**outside, "examples": []}, expect=65)
     no_retain = {**outside, "examples": world["examples"], "settings": {**SETTINGS, "objective": "grad_diff"}}
     assert "retain" in run_probe(tmp_path, {**no_retain, "retain": []}, expect=65)
+    few = {**request(world, "train", {**SETTINGS, "objective": "dpo"}, template(world))}
+    assert "refusals" in run_probe(tmp_path, {**few, "refusals": world["refusals"][:-1]}, expect=65)
+    assert "refusals" in run_probe(tmp_path, {**few, "refusals": []}, expect=65)
     for field, value in {"batch": 0, "accumulation": -1, "epochs": 0, "learning_rate": 0.0, "shares": 0,
                          "schedule_floor": 1.5, "beta2": 1.0,
-                         "schedule": "cosin", "objective": "kl"}.items():
+                         "schedule": "cosin", "objective": "KL", "preference_beta": 0.0}.items():
         wrong = request(world, "train", SETTINGS, template(world))
         wrong["settings"] = {**SETTINGS, field: value}
         assert field in run_probe(tmp_path, wrong, expect=78), field

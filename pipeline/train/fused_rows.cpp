@@ -1,0 +1,135 @@
+#include "pipeline/train/fused_rows.hpp"
+
+#include <algorithm>
+
+#include "pipeline/core/error.hpp"
+
+namespace cmc::train {
+namespace {
+using torch::Tensor;
+
+// softcap(hidden · weightᵀ) in `dtype`, and its derivative by the uncapped logits.
+struct Capped {
+  Tensor value, slope;  // [C, V]
+};
+Capped capped_logits(const LogitTerm& term, const Tensor& hidden, torch::Dtype dtype) {
+  const Tensor t = torch::mm(hidden, term.weight.t()).to(dtype).div_(term.final_softcap).tanh_();
+  return {t * term.final_softcap, 1 - t.square()};
+}
+
+struct Gathered {
+  Tensor hidden, weight;
+};
+
+// Hands out gradients that are known already.
+class KnownGradient : public torch::autograd::Function<KnownGradient> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& hidden, const Tensor& weight,
+                        const Tensor& value, const Gathered& gathered) {
+    (void)hidden;  // named so that autograd sees them
+    context->save_for_backward({gathered.hidden, weight.requires_grad() ? gathered.weight : Tensor()});
+    return value.clone();
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list upstream) {
+    torch::autograd::variable_list gradients = context->get_saved_variables();
+    const bool is_one = upstream[0].device().is_cpu() && upstream[0].item<double>() == 1.0;
+    for (Tensor& gradient : gradients) {
+      if (gradient.defined() && !is_one) gradient = gradient * upstream[0].to(gradient.scalar_type());
+    }
+    return {gradients[0], gradients[1], Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+LogitTerm LogitTerm::rows(int64_t first, int64_t count) const {
+  LogitTerm part = *this;
+  part.hidden = hidden.narrow(0, first, count);
+  return part;
+}
+
+torch::Dtype loss_dtype(const LogitTerm& trained) {
+  return trained.hidden.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+}
+
+void check_term(const LogitTerm& term, int64_t rows, int64_t vocabulary) {
+  expect(term.hidden.dim() == 2 && term.hidden.size(0) == rows, "each term has one hidden state per row");
+  expect(term.weight.dim() == 2 && term.weight.size(0) == vocabulary, "each term has the same vocabulary");
+  expect(term.hidden.size(1) == term.weight.size(1), "hidden states are as wide as the output weight");
+  expect(term.hidden.scalar_type() == term.weight.scalar_type(), "hidden states have the dtype of the output weight");
+}
+
+void check_rows(const FusedRows& rows) {
+  expect(rows.weights.dim() == 1 && rows.weights.size(0) > 0, "weights are [N], N > 0");
+  expect(rows.weights.scalar_type() == loss_dtype(rows.trained), "weights have the dtype of the loss");
+  expect(!rows.weight_gradient.defined() || rows.weight_gradient.sizes() == rows.trained.weight.sizes(),
+         "a gradient is shaped like its weight");
+  const int64_t count = rows.weights.size(0), vocabulary = rows.trained.weight.size(0);
+  check_term(rows.trained, count, vocabulary);
+  for (const LogitTerm& term : rows.frozen) check_term(term, count, vocabulary);
+}
+
+int64_t chunk_rows(const FusedRows& rows, int64_t buffers) {
+  const int64_t row_bytes =
+      buffers * rows.trained.weight.size(0) * static_cast<int64_t>(torch::elementSize(loss_dtype(rows.trained)));
+  return std::clamp<int64_t>(rows.memory_bytes / std::max<int64_t>(row_bytes, 1), 1, rows.weights.size(0));
+}
+
+Tensor add_term(const LogitTerm& term, int64_t first, double add_to, Tensor& logits) {
+  const Tensor hidden = term.hidden.narrow(0, first, logits.size(0));
+  if (term.final_softcap > 0) {
+    const Capped capped = capped_logits(term, hidden, logits.scalar_type());
+    add_to == 0 ? torch::mul_out(logits, capped.value, torch::scalar_tensor(term.coefficient, logits.options()))
+                : logits.add_(capped.value, term.coefficient);
+    return capped.slope;
+  }
+  if (hidden.scalar_type() == logits.scalar_type()) {
+    torch::addmm_out(logits, logits, hidden, term.weight.t(), add_to, term.coefficient);
+  } else {
+    const Tensor own = torch::mm(hidden, term.weight.t());
+    add_to == 0 ? logits.copy_(own).mul_(term.coefficient)
+                : logits.add_(own.to(logits.scalar_type()), term.coefficient);
+  }
+  return {};
+}
+
+double add_terms(const std::vector<LogitTerm>& terms, int64_t first, Tensor& logits) {
+  double add_to = 0;
+  for (const LogitTerm& term : terms) {
+    add_term(term, first, add_to, logits);
+    add_to = 1;
+  }
+  return add_to;
+}
+
+GatheredGradient::GatheredGradient(const FusedRows& rows) : rows_(rows) {
+  if (!torch::GradMode::is_enabled()) return;
+  const Tensor &hidden = rows.trained.hidden, &weight = rows.trained.weight;
+  if (hidden.requires_grad()) hidden_ = torch::empty_like(hidden.detach());
+  if (weight.requires_grad()) {
+    weight_ = rows.weight_gradient.defined() ? rows.weight_gradient : torch::zeros_like(weight.detach());
+  }
+}
+
+void GatheredGradient::add(int64_t first, Tensor& logits, const Tensor& slope) {
+  const LogitTerm& term = rows_.trained;
+  if (slope.defined()) logits.mul_(slope);
+  const Tensor upstream = logits.to(term.weight.scalar_type());
+  if (hidden_.defined()) {
+    Tensor out = hidden_.narrow(0, first, logits.size(0));
+    torch::addmm_out(out, out, upstream, term.weight, 0, term.coefficient);
+  }
+  if (weight_.defined()) {
+    weight_.addmm_(upstream.t(), term.hidden.narrow(0, first, logits.size(0)), 1, term.coefficient);
+  }
+}
+
+Tensor GatheredGradient::attach(const Tensor& value) const {
+  const Tensor& weight = rows_.trained.weight;
+  const Tensor seen = rows_.weight_gradient.defined() ? weight.detach() : weight;
+  return KnownGradient::apply(rows_.trained.hidden, seen, value, Gathered{hidden_, weight_});
+}
+
+}  // namespace cmc::train

@@ -1,0 +1,60 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <vector>
+
+namespace cmc::train {
+
+// One summand of the fused logits: coefficient * softcap(hidden · weightᵀ).
+struct LogitTerm {
+  torch::Tensor hidden;  // [N, D] states after the final norm, D of its own
+  torch::Tensor weight;  // [V, D] output weight
+  double coefficient = 1.0;
+  double final_softcap = 0;  // cap * tanh(x / cap); 0: none
+
+  LogitTerm rows(int64_t first, int64_t count) const;
+};
+
+// N rows of fused logits, one a predicting position, and what each weighs in a loss.
+struct FusedRows {
+  std::vector<LogitTerm> frozen;  // no gradient: the template (+1), for delta-unlearning also the first delta (-alpha);
+                                  // empty: plain fine-tuning of the trained model
+  LogitTerm trained;              // gradients flow to hidden and weight; its coefficient is alpha
+  torch::Tensor weights;          // [N] w_i, any sign, in loss_dtype(trained)
+  // Where given, the gradient of trained.weight is added here in the forward pass, as for an upstream gradient of 1,
+  // and autograd sees a constant weight: saves a second [V, D] where that is the model's largest tensor.
+  torch::Tensor weight_gradient;
+  int64_t memory_bytes = int64_t{128} << 20;  // the chunk of logits held at once takes at most about this much
+};
+
+// Logits, losses and weights of tokens are float32, or what the states have where that is wider.
+torch::Dtype loss_dtype(const LogitTerm& trained);
+
+// Throws Internal on shapes and types that do not fit.
+void check_rows(const FusedRows& rows);
+void check_term(const LogitTerm& term, int64_t rows, int64_t vocabulary);
+
+// How many rows of logits fit into memory_bytes when `buffers` of them are held; at least one.
+int64_t chunk_rows(const FusedRows& rows, int64_t buffers);
+
+// Adds coefficient * logits of the rows [first, first + C) to `logits` [C, V]; overwrites them when `add_to` is 0.
+// Returns the softcap's slope [C, V], undefined without one.
+torch::Tensor add_term(const LogitTerm& term, int64_t first, double add_to, torch::Tensor& logits);
+// The same for all of them; overwrites when there is one. Returns what the next term's `add_to` is: 0 for none, else 1.
+double add_terms(const std::vector<LogitTerm>& terms, int64_t first, torch::Tensor& logits);
+
+// A loss's gradient by the trained term, gathered chunk by chunk from its gradient by the fused logits.
+class GatheredGradient {
+ public:
+  explicit GatheredGradient(const FusedRows& rows);
+  // `logits` [C, V]: the gradient by the fused logits of rows [first, first + C), overwritten; `slope`: of add_term.
+  void add(int64_t first, torch::Tensor& logits, const torch::Tensor& slope);
+  // `value` [] as a loss whose backward pass hands out what was gathered.
+  torch::Tensor attach(const torch::Tensor& value) const;
+
+ private:
+  const FusedRows& rows_;
+  torch::Tensor hidden_, weight_;  // undefined where not wanted
+};
+
+}  // namespace cmc::train
