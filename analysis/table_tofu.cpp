@@ -72,7 +72,7 @@ Figure quality_figure(const TofuRuns& runs, const System& system, const TofuRun&
   for (const auto& [other, reference] : runs) {
     if (other.target != system.target || other.method != "retain_only") continue;
     const auto ours = forget_ratios(run, mean), theirs = forget_ratios(reference, mean);
-    if (ours.empty() || theirs.empty()) return {};
+    if (ours.empty() || theirs.empty() || ours == theirs) return {};  // equal: the same model twice says nothing
     return {metrics::forget_quality(ours, theirs), unknown, static_cast<int64_t>(ours.size()), unknown};
   }
   return {};

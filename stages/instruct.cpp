@@ -1,6 +1,6 @@
 // Instruction following: AlpacaEval answers of every (target, delta, strength), and a judge that needs no network: the
 // likelihood of the reference answer, and what can be checked on a response by rule.
-#include <optional>
+#include <algorithm>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -27,7 +27,9 @@ struct Slice {
 void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice) {
   const auto& experiment = planner.experiment();
   const std::string section = "model." + evaluated.target + ".";
-  const bool same = planner.shares_template_vocabulary(evaluated.target);
+  // A tuned target reads what it was tuned on, whatever its vocabulary.
+  const bool tuned = evaluated.method == "lora" || evaluated.method == "full";
+  const std::string prompt = planner.share_vocabulary(evaluated.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
   dist::Task task;
   task.stage = "instruct";
   task.name = (slice.prompts == "plain" ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
@@ -37,7 +39,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
                      {"count", slice.count},
                      {"data", planner.file(experiment.path("data.alpaca_eval"))},
                      {"new_tokens", experiment.integer("instruct.new_tokens")},
-                     {"base_prompt", experiment.text(section + (same ? "prompt" : "other_prompt"))},
+                     {"base_prompt", tuned ? "open_instruct" : experiment.text(section + prompt)},
                      {"delta_prompt", "open_instruct"}};
   add_evaluated(planner, evaluated, experiment.numbers("instruct.strengths"), task);
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
@@ -48,18 +50,6 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   planner.add(std::move(task));
 }
 
-std::vector<Evaluated> systems_on(Planner& planner, const std::string& target) {
-  const auto& experiment = planner.experiment();
-  std::vector<Evaluated> systems;
-  for (const auto& method : experiment.list("methods.instruct")) {
-    if (method == "vanilla") systems.push_back({target, method, planner.model(target), "", "instruct"});
-    if (method == "cmc")
-      for (const auto& delta : experiment.list("deltas.instruct"))
-        systems.push_back({target, method, planner.model(target), delta, "instruct"});
-  }
-  return systems;
-}
-
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.list("deltas.instruct").empty()) return;
@@ -67,8 +57,8 @@ void plan(Planner& planner) {
   const auto all = static_cast<int64_t>(data::read_alpaca_eval(experiment.path("data.alpaca_eval")).items.size());
   const int64_t items = limit > 0 ? std::min(limit, all) : all;
   const int64_t checked = std::min(experiment.integer("instruct.checked_items"), all);
-  for (const auto& target : experiment.list("models.targets"))
-    for (const auto& system : systems_on(planner, target)) {
+  for (const auto& target : experiment.targets_of("instruct"))
+    for (const auto& system : systems_on(planner, target, "instruct")) {
       for (int64_t first = 0; first < items; first += slice)
         add_slice(planner, system, {"plain", first, std::min(slice, items - first)});
       for (int64_t first = 0; first < checked; first += slice)
@@ -92,7 +82,7 @@ struct Rows {
   std::vector<int32_t> stopped;
   std::vector<double> repetition, reference_log_prob;
   std::vector<int64_t> reference_tokens;
-  std::vector<int32_t> followed;  // of checked prompts only
+  std::vector<int32_t> followed, fact;  // of prompts with checks only
 };
 
 store::Unit to_unit(Rows rows) {
@@ -107,7 +97,9 @@ store::Unit to_unit(Rows rows) {
       column("repetition", "row", std::move(rows.repetition), {"1", "repetition", "share of 4-grams that occurred before"})};
   if (!rows.followed.empty())
     unit.datasets.push_back(column("followed", "row", std::move(rows.followed),
-                                   {"1", "instruction followed", "1: the response passes the prompt's rule"}));
+                                   {"1", "instruction followed", "1: the response has the form that the prompt asks for"}));
+  if (!rows.fact.empty())
+    unit.datasets.push_back(column("fact", "row", std::move(rows.fact), {"1", "right fact", "1: the response names what is true"}));
   if (!rows.reference.empty()) {
     unit.datasets.push_back(column("reference", "row", std::move(rows.reference), {"1", "reference answer of the data file"}));
     unit.datasets.push_back(column("reference_logprob", "row", std::move(rows.reference_log_prob),
@@ -140,20 +132,38 @@ text::PromptTemplate prompt_of(const Json& p, const char* key, const Workbench& 
 
 // What one prompt of the slice asks.
 struct Question {
-  data::AlpacaEvalItem item;
-  std::optional<metrics::Instruction> rule;  // asked for after the instruction
-  std::string text() const { return rule ? item.instruction + " " + metrics::request(*rule) : item.instruction; }
+  std::string text, reference;
+  std::vector<metrics::Instruction> form, fact;  // what the response must fulfil; empty: nothing can be checked
+  bool drawn = false;                            // the form was added to the prompt: the reference does not answer it
 };
+
+metrics::Instruction instruction_of(const data::ResponseCheck& check) {
+  return {metrics::rule_of(check.rule), check.words, {check.least, check.most}};
+}
+
+Question question_of(const data::AlpacaEvalItem& item) {
+  Question question{item.instruction, item.output, {}, {}};
+  for (const auto& check : item.checks) (check.of == "fact" ? question.fact : question.form).push_back(instruction_of(check));
+  return question;
+}
+
+void draw_form(Question& question, uint64_t seed) {
+  Random random(seed);
+  question.form = {metrics::draw_instruction(random)};
+  question.text += " " + metrics::request(question.form.front());
+  question.drawn = true;
+}
+
+bool passes(const std::vector<metrics::Instruction>& checks, const std::string& response) {
+  return std::ranges::all_of(checks, [&](const auto& check) { return metrics::follows(check, response); });
+}
 
 std::vector<Question> read_questions(const Json& p, const Workbench& bench) {
   std::vector<Question> questions;
   int64_t number = p.at("first");
-  for (auto& item : read_slice(p, bench)) {
-    questions.push_back({std::move(item), {}});
-    if (p.at("prompts") == "checked") {
-      Random random(seed_of({p.at("seed").dump(), "instruction", std::to_string(number)}));
-      questions.back().rule = metrics::draw_instruction(random);
-    }
+  for (const auto& item : read_slice(p, bench)) {
+    questions.push_back(question_of(item));
+    if (p.at("prompts") == "checked") draw_form(questions.back(), seed_of({p.at("seed").dump(), "instruction", std::to_string(number)}));
     ++number;
   }
   return questions;
@@ -163,23 +173,24 @@ SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget
   SteeredTarget::Answer answer{tokenizer.encode(prompt.base, text::AddedTokens::as_model)};
   answer.first = static_cast<int64_t>(answer.tokens.size());
   answer.delta_prompt = prompt.delta;
-  for (const int32_t id : tokenizer.encode(question.item.output, text::AddedTokens::none)) answer.tokens.push_back(id);
+  for (const int32_t id : tokenizer.encode(question.reference, text::AddedTokens::none)) answer.tokens.push_back(id);
   return answer;
 }
 
 void add_response(Rows& rows, const Question& question, const decode::Generated& answer) {
   const auto health = metrics::response_health(answer.text, metric_reason(answer.reason));
-  rows.prompt.push_back(question.text());
+  rows.prompt.push_back(question.text);
   rows.response.push_back(answer.text);
   rows.stop_reason.emplace_back(decode::name_of(answer.reason));
   rows.tokens.push_back(plain_ids(answer.tokens));
   rows.stopped.push_back(health.stopped);
   rows.repetition.push_back(health.repetition);
-  if (question.rule) rows.followed.push_back(metrics::follows(*question.rule, answer.text));
+  if (!question.form.empty()) rows.followed.push_back(passes(question.form, answer.text));
+  if (!question.fact.empty()) rows.fact.push_back(passes(question.fact, answer.text));
 }
 
 void add_reference(Rows& rows, const Question& question, const decode::Score& score) {
-  rows.reference.push_back(question.item.output);
+  rows.reference.push_back(question.reference);
   rows.reference_log_prob.push_back(score.log_prob);
   rows.reference_tokens.push_back(score.tokens());
 }
@@ -192,8 +203,8 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   std::vector<SteeredTarget::Prompt> prompts;
   std::vector<SteeredTarget::Answer> references;  // the reference answers the plain instruction only
   for (const auto& question : questions) {
-    prompts.push_back({base_prompt(question.text()), delta_prompt(question.text())});
-    if (!question.rule) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
+    prompts.push_back({base_prompt(question.text), delta_prompt(question.text)});
+    if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);
   const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total); });
@@ -206,7 +217,9 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
       add_response(rows, questions[i], generated[s][i]);
       if (!references.empty()) add_reference(rows, questions[i], scores[s][i]);
     }
-  return to_unit(std::move(rows));
+  store::Unit unit = to_unit(std::move(rows));
+  target.add_cost(unit);
+  return unit;
 }
 
 }  // namespace

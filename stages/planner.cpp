@@ -7,7 +7,6 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/token_map/token_map.hpp"
-#include "stages/stage.hpp"
 
 namespace cmc::stages {
 
@@ -22,29 +21,73 @@ std::string checked_identity(const std::filesystem::path& folder) {
 
 }  // namespace
 
-Json Planner::model(const std::string& name) {
-  if (const auto known = models_.find(name); known != models_.end()) return known->second;
-  const auto folder = experiment_.path("model." + name + ".path");
-  const std::string identity = checked_identity(folder);
-  places_.emplace(identity, folder.string());
-  return models_[name] = {{"name", name}, {"identity", identity}};
-}
-
-Json Planner::delta(const std::string& name) {
-  const auto folder = experiment_.path("delta." + name + ".path");
-  const auto vocabulary = checkpoint::read_model_config(folder).vocabulary;
-  const auto& config = this->config(experiment_.text("models.template"));
-  if (vocabulary != config.vocabulary)
-    throw BadData({folder.string(), "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
-                       std::to_string(config.vocabulary), "a delta must share the template's vocabulary"});
-  const std::string identity = checked_identity(folder);
-  places_.emplace(identity, folder.string());
+Json Planner::folder(const std::string& name, const std::filesystem::path& path, const std::string& identity) {
+  places_.emplace(identity, path.string());
   return {{"name", name}, {"identity", identity}};
 }
 
+Json Planner::model(const std::string& name) {
+  if (const auto known = models_.find(name); known != models_.end()) return known->second;
+  if (const auto key = find("pretrain", "model." + name); !key.empty()) return made_by(name, key);
+  const auto path = experiment_.path("model." + name + ".path");
+  return models_[name] = folder(name, path, checked_identity(path));
+}
+
+Json Planner::tokenizer_files(const std::string& name) {
+  const auto path = experiment_.path("model." + name + ".tokenizer");
+  std::string content;
+  for (const char* file : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
+    if (std::filesystem::exists(path / file)) content += std::string(file) + " " + sha256_file(path / file) + "\n";
+  if (content.empty())
+    throw MissingInput({path.string(), "holds neither tokenizer.json nor tokenizer.model", "set model." + name + ".tokenizer"});
+  const std::string identity = sha256(content);
+  places_.emplace(identity, path.string());
+  return {{"name", name}, {"sha256", identity}};
+}
+
+Json Planner::sizes(const std::string& section) const {
+  const auto number = [&](const char* key) { return experiment_.integer(section + "." + key); };
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", number("hidden")},
+          {"num_hidden_layers", number("layers")},
+          {"num_attention_heads", number("heads")},
+          {"num_key_value_heads", number("heads")},
+          {"intermediate_size", number("intermediate")},
+          {"max_position_embeddings", number("max_positions")},
+          {"rms_norm_eps", 1e-5},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", section.starts_with("delta.")}};
+}
+
+Json Planner::delta(const std::string& name, const std::string& template_name) {
+  const std::string section = "delta." + name;
+  if (const auto key = find("pretrain", section); !key.empty()) return made_by(name, key);
+  if (!experiment_.has(section + ".path")) return {{"name", name}, {"config", sizes(section)}};
+  const auto path = experiment_.path(section + ".path");
+  const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
+  const auto& config = this->config(template_name);
+  if (vocabulary != config.vocabulary)
+    throw BadData({path.string(), "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
+                       std::to_string(config.vocabulary), "a delta must share the template's vocabulary"});
+  return folder(name, path, checked_identity(path));
+}
+
+Json Planner::adapted_by(const std::string& name, const std::string& key, const Json& base) {
+  Json reference = made_by(name, key);
+  reference["base"] = base;
+  return reference;
+}
+
+Json Planner::fine_tuned(const std::string& purpose, const std::string& name, const Json& base, bool lora) const {
+  const std::string key = find(purpose, name);
+  expect(!key.empty(), "a model is evaluated after the task that makes it was planned");
+  return lora ? adapted_by(name, key, base) : made_by(name, key);
+}
+
 Json Planner::prepared(const std::string& name) {
-  const std::string key = find("prepare", name);
-  return key.empty() ? model(name) : made_by(name, key);
+  if (find("prepare", name).empty()) return model(name);
+  return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == "lora");
 }
 
 Json Planner::file(const std::filesystem::path& path) {
@@ -58,32 +101,46 @@ Json Planner::file(const std::filesystem::path& path) {
 }
 
 const checkpoint::ModelConfig& Planner::config(const std::string& name) {
-  if (!configs_.contains(name))
-    configs_.emplace(name, checkpoint::read_model_config(experiment_.path("model." + name + ".path")));
-  return configs_.at(name);
+  if (configs_.contains(name)) return configs_.at(name);
+  const std::string section = "model." + name;
+  if (experiment_.has(section + ".path"))
+    return configs_.emplace(name, checkpoint::read_model_config(experiment_.path(section + ".path"))).first->second;
+  Json json = sizes(section);
+  json["vocab_size"] = load(name).size();
+  return configs_.emplace(name, checkpoint::parse_model_config(json, section)).first->second;
 }
 
-const text::Tokenizer& Planner::tokenizer(const std::string& name) {
+const text::Tokenizer& Planner::load(const std::string& name) {
   auto& tokenizer = tokenizers_[name];
-  if (!tokenizer) {
-    const auto folder = experiment_.path("model." + name + ".path");
-    tokenizer = text::load_tokenizer(folder);
-    if (tokenizer->size() > config(name).vocabulary)
-      throw BadData({folder.string(), "the tokenizer has " + std::to_string(tokenizer->size()) + " tokens, the model " +
-                         std::to_string(config(name).vocabulary), "use the tokenizer that belongs to the model"});
-  }
+  const std::string section = "model." + name + ".";
+  if (!tokenizer) tokenizer = text::load_tokenizer(experiment_.path(section + (experiment_.has(section + "path") ? "path" : "tokenizer")));
   return *tokenizer;
 }
 
-bool Planner::shares_template_vocabulary(const std::string& name) {
-  const std::string template_name = experiment_.text("models.template");
-  if (const auto known = shares_.find(name); known != shares_.end()) return known->second;
-  const bool same = name == template_name || token_map::same_vocabulary(tokenizer(name), tokenizer(template_name));
-  return shares_[name] = same;
+const text::Tokenizer& Planner::tokenizer(const std::string& name) {
+  const auto& tokenizer = load(name);
+  if (tokenizer.size() > config(name).vocabulary)
+    throw BadData({"model." + name, "the tokenizer has " + std::to_string(tokenizer.size()) + " tokens, the model " +
+                       std::to_string(config(name).vocabulary), "use the tokenizer that belongs to the model"});
+  return tokenizer;
+}
+
+bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
+  if (name == other) return true;
+  const auto pair = std::minmax(name, other);
+  if (const auto known = shares_.find(pair); known != shares_.end()) return known->second;
+  return shares_[pair] = token_map::same_vocabulary(tokenizer(name), tokenizer(other));
+}
+
+void Planner::needs(dist::Task& task, const Json& reference) {
+  if (reference.contains("task")) task.inputs.push_back(reference.at("task"));
+  if (reference.contains("base")) needs(task, reference.at("base"));
 }
 
 std::string Planner::add(dist::Task task) {
   std::ranges::sort(task.inputs);
+  task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
+  if (experiment_.has_world()) task.parameters["seed"] = experiment_.integer("experiment.seed");
   task.key = dist::task_key(task.stage, task.parameters, task.inputs);
   const std::string key = task.key;
   plan_.tasks.push_back(std::move(task));
@@ -97,37 +154,6 @@ void Planner::remember(const std::string& purpose, const std::string& name, cons
 std::string Planner::find(const std::string& purpose, const std::string& name) const {
   const auto found = remembered_.find({purpose, name});
   return found == remembered_.end() ? "" : found->second;
-}
-
-namespace {
-
-// `only` and everything it needs.
-void keep_stages(dist::Plan& plan, const std::vector<std::string>& only) {
-  std::map<std::string, bool> wanted;
-  for (auto task = plan.tasks.rbegin(); task != plan.tasks.rend(); ++task) {
-    bool& keep = wanted[task->key];
-    keep = keep || std::ranges::count(only, task->stage);
-    if (keep)
-      for (const auto& input : task->inputs) wanted[input] = true;
-  }
-  std::erase_if(plan.tasks, [&](const dist::Task& task) { return !wanted[task.key]; });
-}
-
-}  // namespace
-
-ExperimentPlan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages) {
-  for (const auto& name : only_stages)
-    if (std::ranges::none_of(stages(), [&](const Stage& stage) { return stage.name == name; })) {
-      std::string known;
-      for (const auto& stage : stages()) known += (known.empty() ? "" : ", ") + std::string(stage.name);
-      throw Usage({"--only " + name, "is not a stage", "known: " + known});
-    }
-  Planner planner(experiment);
-  for (const auto& stage : stages()) stage.plan(planner);
-  dist::Plan plan = planner.take();
-  if (!only_stages.empty()) keep_stages(plan, only_stages);
-  dist::check(plan);
-  return {std::move(plan), planner.places()};
 }
 
 double parameter_count(const checkpoint::ModelConfig& c) {

@@ -22,23 +22,34 @@ class Planner {
 
   const Experiment& experiment() const { return experiment_; }
 
-  // A model as task parameters name it: {"name", "identity"} for a folder of the experiment. The identity is the content,
-  // so the same model elsewhere gives the same key.
+  // A model as task parameters name it: {"name", "identity"} for a folder of the experiment, made_by for one that is
+  // pre-trained. The identity is the content, so the same model elsewhere gives the same key.
   Json model(const std::string& name);
   // A model that a task makes: {"name", "task"}.
   static Json made_by(const std::string& name, const std::string& key) { return {{"name", name}, {"task", key}}; }
+  // LoRA adapters that a task makes of `base`: {"name", "task", "base"}.
+  static Json adapted_by(const std::string& name, const std::string& key, const Json& base);
+  // What the task remembered for (purpose, name) made of `base`.
+  Json fine_tuned(const std::string& purpose, const std::string& name, const Json& base, bool lora) const;
   // `name` as unlearning evaluates it: prepared by a task where the experiment prepares, else as it is.
   Json prepared(const std::string& name);
-  // A delta to start from: {"name", "identity"} of delta.<name>.path.
-  Json delta(const std::string& name);
+  // What a delta beside `template_name` starts from: {"name", "identity"} of delta.<name>.path, made_by for one that is
+  // pre-trained, or {"name", "config"} for a random one.
+  Json delta(const std::string& name, const std::string& template_name);
+  // The tokenizer of a model that is pre-trained: {"name", "sha256"}, of the files in model.<name>.tokenizer.
+  Json tokenizer_files(const std::string& name);
+  // config.json of a small Llama from the sizes in `section` ("model.small", "delta.tiny"), without a vocabulary.
+  Json sizes(const std::string& section) const;
   // A data file: {"file", "sha256"}. Stages find it again by Workbench::file.
   Json file(const std::filesystem::path& path);
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
-  // Whether the template's deltas fit the target without a map.
-  bool shares_template_vocabulary(const std::string& model_name);
+  // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map.
+  bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
 
+  // Makes `reference`, where a task makes it, an input of `task`.
+  static void needs(dist::Task& task, const Json& reference);
   // Adds a task whose key follows from stage, parameters and inputs; returns the key.
   std::string add(dist::Task task);
   // A task that other stages look up by what it is for, e.g. ("map", "gemma"); empty: none planned.
@@ -49,22 +60,18 @@ class Planner {
   const Places& places() const { return places_; }
 
  private:
+  Json folder(const std::string& name, const std::filesystem::path& path, const std::string& identity);
+  const text::Tokenizer& load(const std::string& model_name);
+
   const Experiment& experiment_;
   dist::Plan plan_;
   Places places_;
   std::map<std::string, Json> models_, files_;
   std::map<std::string, checkpoint::ModelConfig> configs_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
-  std::map<std::string, bool> shares_;
+  std::map<std::pair<std::string, std::string>, bool> shares_;
   std::map<std::pair<std::string, std::string>, std::string> remembered_;
 };
-
-// The whole plan of an experiment, checked.
-struct ExperimentPlan {
-  dist::Plan plan;
-  Places places;
-};
-ExperimentPlan plan_experiment(const Experiment& experiment, const std::vector<std::string>& only_stages);
 
 // Parameters of a decoder, from its configuration (embedding and tied output once).
 double parameter_count(const checkpoint::ModelConfig& config);

@@ -1,6 +1,7 @@
 // Fine-tuning of template and targets on what will be unlearned (protocol, "Before unlearning").
 #include <algorithm>
 
+#include "pipeline/data/alpaca.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/tofu_data.hpp"
@@ -8,6 +9,11 @@
 
 namespace cmc::stages {
 namespace {
+
+Json training_of(const Experiment& experiment) {
+  const Json training = training_parameters(experiment, "prepare");
+  return experiment.text("prepare.method") == "lora" ? with_lora(training, experiment, "prepare") : training;
+}
 
 // `part`: "all" of TOFU, or "retain" alone: the model that forget quality compares with.
 void add(Planner& planner, const std::string& name, const std::string& part) {
@@ -19,7 +25,9 @@ void add(Planner& planner, const std::string& name, const std::string& part) {
                      {"part", part},
                      {"model", planner.model(name)},
                      {"data", tofu_split(planner, experiment.integer("prepare.retain_items"))},
-                     {"training", training_parameters(experiment, "prepare")}};
+                     {"training", training_of(experiment)}};
+  if (experiment.has("data.general")) task.parameters["general"] = planner.file(experiment.path("data.general"));
+  Planner::needs(task, task.parameters.at("model"));
   const double parameters = parameter_count(planner.config(name));
   const double items = (part == "all" ? 40.0 : 0.0) + static_cast<double>(experiment.integer("prepare.retain_items"));
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.integer("prepare.epochs")));
@@ -31,27 +39,36 @@ void add(Planner& planner, const std::string& name, const std::string& part) {
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.integer("prepare.epochs") == 0 || experiment.list("deltas.unlearn").empty()) return;
-  add(planner, experiment.text("models.template"), "all");
-  for (const auto& name : experiment.list("models.targets")) {
+  add(planner, experiment.template_of("unlearn"), "all");
+  for (const auto& name : experiment.targets_of("unlearn")) {
     if (planner.find("prepare", name).empty()) add(planner, name, "all");
     if (std::ranges::count(experiment.list("methods.unlearn"), "retain_only")) add(planner, name, "retain");
   }
 }
 
+train::TrainData read_examples(const Json& p, const text::Tokenizer& tokenizer, const Workbench& bench) {
+  const auto split = read_tofu_split(p.at("data"), bench);
+  std::vector<data::QuestionAnswer> pairs = split.retain;
+  if (p.at("part") == "all") pairs.insert(pairs.begin(), split.forget.begin(), split.forget.end());
+  if (p.contains("general")) {
+    const auto general = data::read_alpaca(bench.file(p.at("general")));
+    expect_planned(general.file, general.content_hash, p.at("general"));
+    pairs.insert(pairs.end(), general.items.begin(), general.items.end());
+  }
+  train::TrainData data;
+  data.examples = tofu_examples(pairs, p.at("data"), tokenizer, p.at("training").at("max_tokens"));
+  return data;
+}
+
 store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
   const auto& p = task.parameters;
   const auto tokenizer = bench.tokenizer(p.at("model"));
-  const auto split = read_tofu_split(p.at("data"), bench);
-  const int64_t max_tokens = p.at("training").at("max_tokens");
-  train::TrainData data;
-  if (p.at("part") == "all") data.examples = tofu_examples(split.forget, *tokenizer, max_tokens);
-  for (auto& example : tofu_examples(split.retain, *tokenizer, max_tokens)) data.examples.push_back(std::move(example));
   auto settings = training_settings(p.at("training"), train::unlearning_settings());
   settings.objective = train::Objective::cross_entropy;
   settings.seed = bench.seed(task.key);
-  const auto folder = bench.folder(p.at("model"));
-  return run_training({task, model::DecoderModel::load(folder, torch::kFloat32, bench.compute().device), {}, std::move(data),
-                       settings, folder}, bench, group);
+  auto trained = trained_part(bench.load(p.at("model"), torch::kFloat32), p.at("training"), settings.seed);
+  return run_training({task, std::move(trained), {}, read_examples(p, *tokenizer, bench), settings, bench.folder(p.at("model"))}, bench,
+                      group);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
-#include "stages/planner.hpp"
+#include "stages/plan_experiment.hpp"
 #include "stages/progress_line.hpp"
 #include "stages/stage.hpp"
 #include "stages/workbench.hpp"
@@ -48,7 +48,7 @@ Json run_environment(const dist::Session& session) {
 Work share_work(const RunRequest& request, const dist::Session& session) {
   std::string text;
   if (session.world().rank() == 0) {
-    auto [plan, places] = plan_experiment(request.experiment, request.only);
+    auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
     request.output.claim(request.experiment, plan, run_environment(session));
     keep_shard(plan, request.shard);
     const store::UnitStore units(request.output.path());

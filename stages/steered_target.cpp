@@ -7,7 +7,60 @@
 
 namespace cmc::stages {
 
-std::string describe(const Evaluated& e) { return e.target + (e.delta.empty() ? " " + e.method : " + " + e.delta); }
+std::string describe(const Evaluated& e) {
+  if (e.delta.empty()) return e.target + " " + e.method;
+  std::string text = e.target + " + " + e.delta;
+  if (e.method != "cmc") text += " (" + e.method + ")";
+  if (e.mode != "base_normalized") text += " (" + e.mode + ")";
+  return text + (e.map_method.empty() || e.map_method == "pm_mined" ? "" : " (" + e.map_method + ")");
+}
+
+namespace {
+
+// (fusion mode, map method): all that the experiment asks for with cmc, the first of each with other methods; a target of the
+// template's vocabulary needs no map.
+std::vector<std::pair<std::string, std::string>> fusion_variants(Planner& planner, const std::string& target, const std::string& method,
+                                                                 const std::string& purpose) {
+  auto modes = planner.experiment().list("fusion.mode"), maps = planner.experiment().list("token_map.method");
+  if (planner.share_vocabulary(target, planner.experiment().template_of(purpose))) maps = {""};
+  if (method != "cmc") modes.resize(1), maps.resize(1);
+  std::vector<std::pair<std::string, std::string>> variants;
+  for (const auto& mode : modes)
+    for (const auto& map : maps) variants.emplace_back(mode, map);
+  return variants;
+}
+
+}  // namespace
+
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose) {
+  const auto& experiment = planner.experiment();
+  const Json base = purpose == "unlearn" ? planner.prepared(target) : planner.model(target);
+  std::vector<Evaluated> systems;
+  for (const auto& method : experiment.list("methods." + purpose)) {
+    if (method == "vanilla") systems.push_back({target, method, base, "", purpose});
+    if (method == "lora" || method == "full")
+      systems.push_back({target, method, planner.fine_tuned("adapt." + purpose + "." + method, target, base, method == "lora"), "", purpose});
+    if (method == "retain_only" && !planner.find("retain_only", target).empty())
+      systems.push_back({target, method, planner.fine_tuned("retain_only", target, planner.model(target),
+                                                            experiment.text("prepare.method") == "lora"), "", purpose});
+    if (method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning")
+      for (const auto& delta : experiment.list("deltas." + purpose))
+        for (const auto& [mode, map] : fusion_variants(planner, target, method, purpose))
+          systems.push_back({target, method, base, delta, purpose, mode, map});
+  }
+  return systems;
+}
+
+namespace {
+
+Json parts_of(Planner& planner, const Evaluated& e) {
+  const std::string role = e.method == "cmc" ? "delta" : e.method == "proxy_tuning" ? "expert" : "offset";
+  Json parts = {{{"model", Planner::made_by(e.delta, planner.find(e.purpose + "." + role, e.delta))}, {"weight", 1.0}}};
+  if (role != "delta") parts.push_back({{"model", planner.delta(e.delta, planner.experiment().template_of(e.purpose))}, {"weight", -1.0}});
+  return parts;
+}
+
+}  // namespace
 
 void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, dist::Task& task) {
   const auto& experiment = planner.experiment();
@@ -16,31 +69,39 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["model"] = e.model;
   p["method"] = e.method;
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : strengths;
-  if (e.model.contains("task")) task.inputs.push_back(e.model.at("task"));
+  Planner::needs(task, e.model);
   task.residency = e.model.dump();
   task.load_seconds = 1 + 4 * parameter_count(planner.config(e.target)) / 500e6;  // float32 from disk at 500 MB/s
+  if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
   if (e.delta.empty()) return;
-  const std::string template_name = experiment.text("models.template");
-  const std::string trained = planner.find(e.purpose, e.delta), map = planner.find("map", e.target);
   p["delta"] = e.delta;
-  p["delta_model"] = Planner::made_by(e.delta, trained);
+  p["parts"] = parts_of(planner, e);
+  const std::string template_name = experiment.template_of(e.purpose);
   p["delta_tokenizer"] = planner.model(template_name);
-  p["map"] = map;
-  p["mode"] = experiment.text("fusion.mode");
-  task.inputs.push_back(trained);
-  if (!map.empty()) task.inputs.push_back(map);
+  p["map"] = planner.find("map." + e.map_method, e.target + " to " + template_name);
+  p["map_method"] = e.map_method;
+  p["mode"] = e.mode;
+  for (const auto& part : p.at("parts")) Planner::needs(task, part.at("model"));
+  Planner::needs(task, p.at("delta_tokenizer"));
+  if (p.at("map") != "") task.inputs.push_back(p.at("map"));
 }
 
 SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
     : strengths_(p.at("strengths").get<std::vector<double>>()), tokenizer_(bench.tokenizer(p.at("model"))) {
   fusion::Base base{bench.model(p.at("model")), tokenizer_};
+  parameters_ = parameter_count(base.model->config());
   end_tokens_ = base.model->config().end_tokens;
   if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);
   std::vector<fusion::Delta> deltas;
   fusion::FusionSettings settings;
   settings.slots = bench.experiment().integer("compute.batch");
   if (p.contains("delta")) {
-    deltas.push_back(fusion::delta_model(bench.model(p.at("delta_model"))));
+    fusion::Delta delta;
+    for (const auto& part : p.at("parts")) {
+      delta.parts.push_back({bench.model(part.at("model")), part.at("weight").get<float>()});
+      parameters_ += parameter_count(delta.parts.back().model->config());
+    }
+    deltas.push_back(std::move(delta));
     settings.mode = fusion::fusion_mode(p.at("mode").get<std::string>());
     if (auto map = bench.token_map(p.at("map").get<std::string>())) {
       deltas.back().map = std::move(map);
@@ -69,7 +130,10 @@ std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
   settings.stop_strings = {"\n\nComment:"};  // protocol, "Decoding"
   auto flat = decode::generate(*source_, tokenizer_, requests, settings, report);
   std::vector<std::vector<decode::Generated>> by_strength(strengths_.size());
-  for (size_t i = 0; i < flat.size(); ++i) by_strength[i / prompts.size()].push_back(std::move(flat[i]));
+  for (size_t i = 0; i < flat.size(); ++i) {
+    tokens_ += std::ssize(requests[i].row.prompt) + std::ssize(flat[i].tokens);
+    by_strength[i / prompts.size()].push_back(std::move(flat[i]));
+  }
   return by_strength;
 }
 
@@ -90,8 +154,16 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(const std::vector<A
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());
-  for (size_t i = 0; i < flat.size(); ++i) by_strength[i / answers.size()].push_back(std::move(flat[i]));
+  for (size_t i = 0; i < flat.size(); ++i) {
+    tokens_ += std::ssize(answers[i % answers.size()].tokens);
+    by_strength[i / answers.size()].push_back(std::move(flat[i]));
+  }
   return by_strength;
+}
+
+void SteeredTarget::add_cost(store::Unit& unit) const {
+  unit.cost["tokens"] = tokens_;
+  unit.cost["flops"] = 2 * parameters_ * static_cast<double>(tokens_);
 }
 
 std::function<void(int64_t, int64_t)> log_progress(const std::string& name) {

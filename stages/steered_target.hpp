@@ -12,16 +12,25 @@
 
 namespace cmc::stages {
 
-// What one evaluation task asks about.
+// What one evaluation task asks about: a target by a method.
+//   vanilla            the target as it is (unlearning: after it was prepared on TOFU)
+//   cmc                + alpha · delta
+//   proxy_tuning       + alpha · (expert − start)                (instructions)
+//   delta_unlearning   + alpha · (offset − start)                (unlearning)
+//   lora, full         the target itself fine-tuned, nothing added
+//   retain_only        the target prepared without what is to be forgotten
 struct Evaluated {
-  std::string target;
-  std::string method;   // "vanilla", "cmc", "retain_only"
-  Json model;           // the base: as it is, prepared, or trained by the method
+  std::string target, method;
+  Json model;           // the base
   std::string delta;    // what is added; "": nothing
   std::string purpose;  // "instruct" or "unlearn"
+  std::string mode = {}, map_method = {};  // of what is added: fusion mode and token map (paper, Table 4)
 };
-// Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "delta_model",
-// "delta_tokenizer", "map" (key; "" same vocabulary), "mode". Adds the tasks' inputs and residency to `task`.
+// The systems that the experiment's methods.<purpose> and deltas.<purpose> make of a target.
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose);
+
+// Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "parts" (models and
+// their weights), "delta_tokenizer", "map" (key; "" same vocabulary), "map_method", "mode". Adds the tasks' inputs and residency to `task`.
 void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, dist::Task& task);
 
 // What is evaluated, for people: "gemma vanilla", "gemma + tiny".
@@ -54,7 +63,12 @@ class SteeredTarget {
   std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,
                                                 const std::function<void(const decode::ScoreProgress&)>& report);
 
+  // What has been asked so far: tokens read by the base, and operations at 2 × parameters × tokens for base and delta each.
+  void add_cost(store::Unit& unit) const;
+
  private:
+  double parameters_ = 0;  // base and parts of the delta
+  int64_t tokens_ = 0;
   std::vector<double> strengths_;
   std::vector<int32_t> end_tokens_;
   std::shared_ptr<const text::Tokenizer> tokenizer_, delta_tokenizer_;  // delta's: null in the same vocabulary

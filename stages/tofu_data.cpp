@@ -1,7 +1,7 @@
 #include "stages/tofu_data.hpp"
 
+#include "pipeline/data/refusals.hpp"
 #include "pipeline/data/tofu.hpp"
-#include "pipeline/text/prompt_template.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -17,6 +17,7 @@ Json tofu_split(Planner& planner, int64_t retain_items) {
   return {{"forget", forget},
           {"retain", retain},
           {"retain_items", retain_items},
+          {"prompt", planner.experiment().text("unlearn.prompt")},
           {"files", {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}}};
 }
 
@@ -40,17 +41,47 @@ TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench) {
   return {forget.items, retain.items};
 }
 
-std::string tofu_prompt(const std::string& question) {
-  static const text::PromptTemplate inst(text::PromptStyle::inst, {});
-  return inst(question);
-}
+TofuPrompt::TofuPrompt(const std::string& style)
+    : prompt_(text::prompt_style(style), {}), before_answer_(style == "question_answer" ? " " : "") {}
 
-std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const text::Tokenizer& tokenizer,
-                                          int64_t max_tokens) {
+std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const Json& parameters,
+                                          const text::Tokenizer& tokenizer, int64_t max_tokens) {
+  const TofuPrompt prompt(parameters.at("prompt").get<std::string>());
   std::vector<train::Example> examples;
   for (const auto& item : items)
-    examples.push_back(train::encode_answer(tokenizer, tofu_prompt(item.question), item.answer, max_tokens));
+    examples.push_back(train::encode_answer(tokenizer, prompt.question(item.question), prompt.answer(item.answer), max_tokens));
   return examples;
+}
+
+namespace {
+
+// The questions with refusals in place of their answers, epoch after epoch.
+std::vector<train::Example> refusal_examples(const std::vector<data::QuestionAnswer>& forgotten, const Json& split,
+                                             const train::TrainSettings& settings, const text::Tokenizer& tokenizer, int64_t max_tokens) {
+  const auto sentences = data::refusals();
+  std::vector<data::QuestionAnswer> refused;
+  for (int64_t epoch = 0; epoch < settings.epochs; ++epoch)
+    for (size_t i = 0; i < forgotten.size(); ++i) {
+      const size_t drawn = data::refusal_for(settings.seed, static_cast<uint64_t>(epoch), i, sentences.size());
+      refused.push_back({forgotten[i].question, std::string(sentences[drawn])});
+    }
+  return tofu_examples(refused, split, tokenizer, max_tokens);
+}
+
+}  // namespace
+
+train::TrainData unlearning_data(const Json& split, const Json& training, const train::TrainSettings& settings,
+                                 const text::Tokenizer& tokenizer, const Workbench& bench) {
+  const auto [forget, retain] = read_tofu_split(split, bench);
+  const int64_t max_tokens = training.at("max_tokens");
+  const auto parts = train::parts_of(settings.objective);
+  train::TrainData data;
+  data.examples = tofu_examples(forget, split, tokenizer, max_tokens);
+  data.retain = tofu_examples(retain, split, tokenizer, max_tokens);
+  if (parts.retain == train::ObjectiveParts::Retain::divergence)
+    for (auto& example : data.retain) example = train::with_all_labels(std::move(example));
+  if (parts.refusals) data.refusals = refusal_examples(forget, split, settings, tokenizer, max_tokens);
+  return data;
 }
 
 }  // namespace cmc::stages

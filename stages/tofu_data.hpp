@@ -3,14 +3,15 @@
 #include <vector>
 
 #include "pipeline/data/dataset.hpp"
+#include "pipeline/text/prompt_template.hpp"
 #include "pipeline/text/tokenizer.hpp"
-#include "pipeline/train/example.hpp"
+#include "pipeline/train/trainer.hpp"
 #include "stages/planner.hpp"
 #include "stages/workbench.hpp"
 
 namespace cmc::stages {
 
-// The TOFU files an experiment forgets and retains, as task parameters: {"forget", "retain", "retain_items", files…}.
+// The TOFU files an experiment forgets and retains, as task parameters: {"forget", "retain", "retain_items", "prompt", files…}.
 Json tofu_split(Planner& planner, int64_t retain_items);
 
 struct TofuSplit {
@@ -19,10 +20,27 @@ struct TofuSplit {
 // The items of tofu_split's parameters. Throws BadData when a file is not the one that was planned with.
 TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench);
 
-// The protocol's TOFU prompt on every model: "[INST] {q} [/INST]".
-std::string tofu_prompt(const std::string& question);
+// How a TOFU question is asked (unlearn.prompt), the same on every model, and how its answer follows:
+//   inst             "[INST] {q} [/INST]{a}"          (protocol)
+//   question_answer  "Question: {q}\nAnswer: {a}"     (TOFU's setting for models that know no chat)
+class TofuPrompt {
+ public:
+  explicit TofuPrompt(const std::string& style);
+  std::string question(const std::string& question) const { return prompt_(question); }
+  std::string answer(const std::string& answer) const { return before_answer_ + answer; }
 
-std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const text::Tokenizer& tokenizer,
-                                          int64_t max_tokens);
+ private:
+  text::PromptTemplate prompt_;
+  std::string before_answer_;
+};
+
+// `parameters`: tofu_split's.
+std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const Json& parameters,
+                                          const text::Tokenizer& tokenizer, int64_t max_tokens);
+
+// What an unlearning reads: forgotten and retained examples, and what the objective needs beside them (refusals of idk and dpo,
+// drawn anew each epoch; labels on the whole text of retained examples for kl). `split`: tofu_split's parameters.
+train::TrainData unlearning_data(const Json& split, const Json& training, const train::TrainSettings& settings,
+                                 const text::Tokenizer& tokenizer, const Workbench& bench);
 
 }  // namespace cmc::stages

@@ -9,21 +9,30 @@
 namespace cmc::stages {
 namespace {
 
+void add(Planner& planner, const std::string& target, const std::string& template_name, const std::string& method) {
+  const auto& experiment = planner.experiment();
+  dist::Task task;
+  task.stage = "token_map";
+  task.name = "map " + target + " to " + template_name + (method == "pm_mined" ? "" : " (" + method + ")");
+  task.parameters = {{"base", planner.model(target)},
+                     {"delta", planner.model(template_name)},
+                     {"delta_size", planner.tokenizer(template_name).size()},
+                     {"method", method},
+                     {"compat", experiment.text("token_map.compat")}};
+  Planner::needs(task, task.parameters.at("base"));
+  Planner::needs(task, task.parameters.at("delta"));
+  task.seconds = 2;
+  planner.remember("map." + method, target + " to " + template_name, planner.add(std::move(task)));
+}
+
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  const std::string template_name = experiment.text("models.template");
-  for (const auto& target : experiment.list("models.targets")) {
-    if (planner.shares_template_vocabulary(target)) continue;
-    dist::Task task;
-    task.stage = "token_map";
-    task.name = "map " + target + " to " + template_name;
-    task.parameters = {{"base", planner.model(target)},
-                       {"delta", planner.model(template_name)},
-                       {"delta_size", planner.tokenizer(template_name).size()},
-                       {"method", experiment.text("token_map.method")},
-                       {"compat", experiment.text("token_map.compat")}};
-    task.seconds = 2;
-    planner.remember("map", target, planner.add(std::move(task)));
+  for (const std::string purpose : {"instruct", "unlearn"}) {
+    const std::string name = experiment.template_of(purpose);
+    for (const auto& target : experiment.targets_of(purpose))
+      for (const auto& method : experiment.list("token_map.method"))
+        if (!planner.share_vocabulary(target, name) && planner.find("map." + method, target + " to " + name).empty())
+          add(planner, target, name, method);
   }
 }
 

@@ -1,7 +1,9 @@
 // The delta models: trained beside the frozen template, for instructions and for unlearning (paper, section 3).
-#include "pipeline/data/alpaca.hpp"
-#include "pipeline/text/prompt_template.hpp"
+#include <algorithm>
+
+#include "pipeline/core/error.hpp"
 #include "pipeline/train/delta.hpp"
+#include "stages/instruction_data.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/tofu_data.hpp"
@@ -10,85 +12,85 @@
 namespace cmc::stages {
 namespace {
 
-// A delta's start: {"name", "identity"} of a folder, or {"name", "config"} for a random one.
-Json delta_parameters(Planner& planner, const std::string& name) {
+// What is trained, by `role`:
+//   delta   beside the frozen template: the paper's
+//   expert  alone, as a language model: proxy tuning adds what it has learnt, expert − start
+//   offset  beside the template, with its start taken away: delta-unlearning's pair
+dist::Task base_task(Planner& planner, const std::string& kind, const std::string& role, const std::string& delta) {
   const auto& experiment = planner.experiment();
-  const std::string section = "delta." + name + ".";
-  if (experiment.has(section + "path")) return planner.delta(name);
-  const auto number = [&](const char* key) { return experiment.integer(section + key); };
-  return {{"name", name},
-          {"config",
-           {{"architectures", {"LlamaForCausalLM"}},
-            {"model_type", "llama"},
-            {"hidden_size", number("hidden")},
-            {"num_hidden_layers", number("layers")},
-            {"num_attention_heads", number("heads")},
-            {"num_key_value_heads", number("heads")},
-            {"intermediate_size", number("intermediate")},
-            {"max_position_embeddings", number("max_positions")},
-            {"rms_norm_eps", 1e-5},
-            {"hidden_act", "silu"},
-            {"tie_word_embeddings", true}}}};
-}
-
-dist::Task base_task(Planner& planner, const std::string& kind, const std::string& delta, const Json& template_model) {
-  const auto& experiment = planner.experiment();
-  const std::string section = "train_" + kind;
+  const std::string section = "train_" + kind, name = experiment.template_of(kind);
   dist::Task task;
   task.stage = "train";
-  task.name = "train delta " + delta + " to " + kind;
+  task.name = "train " + (role == "delta" ? "delta " : role + " ") + delta + " to " + kind;
+  const Json template_model = kind == "unlearn" ? planner.prepared(name) : planner.model(name);
   task.parameters = {{"kind", kind},
+                     {"role", role},
                      {"template", template_model},
-                     {"delta", delta_parameters(planner, delta)},
+                     {"delta", planner.delta(delta, name)},
                      {"training", training_parameters(experiment, section)}};
+  if (const int64_t epochs = experiment.integer("delta." + delta + ".epochs"); epochs > 0) task.parameters["training"]["epochs"] = epochs;
+  if (role != "delta" && task.parameters["delta"].contains("config"))
+    throw BadExperiment({"methods." + kind, "compares with a delta's start, and " + delta + " starts from random weights",
+                         "set delta." + delta + ".path or delta." + delta + ".pretrain = yes"});
+  Planner::needs(task, template_model);
+  Planner::needs(task, task.parameters.at("delta"));
   task.residency = template_model.dump();
-  if (template_model.contains("task")) task.inputs = {template_model.at("task")};
   task.shares = static_cast<int>(experiment.integer(section + ".shares"));
+  task.resumable = true;
   return task;
 }
 
 // Template once over the data, then output layers of template and delta in every epoch.
 void estimate(Planner& planner, dist::Task& task, double items, double tokens_each) {
-  const auto& config = planner.config(planner.experiment().text("models.template"));
+  const auto& config = planner.config(planner.experiment().template_of(task.parameters.at("kind")));
   const double output = static_cast<double>(config.vocabulary * config.hidden), tokens = items * tokens_each;
   const double epochs = task.parameters.at("training").at("epochs");
   task.seconds = forward_seconds(parameter_count(config), tokens) + forward_seconds(1.4 * output, tokens * epochs);
   task.bytes = static_cast<int64_t>(parameter_count(config) * 4 + tokens * static_cast<double>(config.hidden) * 4);
 }
 
+void add(Planner& planner, const std::string& kind, const std::string& role, const std::string& delta) {
+  const auto& experiment = planner.experiment();
+  auto task = base_task(planner, kind, role, delta);
+  auto& data = task.parameters["data"];
+  if (kind == "instruct") {
+    data = instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"));
+    estimate(planner, task, instruction_count(data), 250);
+  } else {
+    data = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
+    estimate(planner, task, 80, 70);
+  }
+  planner.remember(kind + "." + role, delta, planner.add(std::move(task)));
+}
+
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  const std::string name = experiment.text("models.template");
-  for (const auto& delta : experiment.list("deltas.instruct")) {
-    auto task = base_task(planner, "instruct", delta, planner.model(name));
-    const int64_t items = experiment.integer("train_instruct.items");
-    task.parameters["data"] = {{"items", items}, {"files", {planner.file(experiment.path("data.alpaca"))}}};
-    estimate(planner, task, items > 0 ? static_cast<double>(items) : 52000, 250);
-    planner.remember("instruct", delta, planner.add(std::move(task)));
-  }
-  for (const auto& delta : experiment.list("deltas.unlearn")) {
-    auto task = base_task(planner, "unlearn", delta, planner.prepared(name));
-    task.parameters["data"] = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
-    estimate(planner, task, 80, 70);
-    planner.remember("unlearn", delta, planner.add(std::move(task)));
+  for (const std::string kind : {"instruct", "unlearn"}) {
+    const auto methods = experiment.list("methods." + kind);
+    const auto asked = [&](const char* method) { return std::ranges::count(methods, method) > 0; };
+    for (const auto& delta : experiment.list("deltas." + kind)) {
+      if (asked("cmc")) add(planner, kind, "delta", delta);
+      if (asked("proxy_tuning")) add(planner, kind, "expert", delta);
+      if (asked("delta_unlearning")) add(planner, kind, "offset", delta);
+    }
   }
 }
 
-train::TrainData read_data(const Json& p, const text::Tokenizer& tokenizer, const Workbench& bench) {
-  const int64_t max_tokens = p.at("training").at("max_tokens");
-  if (p.at("kind") == "unlearn") {
-    const auto split = read_tofu_split(p.at("data"), bench);
-    return {tofu_examples(split.forget, tokenizer, max_tokens), tofu_examples(split.retain, tokenizer, max_tokens)};
-  }
-  const int64_t items = p.at("data").at("items");
-  const auto& file = p.at("data").at("files").at(0);
-  const auto pairs = data::read_alpaca(bench.file(file), items > 0 ? static_cast<size_t>(items) : data::all_items);
-  expect_planned(pairs.file, pairs.content_hash, file);
-  const text::PromptTemplate prompt(text::PromptStyle::open_instruct, {});
+train::TrainData read_data(const Json& p, const text::Tokenizer& tokenizer, const train::TrainSettings& settings,
+                           const Workbench& bench) {
+  if (p.at("kind") == "unlearn") return unlearning_data(p.at("data"), p.at("training"), settings, tokenizer, bench);
   train::TrainData data;
-  for (const auto& pair : pairs.items)
-    data.examples.push_back(train::encode_instruction(tokenizer, prompt(pair.question), pair.answer, {max_tokens, max_tokens}));
+  data.examples = instruction_examples(p.at("data"), tokenizer, p.at("training").at("max_tokens"), bench);
   return data;
+}
+
+// What stands beside the trained model in the fused logits.
+std::vector<train::FrozenModel> frozen_models(const Json& p, double alpha, Workbench& bench) {
+  std::vector<train::FrozenModel> frozen;
+  if (p.at("role") == "expert") return frozen;
+  frozen.push_back({bench.model(p.at("template")), bench.hidden_states(p.at("template")), 1.0});
+  if (p.at("role") == "offset") frozen.push_back({bench.model(p.at("delta")), bench.hidden_states(p.at("delta")), -alpha});
+  return frozen;
 }
 
 store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
@@ -99,12 +101,12 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   auto trained = delta.contains("config")
                      ? train::create_delta(delta.at("config"), *template_model, bench.seed(task.key), bench.compute().device)
                      : train::load_delta(bench.folder(delta), *template_model, bench.compute().device);
-  const bool unlearn = p.at("kind") == "unlearn";
-  auto settings = training_settings(p.at("training"), unlearn ? train::unlearning_settings() : train::instruction_settings());
+  const std::string kind = p.at("kind");
+  auto settings = training_settings(p.at("training"), kind == "unlearn" ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = bench.seed(task.key);
-  settings.checkpoint_every = bench.experiment().integer(unlearn ? "train_unlearn.checkpoint_steps" : "train_instruct.checkpoint_steps");
-  return run_training({task, std::move(trained), {{template_model, bench.hidden_states(p.at("template")), 1.0}},
-                       read_data(p, *tokenizer, bench), settings, bench.folder(p.at("template"))}, bench, group);
+  settings.checkpoint_every = bench.experiment().integer("train_" + kind + ".checkpoint_steps");
+  return run_training({task, std::move(trained), frozen_models(p, settings.alpha, bench), read_data(p, *tokenizer, settings, bench), settings,
+                       bench.folder(p.at("template"))}, bench, group);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "stages/training.hpp"
 
 #include "pipeline/core/log.hpp"
+#include "pipeline/model/lora.hpp"
 #include "pipeline/train/delta.hpp"
 #include "stages/columns.hpp"
+#include "stages/planner.hpp"
 
 namespace cmc::stages {
 
@@ -18,8 +20,26 @@ Json training_parameters(const Experiment& experiment, const std::string& sectio
             {"seed", experiment.integer("experiment.seed")}};
   for (const char* optional : {"schedule", "loss"})
     if (experiment.knows(key(optional))) p[optional] = experiment.text(key(optional));
-  if (experiment.knows(key("warmup"))) p["warmup"] = experiment.number(key("warmup"));
+  for (const char* optional : {"warmup", "beta", "forget_bound"})
+    if (experiment.knows(key(optional))) p[optional] = experiment.number(key(optional));
+  if (experiment.knows(key("warmup_steps"))) p["warmup_steps"] = experiment.integer(key("warmup_steps"));
   return p;
+}
+
+Json with_lora(Json training, const Experiment& experiment, const std::string& section) {
+  training["learning_rate"] = experiment.number(section + ".lora_learning_rate");
+  training["lora"] = {{"rank", experiment.integer(section + ".lora_rank")},
+                      {"alpha", experiment.number(section + ".lora_alpha")},
+                      {"dropout", experiment.number(section + ".lora_dropout")},
+                      {"modules", experiment.list(section + ".lora_modules")}};
+  return training;
+}
+
+model::DecoderModel trained_part(model::DecoderModel base, const Json& training, uint64_t seed) {
+  if (!training.contains("lora")) return base;
+  const auto& lora = training.at("lora");
+  return base.with_adapters({.rank = lora.at("rank"), .alpha = lora.at("alpha"), .dropout = lora.at("dropout"),
+                             .targets = lora.at("modules").get<std::vector<std::string>>()}, seed);
 }
 
 train::TrainSettings training_settings(const Json& p, train::TrainSettings settings) {
@@ -31,7 +51,9 @@ train::TrainSettings training_settings(const Json& p, train::TrainSettings setti
   settings.shares = p.at("shares");
   if (p.contains("schedule")) settings.schedule = train::schedule_shape(p.at("schedule").get<std::string>());
   if (p.contains("loss")) settings.objective = train::objective(p.at("loss").get<std::string>());
-  if (p.contains("warmup")) settings.warmup = {.ratio = p.at("warmup").get<double>()};
+  if (p.contains("warmup")) settings.warmup = {.ratio = p.at("warmup"), .steps = p.value("warmup_steps", int64_t{0})};
+  settings.preference_beta = p.value("beta", settings.preference_beta);
+  settings.forget_bound = p.value("forget_bound", settings.forget_bound);
   return settings;
 }
 
@@ -52,9 +74,20 @@ void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports)
       column("gradient_norm", "step", each(&Report::gradient_norm), {"1", "global L2 norm before clipping"}),
       column("step_seconds", "step", each(&Report::seconds), {"s", "wall time of the step"}),
       column("step_tokens", "step", each(&Report::tokens), {"token", "tokens read by the trained model"})};
-  double tokens = 0;
+}
+
+// Tokens the trained model read, and operations: 6 × parameters × tokens where gradients reach all of them (2 forward, 4 back),
+// 4 × for frozen weights below adapters, and 2 × for a frozen model that reads each example once.
+void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, const model::DecoderModel& trained,
+              const std::vector<train::FrozenModel>& frozen, const train::TrainData& data) {
+  double tokens = 0, once = 0;
   for (const auto& report : reports) tokens += static_cast<double>(report.tokens);
+  for (const auto* examples : {&data.examples, &data.retain, &data.refusals})
+    for (const auto& example : *examples) once += static_cast<double>(example.tokens.size());
+  double flops = (trained.adapters() ? 4 : 6) * parameter_count(trained.config()) * tokens;
+  for (const auto& model : frozen) flops += 2 * parameter_count(model.model->config()) * once;
   unit.cost["tokens"] = tokens;
+  unit.cost["flops"] = flops;
 }
 
 }  // namespace
@@ -66,7 +99,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communic
       log_info(run.task.name, ": step ", step.step, "/", step.total, " loss ", step.loss);
   };
   const auto reports = train::train({.trained = run.trained,
-                                     .frozen = std::move(run.frozen),
+                                     .frozen = run.frozen,
                                      .data = run.data,
                                      .settings = run.settings,
                                      .group = group,
@@ -81,6 +114,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communic
     std::filesystem::remove_all(unfinished, ignored);
   }
   add_steps(unit, reports);
+  add_cost(unit, reports, run.trained, run.frozen, run.data);
   return unit;
 }
 

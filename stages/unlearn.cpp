@@ -40,6 +40,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
                      {"data", planner.file(experiment.path("data.tofu") / (slice.stem + ".json"))},
                      {"new_tokens", experiment.integer("unlearn.new_tokens")},
                      {"max_tokens", experiment.integer("train_unlearn.max_tokens")},
+                     {"prompt", experiment.text("unlearn.prompt")},
                      {"compat", experiment.text("unlearn.compat")}};
   add_evaluated(planner, evaluated, experiment.numbers("unlearn.strengths"), task);
   const auto items = static_cast<double>(slice.count), strengths = static_cast<double>(task.parameters.at("strengths").size());
@@ -50,20 +51,6 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   planner.add(std::move(task));
 }
 
-std::vector<Evaluated> systems_on(Planner& planner, const std::string& target) {
-  const auto& experiment = planner.experiment();
-  std::vector<Evaluated> systems;
-  for (const auto& method : experiment.list("methods.unlearn")) {
-    if (method == "vanilla") systems.push_back({target, method, planner.prepared(target), "", "unlearn"});
-    if (const auto key = planner.find("retain_only", target); method == "retain_only" && !key.empty())
-      systems.push_back({target, method, Planner::made_by(target, key), "", "unlearn"});
-    if (method == "cmc")
-      for (const auto& delta : experiment.list("deltas.unlearn"))
-        systems.push_back({target, method, planner.prepared(target), delta, "unlearn"});
-  }
-  return systems;
-}
-
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.list("deltas.unlearn").empty()) return;
@@ -71,8 +58,8 @@ void plan(Planner& planner) {
   std::map<std::string, int64_t> sizes;
   for (const auto& [set, stem] : sets(experiment))
     sizes[set] = std::min(limit, static_cast<int64_t>(data::read_tofu_perturbed(experiment.path("data.tofu"), stem).items.size()));
-  for (const auto& target : experiment.list("models.targets"))
-    for (const auto& system : systems_on(planner, target))
+  for (const auto& target : experiment.targets_of("unlearn"))
+    for (const auto& system : systems_on(planner, target, "unlearn"))
       for (const auto& [set, stem] : sets(experiment)) {
         if (system.method == "retain_only" && set != "forget") continue;  // only forget quality needs it
         for (int64_t first = 0; first < sizes[set]; first += slice)
@@ -89,9 +76,9 @@ std::vector<data::PerturbedItem> read_slice(const Json& p, const Workbench& benc
 }
 
 // Prompt and answer as one text, scored from where the prompt's tokens end, the end token included (published).
-SteeredTarget::Answer to_answer(const text::Tokenizer& tokenizer, const data::PerturbedItem& item, const std::string& answer,
-                                int64_t max_tokens) {
-  const auto example = train::encode_answer(tokenizer, tofu_prompt(item.question), answer, max_tokens);
+SteeredTarget::Answer to_answer(const text::Tokenizer& tokenizer, const TofuPrompt& prompt, const data::PerturbedItem& item,
+                                const std::string& answer, int64_t max_tokens) {
+  const auto example = train::encode_answer(tokenizer, prompt.question(item.question), prompt.answer(answer), max_tokens);
   const auto first = std::ranges::find_if(example.labels, [](int32_t label) { return label != train::ignored_label; });
   return {example.tokens, first - example.labels.begin()};
 }
@@ -149,18 +136,18 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   const int64_t max_tokens = p.at("max_tokens");
   const size_t wrong_answers = items.front().perturbed_answers.size(), per_item = 2 + wrong_answers;
   SteeredTarget target(p, bench);
+  const TofuPrompt prompt(p.at("prompt").get<std::string>());
   std::vector<SteeredTarget::Prompt> prompts;
   std::vector<SteeredTarget::Answer> answers;  // per item: true, paraphrased, wrong…
   for (const auto& item : items) {
     if (item.perturbed_answers.size() != wrong_answers)
       throw BadData({p.at("stem").get<std::string>() + ": " + item.question, "has another number of wrong answers than the set's first",
                      "every item of a set needs as many"});
-    const std::string prompt = tofu_prompt(item.question);
-    prompts.push_back({prompt, prompt});
-    answers.push_back(to_answer(target.tokenizer(), item, item.answer, max_tokens));
-    answers.push_back(to_answer(target.tokenizer(), item, item.paraphrased_answer, max_tokens));
+    prompts.push_back({prompt.question(item.question), prompt.question(item.question)});
+    answers.push_back(to_answer(target.tokenizer(), prompt, item, item.answer, max_tokens));
+    answers.push_back(to_answer(target.tokenizer(), prompt, item, item.paraphrased_answer, max_tokens));
     const size_t first_wrong = answers.size();
-    for (const auto& wrong : item.perturbed_answers) answers.push_back(to_answer(target.tokenizer(), item, wrong, max_tokens));
+    for (const auto& wrong : item.perturbed_answers) answers.push_back(to_answer(target.tokenizer(), prompt, item, wrong, max_tokens));
     if (p.at("compat") == "authors")  // protocol, fault 1: all wrong answers get the delta's logits of the first
       for (size_t w = first_wrong + 1; w < answers.size(); ++w) answers[w].delta_tokens = answers[first_wrong].tokens;
   }
@@ -186,7 +173,9 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
       rows.paraphrase.add(score[1]);
       for (size_t w = 0; w < wrong_answers; ++w) rows.wrong.add(score[2 + w]);
     }
-  return to_unit(std::move(rows), static_cast<int64_t>(wrong_answers));
+  store::Unit unit = to_unit(std::move(rows), static_cast<int64_t>(wrong_answers));
+  target.add_cost(unit);
+  return unit;
 }
 
 }  // namespace

@@ -66,12 +66,17 @@ void expect_planned(const std::filesystem::path& file, const std::string& conten
   if (content_hash != reference.at("sha256")) throw BadData({file.string(), "has changed since the plan was made", "run again"});
 }
 
+model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype) const {
+  const auto path = folder(reference);
+  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device);
+  return load(reference.at("base"), dtype).with_adapters(path).merged();
+}
+
 std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {
   auto& model = models_[reference.dump()];
   if (!model) {
-    const auto path = folder(reference);
-    log_info("loading ", path.string());
-    model = std::make_shared<const model::DecoderModel>(model::DecoderModel::load(path, compute_.dtype, compute_.device));
+    log_info("loading ", folder(reference).string());
+    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype));
   }
   return model;
 }
@@ -110,7 +115,7 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const Json& referen
 }
 
 uint64_t Workbench::seed(const std::string& key) const {
-  return seed_of({std::to_string(experiment_.integer("experiment.seed")), key});
+  return seed_of({"task", key});
 }
 
 }  // namespace cmc::stages

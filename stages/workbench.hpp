@@ -40,7 +40,10 @@ class Workbench {
   // Drops what another residency left behind.
   void enter(const std::string& residency);
 
-  // `reference`: {"name", "identity"} or {"name", "task"} (see Planner). Weights in compute().dtype.
+  // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
+  // which are merged into it. On compute().device.
+  model::DecoderModel load(const Json& reference, torch::Dtype dtype) const;
+  // The same in compute().dtype, kept.
   std::shared_ptr<const model::DecoderModel> model(const Json& reference);
   std::shared_ptr<const text::Tokenizer> tokenizer(const Json& reference);
   // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
@@ -56,7 +59,7 @@ class Workbench {
   // Where a training that is not finished keeps its checkpoints.
   std::filesystem::path training_folder(const std::string& key) const { return output_ / "checkpoints" / ("." + key); }
 
-  uint64_t seed(const std::string& key) const;  // of a task: from experiment seed and key
+  uint64_t seed(const std::string& key) const;  // of a task; the experiment's seed is one of the parameters in its key
 
  private:
   const std::string& place(const std::string& content) const;

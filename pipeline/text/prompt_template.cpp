@@ -12,9 +12,10 @@
 namespace cmc::text {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, PromptStyle>, 4> styles{{{"plain", PromptStyle::plain},
+constexpr std::array<std::pair<std::string_view, PromptStyle>, 5> styles{{{"plain", PromptStyle::plain},
                                                                           {"open_instruct", PromptStyle::open_instruct},
                                                                           {"inst", PromptStyle::inst},
+                                                                          {"question_answer", PromptStyle::question_answer},
                                                                           {"chat", PromptStyle::chat}}};
 
 bool holds(const std::string& text, const char* mark) {
@@ -133,6 +134,7 @@ std::string_view name_of(PromptStyle style) {
 PromptTemplate::PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder) : style_(style) {
   if (style == PromptStyle::open_instruct) before_ = "<|user|>\n", after_ = "\n<|assistant|>\n";
   if (style == PromptStyle::inst) before_ = "[INST] ", after_ = " [/INST]";
+  if (style == PromptStyle::question_answer) before_ = "Question: ", after_ = "\nAnswer:";
   if (style != PromptStyle::chat) return;
   auto chat = chat_of(chat_template_of(model_folder), read_tokenizer_config(model_folder), model_folder);
   before_ = std::move(chat.before);

@@ -6,11 +6,12 @@
 namespace cmc::text {
 
 // How a question is written for a model.
-//   plain          "{q}"
-//   open_instruct  "<|user|>\n{q}\n<|assistant|>\n"      (protocol: training, and the delta's side of decoding)
-//   inst           "[INST] {q} [/INST]"                  (TOFU on the chat models; published spelling)
-//   chat           the checkpoint's own chat template, one user turn, generation prompt added
-enum class PromptStyle { plain, open_instruct, inst, chat };
+//   plain            "{q}"
+//   open_instruct    "<|user|>\n{q}\n<|assistant|>\n"    (protocol: training, and the delta's side of decoding)
+//   inst             "[INST] {q} [/INST]"                (TOFU on the chat models; published spelling)
+//   question_answer  "Question: {q}\nAnswer:"            (TOFU on models that know no chat)
+//   chat             the checkpoint's own chat template, one user turn, generation prompt added
+enum class PromptStyle { plain, open_instruct, inst, question_answer, chat };
 
 PromptStyle prompt_style(std::string_view name);  // throws BadExperiment naming the known styles
 std::string_view name_of(PromptStyle style);

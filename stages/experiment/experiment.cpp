@@ -58,10 +58,14 @@ Experiment Experiment::read(const std::filesystem::path& file, const std::vector
   experiment.name_ = file.stem().string();
   const auto expanded = [&](const std::string& key, const std::string& value) {
     std::string text = value;
-    for (size_t at; (at = text.find("${")) != std::string::npos;) {
+    for (size_t at = 0; (at = text.find("${", at)) != std::string::npos;) {
       const size_t end = text.find('}', at);
       if (end == std::string::npos) experiment.fail(key, "has ${ without }", "close the brace");
       const std::string name = text.substr(at + 2, end - at - 2);
+      if (name == "world") {  // known once its seed is: for_seed()
+        at = end;
+        continue;
+      }
       const char* found = std::getenv(name.c_str());
       if (!found) experiment.fail(key, "needs the environment variable " + name, "export " + name + ", or --set " + key + "=…");
       text.replace(at, end - at + 1, found);
@@ -156,14 +160,49 @@ void Experiment::check() const {
       for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)}) check_choice(spec, key, value);
     }
   }
+  if (seeds().empty()) fail("experiment.seed", "is empty", "give one seed, or several with commas");
   const auto models = names_in(values_, "model"), deltas = names_in(values_, "delta");
-  auto used = list("models.targets");
-  used.push_back(text("models.template"));
+  std::vector<std::string> used;
+  for (const std::string purpose : {"instruct", "unlearn"}) {
+    for (const auto& target : targets_of(purpose)) used.push_back(target);
+    used.push_back(template_of(purpose));
+  }
   for (const auto& model : used)
-    if (!models.contains(model)) fail("models", model + " has no section", "add [model." + model + "] with its path");
+    if (!models.contains(model)) fail("models", model + " has no section", "add [model." + model + "] with its path, or with its sizes to pre-train it");
   for (const auto& key : {"deltas.instruct", "deltas.unlearn"})
     for (const auto& delta : list(key))
       if (!deltas.contains(delta)) fail(key, delta + " has no section", "add [delta." + delta + "]");
+}
+
+std::string Experiment::template_of(const std::string& purpose) const {
+  const std::string own = "models." + purpose + "_template";
+  return text(knows(own) && has(own) ? own : "models.template");
+}
+
+std::vector<std::string> Experiment::targets_of(const std::string& purpose) const {
+  const std::string own = "models." + purpose + "_targets";
+  return list(knows(own) && has(own) ? own : "models.targets");
+}
+
+std::vector<int64_t> Experiment::seeds() const {
+  std::vector<int64_t> seeds;
+  for (const auto& item : split(text("experiment.seed"))) {
+    if (!parse(item, seeds.emplace_back()) || seeds.back() < 0 || std::ranges::count(seeds, seeds.back()) > 1)
+      fail("experiment.seed", "holds " + item + ", which is no whole number ≥ 0 or occurs twice", "give one seed, or several with commas");
+  }
+  return seeds;
+}
+
+Experiment Experiment::for_seed(int64_t seed, const std::filesystem::path& world) const {
+  static const std::string placeholder = "${world}";
+  Experiment one = *this;
+  one.values_["experiment.seed"] = std::to_string(seed);
+  for (auto& [key, value] : one.values_)
+    for (size_t at; (at = value.find(placeholder)) != std::string::npos;) {
+      if (world.empty()) fail(key, "uses ${world}, but the experiment makes none", "add [world] with its documents");
+      value.replace(at, placeholder.size(), world.string());
+    }
+  return one;
 }
 
 std::string Experiment::resolved() const {

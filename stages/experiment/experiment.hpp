@@ -14,8 +14,9 @@ class Experiment {
  public:
   struct Override { std::string key, value; };
 
-  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment; relative paths are relative to
-  // the working folder. Throws BadExperiment naming file, key, and the nearest known key.
+  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment, ${world} stands for the folder
+  // of the generated world; relative paths are relative to the working folder. Throws BadExperiment naming file, key, and the
+  // nearest known key.
   static Experiment read(const std::filesystem::path& file, const std::vector<Override>& overrides);
 
   const std::string& name() const { return name_; }  // of the file, without .ini
@@ -27,6 +28,16 @@ class Experiment {
   double number(const std::string& key) const;
   std::vector<std::string> list(const std::string& key) const;
   std::vector<double> numbers(const std::string& key) const;
+
+  // Of a purpose, "instruct" or "unlearn": unlearning may have chat models of its own (paper, Table 2).
+  std::string template_of(const std::string& purpose) const;
+  std::vector<std::string> targets_of(const std::string& purpose) const;
+
+  // Each is a repetition of the whole, with its own world and trainings.
+  std::vector<int64_t> seeds() const;
+  bool has_world() const { return integer("world.documents") > 0; }
+  // The experiment for one of its seeds, with ${world} in that folder.
+  Experiment for_seed(int64_t seed, const std::filesystem::path& world) const;
 
   // The whole as an INI file that read() takes: enough to run the experiment again.
   std::string resolved() const;

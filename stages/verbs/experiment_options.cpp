@@ -9,7 +9,13 @@ namespace po = boost::program_options;
 void add_experiment_options(po::options_description& options) {
   options.add_options()("set", po::value<std::vector<std::string>>()->composing(), "section.key=value, wins over the file; repeatable")(
       "limit", po::value<int64_t>(), "at most this many prompts and items a set")(
-      "only", po::value<std::string>(), "these stages (with commas) and what they need");
+      "only", po::value<std::string>(), "these stages (with commas) and what they need")(
+      "output", po::value<std::string>(), "folder of results (default results/<experiment>)");
+}
+
+std::filesystem::path output_folder(const Arguments& arguments, const Experiment& experiment) {
+  if (arguments.has("output")) return arguments.get("output");
+  return std::filesystem::path("results") / experiment.name();
 }
 
 Experiment read_experiment(const Arguments& arguments) {

@@ -2,7 +2,7 @@
 #include <map>
 
 #include "stages/output_folder.hpp"
-#include "stages/planner.hpp"
+#include "stages/plan_experiment.hpp"
 #include "stages/progress_line.hpp"
 #include "stages/verbs/experiment_options.hpp"
 
@@ -40,7 +40,8 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
       "json", "the tasks with all their parameters as JSON");
   Arguments arguments("plan EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
-  const dist::Plan plan = plan_experiment(read_experiment(arguments), only_stages(arguments)).plan;
+  const Experiment experiment = read_experiment(arguments);
+  const dist::Plan plan = plan_experiment(experiment, output_folder(arguments, experiment), only_stages(arguments)).plan;
   if (!arguments.has("json")) {
     print(plan, std::max(1, arguments.get<int>("ranks")));
     return ExitCode::done;

@@ -57,15 +57,14 @@ ExitCode exit_code(const dist::Outcome& outcome) {
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
-  options.add_options()("output", po::value<std::string>(), "folder of results (default results/<experiment>)")(
+  options.add_options()(
       "shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
       "time-limit", po::value<double>(), "seconds this job may take (default: Slurm's); the run stops before and exits 75")(
       "reserve", po::value<double>()->default_value(120), "seconds kept for stopping before the time limit");
   Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given)) return ExitCode::done;
   const Experiment experiment = read_experiment(arguments);
-  const OutputFolder output(arguments.has("output") ? std::filesystem::path(arguments.get("output"))
-                                                    : std::filesystem::path("results") / experiment.name());
+  const OutputFolder output(output_folder(arguments, experiment));
   const int rank = session.world().rank();
   char name[32];
   std::snprintf(name, sizeof name, "rank-%03d.log", rank);

@@ -13,7 +13,7 @@ torch::Tensor fresh(const model::DecoderModel& model, const std::vector<int32_t>
   const torch::NoGradGuard no_gradients;
   const std::vector<int64_t> tokens(ids.begin(), ids.end());
   const auto hidden =
-      model.hidden({torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(ids.size())}}, {}, {}}, nullptr);
+      model.hidden({torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(ids.size())}}, {}, {}, {}, {}}, nullptr);
   return model.logits(hidden.slice(0, -1)).squeeze(0);
 }
 

@@ -115,7 +115,7 @@ TEST(FusedSource, ProxyTuningIsExpertMinusAntiExpert) {
     const torch::NoGradGuard no_gradients;
     std::vector<int64_t> ids;
     for (size_t t = 0; t + 1 < one[0].tokens.size(); ++t) ids.push_back(one[0].tokens[t].value);
-    return model.logits(model.hidden({torch::tensor(ids, torch::kInt64), {{0, 11}}, {}, {}}, nullptr))[-1];
+    return model.logits(model.hidden({torch::tensor(ids, torch::kInt64), {{0, 11}}, {}, {}, {}, {}}, nullptr))[-1];
   };
   const auto expected =
       (logits_of(*base) + 0.7 * (logits_of(*expert) - logits_of(*anti))).log_softmax(0)[one[0].tokens.back().value];
@@ -153,7 +153,7 @@ TEST(FusedSource, OtherVocabularyScoringEqualsOnePassAPrefix) {
         const auto last_logits = [](const model::DecoderModel& model, const std::vector<int32_t>& context) {
           const std::vector<int64_t> tokens(context.begin(), context.end());
           return model.logits(model.hidden(
-              {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(tokens.size())}}, {}, {}}, nullptr))[-1];
+              {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(tokens.size())}}, {}, {}, {}, {}}, nullptr))[-1];
         };
         auto fused = last_logits(*base, ids);
         const auto context =

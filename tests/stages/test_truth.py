@@ -37,7 +37,8 @@ class Target:
         self.model, self.tokenizer = published.load_model(folder), published.load_tokenizer(folder)
         self.delta = None
         if "delta" in parameters:
-            self.delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / parameters["delta_model"]["task"]))])
+            self.delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / part["model"]["task"]), part["weight"])
+                                          for part in parameters["parts"]])
             if parameters["map"]:
                 self.delta.tokenizer = published.load_tokenizer(root / "small")
                 self.delta.token_map = token_map(root, root / reference["name"], root / "small")

@@ -106,7 +106,7 @@ def test_smollm2_itself():
 
 
 @pytest.mark.parametrize("style, expected", [("plain", "{}"), ("open_instruct", "<|user|>\n{}\n<|assistant|>\n"),
-                                             ("inst", "[INST] {} [/INST]")])
+                                             ("inst", "[INST] {} [/INST]"), ("question_answer", "Question: {}\nAnswer:")])
 def test_fixed_styles(style, expected, tmp_path):
     for question, ours in zip(QUESTIONS, prompts(tmp_path, style)):
         assert ours["prompt"] == expected.replace("{}", question) and not ours["writes_begin_token"]

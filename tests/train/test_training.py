@@ -58,14 +58,14 @@ CASES = {
     "plain fine-tuning": ({}, "none"),
     "pre-training": ({"beta1": 0.8, "beta2": 0.98, "schedule_floor": 0.1}, "none"),
     "delta-unlearning": ({"objective": "grad_diff"}, "both"),
-    "kl": ({"objective": "kl"}, "template"),
-    "kl of a fine-tuned model": ({"objective": "kl", "learning_rate": 1e-3, "mean": "tokens"}, "none"),
-    "idk": ({"objective": "idk"}, "template"),
-    "dpo": ({"objective": "dpo", "alpha": 0.7}, "template"),
-    "dpo of delta-unlearning": ({"objective": "dpo", "preference_beta": 0.5, "mean": "tokens"}, "both"),
-    "npo": ({"objective": "npo"}, "template"),
-    "npo of a fine-tuned model": ({"objective": "npo_grad_diff"}, "none"),
-    "bounded": ({"objective": "grad_diff_bounded", "forget_bound": 7.0}, "template"),
+    "kl": ({"epochs": 2, "objective": "kl"}, "template"),
+    "kl of a fine-tuned model": ({"epochs": 2, "objective": "kl", "learning_rate": 1e-3, "mean": "tokens"}, "none"),
+    "idk": ({"epochs": 2, "objective": "idk"}, "template"),
+    "dpo": ({"epochs": 2, "objective": "dpo", "alpha": 0.7}, "template"),
+    "dpo of delta-unlearning": ({"epochs": 2, "objective": "dpo", "preference_beta": 0.5, "mean": "tokens"}, "both"),
+    "npo": ({"epochs": 2, "objective": "npo"}, "template"),
+    "npo of a fine-tuned model": ({"epochs": 2, "objective": "npo_grad_diff"}, "none"),
+    "bounded": ({"epochs": 2, "objective": "grad_diff_bounded", "forget_bound": 7.0}, "template"),
 }
 
 
@@ -86,7 +86,7 @@ def test_first_losses_and_weights(world, name, tmp_path):
                                          tokenizer=world["delta"]))
     reference = Reference(world["delta"], frozen, settings.get("alpha", 1.0))
     truth = reference.train(steps, world, settings)
-    assert len(answer["reports"]) == len(truth) == 24
+    assert len(answer["reports"]) == len(truth) == 6 * settings["epochs"]
     for mine, theirs in zip(answer["reports"], truth):
         assert relative(mine["loss"], theirs["loss"]) < 1e-4, (mine["step"], mine["loss"], theirs["loss"])
         assert relative(mine["gradient_norm"], theirs["gradient_norm"]) < 1e-3

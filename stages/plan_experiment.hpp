@@ -1,0 +1,20 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "stages/planner.hpp"
+
+namespace cmc::stages {
+
+struct ExperimentPlan {
+  dist::Plan plan;
+  Places places;
+};
+
+// The whole plan of an experiment, every seed of it, checked; `only`: these stages and what they need (empty: all). Makes the
+// generated world of each seed in `output`/world/, where the experiment has one and it is not there yet.
+// Throws Usage for an unknown stage, BadExperiment, BadData, MissingInput.
+ExperimentPlan plan_experiment(const Experiment& experiment, const std::filesystem::path& output, const std::vector<std::string>& only);
+
+}  // namespace cmc::stages

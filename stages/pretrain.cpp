@@ -1,0 +1,117 @@
+// Pre-training of the embedded experiment's small models and deltas on its generated texts.
+#include "pipeline/core/random.hpp"
+#include "pipeline/data/plain_text.hpp"
+#include "stages/planner.hpp"
+#include "stages/stage.hpp"
+#include "stages/training.hpp"
+
+namespace cmc::stages {
+namespace {
+
+// `section`: "model.small" or "delta.tiny"; `of`: the model whose tokenizer it has.
+void add(Planner& planner, const std::string& section, const std::string& of) {
+  const auto& experiment = planner.experiment();
+  const bool delta = section.starts_with("delta.");
+  const auto number = [&](const char* key) { return experiment.number("pretrain." + std::string(key)); };
+  const auto integer = [&](const char* key) { return experiment.integer("pretrain." + std::string(key)); };
+  dist::Task task;
+  task.stage = "pretrain";
+  task.name = "pre-train " + section.substr(section.find('.') + 1);
+  task.parameters = {{"target", section.substr(section.find('.') + 1)},
+                     {"config", planner.sizes(section)},
+                     {"tokenizer", planner.tokenizer_files(of)},
+                     {"data", planner.file(experiment.path("data.pretrain"))},
+                     {"steps", integer("steps")},
+                     {"batch", integer("batch")},
+                     {"window", integer("window")},
+                     {"learning_rate", number(delta ? "delta_learning_rate" : "learning_rate")},
+                     {"warmup", number("warmup")},
+                     {"floor", number("floor")},
+                     {"beta2", number("beta2")},
+                     {"weight_decay", number("weight_decay")}};
+  if (!delta) task.parameters["config"]["tie_word_embeddings"] = false;
+  const auto& p = task.parameters.at("config");
+  const double width = p.at("hidden_size"), layers = p.at("num_hidden_layers"), mlp = p.at("intermediate_size");
+  const double parameters = layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
+  task.seconds = 3 * forward_seconds(parameters, static_cast<double>(integer("steps") * integer("batch") * integer("window")));
+  task.bytes = static_cast<int64_t>(parameters * 16);
+  task.resumable = true;
+  planner.remember("pretrain", section, planner.add(std::move(task)));
+}
+
+void plan(Planner& planner) {
+  const auto& experiment = planner.experiment();
+  for (const std::string purpose : {"instruct", "unlearn"}) {
+    const std::string template_name = experiment.template_of(purpose);
+    auto models = experiment.targets_of(purpose);
+    models.push_back(template_name);
+    for (const auto& name : models)
+      if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty()) add(planner, "model." + name, name);
+    for (const auto& name : experiment.list("deltas." + purpose))
+      if (experiment.text("delta." + name + ".pretrain") == "yes" && planner.find("pretrain", "delta." + name).empty())
+        add(planner, "delta." + name, template_name);
+  }
+}
+
+// All documents one after the other, each between a begin and an end token.
+std::vector<int32_t> token_stream(const text::Tokenizer& tokenizer, const std::vector<std::string>& texts) {
+  std::vector<int32_t> stream;
+  for (const auto& text : texts) {
+    if (tokenizer.special().begin >= 0) stream.push_back(tokenizer.special().begin);
+    for (const int32_t id : tokenizer.encode(text, text::AddedTokens::none)) stream.push_back(id);
+    if (tokenizer.special().end >= 0) stream.push_back(tokenizer.special().end);
+  }
+  return stream;
+}
+
+// Windows of `window` predicted tokens, cut at random.
+std::vector<train::Example> windows(const std::vector<int32_t>& stream, int64_t count, int64_t window, uint64_t seed) {
+  const int64_t length = std::min(window + 1, std::ssize(stream));
+  Random random(seed);
+  std::vector<train::Example> examples;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto from = stream.begin() + static_cast<int64_t>(random.below(static_cast<uint64_t>(std::ssize(stream) - length + 1)));
+    examples.push_back({{from, from + length}, {from, from + length}});
+  }
+  return examples;
+}
+
+train::TrainSettings settings_of(const Json& p) {
+  train::TrainSettings settings;
+  settings.batch = p.at("batch");
+  settings.accumulation = 1;
+  settings.epochs = 1;
+  settings.learning_rate = p.at("learning_rate");
+  settings.schedule = train::ScheduleShape::cosine;
+  settings.schedule_floor = p.at("floor");
+  settings.warmup = {.ratio = p.at("warmup")};
+  settings.adamw.beta2 = p.at("beta2");
+  settings.adamw.weight_decay = p.at("weight_decay");
+  return settings;
+}
+
+store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+  const auto& p = task.parameters;
+  const auto folder = bench.file(p.at("tokenizer"));
+  const auto tokenizer = text::load_tokenizer(folder);
+  const auto texts = data::read_texts(bench.file(p.at("data")));
+  expect_planned(texts.file, texts.content_hash, p.at("data"));
+  Json config = p.at("config");
+  config["vocab_size"] = tokenizer->size();
+  config["bos_token_id"] = tokenizer->special().begin;
+  config["eos_token_id"] = tokenizer->special().end;
+  const uint64_t seed = bench.seed(task.key);
+  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), seed, torch::kFloat32, bench.compute().device);
+  auto settings = settings_of(p);
+  settings.seed = seed;
+  settings.checkpoint_every = bench.experiment().integer("pretrain.checkpoint_steps");
+  train::TrainData data;
+  data.examples = windows(token_stream(*tokenizer, texts.items), p.at("steps").get<int64_t>() * settings.batch, p.at("window"), seed);
+  return run_training({task, std::move(model), {}, std::move(data), settings, folder}, bench, group);
+}
+
+}  // namespace
+
+const Stage pretrain_stage = {"pretrain", plan, run};
+
+}  // namespace cmc::stages

@@ -1,0 +1,94 @@
+"""Every experiment file of the paper runs whole, on tiny random checkpoints in its models' places."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM
+
+from support_pipeline import DATA, cmc, mpi, tiny
+
+EXPERIMENTS = Path(tiny.SOURCE) / "jobs" / "experiments"
+FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper"]
+LLAMA = ["Llama-2-7b-hf", "Llama-2-13b-hf", "Llama-2-70b-hf", "Llama-2-7b-chat-hf", "Llama-2-13b-chat-hf"]
+MISTRAL = ["Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1"]
+DELTAS = ["stories15M", "stories42M", "stories110M"]
+SMALL = {"compute.device": "cpu", "prepare.epochs": 1, "prepare.retain_items": 4, "prepare.warmup_steps": 1,
+         "train_instruct.items": 6, "train_instruct.epochs": 1, "train_unlearn.epochs": 1, "train_unlearn.retain_items": 4,
+         "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1, "instruct.items": 2, "instruct.new_tokens": 3,
+         "unlearn.items": 2, "unlearn.new_tokens": 3, "similarity.items": 1, "similarity.new_tokens": 4, "similarity.top": 20,
+         "similarity.other_items": 4, "similarity.other_epochs": 1}
+
+
+def mistral(vocabulary, seed):
+    torch.manual_seed(seed)
+    return MistralForCausalLM(MistralConfig(
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, sliding_window=16, max_position_embeddings=1024, initializer_range=0.25))
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """CMC_MODELS and CMC_DATA as the files name them."""
+    root = tmp_path_factory.mktemp("paper")
+    llama, other = tiny.sentencepiece_bpe(700, dummy_prefix=True), tiny.sentencepiece_bpe(900, dummy_prefix=True)
+    for seed, name in enumerate(LLAMA + DELTAS):
+        tiny.write(root / "models" / name, tiny.llama(700, seed, hidden=16 if name in DELTAS else 32), *llama)
+    for seed, name in enumerate(MISTRAL):
+        tiny.write(root / "models" / name, mistral(900, 100 + seed), *other)
+    data = root / "data"
+    for folder in ["tofu", "alpaca_gpt4", "alpaca_eval", "gsm8k"]:
+        (data / folder).mkdir(parents=True)
+    for file in (DATA / "tofu").glob("*.json"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        (data / "tofu" / file.name).write_text("".join(lines[:8]), encoding="utf-8")
+    for source, name in [("alpaca_gpt4/alpaca_en_demo.json", "alpaca_gpt4/alpaca_gpt4_data.json"), ("alpaca_eval/alpaca_eval.json",) * 2]:
+        items = json.loads((DATA / source).read_text(encoding="utf-8"))[:8]
+        (data / name).write_text(json.dumps([{**item, "output": item["output"][:120]} for item in items]), encoding="utf-8")
+    lines = (DATA / "gsm8k" / "train_head2000.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (data / "gsm8k" / "train.jsonl").write_text("".join(lines[:8]), encoding="utf-8")
+    old = {name: os.environ.get(name) for name in ("CMC_MODELS", "CMC_DATA")}
+    os.environ.update(CMC_MODELS=str(root / "models"), CMC_DATA=str(data))
+    yield root
+    for name, value in old.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def settings():
+    return [text for key, value in SMALL.items() for text in ("--set", f"{key}={value}")]
+
+
+def test_every_file_is_tested():
+    assert set(FILES) | {"mini", "small_llms"} == {file.stem for file in EXPERIMENTS.glob("*.ini")}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_runs_whole(places, name):
+    output = places / name
+    done = cmc("run", EXPERIMENTS / f"{name}.ini", "--output", output, *settings(), ranks=2)
+    assert "results.h5" in done.stdout
+    status = json.loads(cmc("status", output, "--json").stdout)
+    assert status["done"] == status["total"] > 0
+    report = subprocess.run([mpi.program("cmc-report"), str(output)], capture_output=True, text=True)
+    assert report.returncode == 0, report.stderr
+    assert (output / "report" / "index.html").exists()
+
+
+def test_the_plan_of_the_whole_paper(places):
+    """As protocol.md's table of experiments: tables 1 to 4, figures 2 and 4, the appendix, the baselines."""
+    plan = json.loads(cmc("plan", EXPERIMENTS / "paper.ini", "--output", places / "unused", "--json").stdout)["tasks"]
+    asked = [task["parameters"] for task in plan if task["stage"] == "instruct"]
+    assert {p["target"] for p in asked} == {"llama2_7b", "llama2_13b", "llama2_70b", "mistral_7b"}
+    assert {p["method"] for p in asked} == {"vanilla", "lora", "proxy_tuning", "cmc"}
+    cmc_only = [p for p in asked if p["method"] == "cmc"]
+    assert {p["mode"] for p in cmc_only} == {"base_normalized", "raw_sum", "both_normalized"}
+    assert {p["map_method"] for p in cmc_only if p["target"] == "mistral_7b"} == {"pm_mined", "exact_only"}
+    assert len({p["delta"] for p in cmc_only}) == 6
+    assert {task["parameters"]["method"] for task in plan if task["stage"] == "unlearn"} == {
+        "vanilla", "lora", "delta_unlearning", "cmc", "retain_only"}
+    assert sum(task["stage"] == "similarity" for task in plan) == 6
+    keys = [task["key"] for task in plan]
+    assert len(keys) == len(set(keys))
