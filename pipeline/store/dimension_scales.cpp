@@ -33,15 +33,18 @@ Handle list_of_references_type(const std::string& where) {
   return own(H5Tvlen_create(H5T_STD_REF_OBJ), H5Tclose, where, "make a type", Failure::writing);
 }
 
+// By the attribute NAME: H5Iget_name would search the whole file, once for each axis.
 std::string name_of(hid_t container, hobj_ref_t reference, const std::string& where) {
   const Handle scale = own(H5Rdereference2(container, H5P_DEFAULT, H5R_OBJECT, &reference), H5Oclose, where,
                            "follow a dimension", Failure::reading);
-  const ssize_t length = H5Iget_name(scale.id(), nullptr, 0);
-  if (length <= 0) throw_hdf5(where, "name a dimension", Failure::reading);
-  std::string path(static_cast<size_t>(length) + 1, '\0');
-  H5Iget_name(scale.id(), path.data(), path.size());
-  path.pop_back();
-  return path.substr(path.rfind('/') + 1);
+  const Handle attribute =
+      own(H5Aopen(scale.id(), "NAME", H5P_DEFAULT), H5Aclose, where, "name a dimension", Failure::reading);
+  const Handle type = own(H5Aget_type(attribute.id()), H5Tclose, where, "read a type", Failure::reading);
+  if (H5Tget_class(type.id()) != H5T_STRING || H5Tis_variable_str(type.id()) != 0)
+    throw BadData({where, "has a dimension whose NAME is no fixed text", "this file was not written by cmc"});
+  std::string name(H5Tget_size(type.id()), '\0');
+  check(H5Aread(attribute.id(), type.id(), name.data()), where, "name a dimension", Failure::reading);
+  return name.substr(0, name.find('\0'));
 }
 
 }  // namespace
