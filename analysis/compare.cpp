@@ -125,7 +125,7 @@ std::multiset<std::string> lines_of(const std::string& text) {
 Table compare_results(const store::Results& a, const store::Results& b) {
   Table table{"compare", "A: " + a.header.title + "; B: " + b.header.title, system_columns(), {}, {}};
   for (const Column& column : {Column{"Metric"}, Column{"n", "", 0}, Column{"A", "", 4}, Column{"B", "", 4},
-                               Column{"B − A", "", 4}, Column{"95 % interval"}, Column{"p", "", 4}})
+                               Column{"B − A", "", 4}, Column{"95 % interval"}, Column{"p", "", 3, "", OverSeeds::largest}})
     table.columns.push_back(column);
   const bool several = seeds_of(a).size() > 1 || seeds_of(b).size() > 1;
   const Measured ours = measure(a, several), theirs = measure(b, several);

@@ -106,7 +106,7 @@ std::string to_text(const std::vector<Finding>& findings) {
 Table findings_table(const std::vector<Finding>& findings) {
   Table table{"findings",
               "Findings",
-              {{"Effect"}, {"On"}, {"Verdict"}, {"Measure"}, {"Baseline"}, {"Measured"}, {"Difference"}, {"p", "", 4}, {"Claim"}},
+              {{"Effect"}, {"On"}, {"Verdict"}, {"Measure"}, {"Baseline"}, {"Measured"}, {"Difference"}, {"p", "", 3, "", OverSeeds::largest}, {"Claim"}},
               {},
               {findings_rule,
                "Baseline: the target alone; of logit shifts, the other model fine-tuned on different data. p: two-sided, paired "

@@ -31,6 +31,9 @@ std::string latex_escape(const std::string& text) {
         return "\\textasciicircum{}";
       case '\\':
         return "\\textbackslash{}";
+      case '<':
+      case '>':
+        return std::string("$") + c + "$";
       case '\n':
         return " ";
       default:

@@ -23,36 +23,59 @@ std::string tooltip(const Figure& figure, const Column& column) {
   return text;
 }
 
-std::string cell_html(const Cell& cell, const Column& column) {
-  const auto* figure = std::get_if<Figure>(&cell);
-  if (!figure) {
-    const bool number = std::holds_alternative<Counts>(cell);
-    return (number ? "<td>" : "<td class=text>") + html_escape(show(cell, column)) + "</td>";
-  }
-  std::string shown = html_escape(show(cell, column));
+std::string figure_html(const Figure& figure, const Column& column) {
+  std::string shown = html_escape(show(figure, column));
   if (const size_t at = shown.find(" ± "); at != std::string::npos) {
     const size_t end = std::min(shown.find(" [", at), shown.size());
     shown = shown.substr(0, at) + " <small>" + shown.substr(at + 1, end - at - 1) + "</small>" + shown.substr(end);
   }
-  const std::string hint = tooltip(*figure, column);
+  const std::string hint = tooltip(figure, column);
   return "<td" + (hint.empty() ? "" : " title=\"" + html_escape(hint) + "\"") + ">" + shown + "</td>";
+}
+
+// What a narrow screen shows below the first name of a row, in place of its other key columns: "cmc · tiny · α 1".
+std::string other_keys(const Table& table, const std::vector<Cell>& row) {
+  std::string keys;
+  for (size_t c = 1; c < table.key_columns; ++c) {
+    const auto* text = std::get_if<std::string>(&row[c]);
+    if (!text || text->empty()) continue;
+    keys += (keys.empty() ? "" : " · ") + (table.columns[c].header == "α" ? "α " : std::string()) + *text;
+  }
+  return keys;
+}
+
+std::string row_html(const Table& table, const std::vector<Cell>& row) {
+  std::string out = "<tr>";
+  for (size_t c = 0; c < row.size(); ++c) {
+    if (const auto* figure = std::get_if<Figure>(&row[c])) {
+      out += figure_html(*figure, table.columns[c]);
+      continue;
+    }
+    const bool key = c > 0 && c < table.key_columns;
+    out += (!is_text_column(table, c) ? "<td>" : key ? "<td class=\"text key\">" : "<td class=text>") +
+           html_escape(show(row[c], table.columns[c]));
+    if (const std::string keys = c == 0 ? other_keys(table, row) : ""; !keys.empty())
+      out += "<span class=more>" + html_escape(keys) + "</span>";
+    out += "</td>";
+  }
+  return out + "</tr>\n";
 }
 
 std::string head_html(const Table& table) {
   std::string groups, headers;
   bool grouped = false;
+  const auto is_key = [&](size_t c) { return c > 0 && c < table.key_columns; };
   for (size_t c = 0; c < table.columns.size();) {
-    size_t end = c + 1;
-    while (end < table.columns.size() && table.columns[end].group == table.columns[c].group) ++end;
+    size_t end = c + 1;  // key columns stand alone: a narrow screen leaves them out
+    while (c >= table.key_columns && end < table.columns.size() && table.columns[end].group == table.columns[c].group) ++end;
     grouped = grouped || !table.columns[c].group.empty();
-    groups +=
-        "<th colspan=" + std::to_string(end - c) + " class=group>" + html_escape(table.columns[c].group) + "</th>";
+    groups += "<th colspan=" + std::to_string(end - c) + (is_key(c) ? " class=\"group key\">" : " class=group>") +
+              html_escape(table.columns[c].group) + "</th>";
     c = end;
   }
   for (size_t c = 0; c < table.columns.size(); ++c) {
-    const Column& column = table.columns[c];
-    headers +=
-        std::string(is_text_column(table, c) ? "<th class=text>" : "<th>") + html_escape(show_header(column)) + "</th>";
+    const char* open = is_key(c) ? "<th class=\"text key\">" : is_text_column(table, c) ? "<th class=text>" : "<th>";
+    headers += open + html_escape(show_header(table.columns[c])) + "</th>";
   }
   return "<thead>" + (grouped ? "<tr>" + groups + "</tr>" : "") + "<tr>" + headers + "</tr></thead>\n";
 }
@@ -68,11 +91,7 @@ std::string table_html(const Table& table) {
   std::string out = "<figure id=\"table-" + table.id + "\">\n<figcaption>" + html_escape(table.title) +
                     "</figcaption>\n<div class=scroll><table" + (table.columns.size() > 12 ? " class=wide" : "") +
                     ">\n" + head_html(table) + "<tbody>\n";
-  for (const auto& row : table.rows) {
-    out += "<tr>";
-    for (size_t c = 0; c < row.size(); ++c) out += cell_html(row[c], table.columns[c]);
-    out += "</tr>\n";
-  }
+  for (const auto& row : table.rows) out += row_html(table, row);
   out += "</tbody></table></div>\n";
   for (const std::string& note : all_notes(table)) out += "<p class=note>" + html_escape(note) + "</p>\n";
   return out + files_html(table.id) + "</figure>\n";

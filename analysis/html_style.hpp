@@ -24,13 +24,15 @@ td:first-child,thead tr:last-child th:first-child{position:sticky;left:0;backgro
 thead tr:last-child th:first-child{background:var(--band)}
 td small{color:var(--soft)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.plots figure{min-width:0}
-.plot{max-width:760px;background:#fff;border:1px solid var(--line);border-radius:6px;padding:.25rem;overflow-x:auto}.plot svg{width:100%;min-width:26rem;height:auto;display:block}
+.plot{max-width:760px;background:#fff;border:1px solid var(--line);border-radius:6px;padding:.25rem}.plot svg{width:100%;height:auto;display:block}
 .findings{padding-left:1.1rem}.findings ul{padding-left:1.1rem;color:var(--soft);font-size:.87rem;overflow-wrap:anywhere}.findings>li{margin:.4rem 0}
 .remark{background:var(--warn);border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem}
 details{border:1px solid var(--line);border-radius:6px;padding:.4rem .75rem;margin:.5rem 0}summary{cursor:pointer;overflow-wrap:anywhere}
 dt{font-weight:600;font-size:.85rem;margin-top:.6rem}dd{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 pre{overflow-x:auto;background:var(--band);border-radius:6px;padding:.75rem;font-size:.83rem}
 #provenance td:last-child{white-space:normal;overflow-wrap:anywhere}
+.more{display:none;color:var(--soft);font-size:.9em}
+@media(max-width:40rem){header,main{padding:0 .8rem}.key{display:none}.more{display:block}td:first-child{min-width:6.5rem;max-width:9rem;white-space:normal;overflow-wrap:break-word}th,td{padding:.3rem .45rem}}
 @media print{.scroll{overflow:visible}nav{display:none}}
 )";
 

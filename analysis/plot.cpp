@@ -46,11 +46,19 @@ std::string curve_of(const Series& series, const std::string& name, const std::s
   return (bars ? band : "") + name + " using 1:2 with lines lw 2" + line;
 }
 
-// The same commands for the page and for print. `height`: of the SVG, whose width is 600.
+// gnuplot puts as many names side by side as the longest lets it.
+int legend_lines(const Plot& plot) {
+  size_t longest = 0;
+  for (const Series& series : plot.series) longest = std::max(longest, series.name.size());
+  const size_t a_line = longest <= 12 ? 3 : longest <= 20 ? 2 : 1;
+  return static_cast<int>((plot.series.size() + a_line - 1) / a_line);
+}
+
+// The same commands for the page and for print. The SVG is 480 wide, so that a phone leaves its letters readable.
 std::string both_formats(const std::string& id, int height, const std::string& commands) {
   std::ostringstream out;
-  out << "set terminal svg size 600," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg") << "\n"
-      << commands << "set terminal pdfcairo size 6.3," << 6.3 * height / 600 << " font \"Helvetica,11\"\nset output "
+  out << "set terminal svg size 480," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg") << "\n"
+      << commands << "set terminal pdfcairo size 6.3," << 6.3 * height / 480 << " font \"Helvetica,11\"\nset output "
       << quoted(id + ".pdf") << "\n"
       << commands;
   return out.str();
@@ -103,8 +111,8 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
 
 Drawing drawing_of(const Plot& plot) {
   std::ostringstream out;
-  out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside top "
-         "center horizontal noenhanced\n"
+  out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside "
+         "top center horizontal samplen 1.5 font \",11\" noenhanced\n"
       << "set title " << quoted(plot.title) << " noenhanced\nset xlabel " << quoted(plot.x_label)
       << " noenhanced\nset ylabel " << quoted(plot.y_label)
       << " noenhanced\nset autoscale noextend\nset offsets graph 0.03, graph 0.03, graph 0.05, graph 0.05\n";
@@ -114,7 +122,7 @@ Drawing drawing_of(const Plot& plot) {
     out << data_of(plot.series[s], name);
     curves += (s ? ", \\\n     " : "") + curve_of(plot.series[s], name, colours[s % std::size(colours)]);
   }
-  out << both_formats(plot.id, 400, "plot " + curves + "\n");
+  out << both_formats(plot.id, 290 + 16 * legend_lines(plot), "plot " + curves + "\n");
   return {plot.id, plot.caption + (plot.bars.empty() ? "" : " Bars: " + plot.bars + "."), out.str()};
 }
 
@@ -128,7 +136,7 @@ Drawing drawing_of(const Heatmap& heatmap) {
       << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset autoscale xfix\n"
       << "set lmargin at screen 0.13\nset rmargin at screen 0.84\n";
   const auto panels = static_cast<int>(heatmap.panels.size());
-  out << both_formats(heatmap.id, 40 + 200 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
+  out << both_formats(heatmap.id, 40 + 165 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
   return {heatmap.id, heatmap.caption, out.str()};
 }
 

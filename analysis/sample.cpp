@@ -31,6 +31,8 @@ Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverS
     together.value = std::ranges::max(measured);
     return together;
   }
+  const bool agree = std::ranges::all_of(measured, [&](double value) { return value == measured.front(); });
+  if (rule == OverSeeds::same && agree) return plain_figure(measured.front());
   together.value = metrics::mean(measured);
   if (measured.size() > 1) together.seed_deviation = metrics::standard_deviation(measured);
   return together;

@@ -67,7 +67,9 @@ std::string show_header(const Column& column) {
 std::string show(const Cell& cell, const Column& column) {
   if (const auto* text = std::get_if<std::string>(&cell)) return text->empty() ? dash : *text;
   if (const auto* counts = std::get_if<Counts>(&cell)) return show_counts(*counts);
-  return show_figure(std::get<Figure>(cell), column.digits);
+  const auto& figure = std::get<Figure>(cell);
+  const bool p_value = column.over_seeds == OverSeeds::largest;
+  return p_value && figure.value < 0.001 ? "< 0.001" : show_figure(figure, column.digits);
 }
 
 std::string full_header(const Column& column) {

@@ -31,7 +31,8 @@ struct Counts {
 
 using Cell = std::variant<std::string, Figure, Counts>;  // an empty text is shown as a dash too
 
-enum class OverSeeds { mean, largest };  // largest: p-values, whose mean says nothing
+// mean: with its deviation; largest: of p-values, whose mean says nothing, shown as "< 0.001" below that; same: of counts, shown once where all agree.
+enum class OverSeeds { mean, largest, same };
 
 struct Column {
   std::string header;

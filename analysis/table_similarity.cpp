@@ -58,7 +58,7 @@ Table table_of(const SimilarityRuns& runs, const std::string& id, const std::str
     table.columns.push_back({"Same data", measure.group, 3, measure.better});
     table.columns.push_back({"Different", measure.group, 3});
     table.columns.push_back({"Difference", measure.group, 3, apart});
-    table.columns.push_back({"p", measure.group, 4, "", OverSeeds::largest});
+    table.columns.push_back({"p", measure.group, 3, "", OverSeeds::largest});
   }
   for (const auto& [pair, items] : runs) {
     auto& row = table.rows.emplace_back(std::vector<Cell>{pair.reference, pair.other, pair.method});

@@ -91,7 +91,10 @@ std::vector<Plot> loss_plots(const store::Results& results) {
     }
   }
   std::vector<Plot> list;
-  for (auto& [kind, plot] : plots) list.push_back(std::move(plot));
+  for (auto& [kind, plot] : plots) {
+    std::ranges::stable_sort(plot.series, {}, &Series::name);
+    list.push_back(std::move(plot));
+  }
   return list;
 }
 
@@ -107,7 +110,7 @@ Section training_section(const store::Results& results) {
               "Training",
               {{"For"},
                {"Trained"},
-               {"Steps", "", 0},
+               {"Steps", "", 0, "", OverSeeds::same},
                {"Loss, first tenth", "", 3},
                {"Loss, last tenth", "", 3},
                {"Step, s", "", 3},

@@ -196,6 +196,18 @@ def test_page_is_one_whole_safe_file(run):
         assert (folder / "report" / link).exists(), link
 
 
+def test_page_fits_a_narrow_screen(run):
+    folder, _, _ = run
+    page = (folder / "report/index.html").read_text()
+    assert page.count("<table") == page.count("<div class=scroll><table"), "wide tables scroll by themselves"
+    style = page.split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"(?<!max-)(?<!min-)width:\d+(px|rem)", style) and not re.search(r"min-width:[1-9]\d+rem", style)
+    for drawing in re.findall(r"<svg[^>]*>", page):
+        assert "viewBox" in drawing and not re.search(r"\b(width|height)=", drawing)
+    rows = re.findall(r"<tr><td class=text>(.*?)</td>(<td class=\"text key\">.*?)<td", page)
+    assert rows and any("<span class=more>cmc · tiny · α 0.5</span>" in first for first, _ in rows)
+
+
 def test_figures_are_drawn(run):
     folder, _, _ = run
     figures = folder / "report/figures"
