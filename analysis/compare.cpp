@@ -124,8 +124,9 @@ std::multiset<std::string> lines_of(const std::string& text) {
 
 Table compare_results(const store::Results& a, const store::Results& b) {
   Table table{"compare", "A: " + a.header.title + "; B: " + b.header.title, system_columns(), {}, {}};
-  for (const Column& column : {Column{"Metric"}, Column{"n", "", 0}, Column{"A", "", 4}, Column{"B", "", 4},
-                               Column{"B − A", "", 4}, Column{"95 % interval"}, Column{"p", "", 3, "", OverSeeds::largest}})
+  for (const Column& column :
+       {Column{"Metric"}, Column{"n", "", 0}, Column{"A", "", 4}, Column{"B", "", 4}, Column{"B − A", "", 4},
+        Column{"95 % interval"}, Column{"p", "", 3, "", OverSeeds::largest}})
     table.columns.push_back(column);
   const bool several = seeds_of(a).size() > 1 || seeds_of(b).size() > 1;
   const Measured ours = measure(a, several), theirs = measure(b, several);
@@ -139,9 +140,10 @@ Table compare_results(const store::Results& a, const store::Results& b) {
   }
   for (const auto& [name, metric] : theirs)
     if (!ours.contains(name)) only_b.insert(describe(name.first));
-  table.errors = several ? "Means over the seeds, of the n items measured in both with the same seed, ± sample standard "
-                           "deviation over the seeds (standard error over the items where there is one seed)."
-                         : "Means over the n items measured in both ± standard error.";
+  table.errors = several
+                     ? "Means over the seeds, of the n items measured in both with the same seed, ± sample standard "
+                       "deviation over the seeds (standard error over the items where there is one seed)."
+                     : "Means over the n items measured in both ± standard error.";
   table.notes = {"The interval and the two-sided p of B − A come from a paired bootstrap over items."};
   for (const auto& name : only_a) table.notes.push_back("only A measured some of " + name);
   for (const auto& name : only_b) table.notes.push_back("only B measured some of " + name);

@@ -43,7 +43,8 @@ std::vector<Pair> paired(const ItemValues& baseline, const ItemValues& measured)
   std::vector<Pair> pairs;
   for (const auto& [item, value] : baseline) {
     const auto other = measured.find(item);
-    if (other != measured.end() && std::isfinite(value) && std::isfinite(other->second)) pairs.push_back({value, other->second});
+    if (other != measured.end() && std::isfinite(value) && std::isfinite(other->second))
+      pairs.push_back({value, other->second});
   }
   return pairs;
 }
@@ -58,7 +59,8 @@ Contrast contrast(const std::string& measure, Claim claim, int digits, const Sam
   if (claim == Claim::stays)
     result.holds = result.judged && result.measured.value >= kept_share * result.baseline.value;
   else
-    result.holds = result.judged && result.p < significant && every_seed(result.difference, claim == Claim::rises ? 1 : -1);
+    result.holds =
+        result.judged && result.p < significant && every_seed(result.difference, claim == Claim::rises ? 1 : -1);
   return result;
 }
 

@@ -40,7 +40,8 @@ std::set<std::string> other_vocabularies(const store::Results& results) {
   return targets;
 }
 
-// CMC once for each target and delta: as measured, fused as usual rather than in a variant, at the strength nearest to 1.
+// CMC once for each target and delta: as measured, fused as usual rather than in a variant, at the strength nearest
+// to 1.
 template <class Runs, class Measured>
 std::vector<System> steered(const BySeed<Runs>& runs, Measured measured) {
   using Distance = std::tuple<bool, bool, double>;  // from what is judged: not measured, a variant, strength from 1
@@ -48,7 +49,8 @@ std::vector<System> steered(const BySeed<Runs>& runs, Measured measured) {
   for (const auto& [seed, systems] : runs)
     for (const auto& [system, run] : systems)
       if (system.method == "cmc")
-        found[{system.target, system.delta}].try_emplace({!measured(run), !system.mode.empty(), std::abs(system.alpha - 1)}, system);
+        found[{system.target, system.delta}].try_emplace(
+            {!measured(run), !system.mode.empty(), std::abs(system.alpha - 1)}, system);
   std::vector<System> list;
   for (const auto& [name, by_distance] : found) list.push_back(by_distance.begin()->second);
   return list;
@@ -109,15 +111,19 @@ ItemValues by_item(const TofuItems& items, const std::vector<double>& values) {
 }
 
 Finding unlearning(const store::Results& results) {
-  Finding finding{"Unlearning: steered by the one delta, a target forgets what it should and keeps the rest", "steered target"};
+  Finding finding{"Unlearning: steered by the one delta, a target forgets what it should and keeps the rest",
+                  "steered target"};
   const auto runs = by_seed(results, collect_tofu);
   const auto others = other_vocabularies(results);
   const auto measured = [](const TofuRun& run) { return !run.sets.empty(); };
   for (const System& system : steered(runs, measured)) {
     Evidence evidence{describe(system), others.contains(system.target)};
-    for (const auto& [set, claim] : {std::pair(metrics::TofuSet::forget, Claim::falls), std::pair(metrics::TofuSet::retain, Claim::stays)}) {
+    for (const auto& [set, claim] :
+         {std::pair(metrics::TofuSet::forget, Claim::falls), std::pair(metrics::TofuSet::retain, Claim::stays)}) {
       const auto rouge = [&](const TofuRun& run) { return by_item(run.items(set), rouge_l_values(run.items(set))); };
-      const auto probability = [&](const TofuRun& run) { return by_item(run.items(set), probability_values(run.items(set), set)); };
+      const auto probability = [&](const TofuRun& run) {
+        return by_item(run.items(set), probability_values(run.items(set), set));
+      };
       add(evidence, contrast(title_of(set) + " ROUGE-L", claim, 3, samples_of(runs, system, rouge)));
       add(evidence, contrast(title_of(set) + " Prob.", claim, 3, samples_of(runs, system, probability)));
     }
@@ -139,7 +145,8 @@ Finding shifts(const store::Results& results) {
       const auto items = found.find(pair);
       if (items == found.end()) continue;
       ItemValues same, different;
-      for (const auto& [item, shift] : items->second) same[item] = shift.same.sinkhorn, different[item] = shift.different.sinkhorn;
+      for (const auto& [item, shift] : items->second)
+        same[item] = shift.same.sinkhorn, different[item] = shift.different.sinkhorn;
       samples.push_back({seed, paired(different, same)});
     }
     Evidence evidence{describe(pair)};

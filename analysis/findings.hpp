@@ -22,7 +22,8 @@ struct Contrast {
   std::string measure;  // "Strict, %"
   Claim claim = Claim::rises;
   int digits = 3;  // shown after the decimal point
-  Figure baseline = {}, measured = {}, difference = {};  // over the items measured in both; over the seeds where there are several
+  // Over the items measured in both; over the seeds where there are several.
+  Figure baseline = {}, measured = {}, difference = {};
   double p = unknown;  // two-sided
   bool judged = false, holds = false;
 };
@@ -52,7 +53,7 @@ std::string to_text(const std::vector<Finding>& findings);
 Table findings_table(const std::vector<Finding>& findings);
 
 inline constexpr char findings_rule[] =
-    "A figure rises or falls where every seed's mean does and a paired bootstrap over items gives p < 0.01; it stays where "
-    "it keeps at least 80 % of its baseline. CMC: at the strength nearest to 1.";
+    "A figure rises or falls where every seed's mean does and a paired bootstrap over items gives p < 0.01; it stays "
+    "where it keeps at least 80 % of its baseline. CMC: at the strength nearest to 1.";
 
 }  // namespace cmc::analysis

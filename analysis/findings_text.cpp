@@ -22,8 +22,8 @@ std::string p_text(double p) {
 
 std::string text_of(const Contrast& c) {
   const double error = c.difference.by_seed.empty() ? c.difference.standard_error : c.difference.seed_deviation;
-  std::string text = c.measure + " " + fixed(c.baseline.value, c.digits) + " → " + fixed(c.measured.value, c.digits) + " (" +
-                     fixed(c.difference.value, c.digits, "%+.*f");
+  std::string text = c.measure + " " + fixed(c.baseline.value, c.digits) + " → " + fixed(c.measured.value, c.digits) +
+                     " (" + fixed(c.difference.value, c.digits, "%+.*f");
   if (!std::isnan(error)) text += " ± " + fixed(error, c.digits);
   text += ", n = " + std::to_string(c.difference.n);
   if (!c.difference.by_seed.empty()) text += " in " + std::to_string(c.difference.by_seed.size()) + " seeds";
@@ -47,10 +47,14 @@ std::string share(size_t part, size_t whole) {
 
 std::string words(Verdict verdict) {
   switch (verdict) {
-    case Verdict::appears: return "appears";
-    case Verdict::in_part: return "appears in part";
-    case Verdict::absent: return "does not appear";
-    case Verdict::not_measured: break;
+    case Verdict::appears:
+      return "appears";
+    case Verdict::in_part:
+      return "appears in part";
+    case Verdict::absent:
+      return "does not appear";
+    case Verdict::not_measured:
+      break;
   }
   return "not measured";
 }
@@ -106,10 +110,19 @@ std::string to_text(const std::vector<Finding>& findings) {
 Table findings_table(const std::vector<Finding>& findings) {
   Table table{"findings",
               "Findings",
-              {{"Effect"}, {"On"}, {"Verdict"}, {"Measure"}, {"Baseline"}, {"Measured"}, {"Difference"}, {"p", "", 3, "", OverSeeds::largest}, {"Claim"}},
+              {{"Effect"},
+               {"On"},
+               {"Verdict"},
+               {"Measure"},
+               {"Baseline"},
+               {"Measured"},
+               {"Difference"},
+               {"p", "", 3, "", OverSeeds::largest},
+               {"Claim"}},
               {},
               {findings_rule,
-               "Baseline: the target alone; of logit shifts, the other model fine-tuned on different data. p: two-sided, paired "
+               "Baseline: the target alone; of logit shifts, the other model fine-tuned on different data. p: "
+               "two-sided, paired "
                "bootstrap over the items of all seeds."},
               Table::Shown::files_only};
   table.errors = "Means over n items ± standard error; with several seeds means over them ± sample standard deviation.";
@@ -119,7 +132,8 @@ Table findings_table(const std::vector<Finding>& findings) {
   };
   for (const Finding& finding : findings) {
     if (finding.evidence.empty())
-      table.rows.push_back({finding.effect, "", words(Verdict::not_measured), "", Figure{}, Figure{}, Figure{}, Figure{}, ""});
+      table.rows.push_back(
+          {finding.effect, "", words(Verdict::not_measured), "", Figure{}, Figure{}, Figure{}, Figure{}, ""});
     for (const Evidence& evidence : finding.evidence) {
       const std::vector<Cell> lead{finding.effect, evidence.on, words(evidence.verdict())};
       if (evidence.contrasts.empty()) {

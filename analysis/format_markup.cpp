@@ -49,7 +49,8 @@ std::string latex_escape(const std::string& text) {
       return true;
     };
     if (take("±", "$\\pm$") || take("–", "--") || take("α", "$\\alpha$") || take("↑", "$\\uparrow$") ||
-        take("↓", "$\\downarrow$") || take("→", "$\\to$") || take("−", "$-$") || take("Δ", "$\\Delta$") || take("²", "$^2$"))
+        take("↓", "$\\downarrow$") || take("→", "$\\to$") || take("−", "$-$") || take("Δ", "$\\Delta$") ||
+        take("²", "$^2$"))
       continue;
     out += escaped[at++];
   }

@@ -40,7 +40,8 @@ std::string run_gnuplot(const fs::path& folder) {
 // Browsers smooth images unless told; a heat map's cells have edges.
 std::string with_sharp_images(std::string svg) {
   const std::string plain = "<image ", sharp = "<image style='image-rendering:pixelated' ";
-  for (size_t at = 0; (at = svg.find(plain, at)) != std::string::npos; at += sharp.size()) svg.replace(at, plain.size(), sharp);
+  for (size_t at = 0; (at = svg.find(plain, at)) != std::string::npos; at += sharp.size())
+    svg.replace(at, plain.size(), sharp);
   return svg;
 }
 

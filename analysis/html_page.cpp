@@ -52,7 +52,9 @@ std::string row_html(const Table& table, const std::vector<Cell>& row) {
       continue;
     }
     const bool key = c > 0 && c < table.key_columns;
-    out += (!is_text_column(table, c) ? "<td>" : key ? "<td class=\"text key\">" : "<td class=text>") +
+    out += (!is_text_column(table, c) ? "<td>"
+            : key                     ? "<td class=\"text key\">"
+                                      : "<td class=text>") +
            html_escape(show(row[c], table.columns[c]));
     if (const std::string keys = c == 0 ? other_keys(table, row) : ""; !keys.empty())
       out += "<span class=more>" + html_escape(keys) + "</span>";
@@ -67,7 +69,8 @@ std::string head_html(const Table& table) {
   const auto is_key = [&](size_t c) { return c > 0 && c < table.key_columns; };
   for (size_t c = 0; c < table.columns.size();) {
     size_t end = c + 1;  // key columns stand alone: a narrow screen leaves them out
-    while (c >= table.key_columns && end < table.columns.size() && table.columns[end].group == table.columns[c].group) ++end;
+    while (c >= table.key_columns && end < table.columns.size() && table.columns[end].group == table.columns[c].group)
+      ++end;
     grouped = grouped || !table.columns[c].group.empty();
     groups += "<th colspan=" + std::to_string(end - c) + (is_key(c) ? " class=\"group key\">" : " class=group>") +
               html_escape(table.columns[c].group) + "</th>";
@@ -147,7 +150,8 @@ std::string findings_html(const std::vector<Finding>& findings) {
     for (const Evidence& evidence : finding.evidence) out += element("li", sentence(evidence));
     out += finding.evidence.empty() ? "<li>no units</li>\n</ul></li>\n" : "</ul></li>\n";
   }
-  return out + "</ul>\n<p class=note>" + html_escape(findings_rule) + "</p>\n" + files_html("findings") + "</section>\n";
+  return out + "</ul>\n<p class=note>" + html_escape(findings_rule) + "</p>\n" + files_html("findings") +
+         "</section>\n";
 }
 
 std::string provenance_html(const Page& page) {

@@ -15,8 +15,8 @@ constexpr char usage[] =
     "       cmc-report compare A B [--output FOLDER]\n"
     "DIR, A and B are output folders of cmc run, or results.h5 files.\n"
     "DIR is reported into FOLDER (DIR/report unless given): index.html, tables/*.{md,tex,csv}, figures/*.{svg,pdf};\n"
-    "findings and main tables are printed too. compare prints two runs side by side (and writes compare.{md,tex,csv} into "
-    "FOLDER).\n";
+    "findings and main tables are printed too. compare prints two runs side by side (and writes compare.{md,tex,csv} "
+    "into FOLDER).\n";
 
 struct Arguments {
   std::vector<std::string> positional;

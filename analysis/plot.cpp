@@ -40,8 +40,10 @@ std::string data_of(const Series& series, const std::string& name) {
 std::string curve_of(const Series& series, const std::string& name, const std::string& colour) {
   const std::string line = " lc rgb \"" + colour + "\" title " + quoted(series.name);
   const bool bars = !series.error.empty(), points = series.x.size() <= most_points;
-  if (points) return name + (bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with linespoints") + " pt 7 ps 0.6 lw 2" + line;
-  const std::string band = name + " using 1:($2-$3):($2+$3) with filledcurves fs transparent solid 0.25 noborder lc rgb \"" +
+  if (points)
+    return name + (bars ? " using 1:2:3 with yerrorlines" : " using 1:2 with linespoints") + " pt 7 ps 0.6 lw 2" + line;
+  const std::string band = name +
+                           " using 1:($2-$3):($2+$3) with filledcurves fs transparent solid 0.25 noborder lc rgb \"" +
                            colour + "\" notitle, \\\n     ";
   return (bars ? band : "") + name + " using 1:2 with lines lw 2" + line;
 }
@@ -57,7 +59,8 @@ int legend_lines(const Plot& plot) {
 // The same commands for the page and for print. The SVG is 480 wide, so that a phone leaves its letters readable.
 std::string both_formats(const std::string& id, int height, const std::string& commands) {
   std::ostringstream out;
-  out << "set terminal svg size 480," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg") << "\n"
+  out << "set terminal svg size 480," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg")
+      << "\n"
       << commands << "set terminal pdfcairo size 6.3," << 6.3 * height / 480 << " font \"Helvetica,11\"\nset output "
       << quoted(id + ".pdf") << "\n"
       << commands;
@@ -100,7 +103,8 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
     out << "set tmargin at screen " << top << "\nset bmargin at screen " << top - 0.6 * each << "\n"
         << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\n" : "unset colorbox\n")
         << "set title " << quoted(heatmap.panels[p].title) << " noenhanced offset 0,-0.5\n"
-        << "set yrange [" << rows << ".5:0.5]\nset ytics " << std::max<size_t>(1, rows / 5) << "\nset xlabel " << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
+        << "set yrange [" << rows << ".5:0.5]\nset ytics " << std::max<size_t>(1, rows / 5) << "\nset xlabel "
+        << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
         << "plot $panel" << p << " matrix using ($1+1):($2+1):3 with image notitle\n";
   }
   out << "unset multiplot\n";
@@ -130,7 +134,8 @@ Drawing drawing_of(const Heatmap& heatmap) {
   std::ostringstream out;
   out << "set encoding utf8\nset datafile missing \"nan\"\nset tics nomirror out\nunset key\n"
       << "set palette defined (-1 \"#2166ac\", -0.5 \"#92c5de\", 0 \"#ffffff\", 0.5 \"#f4a582\", 1 \"#b2182b\")\n";
-  for (size_t p = 0; p < heatmap.panels.size(); ++p) out << matrix_data(heatmap.panels[p], "$panel" + std::to_string(p));
+  for (size_t p = 0; p < heatmap.panels.size(); ++p)
+    out << matrix_data(heatmap.panels[p], "$panel" + std::to_string(p));
   const double end = scale_end(heatmap);
   out << "set cbrange [" << -end << ":" << end << "]\nset cblabel " << quoted(heatmap.scale_label) << " noenhanced\n"
       << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset autoscale xfix\n"

@@ -66,7 +66,7 @@ Source load_results(const fs::path& given) {
 }
 
 std::vector<std::string> write_report(const Source& source, const fs::path& folder, std::ostream& out) {
-  Page page{source.results.header,         source.results.units.size(),  source.remarks,
+  Page page{source.results.header,        source.results.units.size(),  source.remarks,
             find_effects(source.results), all_sections(source.results), {}};
   write_tables(page, folder / "tables");
   std::set<std::string> problems;

@@ -14,8 +14,8 @@ inline Figure plain_figure(double value) {
   return {value, unknown, 0, unknown};
 }
 
-// What several seeds say together: the mean of the seeds' figures (or what `rule` says), their sample standard deviation in
-// place of a standard error, and the items of all. Seeds that measured nothing are left out; none: a dash.
+// What several seeds say together: the mean of the seeds' figures (or what `rule` says), their sample standard
+// deviation in place of a standard error, and the items of all. Seeds that measured nothing are left out; none: a dash.
 Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverSeeds rule = OverSeeds::mean);
 
 }  // namespace cmc::analysis

@@ -39,7 +39,8 @@ class UnitSeeds {
     if (!seed && unit.task.is_object() && unit.task.contains("training")) seed = named_seed(unit.task.at("training"));
     if (!seed && unit.task.is_object() && unit.task.contains("inputs"))
       for (const Json& input : unit.task.at("inputs"))
-        if (const auto made = input.is_string() ? units_.find(input.get<std::string>()) : units_.end(); made != units_.end() && !seed)
+        if (const auto made = input.is_string() ? units_.find(input.get<std::string>()) : units_.end();
+            made != units_.end() && !seed)
           seed = find(*made->second);
     return known_[unit.key] = seed;
   }
@@ -115,7 +116,8 @@ std::string together(const std::vector<std::pair<int64_t, const Cell*>>& cells) 
 Cell combined(const std::vector<std::pair<int64_t, const Cell*>>& cells, const Cell* fixed, OverSeeds rule) {
   if (fixed && std::ranges::all_of(cells, [&](const auto& cell) { return same_measurement(*cell.second, *fixed); })) {
     Cell once = *fixed;
-    if (auto* figure = std::get_if<Figure>(&once)) figure->standard_error = unknown;  // ± means the spread over seeds here
+    if (auto* figure = std::get_if<Figure>(&once))
+      figure->standard_error = unknown;  // ± means the spread over seeds here
     return once;
   }
   std::vector<std::pair<int64_t, Figure>> figures;

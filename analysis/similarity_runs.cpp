@@ -18,12 +18,14 @@ std::vector<ShiftDistance> distances_of(const store::Unit& unit, const std::stri
   const auto sinkhorn = numbers(unit, "sinkhorn_" + side), per_step = numbers(unit, "sinkhorn_per_step_" + side),
              pearson = numbers(unit, "pearson_" + side), square = numbers(unit, "mean_square_" + side);
   std::vector<ShiftDistance> list;
-  for (size_t i = 0; i < prompts; ++i) list.push_back({at(sinkhorn, i), at(per_step, i), at(pearson, i), at(square, i)});
+  for (size_t i = 0; i < prompts; ++i)
+    list.push_back({at(sinkhorn, i), at(per_step, i), at(pearson, i), at(square, i)});
   return list;
 }
 
 // Rows `steps` of a [step, top] dataset.
-std::vector<std::vector<double>> rows_of(const store::Unit& unit, const std::string& name, const std::vector<size_t>& steps) {
+std::vector<std::vector<double>> rows_of(const store::Unit& unit, const std::string& name,
+                                         const std::vector<size_t>& steps) {
   std::vector<std::vector<double>> rows;
   const auto* dataset = find_dataset(unit, name);
   if (!dataset || dataset->shape.size() != 2) return rows;
@@ -57,7 +59,8 @@ SimilarityRuns collect_similarity(const store::Results& results) {
   for (const auto& unit : results.units) {
     const auto items = numbers(unit, "item");
     if (unit.stage != "similarity" || items.empty()) continue;
-    const auto same = distances_of(unit, "same", items.size()), different = distances_of(unit, "different", items.size());
+    const auto same = distances_of(unit, "same", items.size()),
+               different = distances_of(unit, "different", items.size());
     auto& pair = runs[pair_of(unit)];
     for (size_t i = 0; i < items.size(); ++i) pair[static_cast<int64_t>(items[i])] = {same[i], different[i]};
   }

@@ -35,8 +35,8 @@ std::vector<Cell> system_cells(const System& system);
 // still missing has a row of dashes. Empty where the text does not say.
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage);
 
-// Adds them to `runs`, a map by System, where the target was not measured with the method. (Only of CMC does the text say
-// with which deltas and strengths.)
+// Adds them to `runs`, a map by System, where the target was not measured with the method. (Only of CMC does the text
+// say with which deltas and strengths.)
 template <class Runs>
 void add_expected(const store::Results& results, const std::string& stage, Runs& runs) {
   for (const System& system : expected_systems(results.header.experiment, stage)) {

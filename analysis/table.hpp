@@ -31,7 +31,8 @@ struct Counts {
 
 using Cell = std::variant<std::string, Figure, Counts>;  // an empty text is shown as a dash too
 
-// mean: with its deviation; largest: of p-values, whose mean says nothing, shown as "< 0.001" below that; same: of counts, shown once where all agree.
+// mean: with its deviation; largest: of p-values, whose mean says nothing, shown as "< 0.001" below that; same: of
+// counts, shown once where all agree.
 enum class OverSeeds { mean, largest, same };
 
 struct Column {
@@ -49,7 +50,7 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
   std::vector<std::string> notes;                                         // definitions and units
   enum class Shown { everywhere, files_only } shown = Shown::everywhere;  // files_only: not on the terminal
-  size_t key_columns = 1;  // leading texts that name a row: the same in every seed
+  size_t key_columns = 1;   // leading texts that name a row: the same in every seed
   std::string errors = {};  // what figures and ± are, for one seed; the first note
 };
 

@@ -59,7 +59,8 @@ void add_target(const store::Unit& unit, Adaptations& ways) {
   if (found != ways.end() && !found->first.delta.empty()) found->second.targets.insert(text_of(unit.task, "target"));
 }
 
-// Mean wall seconds of a token map, which is all that a delta needs for a further target of another vocabulary; 0: none.
+// Mean wall seconds of a token map, which is all that a delta needs for a further target of another vocabulary; 0:
+// none.
 double map_seconds(const store::Results& results) {
   std::vector<double> seconds;
   for (const auto& unit : results.units)
@@ -101,31 +102,33 @@ Section adaptation_section(const store::Results& results) {
   for (const auto& unit : results.units) add_target(unit, ways);
   if (ways.empty()) return section;
   const std::string further = "Each further target";
-  Table table{"adaptation",
-              "Cost of adapting the targets",
-              {{"For"},
-               {"Method"},
-               {"Trained"},
-               {"Targets", "", 0, "", OverSeeds::same},
-               {"Trainings", "", 0, "", OverSeeds::same},
-               {"Wall, s", "", 1},
-               {"Tokens", "", 0},
-               {"TFLOP", "", 3},
-               {"Peak, GiB", "", 2},
-               {"Trainings", further, 0, "", OverSeeds::same},
-               {"Wall, s", further, 1},
-               {"Tokens", further, 0},
-               {"TFLOP", further, 3}},
-              {},
-              {},
-              Table::Shown::everywhere,
-              3,
-              "Sums over the trainings, peak memory the largest; – where one of them did not record it. Single measurements."};
+  Table table{
+      "adaptation",
+      "Cost of adapting the targets",
+      {{"For"},
+       {"Method"},
+       {"Trained"},
+       {"Targets", "", 0, "", OverSeeds::same},
+       {"Trainings", "", 0, "", OverSeeds::same},
+       {"Wall, s", "", 1},
+       {"Tokens", "", 0},
+       {"TFLOP", "", 3},
+       {"Peak, GiB", "", 2},
+       {"Trainings", further, 0, "", OverSeeds::same},
+       {"Wall, s", further, 1},
+       {"Tokens", further, 0},
+       {"TFLOP", further, 3}},
+      {},
+      {},
+      Table::Shown::everywhere,
+      3,
+      "Sums over the trainings, peak memory the largest; – where one of them did not record it. Single measurements."};
   for (const auto& [way, adaptation] : ways) table.rows.push_back(row_of(way, adaptation, map_seconds(results)));
   table.notes = {
-      "A further target costs another training like those of the row; a delta that is trained needs none, only a token map "
-      "for another vocabulary (its mean wall time stands here).",
-      "Targets of a delta: those evaluated with it. Its training runs the frozen template too, and that is counted. What all "
+      "A further target costs another training like those of the row; a delta that is trained needs none, only a token "
+      "map for another vocabulary (its mean wall time stands here).",
+      "Targets of a delta: those evaluated with it. Its training runs the frozen template too, and that is counted. "
+      "What all "
       "methods share (pre-training, fine-tuning before unlearning, decoding) is not."};
   section.tables = {std::move(table)};
   return section;

@@ -81,7 +81,8 @@ Section cost_section(const store::Results& results) {
                {"TFLOP", "", 3},
                {"Peak, GiB", "", 2}},
               {},
-              {"Wall: sum over units, of all seeds. Planned: what the plan estimated. Tokens/s: over the units that counted tokens. Peak: largest memory of a process. "
+              {"Wall: sum over units, of all seeds. Planned: what the plan estimated. Tokens/s: over the units that "
+               "counted tokens. Peak: largest memory of a process. "
                "Single measurements."}};
   for (const auto& [name, cost] : costs) table.rows.push_back(row_of(name.first, name.second, cost));
   table.rows.push_back(row_of("all", "", total));

@@ -55,7 +55,8 @@ std::vector<Measure> rule_measures(const InstructRuns& runs) {
   std::vector<Measure> list;
   const auto add = [&](const char* header, double (*value)(const InstructAnswer&)) {
     if (measured(runs, value))
-      list.push_back({{header, "", 1, "higher"}, [value](const Answers& a, const Answers*) { return percent(a, value); }});
+      list.push_back(
+          {{header, "", 1, "higher"}, [value](const Answers& a, const Answers*) { return percent(a, value); }});
   };
   add("Followed, %", [](const InstructAnswer& a) { return a.followed; });
   add("Right fact, %", [](const InstructAnswer& a) { return a.fact; });
@@ -64,11 +65,12 @@ std::vector<Measure> rule_measures(const InstructRuns& runs) {
 }
 
 std::vector<Measure> health_measures() {
-  return {{{"Stopped, %", "", 1}, [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::stopped); }},
-          {{"Repetition, %", "", 1, "lower"},
-           [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::repetition); }},
-          {{"Length, tokens", "", 1},
-           [](const Answers& a, const Answers*) { return mean_of(a, &InstructAnswer::length); }}};
+  return {
+      {{"Stopped, %", "", 1}, [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::stopped); }},
+      {{"Repetition, %", "", 1, "lower"},
+       [](const Answers& a, const Answers*) { return percent(a, &InstructAnswer::repetition); }},
+      {{"Length, tokens", "", 1},
+       [](const Answers& a, const Answers*) { return mean_of(a, &InstructAnswer::length); }}};
 }
 
 std::vector<Measure> likelihood_measures() {
@@ -97,19 +99,20 @@ void fill(Table& table, const InstructRuns& runs, const std::vector<std::vector<
 }
 
 constexpr char strict_note[] =
-    "Followed: responses of the form their prompt asks for. Right fact: responses that name it. Strict: both, and ended "
-    "by themselves.";
+    "Followed: responses of the form their prompt asks for. Right fact: responses that name it. Strict: both, and "
+    "ended by themselves.";
 
 Table main_table(const InstructRuns& runs) {
   Table table{"instruct", "Instruction following", {}, {}, {}};
   fill(table, runs, {rule_measures(runs), likelihood_measures(), health_measures()});
   if (!rule_measures(runs).empty()) table.notes = {strict_note};
-  for (const char* note :
-       {"Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts whose "
-        "reference the system finds likelier than its target alone does; a tie counts half.",
-        "Stopped: responses that ended by themselves within the length limit. Repetition: 4-grams of words that occurred "
-        "before in the response.",
-        "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; no figure here compares with them."})
+  for (
+      const char* note :
+      {"Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts whose "
+       "reference the system finds likelier than its target alone does; a tie counts half.",
+       "Stopped: responses that ended by themselves within the length limit. Repetition: 4-grams of words that "
+       "occurred before in the response.",
+       "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; no figure here compares with them."})
     table.notes.emplace_back(note);
   return table;
 }
@@ -117,8 +120,9 @@ Table main_table(const InstructRuns& runs) {
 Table checked_table(const InstructRuns& runs) {
   Table table{"instruct_checked", "Instructions that a rule can check", {}, {}, {}};
   fill(table, runs, {rule_measures(runs), health_measures()});
-  table.notes = {"Followed: responses that pass the rule their prompt asks for (a number of bullet points, a first word, "
-                 "…; after IFEval, Zhou et al. 2023)."};
+  table.notes = {
+      "Followed: responses that pass the rule their prompt asks for (a number of bullet points, a first word, "
+      "…; after IFEval, Zhou et al. 2023)."};
   return table;
 }
 
@@ -151,13 +155,21 @@ std::vector<Plot> strength_plots(const InstructRuns& runs) {
   const auto strict = [](const Answers& a) { return percent(a, &InstructAnswer::strict); };
   if (measured(runs, &InstructAnswer::strict))
     plots.push_back(strength_plot(runs,
-                                  {"instruct_strict_strength", "Strictly right answers over strength", "strength α",
-                                   "strict, %", "Responses of the right form, with the right fact, that end.", {}},
+                                  {"instruct_strict_strength",
+                                   "Strictly right answers over strength",
+                                   "strength α",
+                                   "strict, %",
+                                   "Responses of the right form, with the right fact, that end.",
+                                   {}},
                                   strict));
   if (measured(runs, &InstructAnswer::reference_per_token))
     plots.push_back(strength_plot(runs,
-                                  {"instruct_strength", "Likelihood of the reference answer over strength", "strength α",
-                                   "nat per token", "Mean log-probability per token of the reference answers.", {}},
+                                  {"instruct_strength",
+                                   "Likelihood of the reference answer over strength",
+                                   "strength α",
+                                   "nat per token",
+                                   "Mean log-probability per token of the reference answers.",
+                                   {}},
                                   likelihood));
   std::erase_if(plots, [](const Plot& plot) { return plot.series.empty(); });
   return plots;

@@ -14,7 +14,7 @@ namespace {
 using Items = std::map<int64_t, ShiftItem>;
 using Measure = double ShiftDistance::*;
 
-Figure mean_of(const Items& items, ShiftDistance ShiftItem::*side, Measure measure) {
+Figure mean_of(const Items& items, ShiftDistance ShiftItem::* side, Measure measure) {
   std::vector<double> values;
   for (const auto& [item, shift] : items) values.push_back(shift.*side.*measure);
   return mean_figure(values);
@@ -50,7 +50,8 @@ struct Shown {
   Measure measure;
 };
 
-Table table_of(const SimilarityRuns& runs, const std::string& id, const std::string& title, const std::vector<Shown>& shown) {
+Table table_of(const SimilarityRuns& runs, const std::string& id, const std::string& title,
+               const std::vector<Shown>& shown) {
   Table table{id, title, {{"Reference"}, {"Other"}, {"Tuned by"}, {"n", "", 0}}, {}, {}};
   table.key_columns = 3;
   for (const Shown& measure : shown) {
@@ -67,10 +68,10 @@ Table table_of(const SimilarityRuns& runs, const std::string& id, const std::str
   }
   table.errors = "Means over n prompts ± standard error; – was not measured.";
   table.notes = {
-      "Shift: log-probabilities after fine-tuning minus before, at the reference's most probable tokens of each step. Same "
-      "data, different: the other model fine-tuned on the reference's data, or on different data.",
-      "Difference: different minus same, prompt by prompt. p: two-sided, paired bootstrap over prompts; of several seeds "
-      "the largest."};
+      "Shift: log-probabilities after fine-tuning minus before, at the reference's most probable tokens of each step. "
+      "Same data, different: the other model fine-tuned on the reference's data, or on different data.",
+      "Difference: different minus same, prompt by prompt. p: two-sided, paired bootstrap over prompts; of several "
+      "seeds the largest."};
   return table;
 }
 
@@ -102,34 +103,38 @@ Heatmap heatmap_of(const ShiftPair& pair, const ShiftMatrices& shifts) {
   Heatmap map{"shift", "Logit shifts of " + describe(pair), "token", "step", "shift, nat", "", {}};
   map.panels.push_back({"reference: " + pair.reference, ordered(shifts.reference, orders)});
   if (!shifts.same.empty()) map.panels.push_back({pair.other + ", same data", ordered(shifts.same, orders)});
-  if (!shifts.different.empty()) map.panels.push_back({pair.other + ", different data", ordered(shifts.different, orders)});
-  map.caption = "Logit shifts of " + describe(pair) +
-                " on the first prompt, as in the paper's Figure 2. Rows: steps. Columns: the reference's 100 most probable "
-                "tokens of the step, the first 50 by its falling shift, the others by its falling probability; every panel in "
-                "this order, under one scale that ends where 99 % of the sizes lie.";
+  if (!shifts.different.empty())
+    map.panels.push_back({pair.other + ", different data", ordered(shifts.different, orders)});
+  map.caption =
+      "Logit shifts of " + describe(pair) +
+      " on the first prompt, as in the paper's Figure 2. Rows: steps. Columns: the reference's 100 most probable "
+      "tokens of the step, the first 50 by its falling shift, the others by its falling probability; every panel in "
+      "this order, under one scale that ends where 99 % of the sizes lie.";
   return map;
 }
 
 }  // namespace
 
 Section similarity_section(const store::Results& results) {
-  Section section{"similarity",
-                  "Similarity of logit shifts",
-                  "Does fine-tuning on the same data shift the logits of different models alike? The idea behind one delta for "
-                  "many models.",
-                  {},
-                  {}};
+  Section section{
+      "similarity",
+      "Similarity of logit shifts",
+      "Does fine-tuning on the same data shift the logits of different models alike? The idea behind one delta for "
+      "many models.",
+      {},
+      {}};
   const SimilarityRuns runs = collect_similarity(results);
   if (runs.empty()) return section;
-  section.tables = {
-      table_of(runs, "similarity", "Similarity of logit shifts",
-               {{"Sinkhorn divergence / 100", "lower", &ShiftDistance::sinkhorn}, {"Pearson r", "higher", &ShiftDistance::pearson}}),
-      table_of(runs, "similarity_steps", "Similarity of logit shifts, step by step",
-               {{"Sinkhorn, mean of steps", "lower", &ShiftDistance::sinkhorn_per_step},
-                {"Mean square, nat²", "lower", &ShiftDistance::mean_square}})};
+  section.tables = {table_of(runs, "similarity", "Similarity of logit shifts",
+                             {{"Sinkhorn divergence / 100", "lower", &ShiftDistance::sinkhorn},
+                              {"Pearson r", "higher", &ShiftDistance::pearson}}),
+                    table_of(runs, "similarity_steps", "Similarity of logit shifts, step by step",
+                             {{"Sinkhorn, mean of steps", "lower", &ShiftDistance::sinkhorn_per_step},
+                              {"Mean square, nat²", "lower", &ShiftDistance::mean_square}})};
   section.tables.back().shown = Table::Shown::files_only;
   section.tables.front().notes.emplace_back(
-      "Sinkhorn divergence: p = 2, blur 0.01, debiased (as geomloss defines it), between the steps as points; smaller is more "
+      "Sinkhorn divergence: p = 2, blur 0.01, debiased (as geomloss defines it), between the steps as points; smaller "
+      "is more "
       "alike.");
   for (const auto& [pair, shifts] : first_shifts(results))
     if (!shifts.reference.empty()) section.heatmaps.push_back(heatmap_of(pair, shifts));

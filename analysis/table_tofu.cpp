@@ -148,14 +148,15 @@ std::vector<Plot> strength_plots(const TofuRuns& runs) {
     if (system.delta.empty() || run.sets.empty()) continue;
     auto& plot = plots[{system.target, system.method, system.delta, system.mode}];
     if (plot.series.empty()) {
-      plot = {"tofu_strength",
-              "TOFU: " + describe_curve(system),
-              "strength α",
-              "ROUGE-L recall",
-              "Mean ROUGE-L recall of the generated answers by set, n = " + show(counts(run), {}) +
-                  " (Real Authors/World Facts/Retain/Forget). α = 0 is the target alone. Layout of the paper's Figure 4.",
-              {},
-              "standard error"};
+      plot = {
+          "tofu_strength",
+          "TOFU: " + describe_curve(system),
+          "strength α",
+          "ROUGE-L recall",
+          "Mean ROUGE-L recall of the generated answers by set, n = " + show(counts(run), {}) +
+              " (Real Authors/World Facts/Retain/Forget). α = 0 is the target alone. Layout of the paper's Figure 4.",
+          {},
+          "standard error"};
       for (const auto set : tofu_sets) plot.series.push_back({title_of(set), {}, {}});
       if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end()) add(plot, 0, vanilla->second);
     }
