@@ -66,12 +66,7 @@ def test_an_exception_on_one_rank_ends_the_job_with_its_code(failing):
 def test_a_killed_rank_ends_the_job():
     process = mpi.start(3, mpi.program("probe_dist"), "hang")
     try:
-        pids = dict()
-        while len(pids) < 3:
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            pids.update({one["rank"]: one["pid"] for one in mpi.lines(line)})
-        os.kill(pids[2], signal.SIGKILL)
+        os.kill(mpi.pids(process, 3)[2], signal.SIGKILL)
         assert process.wait(timeout=60) != 0
     finally:
         process.kill()

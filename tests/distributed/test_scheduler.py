@@ -112,28 +112,14 @@ def test_a_task_that_stops_ends_the_run():
     assert outcome["done"] + len(outcome["not_run"]) == 61
 
 
-def started(process, ranks):
-    pids = {}
-    while len(pids) < ranks:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        pids.update({one["rank"]: one["pid"] for one in mpi.lines(line) if "pid" in one})
-    return pids
-
-
 @pytest.mark.parametrize("to", ["mpirun", "rank 1"])
 def test_usr2_stops_at_the_next_task(to):
     tasks = [{"key": str(i), "sleep": 0.2} for i in range(200)]
     process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
-    try:
-        pids = started(process, 3)
-        time.sleep(0.5)
-        os.kill(process.pid if to == "mpirun" else pids[1], signal.SIGUSR2)
-        output, log = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 75, log
-    outcome = outcome_of(mpi.lines(output), 3)
+    pids = mpi.pids(process, 3)
+    time.sleep(0.5)
+    os.kill(process.pid if to == "mpirun" else pids[1], signal.SIGUSR2)
+    outcome = outcome_of(mpi.finish(process, expect=75)[0], 3)
     assert outcome["stopped"] and 0 < outcome["done"] < 200
     assert outcome["done"] + len(outcome["not_run"]) == 200
 
@@ -142,7 +128,7 @@ def test_a_killed_worker_ends_the_job():
     tasks = [{"key": str(i), "sleep": 60} for i in range(9)]
     process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
     try:
-        os.kill(started(process, 3)[1], signal.SIGKILL)
+        os.kill(mpi.pids(process, 3)[1], signal.SIGKILL)
         assert process.wait(timeout=50) != 0
     finally:
         process.kill()
@@ -153,19 +139,15 @@ def test_a_silent_rank_is_named():
     tasks = [{"key": str(i), "sleep": 3} for i in range(3)]
     argument = json.dumps({"tasks": tasks, "watch": True, "stall_seconds": 0.5})
     process = mpi.start(3, mpi.program("probe_dist"), "run", argument)
-    try:
-        pids = started(process, 3)
-        time.sleep(0.3)
-        os.kill(pids[2], signal.SIGSTOP)
-        time.sleep(1.5)
-        os.kill(pids[2], signal.SIGCONT)
-        output, log = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 0, log
+    pids = mpi.pids(process, 3)
+    time.sleep(0.3)
+    os.kill(pids[2], signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(pids[2], signal.SIGCONT)
+    lines, log = mpi.finish(process)
     assert "rank 2 is silent" in log
     assert "rank 1 is silent" not in log
-    assert outcome_of(mpi.lines(output), 3)["done"] == 3
+    assert outcome_of(lines, 3)["done"] == 3
 
 
 def test_many_groups_come_and_go(tmp_path):
