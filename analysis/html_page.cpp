@@ -100,6 +100,12 @@ std::string table_html(const Table& table) {
   return out + files_html(table.id) + "</figure>\n";
 }
 
+// For those who want every row.
+std::string folded(const Table& table) {
+  return "<details class=table><summary>" + html_escape(table.title) + ": all " + std::to_string(table.rows.size()) +
+         " rows</summary>\n" + table_html(table) + "</details>\n";
+}
+
 std::string replace_all(std::string text, const std::string& what, const std::string& with) {
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
     text.replace(at, what.size(), with);
@@ -133,7 +139,8 @@ std::string example_html(const Example& example) {
 std::string section_html(const Section& section, const std::map<std::string, std::string>& drawings) {
   std::string out =
       "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
-  for (const Table& table : section.tables) out += table_html(table);
+  for (const Table& table : section.tables)
+    out += table.shown == Table::Shown::everywhere ? table_html(table) : folded(table);
   out += "<div class=plots>\n";
   for (const Drawing& plot : drawings_of(section))
     if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);

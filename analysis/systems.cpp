@@ -114,12 +114,21 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
   const std::string own = values["models." + stage + "_targets"];  // unlearning may have chat models of its own
   for (const auto& target : split(own.empty() ? values["models.targets"] : own))
     for (const auto& method : methods) {
-      if (!adds_a_delta(method)) systems.push_back({target, method, "", "", 0});
-      for (const auto& delta : adds_a_delta(method) ? deltas : std::vector<std::string>{})
+      if (!adds_a_delta(method)) {
+        systems.push_back({target, method, "", "", 0});
+        continue;
+      }
+      // What CMC is compared with has the first delta alone.
+      for (const auto& delta : method == "cmc" ? deltas : std::vector{deltas.front()})
         for (const auto& mode : method == "cmc" ? modes : std::vector{modes.front()})
           for (const double alpha : strengths) systems.push_back({target, method, delta, shown_mode(mode, ""), alpha});
     }
   return systems;
+}
+
+std::string main_delta(const std::string& experiment, const std::string& stage) {
+  const auto deltas = split(read_ini(experiment)["deltas." + stage]);
+  return deltas.empty() ? "" : deltas.front();
 }
 
 System system_of(const store::Unit& unit, size_t row) {

@@ -47,6 +47,18 @@ void add_expected(const store::Results& results, const std::string& stage, Runs&
   }
 }
 
+// The first delta that the experiment trains for `stage`: the one its methods are compared with. Empty where the text
+// does not say.
+std::string main_delta(const std::string& experiment, const std::string& stage);
+
+// The keys of a map by System, in its order.
+template <class Runs>
+std::vector<System> systems_of(const Runs& runs) {
+  std::vector<System> systems;
+  for (const auto& [system, run] : runs) systems.push_back(system);
+  return systems;
+}
+
 // Row `row` of a unit's system: the unit's dataset `alpha` gives the strength, or its task's.
 System system_of(const store::Unit& unit, size_t row);
 // The item a row is about: dataset `item`, or the task's `first` + row.

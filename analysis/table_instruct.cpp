@@ -5,6 +5,7 @@
 #include <set>
 
 #include "analysis/instruct_runs.hpp"
+#include "analysis/paper_tables.hpp"
 #include "analysis/sample.hpp"
 #include "analysis/section.hpp"
 #include "pipeline/metrics/win_rate.hpp"
@@ -208,7 +209,12 @@ Section instruct_section(const store::Results& results) {
       {},
       {}};
   if (runs.empty()) return section;
-  section.tables = {main_table(runs)};
+  section.tables =
+      paper_tables(main_table(runs), systems_of(runs),
+                   {{"table1", "Instruction following, as in the paper's Table 1"},
+                    {"table3", "Deltas compared: sizes as in the paper's Table 3, epochs as in its Figure 4"},
+                    {"table4", "Variants of fusion and token map, as in the paper's Table 4"},
+                    main_delta(results.header.experiment, "instruct")});
   if (measured(checked, &InstructAnswer::followed)) section.tables.push_back(checked_table(checked));
   section.plots = strength_plots(runs);
   section.examples = examples(runs);

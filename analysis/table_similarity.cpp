@@ -14,7 +14,7 @@ namespace {
 using Items = std::map<int64_t, ShiftItem>;
 using Measure = double ShiftDistance::*;
 
-Figure mean_of(const Items& items, ShiftDistance ShiftItem::* side, Measure measure) {
+Figure mean_of(const Items& items, ShiftDistance ShiftItem::*side, Measure measure) {
   std::vector<double> values;
   for (const auto& [item, shift] : items) values.push_back(shift.*side.*measure);
   return mean_figure(values);

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "analysis/paper_tables.hpp"
 #include "analysis/sample.hpp"
 #include "analysis/section.hpp"
 #include "analysis/tofu_runs.hpp"
@@ -196,7 +197,12 @@ Section tofu_section(const store::Results& results) {
                   {},
                   {}};
   if (runs.empty()) return section;
-  section.tables = {main_table(runs, TruthRatioMean::geometric), main_table(runs, TruthRatioMean::arithmetic)};
+  section.tables = paper_tables(main_table(runs, TruthRatioMean::geometric), systems_of(runs),
+                                {{"table2", "Unlearning (TOFU), as in the paper's Table 2"},
+                                 {"table2_deltas", "Unlearning deltas compared"},
+                                 {"table2_variants", "Unlearning: variants of fusion and token map"},
+                                 main_delta(results.header.experiment, "unlearn")});
+  section.tables.push_back(main_table(runs, TruthRatioMean::arithmetic));
   section.plots = strength_plots(runs);
   section.examples = examples(runs);
   return section;

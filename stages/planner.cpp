@@ -60,7 +60,8 @@ Json Planner::sizes(const std::string& section) const {
           {"tie_word_embeddings", section.starts_with("delta.")}};
 }
 
-Json Planner::delta(const std::string& name, const std::string& template_name) {
+Json Planner::delta(const std::string& delta_name, const std::string& template_name) {
+  const std::string name = experiment_.start_of(delta_name);
   const std::string section = "delta." + name;
   if (const auto key = find("pretrain", section); !key.empty()) return made_by(name, key);
   if (!experiment_.has(section + ".path")) return {{"name", name}, {"config", sizes(section)}};

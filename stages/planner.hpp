@@ -33,7 +33,7 @@ class Planner {
   Json fine_tuned(const std::string& purpose, const std::string& name, const Json& base, bool lora) const;
   // `name` as unlearning evaluates it: prepared by a task where the experiment prepares, else as it is.
   Json prepared(const std::string& name);
-  // What a delta beside `template_name` starts from: {"name", "identity"} of delta.<name>.path, made_by for one that is
+  // What a delta beside `template_name` starts from (by Experiment::start_of): {"name", "identity"} of delta.<name>.path, made_by for one that is
   // pre-trained, or {"name", "config"} for a random one.
   Json delta(const std::string& name, const std::string& template_name);
   // The tokenizer of a model that is pre-trained: {"name", "sha256"}, of the files in model.<name>.tokenizer.

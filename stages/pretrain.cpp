@@ -47,9 +47,10 @@ void plan(Planner& planner) {
     models.push_back(template_name);
     for (const auto& name : models)
       if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty()) add(planner, "model." + name, name);
-    for (const auto& name : experiment.list("deltas." + purpose))
-      if (experiment.text("delta." + name + ".pretrain") == "yes" && planner.find("pretrain", "delta." + name).empty())
-        add(planner, "delta." + name, template_name);
+    for (const auto& delta : experiment.list("deltas." + purpose)) {
+      const std::string section = "delta." + experiment.start_of(delta);
+      if (experiment.text(section + ".pretrain") == "yes" && planner.find("pretrain", section).empty()) add(planner, section, template_name);
+    }
   }
 }
 

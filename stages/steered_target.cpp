@@ -17,6 +17,13 @@ std::string describe(const Evaluated& e) {
 
 namespace {
 
+// The deltas that a method is evaluated with: what CMC is compared with has the first alone.
+std::vector<std::string> deltas_with(const Experiment& experiment, const std::string& method, const std::string& purpose) {
+  auto deltas = experiment.list("deltas." + purpose);
+  if (method != "cmc" && !deltas.empty()) deltas.resize(1);
+  return deltas;
+}
+
 // (fusion mode, map method): all that the experiment asks for with cmc, the first of each with other methods; a target of the
 // template's vocabulary needs no map.
 std::vector<std::pair<std::string, std::string>> fusion_variants(Planner& planner, const std::string& target, const std::string& method,
@@ -44,7 +51,7 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, c
       systems.push_back({target, method, planner.fine_tuned("retain_only", target, planner.model(target),
                                                             experiment.text("prepare.method") == "lora"), "", purpose});
     if (method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning")
-      for (const auto& delta : experiment.list("deltas." + purpose))
+      for (const auto& delta : deltas_with(experiment, method, purpose))
         for (const auto& [mode, map] : fusion_variants(planner, target, method, purpose))
           systems.push_back({target, method, base, delta, purpose, mode, map});
   }

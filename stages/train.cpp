@@ -28,10 +28,12 @@ dist::Task base_task(Planner& planner, const std::string& kind, const std::strin
                      {"template", template_model},
                      {"delta", planner.delta(delta, name)},
                      {"training", training_parameters(experiment, section)}};
-  if (const int64_t epochs = experiment.integer("delta." + delta + ".epochs"); epochs > 0) task.parameters["training"]["epochs"] = epochs;
+  auto& training = task.parameters["training"];
+  if (const int64_t epochs = experiment.integer("delta." + delta + ".epochs"); epochs > 0) training["epochs"] = epochs;
+  if (kind == "unlearn" && experiment.has("delta." + delta + ".loss")) training["loss"] = experiment.text("delta." + delta + ".loss");
   if (role != "delta" && task.parameters["delta"].contains("config"))
     throw BadExperiment({"methods." + kind, "compares with a delta's start, and " + delta + " starts from random weights",
-                         "set delta." + delta + ".path or delta." + delta + ".pretrain = yes"});
+                         "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes"});
   Planner::needs(task, template_model);
   Planner::needs(task, task.parameters.at("delta"));
   task.residency = template_model.dump();
@@ -68,11 +70,12 @@ void plan(Planner& planner) {
   for (const std::string kind : {"instruct", "unlearn"}) {
     const auto methods = experiment.list("methods." + kind);
     const auto asked = [&](const char* method) { return std::ranges::count(methods, method) > 0; };
-    for (const auto& delta : experiment.list("deltas." + kind)) {
+    const auto deltas = experiment.list("deltas." + kind);
+    for (const auto& delta : deltas)
       if (asked("cmc")) add(planner, kind, "delta", delta);
-      if (asked("proxy_tuning")) add(planner, kind, "expert", delta);
-      if (asked("delta_unlearning")) add(planner, kind, "offset", delta);
-    }
+    if (deltas.empty()) continue;  // what CMC is compared with is trained once, with the first delta
+    if (asked("proxy_tuning")) add(planner, kind, "expert", deltas.front());
+    if (asked("delta_unlearning")) add(planner, kind, "offset", deltas.front());
   }
 }
 

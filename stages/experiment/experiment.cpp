@@ -138,7 +138,7 @@ std::vector<double> Experiment::numbers(const std::string& key) const {
 }
 
 void Experiment::check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const {
-  if (spec.choices.empty() || std::ranges::count(spec.choices, value)) return;
+  if (spec.choices.empty() || value.empty() || std::ranges::count(spec.choices, value)) return;
   std::string known;
   for (const auto choice : spec.choices) known += (known.empty() ? "" : ", ") + std::string(choice);
   fail(key, "is " + value, "known: " + known);
@@ -172,6 +172,11 @@ void Experiment::check() const {
   for (const auto& key : {"deltas.instruct", "deltas.unlearn"})
     for (const auto& delta : list(key))
       if (!deltas.contains(delta)) fail(key, delta + " has no section", "add [delta." + delta + "]");
+  for (const auto& delta : deltas) {
+    const std::string start = start_of(delta), key = "delta." + delta + ".start";
+    if (!deltas.contains(start)) fail(key, start + " has no section", "add [delta." + start + "]");
+    if (start_of(start) != start) fail(key, "names " + start + ", which starts from another delta itself", "name that one");
+  }
 }
 
 std::string Experiment::template_of(const std::string& purpose) const {
@@ -182,6 +187,11 @@ std::string Experiment::template_of(const std::string& purpose) const {
 std::vector<std::string> Experiment::targets_of(const std::string& purpose) const {
   const std::string own = "models." + purpose + "_targets";
   return list(knows(own) && has(own) ? own : "models.targets");
+}
+
+std::string Experiment::start_of(const std::string& delta) const {
+  const std::string start = text("delta." + delta + ".start");
+  return start.empty() ? delta : start;
 }
 
 std::vector<int64_t> Experiment::seeds() const {

@@ -33,6 +33,9 @@ class Experiment {
   std::string template_of(const std::string& purpose) const;
   std::vector<std::string> targets_of(const std::string& purpose) const;
 
+  // The delta whose start (path, pre-training or sizes) this one takes: delta.<name>.start, or itself.
+  std::string start_of(const std::string& delta) const;
+
   // Each is a repetition of the whole, with its own world and trainings.
   std::vector<int64_t> seeds() const;
   bool has_world() const { return integer("world.documents") > 0; }

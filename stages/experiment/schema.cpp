@@ -46,7 +46,9 @@ const std::vector<KeySpec>& schema() {
       {"delta.*.heads", integer, "4", false, "its attention heads"},
       {"delta.*.intermediate", integer, "172", false, "its MLP width"},
       {"delta.*.pretrain", text, "no", false, "yes: pre-trained as a language model before it becomes a delta", {"yes", "no"}},
+      {"delta.*.start", text, "", false, "start from what another delta starts from; unset: its own path, pre-training or random weights"},
       {"delta.*.epochs", integer, "0", false, "epochs it is trained for; 0: those of [train_instruct], [train_unlearn]"},
+      {"delta.*.loss", text, "", false, "what it unlearns by; unset: that of [train_unlearn]", unlearning_losses},
       {"delta.*.max_positions", integer, "2048", false, "longest text it reads, in tokens"},
 
       {"methods.instruct", list, "vanilla, cmc", false, "the systems compared on instructions (paper, Table 1)",

@@ -228,7 +228,7 @@ def test_figures_are_drawn(run):
 def test_terminal_tables_fit_and_agree(run):
     folder, _, done = run
     assert max(len(line) for line in done.stdout.splitlines()) <= 120
-    row = csv(folder, "instruct").iloc[1]
+    row = csv(folder, "table1").iloc[1]
     assert f"{row['Ref. nat/token']:.3f} ± {row['Ref. nat/token standard error']:.3f}" in done.stdout
     assert str(folder / "report/index.html") in done.stderr
 

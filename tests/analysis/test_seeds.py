@@ -131,7 +131,7 @@ def test_what_the_errors_are_is_said_everywhere(run):
         assert "mean over seeds 1, 2, 5" in text and "standard deviation" in text
         assert "standard error" not in text
     assert "Bars: sample standard deviation over seeds 1, 2, 5" in page and "seed 5: " in page
-    row = csv(folder, "instruct").iloc[1]
+    row = csv(folder, "table1").iloc[1]
     assert f"{row['Ref. nat/token']:.3f} ± {row['Ref. nat/token deviation over seeds']:.3f}" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()) <= 120
 

@@ -1,0 +1,63 @@
+#include "analysis/paper_tables.hpp"
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace cmc::analysis {
+namespace {
+
+using Keep = std::function<bool(const System&)>;
+
+// At the strength nearest to 1, the paper's, of those measured with the same delta and fusion; below it among equals.
+std::set<System> at_full_strength(const std::vector<System>& systems) {
+  const auto distance = [](const System& s) { return std::abs(s.alpha - 1); };
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, System> nearest;
+  for (const System& system : systems) {
+    const auto [found, fresh] = nearest.try_emplace({system.target, system.method, system.delta, system.mode}, system);
+    if (!fresh && distance(system) < distance(found->second)) found->second = system;
+  }
+  std::set<System> kept;
+  for (const auto& [name, system] : nearest) kept.insert(system);
+  return kept;
+}
+
+Table excerpt(const Table& all, const std::vector<System>& systems, const Excerpt& name, const Keep& keep) {
+  Table part = all;
+  part.id = name.id;
+  part.title = name.title;
+  part.rows.clear();
+  for (size_t row = 0; row < systems.size(); ++row)
+    if (keep(systems[row])) part.rows.push_back(all.rows[row]);
+  return part;
+}
+
+}  // namespace
+
+std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, const PaperLayout& layout) {
+  const auto full = at_full_strength(systems);
+  const auto is_cmc = [&](const System& s) { return s.method == "cmc" && full.contains(s); };
+  std::set<std::string> deltas, modes;
+  for (const System& system : systems) {
+    if (system.method == "cmc") deltas.insert(system.delta), modes.insert(system.mode);
+  }
+  const std::string main = deltas.contains(layout.main_delta) || deltas.empty() ? layout.main_delta : *deltas.begin();
+  const auto is_main = [&](const System& s) {
+    return s.delta.empty() || (full.contains(s) && s.mode.empty() && (s.method != "cmc" || s.delta == main));
+  };
+  std::vector<Table> tables = {excerpt(all, systems, layout.methods, is_main)};
+  if (tables.front().rows.size() == all.rows.size()) return {std::move(all)};
+  if (deltas.size() > 1)
+    tables.push_back(excerpt(all, systems, layout.deltas,
+                             [&](const System& s) { return s.is_vanilla() || (is_cmc(s) && s.mode.empty()); }));
+  if (modes.size() > 1)
+    tables.push_back(
+        excerpt(all, systems, layout.variants, [&](const System& s) { return is_cmc(s) && s.delta == main; }));
+  all.shown = Table::Shown::files_only;
+  tables.push_back(std::move(all));
+  return tables;
+}
+
+}  // namespace cmc::analysis

@@ -1,0 +1,65 @@
+"""The paper's layout: which systems stand in which table, and that the figures are those of the table of all."""
+
+import numpy
+import pandas
+import pytest
+from support_results import EXPERIMENT, instruct_unit, make_folder, report, synthetic
+
+SYSTEM = ["Target", "Method", "Delta", "α"]
+
+
+def of(unit, **task):
+    return {**unit, "task": {**unit["task"], **task}}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Table name → frame, of two targets: a main delta, a larger one, another fusion mode, and proxy tuning."""
+    random = numpy.random.default_rng(4)
+    description = synthetic()
+    description["experiment"] = EXPERIMENT.replace("instruct = tiny", "instruct = zulu, alpha")  # the first is not the first by name
+    strengths = [0.25, 0.9, 1.2]
+    units = []
+    for target in ("smollm2", "gemma"):
+        steered = [instruct_unit(random, target, delta, strengths, 0, 6) for delta in ("zulu", "alpha", "zulu", "zulu")]
+        units += [instruct_unit(random, target, "", [0], 0, 6), *steered[:2], of(steered[2], mode="raw_sum"), of(steered[3], method="proxy_tuning")]
+        units.append(of(instruct_unit(random, target, "", [0], 0, 6), method="lora"))
+    description["units"] = units
+    folder = make_folder(tmp_path_factory.mktemp("paper") / "run", description)
+    done = report(folder)
+    assert done.returncode == 0, done.stderr
+    frames = {file.stem: pandas.read_csv(file, keep_default_na=False, dtype=str) for file in (folder / "report/tables").glob("*.csv")}
+    return frames, done.stdout, (folder / "report/index.html").read_text()
+
+
+def systems(frame, target="gemma"):
+    return [tuple(row) for row in frame[frame["Target"] == target][SYSTEM[1:]].itertuples(index=False)]
+
+
+def test_methods_stand_side_by_side_at_the_strength_nearest_to_1(tables):
+    frames, _, _ = tables
+    assert systems(frames["table1"]) == [("vanilla", "", ""), ("lora", "", ""), ("proxy_tuning", "zulu", "0.9"), ("cmc", "zulu", "0.9")]
+
+
+def test_deltas_are_compared_with_the_usual_fusion(tables):
+    frames, _, _ = tables
+    assert systems(frames["table3"]) == [("vanilla", "", ""), ("cmc", "alpha", "0.9"), ("cmc", "zulu", "0.9")]
+
+
+def test_variants_are_compared_with_the_main_delta(tables):
+    frames, _, _ = tables
+    assert systems(frames["table4"]) == [("cmc", "zulu", "0.9"), ("cmc (raw_sum)", "zulu", "0.9")]
+
+
+def test_excerpts_repeat_the_table_of_all(tables):
+    frames, shown, page = tables
+    whole = frames["instruct"].set_index(SYSTEM)
+    # Strengths that the experiment asks for and nobody measured are rows of dashes.
+    measured = whole[whole["n"] != ""]
+    assert len(measured) == 2 * (1 + 1 + 4 * 3)
+    for name in ("table1", "table3", "table4"):
+        excerpt = frames[name].set_index(SYSTEM)
+        assert not excerpt.empty
+        pandas.testing.assert_frame_equal(excerpt, whole.loc[excerpt.index])
+    assert "Table 1" in shown and "Table 3" in shown and "Table 4" in shown
+    assert page.index('id="table-table1"') < page.index("<details class=table>") < page.index('id="table-instruct"')
