@@ -89,7 +89,9 @@ Finding instructions(const store::Results& results) {
   const auto checked = by_seed(results, [](const auto& r) { return collect_instruct(r, "checked"); });
   const auto others = other_vocabularies(results);
   const auto measured = [](const Answers& answers) { return !answers.empty(); };
+  const std::string main = main_delta(results.header.experiment, "instruct");
   for (const System& system : steered(plain, measured)) {
+    if (!main.empty() && system.delta != main) continue;  // a sweep's other sizes and epochs
     Evidence evidence{describe(system), others.contains(system.target)};
     const auto percent = [&](const auto& runs, auto value) { return samples_of(runs, system, values_of(value, 100)); };
     add(evidence, contrast("Strict, %", Claim::rises, 1, percent(plain, &InstructAnswer::strict)));

@@ -12,7 +12,8 @@ namespace cmc::analysis {
 //     p < 0.01 (many figures are looked at); with fewer than 8 items nothing is said, for even unanimous ones could not
 //     reach that in a sign test;
 //   * a figure stays where it keeps at least 80 % of its baseline;
-//   * CMC is judged at the measured strength nearest to 1, the paper's.
+//   * CMC is judged at the measured strength nearest to 1, the paper's; of several deltas for instructions, the first
+//     of the experiment (a sweep's other sizes and epochs stand in tables).
 enum class Claim { rises, falls, stays };
 enum class Verdict { not_measured, absent, in_part, appears };
 std::string words(Verdict verdict);  // "does not appear"

@@ -76,11 +76,15 @@ bool System::operator<(const System& other) const {
   return rank(*this) < rank(other);
 }
 
-std::string describe_curve(const System& system) {
-  if (system.delta.empty()) return system.target + " " + system.method;
-  std::string text = system.target + " + " + system.delta, how = system.method == "cmc" ? "" : system.method;
+std::string describe_addition(const System& system) {
+  if (system.delta.empty()) return system.method;
+  std::string how = system.method == "cmc" ? "" : system.method;
   if (!system.mode.empty()) how += (how.empty() ? "" : ", ") + system.mode;
-  return how.empty() ? text : text + " (" + how + ")";
+  return how.empty() ? system.delta : system.delta + " (" + how + ")";
+}
+
+std::string describe_curve(const System& system) {
+  return system.target + (system.delta.empty() ? " " : " + ") + describe_addition(system);
 }
 
 std::string describe(const System& system) {

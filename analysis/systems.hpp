@@ -27,6 +27,7 @@ struct System {
 // "gemma + tiny, α 0.5" for lists; the same without the strength for a curve over it.
 std::string describe(const System& system);
 std::string describe_curve(const System& system);
+std::string describe_addition(const System& system);  // what is added to the target: "tiny (raw_sum)", or its method
 // Target | Method | Delta | α as the first columns of a table, and a row's cells for them.
 std::vector<Column> system_columns();
 std::vector<Cell> system_cells(const System& system);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Set-up, build, run and report of one experiment:
-#   jobs/reproduce.sh [EXPERIMENT] [cmc run options…]        EXPERIMENT: a name in jobs/experiments/ (default small_llms) or a file
+#   jobs/reproduce.sh [EXPERIMENT] [cmc run options…]        EXPERIMENT: a name in jobs/experiments/ (default mini) or a file
 # Environment: CMC_RANKS (default: one per core, at most 4), CMC_DATA, CMC_MODELS, CMC_OUTPUT (default results/<experiment>).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-experiment=small_llms
+experiment=mini
 if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then experiment=$1; shift; fi
 file=$experiment
 [ -e "$file" ] || file=jobs/experiments/$experiment.ini

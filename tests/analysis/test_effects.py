@@ -54,11 +54,12 @@ def test_instructions_by_form_fact_and_strictness(run):
         assert_mean(row, "Right fact, %", [[100 * a["fact"] for a in one] for one in answers])
         strict = [[100 * (a["followed"] and a["fact"] and a["stopped"]) for a in one] for one in answers]
         assert_mean(row, "Strict, %", strict)
-    script = (folder / "report/figures/instruct_strict_strength.gp").read_text()
-    first = script.split("$data0 << END\n")[1].split("END")[0].strip().splitlines()
+    script = (folder / "report/figures/instruct_strict_strength_1.gp").read_text()
+    assert 'title "tiny (proxy_tuning)"' in script and 'title "tiny"' in script
+    steered = script.split("$data1 << END\n")[1].split("END")[0].strip().splitlines()  # after proxy tuning, as in the tables
     large = table[table["Target"] == "large"].set_index("Method")
     expected = [large.loc["vanilla", "Strict, %"], *large.loc["cmc", "Strict, %"]]
-    assert [float(line.split()[1]) for line in first] == pytest.approx(expected, rel=1e-6)
+    assert [float(line.split()[1]) for line in steered] == pytest.approx(expected, rel=1e-6)
 
 
 def test_columns_that_nobody_measured_are_left_out(tmp_path):

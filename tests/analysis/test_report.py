@@ -188,7 +188,7 @@ def test_page_is_one_whole_safe_file(run):
     checker.feed(page)
     assert not checker.open and not checker.loads
     assert len(checker.ids) == len(set(checker.ids)), "ids of the inline drawings must differ"
-    assert checker.counts["svg"] == 5 and checker.counts["table"] >= 7 and "script" not in checker.counts
+    assert checker.counts["svg"] == 6 and checker.counts["table"] >= 7 and "script" not in checker.counts
     assert "What is <b>0</b> & why?" in checker.text and "<script>alert(1)</script>" in checker.text, "texts from outside are shown as text"
     for needed in ("Real Authors", "2410.17599", "node1", "strengths = 0.5, 1, 1.5", "standard error"):
         assert needed in checker.text
@@ -212,11 +212,11 @@ def test_figures_are_drawn(run):
     folder, _, _ = run
     figures = folder / "report/figures"
     names = {path.stem for path in figures.iterdir()}
-    assert names == {"instruct_strength", "tofu_strength_1", "tofu_strength_2", "training_instruct", "training_unlearn"}
+    assert names == {"instruct_strength_1", "instruct_strength_2", "tofu_strength_1", "tofu_strength_2", "training_instruct", "training_unlearn"}
     for name in names:
         assert "<svg" in (figures / f"{name}.svg").read_text()
         assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    script = (figures / "instruct_strength.gp").read_text()
+    script = (figures / "instruct_strength_1.gp").read_text()
     points = [line.split() for line in script.split("$data0 << END\n")[1].split("END")[0].strip().splitlines()]
     table = csv(folder, "instruct")
     gemma = table[table["Target"] == "gemma"]

@@ -116,7 +116,7 @@ def test_training_and_its_curve(run):
 
 def test_strength_figure(run):
     folder, _, _ = run
-    script = (folder / "report/figures/instruct_strength.gp").read_text()
+    script = (folder / "report/figures/instruct_strength_1.gp").read_text()
     points = numpy.array([line.split() for line in script.split("$data0 << END\n")[1].split("END")[0].strip().splitlines()], float)
     gemma = csv(folder, "instruct").set_index("Target").loc["gemma"]
     assert points[:, 0].tolist() == [0, 0.5, 1, 1.5]
