@@ -8,6 +8,7 @@
 #include "analysis/paper_tables.hpp"
 #include "analysis/sample.hpp"
 #include "analysis/section.hpp"
+#include "analysis/strength_plot.hpp"
 #include "pipeline/metrics/win_rate.hpp"
 
 namespace cmc::analysis {
@@ -125,29 +126,6 @@ Table checked_table(const InstructRuns& runs) {
       "Followed: responses that pass the rule their prompt asks for (a number of bullet points, a first word, "
       "…; after IFEval, Zhou et al. 2023)."};
   return table;
-}
-
-// A figure over alpha, vanilla at 0: one curve for each target and delta.
-Plot strength_plot(const InstructRuns& runs, Plot plot, const std::function<Figure(const Answers&)>& figure_of) {
-  std::map<std::tuple<std::string, std::string, std::string, std::string>, Series> curves;
-  const auto add = [&](Series& series, double alpha, const Answers& answers) {
-    const Figure figure = figure_of(answers);
-    series.x.push_back(alpha), series.y.push_back(figure.value), series.error.push_back(figure.standard_error);
-  };
-  for (const auto& [system, answers] : runs) {
-    if (system.delta.empty() || answers.empty()) continue;
-    auto& series = curves[{system.target, system.method, system.delta, system.mode}];
-    if (series.x.empty()) {
-      series.name = describe_curve(system);
-      if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end() && !vanilla->second.empty())
-        add(series, 0, vanilla->second);
-    }
-    add(series, system.alpha, answers);
-  }
-  for (auto& [name, series] : curves) plot.series.push_back(std::move(series));
-  plot.caption += " α = 0 is the target alone. The paper's Figure 4 shows win rates over α.";
-  plot.bars = "standard error";
-  return plot;
 }
 
 std::vector<Plot> strength_plots(const InstructRuns& runs) {
