@@ -34,8 +34,8 @@ std::vector<Section> all_sections(const store::Results& results) {
     number(section.heatmaps);
     if (!section.tables.empty()) sections.push_back(std::move(section));
   };
-  for (const auto make :
-       {instruct_section, tofu_section, similarity_section, token_map_section, training_section, adaptation_section})
+  for (const auto make : {instruct_section, judge_section, tofu_section, similarity_section, token_map_section,
+                          training_section, adaptation_section})
     add(over_seeds(results, make));
   add(cost_section(results));
   return sections;

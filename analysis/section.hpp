@@ -29,6 +29,7 @@ std::vector<Drawing> drawings_of(const Section& section);
 
 // Each in table_<name>.cpp, of one seed; units of other stages are passed over, missing ones become dashes.
 Section instruct_section(const store::Results& results);
+Section judge_section(const store::Results& results);
 Section tofu_section(const store::Results& results);
 Section similarity_section(const store::Results& results);
 Section token_map_section(const store::Results& results);

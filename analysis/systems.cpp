@@ -100,6 +100,10 @@ std::vector<Cell> system_cells(const System& s) {
   return {s.target, method, s.delta, s.delta.empty() ? std::string() : short_number(s.alpha)};
 }
 
+std::string experiment_value(const std::string& experiment, const std::string& key) {
+  return read_ini(experiment)[key];
+}
+
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage) {
   auto values = read_ini(experiment);
   const auto deltas = split(values["deltas." + stage]);

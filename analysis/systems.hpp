@@ -32,6 +32,9 @@ std::string describe_addition(const System& system);  // what is added to the ta
 std::vector<Column> system_columns();
 std::vector<Cell> system_cells(const System& system);
 
+// "section.key" of an experiment's resolved INI text; "" where it is not set.
+std::string experiment_value(const std::string& experiment, const std::string& key);
+
 // The systems an experiment asks of `stage` ("instruct", "unlearn"), read from its resolved INI text, so that what is
 // still missing has a row of dashes. Empty where the text does not say.
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage);

@@ -9,6 +9,7 @@
 #include "analysis/paper_tables.hpp"
 #include "analysis/sample.hpp"
 #include "analysis/section.hpp"
+#include "analysis/strength_plot.hpp"
 #include "pipeline/metrics/win_rate.hpp"
 
 namespace cmc::analysis {
@@ -128,58 +129,29 @@ Table checked_table(const InstructRuns& runs) {
   return table;
 }
 
-// A figure over alpha, vanilla at 0: one plot for each target, one curve for each delta (paper, Figure 4).
-std::vector<Plot> plots_over_strength(const InstructRuns& runs, const Plot& blank,
-                                      const std::function<Figure(const Answers&)>& figure_of) {
-  std::map<std::string, std::map<System, Series>> curves;  // by target, then by system without its strength
-  const auto add = [&](Series& series, double alpha, const Answers& answers) {
-    const Figure figure = figure_of(answers);
-    series.x.push_back(alpha), series.y.push_back(figure.value), series.error.push_back(figure.standard_error);
-  };
-  for (const auto& [system, answers] : runs) {
-    if (system.delta.empty() || answers.empty()) continue;
-    auto& series = curves[system.target][{system.target, system.method, system.delta, system.mode, 0}];
-    if (series.x.empty()) {
-      series.name = describe_addition(system);
-      if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end() && !vanilla->second.empty())
-        add(series, 0, vanilla->second);
-    }
-    add(series, system.alpha, answers);
-  }
-  std::vector<Plot> plots;
-  for (auto& [target, by_system] : curves) {
-    Plot& plot = plots.emplace_back(blank);
-    plot.title += ": " + target;
-    for (auto& [system, series] : by_system) plot.series.push_back(std::move(series));
-    plot.caption += " α = 0 is the target alone. The paper's Figure 4 shows win rates over α.";
-    plot.bars = "standard error";
-  }
-  return plots;
-}
-
-std::vector<Plot> strength_plots(const InstructRuns& runs) {
+std::vector<Plot> figure_4(const InstructRuns& runs) {
   std::vector<Plot> plots;
   const auto add = [&](std::vector<Plot> more) { std::ranges::move(more, std::back_inserter(plots)); };
   const auto likelihood = [](const Answers& a) { return mean_of(a, &InstructAnswer::reference_per_token); };
   const auto strict = [](const Answers& a) { return percent(a, &InstructAnswer::strict); };
   if (measured(runs, &InstructAnswer::strict))
-    add(plots_over_strength(runs,
-                            {"instruct_strict_strength",
-                             "Strictly right answers over strength",
-                             "strength α",
-                             "strict, %",
-                             "Responses of the right form, with the right fact, that end.",
-                             {}},
-                            strict));
+    add(strength_plots(runs,
+                       {"instruct_strict_strength",
+                        "Strictly right answers over strength",
+                        "strength α",
+                        "strict, %",
+                        "Responses of the right form, with the right fact, that end.",
+                        {}},
+                       strict));
   if (measured(runs, &InstructAnswer::reference_per_token))
-    add(plots_over_strength(runs,
-                            {"instruct_strength",
-                             "Likelihood of the reference answer over strength",
-                             "strength α",
-                             "nat per token",
-                             "Mean log-probability per token of the reference answers.",
-                             {}},
-                            likelihood));
+    add(strength_plots(runs,
+                       {"instruct_strength",
+                        "Likelihood of the reference answer over strength",
+                        "strength α",
+                        "nat per token",
+                        "Mean log-probability per token of the reference answers.",
+                        {}},
+                       likelihood));
   return plots;
 }
 
@@ -223,7 +195,7 @@ Section instruct_section(const store::Results& results) {
                     {"table4", "Variants of fusion and token map, as in the paper's Table 4"},
                     main_delta(results.header.experiment, "instruct")});
   if (measured(checked, &InstructAnswer::followed)) section.tables.push_back(checked_table(checked));
-  section.plots = strength_plots(runs);
+  section.plots = figure_4(runs);
   section.examples = examples(runs);
   return section;
 }

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/store/unit.hpp"
 
 namespace cmc::stages {
@@ -20,6 +21,14 @@ store::Dataset column(std::string name, std::string dimension, std::vector<T> va
   const auto rows = static_cast<int64_t>(values.size());
   return {std::move(name), {std::move(dimension)}, {rows}, std::move(values), std::move(about.units),
           std::move(about.long_name), std::move(about.definition)};
+}
+
+// Those of a unit that was read. Throws BadData where it has no such dataset.
+template <class T>
+const std::vector<T>& values(const store::Unit& unit, const std::string& name) {
+  for (const auto& dataset : unit.datasets)
+    if (dataset.name == name) return std::get<std::vector<T>>(dataset.values);
+  throw BadData({"unit " + unit.key, "holds no dataset " + name, "it was written by another version; run again"});
 }
 
 // Sequences of token ids, one a row.

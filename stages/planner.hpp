@@ -56,6 +56,7 @@ class Planner {
   void remember(const std::string& purpose, const std::string& name, const std::string& key);
   std::string find(const std::string& purpose, const std::string& name) const;
 
+  const std::vector<dist::Task>& tasks() const { return plan_.tasks; }  // so far
   dist::Plan take() { return std::move(plan_); }
   const Places& places() const { return places_; }
 

@@ -45,6 +45,7 @@ void plan(Planner& planner) {
     const std::string template_name = experiment.template_of(purpose);
     auto models = experiment.targets_of(purpose);
     models.push_back(template_name);
+    if (experiment.has("judge.model")) models.push_back(experiment.text("judge.model"));
     for (const auto& name : models)
       if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty()) add(planner, "model." + name, name);
     for (const auto& delta : experiment.list("deltas." + purpose)) {

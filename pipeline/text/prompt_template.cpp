@@ -22,13 +22,19 @@ bool holds(const std::string& text, const char* mark) {
   return text.find(mark) != std::string::npos;
 }
 
+// chat_template of tokenizer_config.json as it stands; null where there is none.
+Json configured_template(const std::filesystem::path& folder) {
+  const auto file = folder / "tokenizer_config.json";
+  const Json config = std::filesystem::exists(file) ? read_json(file) : Json::object();
+  return json_field_or<Json>(config, "chat_template", Json(), file.string());
+}
+
 // A chat template's source, from chat_template.jinja or tokenizer_config.json.
 std::string chat_template_of(const std::filesystem::path& folder) {
   const auto jinja = folder / "chat_template.jinja";
   if (std::filesystem::exists(jinja)) return read_file(jinja);
   const auto file = folder / "tokenizer_config.json";
-  const Json config = std::filesystem::exists(file) ? read_json(file) : Json::object();
-  Json found = json_field_or<Json>(config, "chat_template", Json(), file.string());
+  Json found = configured_template(folder);
   if (found.is_array()) {  // several, by name
     for (const auto& named : Json(found))
       if (json_field<std::string>(named, "name", file.string() + ": chat_template") == "default")
@@ -129,6 +135,10 @@ std::string_view name_of(PromptStyle style) {
   for (const auto& [name, known] : styles)
     if (known == style) return name;
   throw Internal({"prompt style", "has no name", ""});
+}
+
+bool has_chat_template(const std::filesystem::path& model_folder) {
+  return std::filesystem::exists(model_folder / "chat_template.jinja") || !configured_template(model_folder).is_null();
 }
 
 PromptTemplate::PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder) : style_(style) {

@@ -16,6 +16,9 @@ enum class PromptStyle { plain, open_instruct, inst, question_answer, chat };
 PromptStyle prompt_style(std::string_view name);  // throws BadExperiment naming the known styles
 std::string_view name_of(PromptStyle style);
 
+// Whether the model's folder tells how to write a chat, so that `chat` can be asked for.
+bool has_chat_template(const std::filesystem::path& model_folder);
+
 class PromptTemplate {
  public:
   // For `chat`, reads chat_template from `model_folder` (tokenizer_config.json or chat_template.jinja) and recognises

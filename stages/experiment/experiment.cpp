@@ -177,6 +177,19 @@ void Experiment::check() const {
     if (!deltas.contains(start)) fail(key, start + " has no section", "add [delta." + start + "]");
     if (start_of(start) != start) fail(key, "names " + start + ", which starts from another delta itself", "name that one");
   }
+  check_judge(models);
+}
+
+void Experiment::check_judge(const std::set<std::string>& models) const {
+  if (!has("judge.model")) return;
+  const std::string judge = text("judge.model");
+  if (!models.contains(judge))
+    fail("judge.model", judge + " has no section", "add [model." + judge + "] with its path, or with its sizes to pre-train it");
+  if (list("deltas.instruct").empty())
+    fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
+  if (text("judge.against") == "vanilla" && !std::ranges::count(list("methods.instruct"), "vanilla"))
+    fail("judge.against", "is vanilla, which methods.instruct does not hold", "add vanilla to methods.instruct, or set judge.against = reference");
+  path("data.alpaca_eval");
 }
 
 std::string Experiment::template_of(const std::string& purpose) const {

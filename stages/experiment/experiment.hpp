@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,7 @@ class Experiment {
  private:
   void check() const;
   void check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const;
+  void check_judge(const std::set<std::string>& models) const;
   [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
   const std::string& value(const std::string& key) const;
 

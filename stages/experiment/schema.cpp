@@ -178,6 +178,13 @@ const std::vector<KeySpec>& schema() {
       {"instruct.strengths", numbers, "1", false, "alpha; vanilla is always run"},
       {"instruct.unit_items", integer, "32", false, "prompts a unit: a resumed run loses at most this many"},
 
+      {"judge.model", text, "", false, "a model that judges the instruct responses pairwise; unset: nobody does"},
+      {"judge.against", text, "reference", false, "what they are compared with: the data file's outputs, or the target alone",
+       {"reference", "vanilla"}},
+      {"judge.prompt", text, "auto", false, "how the judge is asked; auto: chat where it has a chat template, else open_instruct",
+       {"auto", "plain", "open_instruct", "inst", "chat"}},
+      {"judge.unit_items", integer, "64", false, "prompts a unit, each of them in both orders"},
+
       {"unlearn.items", integer, "300", false, "items of each TOFU set (protocol: the first 300)"},
       {"unlearn.new_tokens", integer, "200", false, "protocol"},
       {"unlearn.strengths", numbers, "1", false, "alpha; vanilla is always run"},

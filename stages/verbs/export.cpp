@@ -6,6 +6,7 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/store/unit_store.hpp"
+#include "stages/columns.hpp"
 #include "stages/output_folder.hpp"
 #include "stages/verbs/verb.hpp"
 
@@ -13,13 +14,6 @@ namespace cmc::stages {
 namespace {
 
 namespace po = boost::program_options;
-
-template <class T>
-const std::vector<T>& values(const store::Unit& unit, const std::string& name) {
-  for (const auto& dataset : unit.datasets)
-    if (dataset.name == name) return std::get<std::vector<T>>(dataset.values);
-  throw BadData({"unit " + unit.key, "holds no dataset " + name, "it was written by another version; run again"});
-}
 
 bool matches(const dist::Task& task, const std::string& stage, const Arguments& arguments) {
   const auto& p = task.parameters;

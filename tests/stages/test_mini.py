@@ -13,7 +13,7 @@ MINI = Path(tiny.SOURCE) / "jobs" / "experiments" / "mini.ini"
 SMALL = {"experiment.seed": "1,2", "world.documents": 400, "pretrain.steps": 6, "prepare.epochs": 1, "train_instruct.items": 32,
          "train_instruct.epochs": 1, "train_unlearn.epochs": 2, "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1,
          "similarity.items": 2, "similarity.new_tokens": 6, "similarity.other_items": 16, "instruct.items": 6,
-         "instruct.new_tokens": 8, "instruct.unit_items": 6, "unlearn.items": 4, "unlearn.new_tokens": 6}
+         "instruct.new_tokens": 8, "instruct.unit_items": 6, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_every_stage_and_method_ran_for_both_seeds(run):
     assert len(units) == len(json.loads((output / "plan.json").read_text())["tasks"])
     for seed in (1, 2):
         mine = [task for task, _ in units if task["parameters"]["seed"] == seed]
-        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "unlearn"}
+        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "judge", "unlearn"}
         methods = {(task["stage"], task["parameters"]["method"]) for task in mine if task["stage"] in ("instruct", "unlearn")}
         assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning")} | {
             ("unlearn", m) for m in ("vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only")}
@@ -52,6 +52,18 @@ def test_responses_are_checked(run):
             continue
         assert set(np.unique(values["followed"])) <= {0, 1} and set(np.unique(values["fact"])) <= {0, 1}
         assert len(values["response"]) == 6 * len(task["parameters"]["strengths"])
+
+
+def test_a_model_made_here_judges(run):
+    """Its own seed's, and never surely: two verdicts of a model that hardly learnt to speak."""
+    _, units = run
+    judges = {}
+    for task, values in units:
+        if task["stage"] != "judge":
+            continue
+        assert ((values["probability"] > 0) & (values["probability"] < 1)).all()
+        judges.setdefault(task["parameters"]["seed"], set()).add(task["parameters"]["judge"]["task"])
+    assert judges.keys() == {1, 2} and all(len(made) == 1 for made in judges.values()) and judges[1] != judges[2]
 
 
 def test_shifts(run):

@@ -1,0 +1,202 @@
+// Win rates by a model of ours in place of GPT-4 (paper, Table 1): each instruct response against the reference output of the
+// data file, or against what the target alone answers.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/data/alpaca_eval.hpp"
+#include "stages/columns.hpp"
+#include "stages/pairwise_judge.hpp"
+#include "stages/planner.hpp"
+#include "stages/stage.hpp"
+#include "stages/steered_target.hpp"
+
+namespace cmc::stages {
+namespace {
+
+// What names a system: a target, how it is steered, and by what.
+constexpr const char* system_keys[] = {"target", "method", "delta", "mode", "map_method"};
+using SystemName = std::vector<std::string>;
+
+SystemName system_name(const Json& parameters) {
+  SystemName name;
+  for (const char* key : system_keys) name.push_back(parameters.value(key, ""));
+  return name;
+}
+
+using Systems = std::map<SystemName, std::vector<dist::Task>>;
+
+// The planned units of plain AlpacaEval responses, by system.
+Systems planned_responses(const Planner& planner) {
+  Systems systems;
+  for (const auto& task : planner.tasks())
+    if (task.stage == "instruct" && task.parameters.at("prompts") == "plain") systems[system_name(task.parameters)].push_back(task);
+  return systems;
+}
+
+struct Slice { int64_t first, count; };
+
+// Keys of the units that hold prompts of the slice.
+std::vector<std::string> units_in(const std::vector<dist::Task>& tasks, const Slice& slice) {
+  std::vector<std::string> keys;
+  for (const auto& task : tasks) {
+    const int64_t first = task.parameters.at("first"), count = task.parameters.at("count");
+    if (first < slice.first + slice.count && slice.first < first + count) keys.push_back(task.key);
+  }
+  return keys;
+}
+
+// How the judge is asked, "auto" resolved.
+std::string prompt_style_for(const Experiment& experiment, const std::string& judge) {
+  const std::string style = experiment.text("judge.prompt"), path = "model." + judge + ".path";
+  const bool chats = experiment.has(path) && text::has_chat_template(experiment.path(path));
+  if (chats && (style == "auto" || style == "chat")) text::PromptTemplate(text::PromptStyle::chat, experiment.path(path));  // is known
+  if (style == "auto") return chats ? "chat" : "open_instruct";
+  if (style == "chat" && !chats)
+    throw BadExperiment({"judge.prompt", "is chat, but " + judge + " has no chat template", "set judge.prompt = open_instruct"});
+  return style;
+}
+
+// The judge and what it compares with, as the parameters of each task.
+Json judge_parameters(Planner& planner) {
+  const auto& experiment = planner.experiment();
+  const std::string judge = experiment.text("judge.model"), against = experiment.text("judge.against");
+  const auto references = data::read_alpaca_eval(experiment.path("data.alpaca_eval"), 1).items;
+  return {{"judge", planner.model(judge)},
+          {"against", against},
+          {"baseline", against == "vanilla" || references.empty() ? against : references.front().generator},
+          {"prompt", prompt_style_for(experiment, judge)}};
+}
+
+void add_slice(Planner& planner, const Json& judge, const std::vector<dist::Task>& responses, const std::vector<dist::Task>& vanilla,
+               const Slice& slice) {
+  const auto& system = responses.front().parameters;
+  const std::string judge_name = judge.at("judge").at("name");
+  dist::Task task;
+  task.stage = "judge";
+  task.parameters = judge;
+  for (const char* key : {"target", "method", "delta", "mode", "map_method", "strengths", "seed"})
+    if (system.contains(key)) task.parameters[key] = system.at(key);
+  task.parameters["first"] = slice.first;
+  task.parameters["count"] = slice.count;
+  task.parameters["responses"] = task.inputs = units_in(responses, slice);
+  if (!vanilla.empty()) {
+    const auto baseline = units_in(vanilla, slice);
+    task.parameters["vanilla"] = baseline;
+    task.inputs.insert(task.inputs.end(), baseline.begin(), baseline.end());
+  }
+  const Evaluated named{system.at("target"), system.at("method"), {}, system.value("delta", ""), "instruct",
+                        system.value("mode", ""), system.value("map_method", "")};
+  task.name = judge_name + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
+              describe(named);
+  Planner::needs(task, judge.at("judge"));
+  task.residency = judge.at("judge").dump();
+  const double parameters = parameter_count(planner.config(judge_name));
+  const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
+  const auto rows = static_cast<double>(slice.count) * static_cast<double>(system.at("strengths").size());
+  task.seconds = forward_seconds(parameters, rows * tokens);
+  task.load_seconds = 1 + 4 * parameters / 500e6;  // float32 from disk at 500 MB/s
+  task.bytes = static_cast<int64_t>(parameters * 4);
+  planner.add(std::move(task));
+}
+
+void plan(Planner& planner) {
+  const auto& experiment = planner.experiment();
+  if (!experiment.has("judge.model")) return;
+  const Json judge = judge_parameters(planner);
+  const int64_t size = std::max<int64_t>(1, experiment.integer("judge.unit_items"));
+  const bool by_vanilla = judge.at("against") == "vanilla";
+  const Systems systems = planned_responses(planner);
+  for (const auto& [name, responses] : systems) {
+    const SystemName alone = {name.front(), "vanilla", "", "", ""};
+    if (by_vanilla && name == alone) continue;
+    int64_t items = 0;
+    for (const auto& task : responses)
+      items = std::max(items, task.parameters.at("first").get<int64_t>() + task.parameters.at("count").get<int64_t>());
+    for (int64_t first = 0; first < items; first += size)
+      add_slice(planner, judge, responses, by_vanilla ? systems.at(alone) : std::vector<dist::Task>{},
+                {first, std::min(size, items - first)});
+  }
+}
+
+// Responses by strength and prompt.
+struct Response { std::string instruction, text, reference; };
+using Responses = std::map<std::pair<double, int64_t>, Response>;
+
+Responses read_responses(const Json& keys, const Slice& slice, const Workbench& bench) {
+  Responses responses;
+  for (const auto& key : keys) {
+    const store::Unit unit = bench.units().read(key);
+    const auto& alphas = values<double>(unit, "alpha");
+    const auto& items = values<int64_t>(unit, "item");
+    const auto &prompts = values<std::string>(unit, "prompt"), &texts = values<std::string>(unit, "response"),
+               &references = values<std::string>(unit, "reference");
+    for (size_t row = 0; row < alphas.size(); ++row)
+      if (items[row] >= slice.first && items[row] < slice.first + slice.count)
+        responses[{alphas[row], items[row]}] = {prompts[row], texts[row], references[row]};
+  }
+  return responses;
+}
+
+// One row a (strength, prompt).
+struct Rows {
+  std::vector<double> alpha, better, first, second, answered;
+  std::vector<int64_t> item;
+};
+
+store::Unit to_unit(Rows rows) {
+  store::Unit unit;
+  unit.datasets = {
+      column("alpha", "row", std::move(rows.alpha), {"1", "strength of the delta", "0: vanilla"}),
+      column("item", "row", std::move(rows.item), {"1", "index of the prompt in the data file"}),
+      column("probability", "row", std::move(rows.better),
+             {"1", "probability that the response is better", "mean of both orders; ½: a tie"}),
+      column("probability_first", "row", std::move(rows.first),
+             {"1", "the same with the response shown first", "P(A) / (P(A) + P(B)) of the judge's verdict"}),
+      column("probability_second", "row", std::move(rows.second),
+             {"1", "the same with the response shown second", "P(B) / (P(A) + P(B)) of the judge's verdict"}),
+      column("verdict_probability", "row", std::move(rows.answered),
+             {"1", "probability of any verdict", "P(A) + P(B), mean of both orders"})};
+  return unit;
+}
+
+store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+  const auto& p = task.parameters;
+  const Slice slice{p.at("first"), p.at("count")};
+  const Responses responses = read_responses(p.at("responses"), slice, bench);
+  const bool by_reference = p.at("against") == "reference";
+  const Responses vanilla = by_reference ? Responses{} : read_responses(p.at("vanilla"), slice, bench);
+  const text::PromptTemplate prompt(text::prompt_style(p.at("prompt").get<std::string>()), bench.folder(p.at("judge")));
+  const auto model = bench.model(p.at("judge"));
+  PairwiseJudge judge(model, bench.tokenizer(p.at("judge")), prompt);
+  const auto report = log_progress(task.name);
+  Rows rows;
+  int64_t too_long = 0;
+  for (const auto& [row, response] : responses) {
+    const auto& [alpha, item] = row;
+    const Verdict verdict =
+        judge.compare({response.instruction, response.text, by_reference ? response.reference : vanilla.at({0, item}).text});
+    too_long += std::isnan(verdict.better());
+    rows.alpha.push_back(alpha);
+    rows.item.push_back(item);
+    rows.better.push_back(verdict.better());
+    rows.first.push_back(verdict.first);
+    rows.second.push_back(verdict.second);
+    rows.answered.push_back(verdict.answered);
+    report(std::ssize(rows.item), std::ssize(responses));
+  }
+  if (too_long > 0) log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
+  store::Unit unit = to_unit(std::move(rows));
+  unit.cost["tokens"] = judge.tokens();
+  unit.cost["flops"] = 2 * parameter_count(model->config()) * static_cast<double>(judge.tokens());
+  return unit;
+}
+
+}  // namespace
+
+const Stage judge_stage = {"judge", plan, run};
+
+}  // namespace cmc::stages
