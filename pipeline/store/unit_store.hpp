@@ -34,8 +34,7 @@ class UnitStore {
   // Every unit against its checksum; sorted by key, empty when all are whole. Other files are passed over.
   std::vector<Damage> verify() const;
 
-  // Deletes temporaries of killed writers (processes of this host that are gone; any older than a day); returns how
-  // many.
+  // Deletes what killed writers left anywhere in the output folder (temporaries.hpp); returns how many.
   int remove_abandoned() const;
 
  private:
