@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,15 @@ long take_number(std::string_view& name) {
   return number;
 }
 
+// A killed process that its parent has not asked about yet: it writes no more.
+bool is_zombie(long pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string stat;
+  std::getline(in, stat);
+  const size_t name_end = stat.rfind(") ");
+  return name_end != std::string::npos && stat.compare(name_end + 2, 1, "Z") == 0;
+}
+
 // ".<file>.<host>.<pid>.<n>.tmp" of a process of this host that is no more.
 bool writer_is_gone(const fs::path& temporary) {
   const std::string text = temporary.filename().string();
@@ -36,7 +46,7 @@ bool writer_is_gone(const fs::path& temporary) {
   char host[64] = "host";
   ::gethostname(host, sizeof host - 1);
   if (count < 0 || pid <= 0 || !name.ends_with("." + std::string(host))) return false;
-  return ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+  return (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) || is_zombie(pid);
 }
 
 bool is_older_than_a_day(const fs::path& file) {

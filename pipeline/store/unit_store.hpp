@@ -16,7 +16,8 @@ class UnitStore {
  public:
   explicit UnitStore(std::filesystem::path output_folder);
 
-  bool has(const std::string& key) const;  // by name alone: O(1), reads nothing
+  const std::filesystem::path& folder() const { return folder_; }  // the output folder
+  bool has(const std::string& key) const;                          // by name alone: O(1), reads nothing
   // Built in memory (HDF5 core driver), written beside, synced, renamed. Throws CannotCreate or IoError; Internal for a
   // unit that contradicts itself; BadData for text that is not UTF-8.
   void publish(const Unit& unit) const;

@@ -1,6 +1,8 @@
 #include "pipeline/core/files.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -49,6 +51,18 @@ TEST_F(Files, WhatKilledWritersLeftIsRemovedAtAnyDepth) {
   EXPECT_FALSE(std::filesystem::exists(folder_left));
   for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"}) EXPECT_TRUE(std::filesystem::exists(kept)) << kept;
   EXPECT_EQ(remove_abandoned(folder / "absent"), 0);
+}
+
+TEST_F(Files, AZombieWritesNoMore) {
+  char host[64] = {};
+  ::gethostname(host, sizeof host - 1);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t ended;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT), 0);
+  publish_file(folder / (std::string(".key.h5.") + host + "." + std::to_string(child) + ".0.tmp"), "half");
+  EXPECT_EQ(remove_abandoned(folder), 1);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_F(Files, UnwritablePlaceIsCannotCreate) {

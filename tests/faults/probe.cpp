@@ -4,8 +4,11 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/dist/session.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
+#include "tests/faults/synthetic_run.hpp"
 #include "tests/store/support_units.hpp"
 
 namespace {
@@ -72,7 +75,7 @@ Json state(const fs::path& folder) {
   return found;
 }
 
-int run(const std::vector<std::string>& given) {
+int dispatch(const std::vector<std::string>& given) {
   const std::string verb = given.empty() ? "" : given[0];
   const fs::path folder = given.size() < 2 ? "" : given[1];
   if (verb == "publish" && given.size() == 4) {
@@ -96,7 +99,12 @@ int run(const std::vector<std::string>& given) {
 
 int main(int argc, char** argv) {
   try {
-    return run({argv + 1, argv + argc});
+    if (argc > 1 && std::string_view(argv[1]) == "run") {
+      dist::Session session(argc, argv);
+      start_log({.rank = session.world().rank()});
+      return faults::run_synthetic(session, Json::parse(argv[2]));
+    }
+    return dispatch({argv + 1, argv + argc});
   } catch (const cmc::Error& e) {
     std::cerr << e.what() << std::endl;
     return static_cast<int>(e.code());
