@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
+#include <span>
 
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/process_memory.hpp"
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/store/results.hpp"
+#include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
 #include "stages/plan_experiment.hpp"
 #include "stages/progress_line.hpp"
@@ -44,6 +47,15 @@ Json run_environment(const dist::Session& session) {
   return environment;
 }
 
+// The keys of the plan's tasks that are done, in its order.
+std::vector<std::string> finished_of(const dist::Plan& plan, const store::UnitStore& units) {
+  const std::vector<std::string> present = units.keys();  // one listing: asking for each would be slow on a network
+  std::vector<std::string> finished;
+  for (const auto& task : plan.tasks)
+    if (std::ranges::binary_search(present, task.key)) finished.push_back(task.key);
+  return finished;
+}
+
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
 Work share_work(const RunRequest& request, const dist::Session& session) {
   std::string text;
@@ -53,11 +65,8 @@ Work share_work(const RunRequest& request, const dist::Session& session) {
     keep_shard(plan, request.shard);
     const store::UnitStore units(request.output.path());
     if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
-    Json work = {{"tasks", Json::array()}, {"finished", Json::array()}, {"places", places}};
-    for (const auto& task : plan.tasks) {
-      work["tasks"].push_back(to_json(task));
-      if (units.has(task.key)) work["finished"].push_back(task.key);
-    }
+    Json work = {{"tasks", Json::array()}, {"finished", finished_of(plan, units)}, {"places", places}};
+    for (const auto& task : plan.tasks) work["tasks"].push_back(to_json(task));
     text = work.dump();
   }
   int64_t size = static_cast<int64_t>(text.size());
@@ -76,10 +85,27 @@ const Stage& stage_named(const std::string& name) {
   return *std::ranges::find_if(stages(), [&](const Stage& stage) { return stage.name == name; });
 }
 
+// Whether the group computes the task now: not when a run or shard beside this one has done it meanwhile. On the group's
+// first rank `claim` keeps others from it.
+bool is_ours(const dist::Task& task, Workbench& bench, const dist::Communicator& group, std::optional<store::UnitClaim>& claim) {
+  char needed = 0;
+  if (group.rank() == 0) {
+    const store::ClaimWaiting waiting{.patience_seconds = std::max(600.0, 10 * task.seconds),
+                                      .stop = bench.stop(),
+                                      .first_wait = [&] { log_info("another run is at ", task.name, ": waiting for it"); }};
+    claim = store::claim_unless_done(bench.units(), task.key, waiting);
+    needed = claim ? 1 : 0;
+  }
+  group.broadcast(std::as_writable_bytes(std::span(&needed, 1)), 0);
+  return needed != 0;
+}
+
 // On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
   using Clock = std::chrono::steady_clock;
+  std::optional<store::UnitClaim> claim;
+  if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
   const auto start = Clock::now();
   bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
   restart_peak_memory();
@@ -101,9 +127,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
 
 void merge(const RunRequest& request, const dist::Plan& plan) {
   const store::UnitStore units(request.output.path());
-  std::vector<std::string> keys;
-  for (const auto& task : plan.tasks)
-    if (units.has(task.key)) keys.push_back(task.key);
+  const std::vector<std::string> keys = finished_of(plan, units);
   if (keys.empty()) return;
   store::write_results(request.output.path(),
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
@@ -147,6 +171,7 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
   }
   const bool merged_before = report.already_done == report.total && std::filesystem::exists(request.output.path() / "results.h5");
   if (world.rank() == 0 && !merged_before) merge(request, request.shard.count > 1 ? request.output.plan() : work.plan);
+  if (world.rank() == 0) store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
   return report;
 }
 

@@ -1,13 +1,8 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "pipeline/checkpoint/safetensors_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/output_file.hpp"
 
 namespace cmc::checkpoint {
 
@@ -38,62 +33,26 @@ std::string make_header(const std::vector<std::pair<std::string, torch::Tensor>>
   return std::string(reinterpret_cast<const char*>(&length), 8) + text;
 }
 
-class OutputFile {
- public:
-  explicit OutputFile(std::filesystem::path file) : file_(std::move(file)) {
-    descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) throw CannotCreate({file_.string(), std::strerror(errno), "check permissions and space"});
-  }
-  ~OutputFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-
-  void write(const char* bytes, size_t count) {
-    while (count > 0) {
-      const ssize_t done = ::write(descriptor_, bytes, count);
-      if (done < 0 && errno == EINTR) continue;
-      if (done < 0) fail();
-      bytes += done;
-      count -= static_cast<size_t>(done);
-    }
-  }
-  void finish() {
-    if (::fsync(descriptor_) != 0) fail();
-    const int result = ::close(descriptor_);
-    descriptor_ = -1;
-    if (result != 0) fail();
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw IoError({file_.string(), std::strerror(errno), "check the disk's free space"});
-  }
-  std::filesystem::path file_;
-  int descriptor_ = -1;
-};
-
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& file,
                        const std::vector<std::pair<std::string, torch::Tensor>>& tensors) {
   const auto temporary = temporary_beside(file);
   try {
-    OutputFile out(temporary);
-    const std::string header = make_header(tensors);
-    out.write(header.data(), header.size());
+    OutputFile out(temporary, file);
+    out.write(make_header(tensors));
     for (const auto& [name, tensor] : tensors) {
       const torch::Tensor host = tensor.detach().to(torch::kCPU).contiguous();
-      out.write(static_cast<const char*>(host.const_data_ptr()), host.nbytes());
+      out.write({static_cast<const char*>(host.const_data_ptr()), host.nbytes()});
     }
     out.finish();
-    std::filesystem::rename(temporary, file);
+    rename_into_place(temporary, file);
   } catch (...) {
     std::error_code ignored;
     std::filesystem::remove(temporary, ignored);
     throw;
   }
+  sync_folder(file.parent_path(), file);
 }
 
 }  // namespace cmc::checkpoint

@@ -6,74 +6,41 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <utility>
+#include <system_error>
+#include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/output_file.hpp"
 
 namespace cmc {
 namespace {
 namespace fs = std::filesystem;
 
-[[noreturn]] void throw_errno(const fs::path& file, const char* doing, int error) {
-  const Problem problem{file.string(), std::string("cannot ") + doing + ": " + std::strerror(error),
-                        error == ENOSPC || error == EDQUOT ? "make space, then run again: what is finished stays"
-                                                           : "check the path and its permissions"};
-  if (error == EACCES || error == EROFS || error == ENOENT || error == ENOTDIR || error == EPERM) throw CannotCreate(problem);
-  throw IoError(problem);
+// Folders that do not exist, deepest first, up to one that does.
+std::vector<fs::path> missing_folders(fs::path folder) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (; !folder.empty() && !fs::exists(folder, error) && !error; folder = folder.parent_path()) missing.push_back(folder);
+  return missing;
 }
 
-// Owns a descriptor; close errors are reported by close_checked (a full NFS or quota may show only there).
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags, mode_t mode = 0644) : path_(path) {
-    do fd_ = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-    while (fd_ < 0 && errno == EINTR);
-    if (fd_ < 0) throw_errno(path, "open", errno);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
-
-  void write_all(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw_errno(path_, "write", errno);
-      bytes.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  void sync() {
-    int rc;
-    do rc = ::fsync(fd_);
-    while (rc < 0 && errno == EINTR);
-    if (rc < 0 && errno != EINVAL) throw_errno(path_, "sync", errno);
-  }
-  void close_checked() {
-    const int fd = std::exchange(fd_, -1);
-    if (::close(fd) < 0 && errno != EINTR) throw_errno(path_, "close", errno);
-  }
-
- private:
-  fs::path path_;
-  int fd_ = -1;
-};
-
-void sync_path(const fs::path& path, int flags) {
-  Descriptor d(path, flags);
-  d.sync();
-  d.close_checked();
+// What is not there, or may not be opened, is missing; anything else is the disk's fault.
+[[noreturn]] void throw_unreadable(const fs::path& file, int error) {
+  if (error == ENOENT) throw MissingInput({file.string(), "does not exist", "check the path"});
+  const std::string what = std::string("cannot be opened: ") + std::strerror(error);
+  if (error == EIO || error == ESTALE || error == EMFILE || error == ENFILE || error == ENOMEM)
+    throw IoError({file.string(), what, "check the disk"});
+  throw MissingInput({file.string(), what, "check the path and its permissions"});
 }
-
-void sync_folder(const fs::path& folder) { sync_path(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY); }
 }  // namespace
 
 std::string read_file(const fs::path& file) {
-  if (!fs::exists(file)) throw MissingInput({file.string(), "does not exist", "check the path"});
-  if (fs::is_directory(file)) throw MissingInput({file.string(), "is a folder, not a file", "give the file itself"});
+  std::error_code unknown;
+  if (fs::is_directory(file, unknown)) throw MissingInput({file.string(), "is a folder, not a file", "give the file itself"});
   int fd;
   do fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   while (fd < 0 && errno == EINTR);
-  if (fd < 0) throw MissingInput({file.string(), std::string("cannot be opened: ") + std::strerror(errno), "check its permissions"});
+  if (fd < 0) throw_unreadable(file, errno);
   std::string bytes;
   char block[1 << 16];
   for (;;) {
@@ -103,34 +70,45 @@ void publish_file(const fs::path& file, std::string_view bytes) {
   create_folder(file.parent_path());
   const fs::path temporary = temporary_beside(file);
   try {
-    Descriptor out(temporary, O_WRONLY | O_CREAT | O_EXCL);
-    out.write_all(bytes);
-    out.sync();
-    out.close_checked();
-    if (::rename(temporary.c_str(), file.c_str()) != 0) throw_errno(file, "rename into place", errno);
-    sync_folder(file.parent_path());
+    OutputFile out(temporary, file);
+    out.write(bytes);
+    out.finish();
+    rename_into_place(temporary, file);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
   }
+  sync_folder(file.parent_path(), file);
 }
 
 void publish_filled_folder(const fs::path& temporary, const fs::path& folder) {
-  for (const auto& entry : fs::recursive_directory_iterator(temporary))
-    sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY);
-  sync_folder(temporary);
-  if (::rename(temporary.c_str(), folder.c_str()) != 0) {
-    if (errno != EEXIST && errno != ENOTEMPTY) throw_errno(folder, "rename into place", errno);
-    fs::remove_all(temporary);  // another process published the same content first
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(temporary))
+      entry.is_directory() ? sync_folder(entry.path(), folder) : sync_file(entry.path(), folder);
+    sync_folder(temporary, folder);
+    const int error = try_rename(temporary, folder);
+    if (error == EEXIST || error == ENOTEMPTY)
+      fs::remove_all(temporary);  // another process published the same content first
+    else if (error != 0)
+      throw_file_error(folder, "rename into place", error);
+  } catch (const fs::filesystem_error& error) {
+    throw_file_error(folder, "publish the folder", error.code().value());
   }
-  sync_folder(folder.parent_path());
+  sync_folder(folder.parent_path(), folder);
 }
 
 void create_folder(const fs::path& folder) {
   if (folder.empty()) return;
+  const auto missing = missing_folders(folder);
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw_errno(folder, "create the folder", error.value());
+  if (error) throw_file_error(folder, "create the folder", error.value());
+  try {
+    for (const fs::path& made : missing) sync_folder(made.parent_path(), folder);  // else what is in it could be lost with it
+  } catch (...) {
+    for (const fs::path& made : missing) ::rmdir(made.c_str());  // deepest first; one that others use already stays
+    throw;
+  }
 }
 
 }  // namespace cmc

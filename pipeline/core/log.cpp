@@ -6,9 +6,19 @@
 
 #include <cstdlib>
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 
 namespace cmc {
+namespace {
+std::shared_ptr<spdlog::sinks::basic_file_sink_mt> open_log(const std::filesystem::path& file) {
+  try {
+    return std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+  } catch (const spdlog::spdlog_ex& error) {
+    throw CannotCreate({file.string(), error.what(), "check the path, its permissions and the space there"});
+  }
+}
+}  // namespace
 
 void start_log(const LogSettings& settings) {
   std::vector<spdlog::sink_ptr> sinks;
@@ -20,7 +30,7 @@ void start_log(const LogSettings& settings) {
   }
   if (!settings.file.empty()) {
     create_folder(settings.file.parent_path());
-    auto file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file.string());
+    const auto file = open_log(settings.file);
     file->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%l] " + std::string("rank ") + std::to_string(settings.rank) + ": %v");
     sinks.push_back(file);
   }

@@ -91,10 +91,14 @@ void write_results(const std::filesystem::path& output_folder, const ResultsHead
   publish_file(target, seal(file.close(), seal_label));
 }
 
-Results read_results(const std::filesystem::path& file) {
-  const std::string bytes = read_sealed(file, seal_label, merge_again);
+Results read_results(const std::filesystem::path& file) { return decode_results(read_file(file), file.string()); }
+
+Results decode_results(std::string_view sealed, const std::string& where) {
+  const std::string damage = find_damage(sealed, seal_label);
+  if (!damage.empty()) throw BadData({where, damage, merge_again});
+  sealed.remove_suffix(seal_length);
   const auto lock = library_lock();
-  const MemoryFile opened = MemoryFile::open(bytes, file.string());
+  const MemoryFile opened = MemoryFile::open(sealed, where);
   const Object& root = opened.root();
   check_schema(root);
   Results results;

@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/core/json.hpp"
@@ -28,5 +29,7 @@ struct Results {
 };
 // Throws MissingInput, or BadData when the file is not whole or of another schema.
 Results read_results(const std::filesystem::path& file);
+// The same from a file's bytes, seal included; `where` names it in errors.
+Results decode_results(std::string_view sealed, const std::string& where);
 
 }  // namespace cmc::store

@@ -1,14 +1,10 @@
 #include "pipeline/store/unit_store.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/temporaries.hpp"
 #include "pipeline/store/schema.hpp"
 #include "pipeline/store/sealed_file.hpp"
 #include "pipeline/store/unit_group.hpp"
@@ -19,49 +15,30 @@ namespace fs = std::filesystem;
 
 constexpr char run_again[] = "delete this file and run again: only this task is computed anew";
 
-// Calls take(file) for each file below units/, in any order. Files that vanish meanwhile are passed over.
+// Calls take(entry) for each entry of `folder`, in any order; a folder that is not there (any more) has none. What cannot
+// be listed is an error: its units would be missing from results without a word.
 template <class Take>
-void for_each_file(const fs::path& units, Take take) {
+void for_each_entry(const fs::path& folder, Take take) {
   std::error_code error;
-  for (fs::directory_iterator folder(units, error), end; !error && folder != end; folder.increment(error)) {
-    std::error_code inner;
-    if (!folder->is_directory(inner)) {
-      take(folder->path());
-      continue;
-    }
-    for (fs::directory_iterator file(folder->path(), inner); !inner && file != end; file.increment(inner))
-      take(file->path());
-  }
+  fs::directory_iterator entry(folder, error), end;
+  for (; !error && entry != end; entry.increment(error)) take(*entry);
   if (error && error != std::errc::no_such_file_or_directory)
-    throw IoError({units.string(), "cannot be listed: " + error.message(), "check its permissions"});
+    throw IoError({folder.string(), "cannot be listed: " + error.message(), "check the disk and its permissions"});
 }
 
-bool is_temporary(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return name.starts_with('.') && name.ends_with(".tmp");
+// Calls take(file) for each file below units/.
+template <class Take>
+void for_each_file(const fs::path& units, Take take) {
+  for_each_entry(units, [&](const fs::directory_entry& entry) {
+    std::error_code unknown;
+    if (!entry.is_directory(unknown)) return take(entry.path());
+    for_each_entry(entry.path(), [&](const fs::directory_entry& file) { take(file.path()); });
+  });
 }
 
 bool is_unit_file(const fs::path& file) {
   const std::string key = file.stem().string();
   return file.extension() == ".h5" && is_unit_key(key) && file.parent_path().filename() == key.substr(0, 2);
-}
-
-// ".<file>.<host>.<pid>.<n>.tmp" (cmc::temporary_beside) of a process of this host that is no more.
-bool writer_is_gone(const fs::path& temporary) {
-  const std::string name = temporary.filename().string();
-  char host[64] = "host";
-  ::gethostname(host, sizeof host - 1);
-  const std::string mark = std::string(".h5.") + host + ".";
-  const size_t at = name.find(mark);
-  if (at == std::string::npos) return false;
-  const long pid = std::strtol(name.c_str() + at + mark.size(), nullptr, 10);
-  return pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
-}
-
-bool is_older_than_a_day(const fs::path& file) {
-  std::error_code error;
-  const auto written = fs::last_write_time(file, error);
-  return !error && fs::file_time_type::clock::now() - written > std::chrono::hours(24);
 }
 
 }  // namespace
@@ -158,17 +135,6 @@ std::vector<UnitStore::Damage> UnitStore::verify() const {
   return found;
 }
 
-int UnitStore::remove_abandoned() const {
-  int removed = 0;
-  std::vector<fs::path> abandoned;
-  for_each_file(folder_ / "units", [&](const fs::path& file) {
-    if (is_temporary(file) && (writer_is_gone(file) || is_older_than_a_day(file))) abandoned.push_back(file);
-  });
-  for (const fs::path& file : abandoned) {
-    std::error_code error;
-    removed += fs::remove(file, error) ? 1 : 0;
-  }
-  return removed;
-}
+int UnitStore::remove_abandoned() const { return cmc::remove_abandoned(folder_); }
 
 }  // namespace cmc::store

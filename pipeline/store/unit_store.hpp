@@ -16,7 +16,8 @@ class UnitStore {
  public:
   explicit UnitStore(std::filesystem::path output_folder);
 
-  bool has(const std::string& key) const;  // by name alone: O(1), reads nothing
+  const std::filesystem::path& folder() const { return folder_; }  // the output folder
+  bool has(const std::string& key) const;                          // by name alone: O(1), reads nothing
   // Built in memory (HDF5 core driver), written beside, synced, renamed. Throws CannotCreate or IoError; Internal for a
   // unit that contradicts itself; BadData for text that is not UTF-8.
   void publish(const Unit& unit) const;
@@ -34,8 +35,7 @@ class UnitStore {
   // Every unit against its checksum; sorted by key, empty when all are whole. Other files are passed over.
   std::vector<Damage> verify() const;
 
-  // Deletes temporaries of killed writers (processes of this host that are gone; any older than a day); returns how
-  // many.
+  // Deletes what killed writers left anywhere in the output folder (temporaries.hpp); returns how many.
   int remove_abandoned() const;
 
  private:

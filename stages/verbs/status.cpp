@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include "pipeline/store/unit_store.hpp"
@@ -11,7 +12,7 @@ namespace {
 namespace po = boost::program_options;
 
 Json gather(const OutputFolder& output) {
-  const store::UnitStore units(output.path());
+  const std::vector<std::string> finished = store::UnitStore(output.path()).keys();
   const auto progress = output.progress();
   Json status = {{"state", progress ? progress->value("state", "unknown") : "unknown"}, {"failures", Json::array()}};
   if (progress && progress->contains("failures")) status["failures"] = progress->at("failures");
@@ -21,7 +22,7 @@ Json gather(const OutputFolder& output) {
   int done = 0, total = 0;
   for (const auto& task : output.plan().tasks) {
     ++total;
-    if (units.has(task.key)) {
+    if (std::ranges::binary_search(finished, task.key)) {
       ++done;
       continue;
     }

@@ -121,7 +121,8 @@ def test_no_test_file_is_left_out():
         name = file.name
         runs = name.endswith("_test.cpp") or name == "probe.cpp" or (name.startswith("test_") and file.suffix == ".py")
         used = any(re.search(rf"(import|from) +{file.stem}\b", text) for f, text in texts.items() if f != file)
-        if not (runs or used or name == "conftest.py"):
+        built = file.suffix == ".cpp" and re.search(rf"\b{re.escape(name)}", suites)
+        if not (runs or used or built or name == "conftest.py"):
             wrong.append(f"{file.relative_to(ROOT)}: no suite runs or imports it")
         if not re.search(rf"\b{file.parent.name}\b", suites):
             wrong.append(f"{file.relative_to(ROOT)}: tests/CMakeLists.txt does not know {file.parent.name}")

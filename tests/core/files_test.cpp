@@ -1,10 +1,13 @@
 #include "pipeline/core/files.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/temporaries.hpp"
 
 namespace cmc {
 namespace {
@@ -32,6 +35,34 @@ TEST_F(Files, PublishFolderKeepsTheFirst) {
 TEST_F(Files, FailedFillLeavesNoFolder) {
   EXPECT_THROW(publish_folder(folder / "m", [](const auto&) { throw IoError({"f", "full", ""}); }), IoError);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+TEST_F(Files, WhatKilledWritersLeftIsRemovedAtAnyDepth) {
+  char host[64] = {};
+  ::gethostname(host, sizeof host - 1);
+  const std::string gone = std::string(".") + host + ".2147483646.0.tmp";
+  const auto folder_left = folder / "checkpoints" / (".model" + gone);
+  for (const auto& left : {folder / (".results.h5" + gone), folder / "units/ab" / (".key.h5" + gone), folder_left / "weights"})
+    publish_file(left, "half");
+  const auto mine = temporary_beside(folder / "units/ab/key.h5"), elsewhere = folder / ".plan.json.other-host.2147483646.0.tmp";
+  const auto odd = folder / ".notes.tmp";
+  for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"}) publish_file(kept, "in work");
+  EXPECT_EQ(remove_abandoned(folder), 3);
+  EXPECT_FALSE(std::filesystem::exists(folder_left));
+  for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"}) EXPECT_TRUE(std::filesystem::exists(kept)) << kept;
+  EXPECT_EQ(remove_abandoned(folder / "absent"), 0);
+}
+
+TEST_F(Files, AZombieWritesNoMore) {
+  char host[64] = {};
+  ::gethostname(host, sizeof host - 1);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t ended;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT), 0);
+  publish_file(folder / (std::string(".key.h5.") + host + "." + std::to_string(child) + ".0.tmp"), "half");
+  EXPECT_EQ(remove_abandoned(folder), 1);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_F(Files, UnwritablePlaceIsCannotCreate) {
