@@ -13,9 +13,6 @@ source "${CMC_SLURM_SETTINGS:-jobs/slurm/settings.sh}"
 
 say() { echo "$(date +%FT%T) job ${SLURM_JOB_ID:-?}: $*" >&2; }
 
-# Ignores USR2 until the program listens to it: a warning that comes while ranks start must not kill them.
-deaf=(bash -c 'trap "" USR2; exec "$@"' deaf)
-
 in_container() {
   # shellcheck disable=SC2086  # a prefix of several words
   $CMC_CONTAINER "$@"
@@ -30,12 +27,12 @@ launch_line() {
     *) echo "CMC_LAUNCHER: $CMC_LAUNCHER is neither mpirun nor srun" >&2; exit 78 ;;
   esac
   # shellcheck disable=SC2206
-  launch=("${deaf[@]}" "${launch[@]}" "${deaf[@]}" $CMC_CONTAINER "$CMC_BIN/cmc")
+  launch+=($CMC_CONTAINER "$CMC_BIN/cmc")
 }
 
 launcher='' output='' warnings=0 may_requeue=yes code=70
 
-# Repeated until the launcher is gone: a warning that comes before its ranks listen is lost.
+# Repeated until the launcher is gone, so that a warning is not lost while ranks start.
 remind() {
   if [ -n "$launcher" ]; then while kill -USR2 "$launcher" 2>/dev/null; do sleep 1; done & fi
 }
@@ -45,6 +42,7 @@ warn() {
   say "$1; the ranks stop at their next checkpoint"
   remind
 }
+
 # The name by which Slurm knows this job alone. The id of an array's first task is also the id of the whole array.
 own_id() { echo "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"; }
 
@@ -73,7 +71,8 @@ run_to_checkpoint() {
     seen=$warnings code=0
     wait "$launcher" || code=$?
   done
-  if [ "$code" -eq $((128 + $(kill -l USR2))) ]; then code=75; fi  # the launcher was not yet deaf
+  # What does not listen to USR2 yet, or no longer, ends by it.
+  if [ "$code" -eq $((128 + $(kill -l USR2))) ]; then code=75; fi
 }
 
 requeue() {
