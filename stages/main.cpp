@@ -32,18 +32,13 @@ ExitCode run_verb(const std::vector<std::string>& arguments, const dist::Session
   throw Usage({"cmc " + arguments[0], "is not a verb", "see cmc --help"});
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  // Large CPU tensors on huge pages, unless told otherwise: a training step allocates gigabytes, and faulting them in 4 KiB at
-  // a time took a quarter of its time. LibTorch reads it at its first allocation.
-  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
-  dist::Session session(argc, argv);
+// What a verb throws becomes this process's exit code, and its ranks' end.
+int run_program(const std::vector<std::string>& arguments, const dist::Session& session) {
   start_log({.rank = session.world().rank(), .to_terminal = session.world().rank() == 0});
   ExitCode code = ExitCode::internal;
   std::string message;
   try {
-    code = run_verb({argv + 1, argv + argc}, session);
+    code = run_verb(arguments, session);
     std::cout.flush();
     if (!std::cout) throw IoError({"standard output", "cannot be written", "check the disk or the pipe"});
     return static_cast<int>(code);
@@ -57,4 +52,20 @@ int main(int argc, char** argv) {
   // One rank's error ends the others too: they may wait for it for ever.
   if (session.world().size() > 1) session.abort(static_cast<int>(code));
   return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Large CPU tensors on huge pages, unless told otherwise: a training step allocates gigabytes, and faulting them in 4 KiB at
+  // a time took a quarter of its time. LibTorch reads it at its first allocation.
+  setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
+  start_log({});
+  try {
+    const dist::Session session(argc, argv);
+    return run_program({argv + 1, argv + argc}, session);
+  } catch (const Error& error) {  // of the session itself
+    log_error(error.what());
+    return static_cast<int>(error.code());
+  }
 }
