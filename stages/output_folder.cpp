@@ -9,7 +9,7 @@ namespace cmc::stages {
 Json to_json(const dist::Task& t) {
   return {{"key", t.key},         {"stage", t.stage},     {"name", t.name},   {"parameters", t.parameters},
           {"inputs", t.inputs},   {"residency", t.residency}, {"seconds", t.seconds}, {"bytes", t.bytes},
-          {"shares", t.shares}};
+          {"load_seconds", t.load_seconds}, {"shares", t.shares}, {"gang", t.gang}, {"resumable", t.resumable}};
 }
 
 dist::Task task_from(const Json& json, const std::string& where) {
@@ -22,7 +22,10 @@ dist::Task task_from(const Json& json, const std::string& where) {
   task.residency = json_field<std::string>(json, "residency", where);
   task.seconds = json_field<double>(json, "seconds", where);
   task.bytes = json_field<int64_t>(json, "bytes", where);
+  task.load_seconds = json_field<double>(json, "load_seconds", where);
   task.shares = json_field<int>(json, "shares", where);
+  task.gang = json_field<int>(json, "gang", where);
+  task.resumable = json_field<bool>(json, "resumable", where);
   return task;
 }
 

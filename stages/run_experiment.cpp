@@ -81,7 +81,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  bench.enter(task.residency);
+  bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
   restart_peak_memory();
   store::Unit unit = stage_named(task.stage).run(task, bench, group);
   unit.key = task.key;
@@ -135,6 +135,7 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     const Json environment = run_environment(session);
     ProgressLine line;
     dist::SchedulerSettings settings;
+    settings.nodes = dist::nodes_of(session.hosts());
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
     if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);

@@ -48,11 +48,12 @@ const std::string& Workbench::place(const std::string& content) const {
   return found->second;
 }
 
-void Workbench::enter(const std::string& residency) {
-  if (residency == residency_) return;
+void Workbench::enter(const std::string& residency, const dist::Communicator& gang) {
+  if (residency == residency_ && gang.transport() == gang_.transport()) return;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
+  gang_ = gang;
 }
 
 std::filesystem::path Workbench::folder(const Json& reference) const {

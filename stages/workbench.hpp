@@ -8,6 +8,7 @@
 #include <string>
 
 #include "pipeline/core/json.hpp"
+#include "pipeline/dist/communicator.hpp"
 #include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/store/unit_store.hpp"
 #include "pipeline/train/hidden_store.hpp"
@@ -37,8 +38,10 @@ class Workbench {
   const store::UnitStore& units() const { return units_; }
   const std::function<bool()>& stop() const { return stop_; }
 
-  // Drops what another residency left behind.
-  void enter(const std::string& residency);
+  // Drops what another residency left behind, or another group of ranks that held it together.
+  void enter(const std::string& residency, const dist::Communicator& gang);
+  // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
+  const dist::Communicator& gang() const { return gang_; }
 
   // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
   // which are merged into it. On compute().device.
@@ -71,6 +74,7 @@ class Workbench {
   store::UnitStore units_;
   std::function<bool()> stop_;
   std::string residency_;
+  dist::Communicator gang_;
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::string, std::shared_ptr<const token_map::TokenMap>> maps_;

@@ -34,7 +34,7 @@ Coordinator::Coordinator(const Plan& plan, const std::vector<std::string>& finis
     : plan_(plan),
       worker_(worker),
       settings_(settings),
-      dispatcher_(plan, finished, world.size(), {.attempts = settings.attempts}),
+      dispatcher_(plan, finished, world.size(), {.attempts = settings.attempts, .nodes = settings.nodes}),
       mailbox_(world),
       size_(world.size()),
       heard_(world.size(), 0) {}
@@ -97,9 +97,10 @@ void Coordinator::give_work() {
     changed_ = true;
     for (const int rank : one.ranks) {
       if (rank == 0)
-        worker_.start({one.id, one.task, one.ranks});
+        worker_.start({one.id, one.task, one.ranks, one.gang});
       else
-        mailbox_.send(rank, {{"kind", "run"}, {"id", one.id}, {"task", one.task}, {"ranks", one.ranks}});
+        mailbox_.send(
+            rank, {{"kind", "run"}, {"id", one.id}, {"task", one.task}, {"ranks", one.ranks}, {"gang", one.gang}});
     }
   }
 }

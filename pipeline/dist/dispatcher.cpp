@@ -1,9 +1,6 @@
 #include "pipeline/dist/dispatcher.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <tuple>
 #include <unordered_set>
 
 #include "pipeline/core/error.hpp"
@@ -12,7 +9,12 @@ namespace cmc::dist {
 
 Dispatcher::Dispatcher(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules)
     : plan_(plan), rules_(rules), items_(plan.tasks.size()), ranks_(ranks), alive_(ranks) {
-  for (int rank = 0; rank < ranks; ++rank) free_.insert(free_.end(), rank);
+  for (int rank = 0; rank < ranks; ++rank) {
+    free_.insert(free_.end(), rank);
+    const int node = ranks_[rank].node = rules_.nodes.empty() ? 0 : rules_.nodes.at(rank);
+    if (node >= static_cast<int>(nodes_.size())) nodes_.resize(node + 1);
+    ++nodes_[node].free, ++nodes_[node].alive;
+  }
   const auto critical = critical_seconds(plan, ranks);
   for (size_t i = 0; i < items_.size(); ++i) items_[i].critical = critical[i];
   add_tasks(finished);
@@ -21,7 +23,7 @@ Dispatcher::Dispatcher(const Plan& plan, const std::vector<std::string>& finishe
 void Dispatcher::add_tasks(const std::vector<std::string>& finished) {
   const std::unordered_set<std::string> known(finished.begin(), finished.end());
   std::unordered_map<std::string, int> place;
-  std::map<std::string, int> bundle_of;
+  std::map<std::pair<std::string, int>, int> bundle_of = {{{"", 1}, 0}};
   bundles_.resize(1);  // bundle 0: tasks without residency
   for (int i = 0; i < static_cast<int>(items_.size()); ++i) {
     const Task& task = plan_.tasks[i];
@@ -32,10 +34,12 @@ void Dispatcher::add_tasks(const std::vector<std::string>& finished) {
       continue;
     }
     const int next = static_cast<int>(bundles_.size());
-    item.bundle = task.residency.empty() ? 0 : bundle_of.emplace(task.residency, next).first->second;
+    item.bundle = bundle_of.emplace(std::pair(task.residency, task.gang), next).first->second;
     if (item.bundle == next) {
-      bundles_.emplace_back().resident = true;
-      bundles_.back().load = task.load_seconds;
+      Bundle& bundle = bundles_.emplace_back();
+      bundle.resident = !task.residency.empty();
+      bundle.gang = task.gang;
+      if (bundle.resident) bundle.load = task.load_seconds;
     }
     ++bundles_[item.bundle].open, ++total_, remaining_ += task.seconds;
     for (const std::string& input : task.inputs) {
@@ -84,156 +88,16 @@ void Dispatcher::drop_dependents(int task) {
   }
 }
 
-std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
-  std::vector<Assignment> made;
-  if (stop_) {
-    for (const int rank : gather_.ranks) set_state(rank, Rank::State::free);
-    gather_ = {};
-    return made;
-  }
-  continue_gathering(now, made);
-  while (!free_.empty() && retry_one(now, seconds_left, made)) {
-  }
-  while (!free_.empty()) {
-    const int bundle = choose_bundle();
-    if (bundle == nothing) break;
-    place(bundles_[bundle].ready.begin()->second, now, seconds_left, made);
-  }
-  return made;
-}
-
-bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignment>& made) {
-  for (auto retry = retries_.begin(); retry != retries_.end(); ++retry) {
-    const int task = *retry;
-    if (choose_rank(items_[task].bundle, items_[task].avoid) == nothing) continue;
-    retries_.erase(retry);
-    place(task, now, seconds_left, made);
-    return true;
-  }
-  return false;
-}
-
-// Rules 2 to 5 as (rule, weight); the largest pair wins, the first bundle among equals.
-int Dispatcher::choose_bundle() const {
-  enum { share, longest_unheld, resident, decides_the_end };
-  std::pair<int, double> best(-1, 0);
-  int chosen = nothing;
-  for (const int id : active_) {
-    const Bundle& bundle = bundles_[id];
-    const auto [minus_critical, task] = *bundle.ready.begin();
-    const double critical = -minus_critical, own = plan_.tasks[task].seconds;
-    std::pair<int, double> rank;
-    if (bundle.free_holders > 0) {
-      rank = {resident, critical};
-    } else if (bundle.holders == 0) {
-      rank = {longest_unheld, bundle.resident ? bundle.ready_seconds + std::max(critical - own, 0.0) : critical};
-    } else {
-      if (bundle.ready_seconds <= bundle.load * bundle.holders) continue;
-      rank = {share, bundle.ready_seconds / bundle.holders};
-    }
-    if (bundle.holders == 0 && critical > (spread_work() + bundle.load) * (1 + 1e-9))
-      rank = {decides_the_end, critical};
-    if (rank > best) best = rank, chosen = id;
-  }
-  return chosen;
-}
-
-// A free rank that holds the bundle; else the one whose own bundle is least likely to be needed again.
-int Dispatcher::choose_rank(int bundle, int avoid) const {
-  const auto worth_keeping = [&](int rank) {
-    const int held = ranks_[rank].holds;
-    if (held == nothing) return 0;
-    if (held == bundle) return -1;
-    return bundles_[held].open == 0 ? 1 : bundles_[held].ready.empty() ? 2 : 3;
-  };
-  int chosen = nothing, least = 4;
-  for (const int rank : free_) {
-    if (rank == avoid && alive_ > 1) continue;
-    const int worth = worth_keeping(rank);
-    if (worth < least) least = worth, chosen = rank;
-    if (worth == -1 || (worth == 0 && bundles_[bundle].free_holders == 0)) break;
-  }
-  return chosen;
-}
-
-// As many as bring the task's critical path below all work spread over the ranks, and the task itself below the work
-// that is ready or runs (otherwise ranks would idle until it ends).
-size_t Dispatcher::wanted_ranks(int task) const {
-  const Task& work = plan_.tasks[task];
-  const int most = std::min(work.shares, alive_);
-  const double after = items_[task].critical - seconds_on(work, std::min<int>(work.shares, ranks_.size()));
-  const double spread_now = (ready_seconds_ + running_seconds_ + work.seconds) / alive_;
-  const double allowed = std::min(spread_now, spread_work() - after) * (1 + 1e-9);
-  int wanted = 1;
-  while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
-  const int rounds = (work.shares + wanted - 1) / wanted;
-  return (work.shares + rounds - 1) / rounds;  // no more than these rounds need
-}
-
-// Gives a ready task to the best free ranks, or lets them wait for more, or gives it up when too little time is left.
-void Dispatcher::place(int task, double now, double seconds_left, std::vector<Assignment>& made) {
-  const Task& work = plan_.tasks[task];
-  take_from_queue(task);
-  Gather group{task, work.shares > 1 ? wanted_ranks(task) : 1, now + rules_.patience * work.seconds, {}};
-  if (!work.resumable && seconds_on(work, static_cast<int>(group.wanted)) * slowness() > seconds_left) {
-    left_by_stop_ = true;
-    close(task, State::not_run);
-    return drop_dependents(task);
-  }
-  while (group.ranks.size() < group.wanted) {
-    const int rank = choose_rank(items_[task].bundle, items_[task].avoid);
-    if (rank == nothing) break;
-    set_state(rank, Rank::State::gathered);
-    group.ranks.push_back(rank);
-  }
-  if (group.ranks.size() < group.wanted && !running_.empty() && gather_.task == nothing && rules_.patience > 0)
-    gather_ = std::move(group);
-  else
-    start(task, std::move(group.ranks), now, made);
-}
-
-void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
-  if (gather_.task == nothing) return;
-  const Item& item = items_[gather_.task];
-  while (gather_.ranks.size() < gather_.wanted) {
-    const int rank = choose_rank(item.bundle, item.avoid);
-    if (rank == nothing) break;
-    set_state(rank, Rank::State::gathered);
-    gather_.ranks.push_back(rank);
-  }
-  if (gather_.ranks.size() < gather_.wanted && now < gather_.until && !running_.empty()) return;
-  const Gather group = std::exchange(gather_, {});
-  start(group.task, group.ranks, now, made);
-}
-
-void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made) {
-  Item& item = items_[task];
-  item.state = State::running, ++item.attempts;
-  running_seconds_ += plan_.tasks[task].seconds;
-  std::ranges::sort(ranks);  // neighbours in the job are neighbours in the group
-  Assignment assignment{++last_id_, task, std::move(ranks), 0, 0};
-  const Bundle& bundle = bundles_[item.bundle];
-  for (const int rank : assignment.ranks) {
-    if (bundle.resident && ranks_[rank].holds != item.bundle) ++assignment.loads, hold(rank, item.bundle);
-    set_state(rank, Rank::State::busy);
-    ranks_[rank].assignment = assignment.id;
-  }
-  assignment.seconds = seconds_on(plan_.tasks[task], static_cast<int>(assignment.ranks.size())) +
-                       (assignment.loads > 0 ? bundle.load : 0);
-  running_.emplace(assignment.id, assignment);
-  endings_[assignment.id] = {now, {assignment.ranks.begin(), assignment.ranks.end()}, Result::done, "", 0, {}};
-  made.push_back(std::move(assignment));
-}
-
 void Dispatcher::set_state(int rank, Rank::State state) {
   Rank& one = ranks_[rank];
   if (one.state == Rank::State::free) {
-    free_.erase(rank);
+    free_.erase(rank), --nodes_[one.node].free;
     if (one.holds != nothing) --bundles_[one.holds].free_holders;
+    if (one.gang > 0 && !gangs_.at(one.gang).busy) dissolve(one.gang);
   }
   one.state = state;
   if (state == Rank::State::free) {
-    free_.insert(rank);
+    free_.insert(rank), ++nodes_[one.node].free;
     if (one.holds != nothing) ++bundles_[one.holds].free_holders;
   }
 }
@@ -250,7 +114,8 @@ std::vector<int> Dispatcher::report(double now, int id, int rank, Result result,
   const auto found = endings_.find(id);
   expect(found != endings_.end() && found->second.waiting.erase(rank) == 1, "a rank reports its own assignment once");
   Ending& ending = found->second;
-  set_state(rank, Rank::State::free);
+  // A gang is free when all of it is.
+  set_state(rank, running_.at(id).gang > 0 ? Rank::State::gathered : Rank::State::free);
   std::vector<int> give_up;
   if (result != Result::done && ending.result == Result::done) {
     ending.result = result, ending.message = message, ending.rank = rank, ending.code = code;
@@ -270,11 +135,12 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   if (one.state == Rank::State::lost) return give_up;
   if (one.state == Rank::State::busy)
     give_up = report(now, one.assignment, rank, Result::failed, "rank " + std::to_string(rank) + " was lost");
-  if (std::erase(gather_.ranks, rank) > 0 && gather_.ranks.empty()) make_ready(std::exchange(gather_, {}).task);
+  if (std::erase(gather_.ranks, rank) > 0 && gather_.ranks.empty() && gather_.node == nothing) cancel_gathering();
   set_state(rank, Rank::State::lost);
   hold(rank, nothing);
-  --alive_;
-  gather_.wanted = std::min<size_t>(gather_.wanted, std::max(alive_, 1));
+  --alive_, --nodes_[one.node].alive;
+  if (gather_.node == nothing) gather_.wanted = std::min<size_t>(gather_.wanted, std::max(alive_, 1));
+  if (gather_.node == one.node) cancel_gathering();  // another node may be better now
   return give_up;
 }
 
@@ -282,6 +148,7 @@ void Dispatcher::end(double now, int id, const Ending& ending) {
   const Assignment assignment = std::move(running_.extract(id).mapped());
   const int task = assignment.task;
   running_seconds_ -= plan_.tasks[task].seconds;
+  if (assignment.gang > 0) end_gang_task(assignment, ending.result);
   if (ending.result == Result::failed) return retry_or_fail(task, ending);
   if (ending.result == Result::stopped) {
     stop_ = left_by_stop_ = true;
@@ -308,7 +175,11 @@ void Dispatcher::retry_or_fail(int task, const Ending& ending) {
 
 bool Dispatcher::complete() const {
   if (!running_.empty()) return false;
-  return stop_ || alive_ == 0 || (active_.empty() && retries_.empty() && gather_.task == nothing);
+  if (stop_ || alive_ == 0) return true;
+  // Ranks that are lost may leave no node for a gang.
+  const auto can_start = [&](int id) { return bundles_[id].gang == 1 || can_host(bundles_[id].gang); };
+  return gather_.task == nothing && std::ranges::none_of(active_, can_start) &&
+         std::ranges::none_of(retries_, [&](int task) { return can_start(items_[task].bundle); });
 }
 
 Outcome Dispatcher::outcome() const {

@@ -1,11 +1,13 @@
 #pragma once
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/dist/nodes.hpp"
 #include "pipeline/dist/plan.hpp"
 
 namespace cmc::dist {
@@ -29,7 +31,8 @@ struct Assignment {
   int id = 0;              // counts from 1
   int task = 0;            // index into the plan
   std::vector<int> ranks;  // the first is rank 0 of the group
-  int loads = 0;           // how many of them do not hold the task's residency yet
+  int loads = 0;           // how many of them do not hold the task's residency yet; a gang counts once
+  int gang = 0;            // number of the gang; the same one: the same ranks, which kept their model; 0: none
   double seconds = 0;      // estimated, with loading
 };
 
@@ -38,6 +41,7 @@ enum class Result { done, failed, stopped };
 struct DispatchRules {
   int attempts = 2;        // how often a task is tried; on another rank where there is one
   double patience = 0.05;  // how long ranks wait for others to form a larger group, per second of the task
+  Nodes nodes = {};        // of the ranks; empty: all are on one
 };
 
 // Decides which ranks run which task, from events alone: no clock, no MPI, no threads. Its rules, in this order:
@@ -47,12 +51,14 @@ struct DispatchRules {
 //  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
 //  4. Otherwise it takes the longest bundle that nobody holds; a task without residency is a bundle of its own.
 //  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
+// A bundle of gangs is held by groups of ranks of one node: ranks that become free on the node where a group is soonest
+// complete wait for the others. A group lasts until one of its ranks is needed elsewhere or fails.
 // A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more.
 class Dispatcher {
  public:
   static constexpr double never = std::numeric_limits<double>::infinity();
 
-  // `plan` is checked by the caller and outlives the dispatcher. All ranks are free.
+  // `plan` is checked by the caller (check, check_gangs) and outlives the dispatcher. All ranks are free.
   Dispatcher(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules);
 
   // What free ranks shall do. `now` and `seconds_left` in seconds: a task that needs more than is left is not started,
@@ -96,22 +102,36 @@ class Dispatcher {
   };
   struct Bundle {
     double load = 0;
+    int gang = 1;
     bool resident = false;
     std::set<std::pair<double, int>> ready;  // (-critical seconds, task)
     double ready_seconds = 0;
     int open = 0;  // tasks that are not done
-    int holders = 0, free_holders = 0;
+    int holders = 0, free_holders = 0;  // ranks, or gangs
+    std::vector<int> seated;            // ranks in gangs, by node
   };
   struct Rank {
     enum class State { free, busy, gathered, lost } state = State::free;
     int holds = nothing;  // bundle
+    int gang = 0;         // holds a part of the gang's model instead; 0: none
     int assignment = 0;
+    int node = 0;
+  };
+  struct Gang {
+    int bundle = nothing;
+    std::vector<int> ranks;
+    bool busy = true;
+  };
+  struct Node {
+    int free = 0, alive = 0;  // ranks
   };
   struct Gather {  // a group in the making
     int task = nothing;
     size_t wanted = 0;
     double until = 0;
-    std::vector<int> ranks;
+    std::vector<int> ranks = {};
+    int node = nothing;   // of a gang
+    int avoid = nothing;  // a rank
   };
   struct Ending {  // of an assignment some members of which have reported
     double started = 0;
@@ -132,11 +152,25 @@ class Dispatcher {
 
   int choose_bundle() const;
   bool retry_one(double now, double seconds_left, std::vector<Assignment>& made);
-  int choose_rank(int bundle, int avoid) const;
+  int choose_rank(int bundle, int avoid, int node = nothing) const;
   size_t wanted_ranks(int task) const;
   void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
   void continue_gathering(double now, std::vector<Assignment>& made);
   void start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made);
+  void gather(Gather& group);
+  void cancel_gathering();
+
+  int held_by(int rank) const;
+  int worth_keeping(int rank, int bundle) const;
+  bool can_host(int gang) const;
+  bool can_place(int task) const;
+  bool can_form_gang(int bundle) const;
+  Gather seats(int task, double now) const;
+  Gather seats_on_a_node(int task, int avoid, double now) const;
+  double free_at(int rank, double now) const;
+  int join_gang(int bundle, const std::vector<int>& ranks);
+  void end_gang_task(const Assignment& assignment, Result result);
+  void dissolve(int gang);
   void set_state(int rank, Rank::State state);
   void hold(int rank, int bundle);
   double spread_work() const { return remaining_ / std::max(alive_, 1); }
@@ -148,12 +182,14 @@ class Dispatcher {
   std::vector<Rank> ranks_;
   std::set<int> free_;    // ranks
   std::set<int> active_;  // bundles with ready tasks
+  std::vector<Node> nodes_;
+  std::map<int, Gang> gangs_;
   std::vector<int> retries_;
   Gather gather_;
   std::unordered_map<int, Assignment> running_;
   std::unordered_map<int, Ending> endings_;
   std::vector<Failure> failures_;
-  int alive_, done_ = 0, total_ = 0, last_id_ = 0;
+  int alive_, done_ = 0, total_ = 0, last_id_ = 0, last_gang_ = 0;
   bool stop_ = false, left_by_stop_ = false;
   double remaining_ = 0, ready_seconds_ = 0, running_seconds_ = 0, work_total_ = 0, measured_ = 0, estimated_ = 0;
 };

@@ -27,6 +27,8 @@ void check_estimates(const Task& task) {
   if (!(std::isfinite(task.load_seconds) && task.load_seconds >= 0))
     throw_bad_task(task, "has no valid estimate of load_seconds");
   if (task.shares < 1) throw_bad_task(task, "has " + std::to_string(task.shares) + " shares");
+  if (task.gang < 1) throw_bad_task(task, "has a gang of " + std::to_string(task.gang));
+  if (task.gang > 1 && task.shares > 1) throw_bad_task(task, "has both a gang and shares");
 }
 
 }  // namespace
@@ -59,6 +61,7 @@ void check(const Plan& plan) {
 }
 
 double seconds_on(const Task& task, int ranks) {
+  if (task.gang > 1) return task.seconds / task.gang;
   const int rounds = (task.shares + ranks - 1) / ranks;
   return task.seconds * std::max(rounds, 1) / task.shares;
 }
@@ -84,7 +87,7 @@ double least_seconds(const Plan& plan, int ranks) {
   std::map<std::string, double> load;
   for (const Task& task : plan.tasks) {
     work += task.seconds;
-    if (!task.residency.empty()) load[task.residency] = task.load_seconds;
+    if (!task.residency.empty()) load[task.residency] = task.load_seconds * task.gang;
   }
   for (const auto& [residency, seconds] : load) work += seconds;
   for (const double path : critical_seconds(plan, ranks)) longest = std::max(longest, path);

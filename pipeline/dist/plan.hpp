@@ -19,6 +19,7 @@ struct Task {
   double load_seconds = 0;          // estimated time to load the residency on a rank that does not hold it
   int64_t bytes = 0;                // estimated peak memory
   int shares = 1;                   // how many ranks can work on it together (data parallel)
+  int gang = 1;  // ranks that must hold its model together, on one node (tensor parallel); with shares 1 only
   bool resumable = false;           // goes on from its checkpoint: started even when less time is left than it needs
 };
 
@@ -32,18 +33,19 @@ struct Plan {
 std::string task_key(const std::string& stage, const Json& parameters, const std::vector<std::string>& inputs);
 
 // Throws Internal on an empty or duplicate key, an input that is unknown or does not come first (so also on a cycle),
-// and on figures that are no estimate (negative or not finite seconds, fewer than one share).
+// and on figures that are no estimate (negative or not finite seconds, fewer than one share or rank, both together).
 void check(const Plan& plan);
 
 // Seconds of `task` on a group of `ranks`: its shares are worked through in rounds, so 4 shares take 3 ranks two
-// rounds.
+// rounds. A gang divides its work evenly.
 double seconds_on(const Task& task, int ranks);
 
 // For each task, seconds that must pass from its start to the end of the plan on `ranks` ranks, whatever the order:
 // itself, then the longest of its dependents' paths or, if larger, the dependents' work spread over all ranks.
 std::vector<double> critical_seconds(const Plan& plan, int ranks);
 
-// No schedule of the plan is shorter: the longest path, or all work and one load of each residency over all ranks.
+// No schedule of the plan is shorter: the longest path, or all work and one load of each residency (by every
+// rank of a gang) over all ranks.
 double least_seconds(const Plan& plan, int ranks);
 
 }  // namespace cmc::dist

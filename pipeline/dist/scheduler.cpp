@@ -48,7 +48,7 @@ class Follower {
 
   void obey(const Json& letter) {
     const std::string kind = letter.at("kind");
-    if (kind == "run") worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks")});
+    if (kind == "run") worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("gang")});
     if (kind == "abandon") worker_.abandon(letter.at("id"));
     if (kind == "finish") outcome_ = outcome_from(letter);
   }
@@ -87,6 +87,7 @@ void require_same_plan(const Plan& plan, const Communicator& world) {
 Outcome run_plan(const Plan& plan, const std::vector<std::string>& finished, const Communicator& world,
                  const RunTask& run, const SchedulerSettings& settings) {
   check(plan);
+  check_gangs(plan, finished, settings.nodes.empty() ? Nodes(world.size()) : settings.nodes);
   require_same_plan(plan, world);
   WorkerThread worker(plan, world, run);
   if (world.rank() == 0) return Coordinator(plan, finished, world, worker, settings).run();

@@ -10,8 +10,9 @@
 
 namespace cmc::dist {
 
-// What a worker does with a task; `group` has up to task.shares ranks, all of which call this. Throws on failure;
-// Stopped when it ended early and can go on in a later run. Called on one thread of its own, always the same one.
+// What a worker does with a task; `group` has up to task.shares ranks, or task.gang, all of which call this. A gang that
+// goes on with its residency gets the same communicator again: what was loaded may keep it. Throws on failure; Stopped
+// when it ended early and can go on in a later run. Called on one thread of its own, always the same one.
 using RunTask = std::function<void(const Task& task, const Communicator& group)>;
 
 struct Progress {
@@ -25,6 +26,7 @@ struct Progress {
 struct SchedulerSettings {
   double poll_seconds = 0.005;                    // pause between polls: idle ranks use no core
   double stall_seconds = 600;                     // a rank silent for longer is named
+  Nodes nodes = {};                               // of the ranks; empty: all are on one
   int attempts = 2;                               // a task that throws is tried once more, elsewhere where possible
   std::function<void(const Progress&)> progress;  // rank 0; called at every change and every second
   std::function<bool()> stop;                     // any rank: true = take no new task (signal, time limit)
@@ -33,7 +35,8 @@ struct SchedulerSettings {
 };
 
 // Collective. Runs every task whose key is not in `finished` (rank 0's counts), by the rules of Dispatcher, on the
-// ranks of `world`. The same outcome on every rank. Throws Internal when the plan is broken or differs between ranks.
+// ranks of `world`. The same outcome on every rank. Throws Internal when the plan is broken or differs between
+// ranks, BadExperiment when a gang is larger than every node.
 Outcome run_plan(const Plan& plan, const std::vector<std::string>& finished, const Communicator& world,
                  const RunTask& run, const SchedulerSettings& settings);
 

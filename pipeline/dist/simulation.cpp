@@ -33,6 +33,7 @@ struct End {
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings) {
   check(plan);
+  check_gangs(plan, finished, settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes);
   expect(ranks > 0, "a simulation has at least one rank");
   Dispatcher dispatcher(plan, finished, ranks, settings.rules);
   std::priority_queue<End, std::vector<End>, std::greater<>> ends;

@@ -12,9 +12,9 @@ namespace cmc::dist {
 struct SimulationSettings {
   DispatchRules rules;
   double seconds_left = Dispatcher::never;                     // until the job's time limit
-  std::function<double(const Assignment&)> seconds;            // unset: the estimate
-  std::function<bool(const Assignment&)> fails;                // unset: none
-  std::function<void(double now, const Assignment&)> started;  // to look on; may be unset
+  std::function<double(const Assignment&)> seconds = {};       // unset: the estimate
+  std::function<bool(const Assignment&)> fails = {};           // unset: none
+  std::function<void(double now, const Assignment&)> started = {};  // to look on; may be unset
 };
 
 struct SimulationResult {
@@ -25,7 +25,7 @@ struct SimulationResult {
   Outcome outcome;
 };
 
-// Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() does.
+// Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() and check_gangs() do.
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings = {});
 

@@ -22,7 +22,8 @@ void WorkerThread::start(Job job) {
     const std::lock_guard lock(mutex_);
     expect(!job_ && !report_, "a worker has one job at a time");
     current_ = job.id;
-    abandoned_ = std::stop_source();
+    if (job.gang == 0 || job.gang != current_gang_) abandoned_ = std::stop_source();
+    current_gang_ = job.gang;
     job_ = std::move(job);
   }
   changed_.notify_all();
@@ -55,11 +56,24 @@ void WorkerThread::work() {
   }
 }
 
-WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) const {
+// A gang keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different ways.
+Communicator WorkerThread::group_of(const Job& job, const std::stop_token& abandoned) {
+  if (job.gang == 0 || job.gang != gang_number_) {
+    gang_ = {};
+    gang_number_ = 0;
+    const Communicator made = world_.group(job.ranks, job.id % group_ids, abandoned);
+    if (job.gang == 0) return made;
+    gang_ = made;
+    gang_number_ = job.gang;
+  }
+  return gang_;
+}
+
+WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) {
   try {
-    const Communicator group = world_.group(job.ranks, job.id % group_ids, abandoned);
+    const Communicator group = group_of(job, abandoned);
     run_(plan_.tasks.at(job.task), group);
-    group.close();
+    if (job.gang == 0) group.close();
     return {job.id, Result::done, "", ExitCode::done};
   } catch (const Stopped& stopped) {
     return {job.id, Result::stopped, stopped.what(), stopped.code()};

@@ -21,6 +21,7 @@ class WorkerThread {
   struct Job {
     int id = 0, task = 0;    // assignment, index into the plan
     std::vector<int> ranks;  // of the group
+    int gang = 0;            // see Assignment
   };
   struct Report {
     int id = 0;
@@ -35,7 +36,8 @@ class WorkerThread {
 
  private:
   void work();
-  Report run(const Job& job, const std::stop_token& abandoned) const;
+  Report run(const Job& job, const std::stop_token& abandoned);
+  Communicator group_of(const Job& job, const std::stop_token& abandoned);
 
   const Plan& plan_;
   const Communicator& world_;
@@ -45,7 +47,9 @@ class WorkerThread {
   std::optional<Job> job_;
   std::optional<Report> report_;
   std::stop_source abandoned_;
-  int current_ = 0;
+  int current_ = 0, current_gang_ = 0;
+  Communicator gang_;    // of the worker's thread
+  int gang_number_ = 0;  // of gang_
   bool quit_ = false;
   std::thread thread_;  // last: starts when all else is there
 };

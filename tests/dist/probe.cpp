@@ -123,6 +123,7 @@ Plan plan_from(const Json& tasks) {
     task.seconds = one.value("seconds", 1.0);
     task.load_seconds = one.value("load_seconds", 0.0);
     task.shares = one.value("shares", 1);
+    task.gang = one.value("gang", 1);
   }
   return plan;
 }

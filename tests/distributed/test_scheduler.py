@@ -104,6 +104,28 @@ def test_a_failure_in_a_group_releases_the_others(how, tmp_path):
     assert [one["message"] for one in outcome["failed"]] == (["told to fail"] if how == "always" else [])
 
 
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_a_gang_keeps_its_ranks(ranks):
+    tasks = [{"key": f"large{i}", "gang": 2, "residency": "large", "sum": 1000, "seconds": 10, "load_seconds": 100}
+             for i in range(6)]
+    tasks += [{"key": str(i), "sleep": 0.02} for i in range(6)]
+    lines = mpi.probe(ranks, "run", {"tasks": tasks})
+    assert outcome_of(lines, ranks)["done"] == 12
+    together = [line for line in ran(lines) if line["residency"] == "large"]
+    assert len(together) == 12 and {line["group"] for line in together} == {2}
+    assert len({(line["rank"], line["group_rank"]) for line in together}) == 2
+
+
+def test_a_gang_is_made_anew_after_a_failure(tmp_path):
+    tasks = [{"key": f"large{i}", "gang": 2, "residency": "large", "fail": "once", "fail_rank": i % 2} for i in range(4)]
+    lines = mpi.probe(3, "run", {"tasks": tasks, "folder": str(tmp_path)})
+    assert outcome_of(lines, 3)["done"] == 4
+
+
+def test_a_gang_larger_than_every_node_is_refused():
+    mpi.probe(2, "run", {"tasks": [{"key": "large", "gang": 3}]}, expect=65)
+
+
 def test_a_task_that_stops_ends_the_run():
     tasks = [{"key": "stops", "stop": True, "seconds": 100}] + [{"key": str(i), "sleep": 0.05} for i in range(60)]
     lines = mpi.probe(2, "run", {"tasks": tasks}, expect=75)

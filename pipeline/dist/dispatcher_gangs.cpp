@@ -1,0 +1,110 @@
+// The dispatcher's groups of ranks that hold one model together.
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/dist/dispatcher.hpp"
+
+namespace cmc::dist {
+
+bool Dispatcher::can_host(int gang) const {
+  return std::ranges::any_of(nodes_, [&](const Node& node) { return node.alive >= gang; });
+}
+
+bool Dispatcher::can_place(int task) const {
+  const int id = items_[task].bundle;
+  if (bundles_[id].gang == 1) return choose_rank(id, items_[task].avoid) != nothing;
+  return bundles_[id].free_holders > 0 || (gather_.task == nothing && can_form_gang(id));
+}
+
+// Whether a new gang finds its ranks: at once, or, one gang at a time, when others of a node have ended their tasks.
+bool Dispatcher::can_form_gang(int id) const {
+  const Bundle& bundle = bundles_[id];
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    const int seated = node < bundle.seated.size() ? bundle.seated[node] : 0;
+    if ((gather_.task == nothing ? nodes_[node].alive - seated : nodes_[node].free) >= bundle.gang) return true;
+  }
+  return false;
+}
+
+// The ranks for a gang's task: those of a free gang; else none yet, of the node where a new one is complete first.
+Dispatcher::Gather Dispatcher::seats(int task, double now) const {
+  const int id = items_[task].bundle;
+  if (bundles_[id].free_holders > 0)
+    for (const auto& [number, gang] : gangs_)
+      if (gang.bundle == id && !gang.busy)
+        return {.task = task, .wanted = gang.ranks.size(), .until = never, .ranks = gang.ranks};
+  const Gather elsewhere = seats_on_a_node(task, items_[task].avoid, now);
+  return elsewhere.node != nothing ? elsewhere : seats_on_a_node(task, nothing, now);
+}
+
+Dispatcher::Gather Dispatcher::seats_on_a_node(int task, int avoid, double now) const {
+  const int id = items_[task].bundle;
+  const auto wanted = static_cast<size_t>(bundles_[id].gang);
+  using Seat = std::pair<double, int>;  // when it is free, how much it is missed elsewhere
+  std::vector<std::vector<Seat>> seats(nodes_.size());
+  for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank)
+    if (ranks_[rank].state != Rank::State::lost && rank != avoid && held_by(rank) != id)
+      seats[ranks_[rank].node].emplace_back(free_at(rank, now), worth_keeping(rank, id));
+  Gather best{.task = task, .wanted = wanted, .until = never, .avoid = avoid};
+  Seat least(never, 0);
+  for (int node = 0; node < static_cast<int>(nodes_.size()); ++node) {
+    if (seats[node].size() < wanted) continue;
+    std::ranges::sort(seats[node]);
+    if (seats[node][wanted - 1].first == never) continue;
+    Seat all(seats[node][wanted - 1].first, 0);
+    for (size_t i = 0; i < wanted; ++i) all.second += seats[node][i].second;
+    if (best.node == nothing || all < least) least = all, best.node = node;
+  }
+  return best;
+}
+
+double Dispatcher::free_at(int rank, double now) const {
+  if (ranks_[rank].state == Rank::State::free) return now;
+  const auto running = running_.find(ranks_[rank].assignment);
+  if (running == running_.end()) return never;  // gathered for another group
+  return std::max(now, endings_.at(running->first).started + running->second.seconds * slowness());
+}
+
+// The gang that these ranks are already; else a new one of them.
+int Dispatcher::join_gang(int bundle, const std::vector<int>& ranks) {
+  const int known = ranks_[ranks.front()].gang;
+  if (known > 0 && gangs_.at(known).bundle == bundle && gangs_.at(known).ranks == ranks) {
+    gangs_.at(known).busy = true;
+    --bundles_[bundle].free_holders;
+    return known;
+  }
+  ++last_gang_, ++bundles_[bundle].holders;
+  for (const int rank : ranks) {
+    set_state(rank, Rank::State::gathered);
+    hold(rank, nothing);
+    ranks_[rank].gang = last_gang_;
+  }
+  const int node = ranks_[ranks.front()].node;
+  bundles_[bundle].seated.resize(nodes_.size());
+  bundles_[bundle].seated[node] += static_cast<int>(ranks.size());
+  gangs_[last_gang_] = {bundle, ranks, true};
+  return last_gang_;
+}
+
+// A gang whose task failed is no more: its ranks may be out of step with each other.
+void Dispatcher::end_gang_task(const Assignment& assignment, Result result) {
+  Gang& gang = gangs_.at(assignment.gang);
+  const bool whole = std::ranges::none_of(gang.ranks, [&](int rank) { return ranks_[rank].state == Rank::State::lost; });
+  if (result != Result::failed && whole)
+    gang.busy = false, ++bundles_[gang.bundle].free_holders;
+  else
+    dissolve(assignment.gang);
+  for (const int rank : assignment.ranks)
+    if (ranks_[rank].state == Rank::State::gathered) set_state(rank, Rank::State::free);
+}
+
+void Dispatcher::dissolve(int number) {
+  const Gang gang = std::move(gangs_.extract(number).mapped());
+  Bundle& bundle = bundles_[gang.bundle];
+  --bundle.holders;
+  if (!gang.busy) --bundle.free_holders;
+  bundle.seated[ranks_[gang.ranks.front()].node] -= static_cast<int>(gang.ranks.size());
+  for (const int rank : gang.ranks) ranks_[rank].gang = 0;
+}
+
+}  // namespace cmc::dist
