@@ -9,10 +9,11 @@
 namespace cmc::dist {
 namespace {
 
-enum Tag : int { partial_sum = 16, final_sum, broadcast_chunk, barrier_round, gathered };
+enum Tag : int { partial_sum = 16, final_sum, broadcast_chunk, barrier_round, gathered, exchanged, summed_slice };
 
 constexpr size_t floats_per_chunk = 64 * 1024;  // 256 KiB: long enough for bandwidth, short enough to pipeline
 constexpr size_t bytes_per_chunk = 1024 * 1024;
+constexpr size_t longest_single_hop = 64 * 1024;  // bytes of a row that is summed by everyone
 
 std::span<float> floats(Bytes& bytes) {
   return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
@@ -42,14 +43,14 @@ void copy_chunk(const Bytes& from, std::span<float> sum, size_t first) {
 }  // namespace
 
 Bytes Communicator::await(int from, int tag) const {
-  for (Pause pause;; pause()) {
+  for (Pause pause(awake_);; pause()) {
     if (auto message = transport_->receive(from, tag)) return std::move(message->bytes);
     if (abandoned_.stop_requested()) throw GroupAbandoned();
   }
 }
 
 void Communicator::await_sent(size_t at_most) const {
-  for (Pause pause; transport_->unsent() > at_most; pause())
+  for (Pause pause(awake_); transport_->unsent() > at_most; pause())
     if (abandoned_.stop_requested()) throw GroupAbandoned();
 }
 
@@ -82,6 +83,52 @@ void Communicator::ordered_sum(std::span<const std::span<const float>> mine, std
     if (transport_) await_sent(window);
   }
   if (transport_) await_sent(0);
+}
+
+Communicator Communicator::awake(std::chrono::microseconds yielding) const {
+  Communicator result = *this;
+  result.awake_ = yielding;
+  return result;
+}
+
+std::vector<Bytes> Communicator::exchange(std::span<const std::byte> mine) const {
+  std::vector<Bytes> all(size());
+  for (int step = 1; step < size(); ++step) transport_->send((rank() + step) % size(), exchanged, copy_bytes(mine));
+  all[rank()] = copy_bytes(mine);
+  for (int step = 1; step < size(); ++step) {
+    const int from = (rank() - step + size()) % size();
+    all[from] = await(from, exchanged);
+  }
+  if (transport_) await_sent(0);
+  return all;
+}
+
+void Communicator::sum(std::span<float> numbers) const {
+  if (size() == 1) return;
+  // Long rows: each rank adds up the slice that is its own, so that no number is sent to all, and none added twice.
+  const bool in_slices = numbers.size_bytes() > longest_single_hop;
+  const auto slice = [&](int of) {
+    if (!in_slices) return numbers;
+    const size_t first = numbers.size() * of / size(), last = numbers.size() * (of + 1) / size();
+    return numbers.subspan(first, last - first);
+  };
+  for (int step = 1; step < size(); ++step) {
+    const int to = (rank() + step) % size();
+    transport_->send(to, summed_slice, copy_bytes(std::as_bytes(slice(to))));
+  }
+  Bytes total;
+  const std::span<float> own = slice(rank());
+  for (int from = 0; from < size(); ++from) {
+    const Bytes other = from == rank() ? Bytes() : await(from, summed_slice);
+    const auto* numbers_of = from == rank() ? own.data() : reinterpret_cast<const float*>(other.data());
+    expect(from == rank() || other.size() == own.size_bytes(), "sum: every rank gives a row of one length");
+    const std::span<const float> share(numbers_of, own.size());
+    add_shares({&share, 1}, 0, own.size(), total);
+  }
+  copy_chunk(total, own, 0);
+  if (!in_slices) return await_sent(0);
+  const std::vector<Bytes> slices = exchange(std::as_bytes(own));
+  for (int from = 0; from < size(); ++from) copy_chunk(slices[from], slice(from), 0);
 }
 
 // Binomial tree rooted at `root`, one chunk after the other.

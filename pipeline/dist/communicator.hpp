@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -27,6 +28,9 @@ class Communicator {
   explicit Communicator(std::shared_ptr<Transport> transport, std::stop_token abandoned = {})
       : transport_(std::move(transport)), abandoned_(std::move(abandoned)) {}
 
+  // The same group, whose waits yield for so long before they sleep: where the others answer within moments.
+  Communicator awake(std::chrono::microseconds yielding) const;
+
   int rank() const { return transport_ ? transport_->rank() : 0; }
   int size() const { return transport_ ? transport_->size() : 1; }
 
@@ -34,6 +38,11 @@ class Communicator {
   // (contiguous blocks), `mine` holds this rank's shares in order, each of one length; every rank gets the sum in
   // `sum`, which may be one of the shares itself. A chain of partial sums, then a broadcast, both pipelined in chunks.
   void ordered_sum(std::span<const std::span<const float>> mine, std::span<float> sum) const;
+  // The sum of one row of numbers from each rank, in place, in rank order: the same bits on every rank. All ranks send
+  // to all at once: one hop for short rows, two for long ones. For sums that the ranks wait for (tensor parallelism).
+  void sum(std::span<float> numbers) const;
+  // Every rank's bytes, by rank; all to all at once.
+  std::vector<Bytes> exchange(std::span<const std::byte> mine) const;
   void broadcast(std::span<std::byte> bytes, int root) const;
   void barrier() const;
 
@@ -57,6 +66,7 @@ class Communicator {
 
   std::shared_ptr<Transport> transport_;
   std::stop_token abandoned_;
+  std::chrono::microseconds awake_ = {};
 };
 
 // The shares of `rank` of `size` when `shares` are dealt in contiguous blocks: [first, last).

@@ -8,7 +8,7 @@ namespace cmc::fusion {
 
 ContextCache::ContextCache(std::shared_ptr<const model::DecoderModel> model, int64_t slots, int64_t initial_capacity)
     : model_(std::move(model)),
-      cache_(model_->config(), slots, initial_capacity, model_->dtype(), model_->device()),
+      cache_(model_->make_cache(slots, initial_capacity)),
       wanted_(static_cast<size_t>(slots)) {}
 
 void ContextCache::set(int64_t slot, std::span<const int32_t> ids) {
@@ -51,7 +51,7 @@ torch::Tensor ContextCache::next(std::span<const int64_t> slots) {
 
 void ContextCache::grow(int64_t capacity) {
   capacity = std::max(capacity, 2 * cache_.capacity());
-  model::KvCache larger(model_->config(), cache_.slots(), capacity, model_->dtype(), model_->device());
+  model::KvCache larger = model_->make_cache(cache_.slots(), capacity);
   for (int64_t layer = 0; layer < model_->config().layers; ++layer) {
     larger.keys(layer).narrow(2, 0, cache_.capacity()).copy_(cache_.keys(layer));
     larger.values(layer).narrow(2, 0, cache_.capacity()).copy_(cache_.values(layer));

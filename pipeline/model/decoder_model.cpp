@@ -51,24 +51,28 @@ torch::Tensor random_tensor(const std::string& name, uint64_t seed, double devia
 DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights)
     : config_(std::move(config)), weights_(std::move(weights)) {}
 
-DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device) {
+DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
+                                Seat seat) {
   const checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
   const checkpoint::WeightFiles files(folder);
   std::set<std::string> used;
-  const FillTensor fill = [&](const std::string& name, Fill, torch::Tensor& target) {
+  const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
+    const std::string& name = plan.name;
     const torch::Tensor stored = files.view(name);
-    if (stored.sizes() != target.sizes()) {
+    std::vector<int64_t> shape = {plan.rows.whole, plan.columns.whole};
+    shape.resize(static_cast<size_t>(target.dim()));
+    if (stored.sizes() != shape) {
       throw BadData({folder.string() + ": " + name,
-                     "has shape " + shape_text(stored.sizes()) + ", config.json says " + shape_text(target.sizes()),
+                     "has shape " + shape_text(stored.sizes()) + ", config.json says " + shape_text(shape),
                      "the weights belong to another configuration"});
     }
     if (!stored.is_floating_point()) {
       throw BadData({folder.string() + ": " + name, "holds no floating-point numbers", "save the model de-quantised"});
     }
-    target.copy_(stored);
+    copy_slices(stored, plan.rows, plan.columns, target);
     used.insert(name);
   };
-  auto weights = std::make_shared<ModelWeights>(make_weights(config, dtype, device, fill));
+  auto weights = std::make_shared<ModelWeights>(make_weights(config, seat, dtype, device, fill));
   for (const std::string& name : files.names()) {
     if (used.count(name) == 0 && !may_be_left(name, config)) {
       throw BadData({folder.string() + ": " + name,
@@ -81,12 +85,13 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
 
 DecoderModel DecoderModel::random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
                                   torch::Device device) {
-  const FillTensor fill = [&](const std::string& name, Fill kind, torch::Tensor& target) {
-    if (kind == Fill::weights) target.copy_(random_tensor(name, seed, config.initializer_range, target.sizes()));
-    if (kind == Fill::norm) target.fill_(config.norm_adds_one ? 0.0 : 1.0);
-    if (kind == Fill::bias) target.zero_();
+  const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
+    if (plan.kind == Fill::weights)
+      target.copy_(random_tensor(plan.name, seed, config.initializer_range, target.sizes()));
+    if (plan.kind == Fill::norm) target.fill_(config.norm_adds_one ? 0.0 : 1.0);
+    if (plan.kind == Fill::bias) target.zero_();
   };
-  return DecoderModel(config, std::make_shared<ModelWeights>(make_weights(config, dtype, device, fill)));
+  return DecoderModel(config, std::make_shared<ModelWeights>(make_weights(config, {}, dtype, device, fill)));
 }
 
 torch::Device DecoderModel::device() const {
@@ -95,7 +100,23 @@ torch::Device DecoderModel::device() const {
 torch::Dtype DecoderModel::dtype() const {
   return weights_->embedding.scalar_type();
 }
+bool DecoderModel::is_split() const {
+  return weights_->split.seat.size > 1;
+}
+
+DecoderModel DecoderModel::over(const TensorGroup& group) const {
+  expect(group.seat() == weights_->split.seat, "a part of a model runs in the seat it was loaded for");
+  DecoderModel result = *this;
+  result.group_ = group;
+  return result;
+}
+
+KvCache DecoderModel::make_cache(int64_t slots, int64_t capacity) const {
+  return KvCache(weights_->split.local, slots, capacity, dtype(), device());
+}
+
 const torch::Tensor& DecoderModel::output_weight() const {
+  expect(!is_split(), "a split model has no whole output weight");
   return weights_->output.weight;
 }
 
@@ -108,6 +129,7 @@ const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::trainabl
 }
 
 void DecoderModel::require_gradients(bool on) {
+  expect(!is_split(), "a split model is not trained");
   for (const auto& [name, tensor] : trainable()) torch::Tensor(tensor).set_requires_grad(on);
   if (weights_->lora) return;  // the weights stay as they are packed
   weights_->output.unpack();
@@ -155,6 +177,7 @@ std::string DecoderModel::weights_file() const {
 }
 
 void DecoderModel::restore(const std::filesystem::path& folder) {
+  expect(!is_split(), "a split model is not trained");
   const torch::NoGradGuard no_gradients;
   const checkpoint::SafetensorsFile file(folder / weights_file());
   for (const auto& [name, tensor] : trainable()) {
@@ -168,6 +191,7 @@ void DecoderModel::restore(const std::filesystem::path& folder) {
 }
 
 void DecoderModel::save(const std::filesystem::path& folder) const {
+  expect(!is_split(), "a split model is not saved");
   if (weights_->lora) return save_adapters(*weights_, folder);
   Json config = config_.source;
   expect(config.is_object(), "a model is saved with the config.json it was made from");

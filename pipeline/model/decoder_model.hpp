@@ -10,6 +10,7 @@
 
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/kv_cache.hpp"
+#include "pipeline/model/tensor_group.hpp"
 
 namespace cmc::model {
 
@@ -38,7 +39,9 @@ struct ModelInput {
 class DecoderModel {
  public:
   // Hugging Face folder. Throws MissingInput/BadData/Refused. Weights are converted to `dtype` on `device`.
-  static DecoderModel load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device);
+  // `seat`: the part that this rank of a group holds, of which alone the weights are read; run it `over` the group.
+  static DecoderModel load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
+                           Seat seat = {});
   // Random initialisation N(0, config.initializer_range, default 0.02), reproducible by seed on any machine.
   static DecoderModel random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
                              torch::Device device);
@@ -48,7 +51,11 @@ class DecoderModel {
   static DecoderModel load_merged(const std::filesystem::path& folder, const std::filesystem::path& adapters,
                                   torch::Dtype dtype, torch::Device device);
 
-  const checkpoint::ModelConfig& config() const { return config_; }
+  // This part of a split model, its weights shared, run together with the other ranks of `group`, which sit as they
+  // were loaded. Split models are for inference: they are neither trained nor saved.
+  DecoderModel over(const TensorGroup& group) const;
+
+  const checkpoint::ModelConfig& config() const { return config_; }  // of the whole model
   torch::Device device() const;
   torch::Dtype dtype() const;
 
@@ -59,11 +66,13 @@ class DecoderModel {
 
   // [.., hidden] → [.., vocabulary] float32 logits (soft-capped where the config says so).
   torch::Tensor logits(const torch::Tensor& hidden) const;
-  // [vocabulary, hidden]; the embedding itself where outputs are tied.
+  // [vocabulary, hidden]; the embedding itself where outputs are tied. Not of a split model.
   const torch::Tensor& output_weight() const;
+  // A cache for this model (of a split one: for its own heads).
+  KvCache make_cache(int64_t slots, int64_t capacity) const;
 
-  // Hugging Face names, in a fixed order; a tied output appears once. The tensors are the live ones; adapters are not
-  // among them.
+  // Hugging Face names, in a fixed order; a tied output appears once. The tensors are the live ones (of a split model:
+  // what this rank holds); adapters are not among them.
   const std::vector<std::pair<std::string, torch::Tensor>>& parameters() const;
   int64_t parameter_count() const;
 
@@ -91,8 +100,11 @@ class DecoderModel {
 
  private:
   DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights);
+  bool is_split() const;
+  torch::Tensor embed(const torch::Tensor& tokens) const;
   checkpoint::ModelConfig config_;
   std::shared_ptr<ModelWeights> weights_;
+  TensorGroup group_;
 };
 
 }  // namespace cmc::model

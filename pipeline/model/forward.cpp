@@ -75,7 +75,8 @@ Heads split_heads(const ModelConfig& config, const LayerWeights& layer, const to
 
 // What the layers of one forward pass share.
 struct Pass {
-  const ModelConfig& config;
+  const ModelConfig& config;  // with this rank's heads
+  TensorGroup group;
   Rotation turn, local_turn;
   Attention attention;
   std::optional<uint64_t> dropout_seed;
@@ -87,10 +88,11 @@ torch::Tensor run_layer(Pass& pass, const LayerWeights& layer, const torch::Tens
   const Heads heads = split_heads(pass.config, layer, layer.query_key_value(layer.attention_norm(x), seed),
                                   local ? pass.local_turn : pass.turn);
   torch::Tensor mixed =
-      layer.attention_output(pass.attention(heads, index, local ? Reach::window : Reach::full), seed);
+      pass.group.sum(layer.attention_output(pass.attention(heads, index, local ? Reach::window : Reach::full), seed));
   if (layer.after_attention_norm) mixed = layer.after_attention_norm(mixed);
   const torch::Tensor between = x + mixed;
-  torch::Tensor expanded = layer.down(gate(pass.config.activation, layer.gate_up(layer.mlp_norm(between), seed)), seed);
+  torch::Tensor expanded = pass.group.sum(
+      layer.down(gate(pass.config.activation, layer.gate_up(layer.mlp_norm(between), seed)), seed));
   if (layer.after_mlp_norm) expanded = layer.after_mlp_norm(expanded);
   return between + expanded;
 }
@@ -115,12 +117,25 @@ void check_tokens(const torch::Tensor& tokens, int64_t vocabulary) {
 
 }  // namespace
 
+// Each rank has the rows of its share of the vocabulary: for other tokens it adds nothing.
+torch::Tensor DecoderModel::embed(const torch::Tensor& tokens) const {
+  const torch::Tensor ids = tokens.to(device());
+  if (!is_split()) return torch::embedding(weights_->embedding, ids, config_.padding_token);
+  const Range own = weights_->split.vocabulary.ranges.front();
+  const torch::Tensor rows = ids - own.first, foreign = (rows < 0).logical_or(rows >= own.count);
+  return group_.sum(torch::embedding(weights_->embedding, rows.clamp(0, own.count - 1))
+                        .masked_fill(foreign.unsqueeze(1), 0.0));
+}
+
 torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) const {
-  // A cache is written in place, which autograd cannot follow.
-  const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr);
-  if (cache != nullptr) check_cache(config_, *cache, dtype(), device());
+  const ModelConfig& local = weights_->split.local;
+  expect(group_.seat() == weights_->split.seat, "a split model runs over its group");
+  // A cache is written in place, and ranks speak to each other, which autograd cannot follow.
+  const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr && !is_split());
+  if (cache != nullptr) check_cache(local, *cache, dtype(), device());
   const std::vector<Placement> spans = place(input, cache);
   check_tokens(input.tokens, config_.vocabulary);
+  group_.expect_same(input.tokens);
   const torch::Tensor positions = positions_of(input, spans, device());
   const auto lengths = lengths_of(spans, positions);
   const Rotation turn = rotation(config_.rope, config_.head_dim, positions, lengths);
@@ -128,8 +143,8 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
       config_.window > 0 ? rotation(config_.local_rope, config_.head_dim, positions, lengths) : turn;
   const torch::Tensor tree = input.tree_mask.defined() ? input.tree_mask.to(device(), torch::kBool) : torch::Tensor();
   const auto pass = std::make_shared<Pass>(
-      Pass{config_, turn, local_turn, Attention(config_, spans, positions, tree, cache), input.dropout_seed});
-  torch::Tensor x = torch::embedding(weights_->embedding, input.tokens.to(device()), config_.padding_token);
+      Pass{local, group_, turn, local_turn, Attention(local, spans, positions, tree, cache), input.dropout_seed});
+  torch::Tensor x = embed(input.tokens);
   if (config_.embedding_scale != 1.0) {
     x = x * torch::tensor(config_.embedding_scale, torch::kFloat32).to(x.scalar_type()).item<double>();
   }
@@ -148,7 +163,7 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
 
 torch::Tensor DecoderModel::logits(const torch::Tensor& hidden) const {
   const torch::Tensor rows = hidden.reshape({-1, config_.hidden});
-  torch::Tensor result = weights_->output(rows).to(torch::kFloat32);
+  torch::Tensor result = group_.gather_columns(weights_->output(rows), config_.vocabulary).to(torch::kFloat32);
   if (config_.final_softcap > 0.0) result = torch::tanh(result / config_.final_softcap) * config_.final_softcap;
   std::vector<int64_t> shape = hidden.sizes().vec();
   shape.back() = config_.vocabulary;

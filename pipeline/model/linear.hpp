@@ -8,6 +8,7 @@
 
 #include "pipeline/model/adapter.hpp"
 #include "pipeline/model/packed_gemm.hpp"
+#include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
 
@@ -20,6 +21,8 @@ struct Linear {
   std::vector<torch::Tensor> biases;
   std::vector<std::string> modules;  // the layers' Hugging Face names: "model.layers.0.self_attn.q_proj"
   std::vector<Adapter> adapters;     // one for each layer, or none at all
+  std::vector<Slices> rows;          // which rows of the layers' stored weights these are, by layer
+  Slices columns;                    // and which columns
 
   // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters and the adapters.
   torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;

@@ -50,13 +50,15 @@ LoraSettings read_settings(const fs::path& file) {
 }
 
 torch::Tensor read_matrix(const checkpoint::SafetensorsFile& file, const std::string& where, const std::string& name,
-                          const std::vector<int64_t>& shape, torch::Device device) {
+                          const Slices& rows, const Slices& columns, torch::Device device) {
   const torch::Tensor stored = file.view(name);
-  if (!stored.is_floating_point() || stored.sizes() != shape) {
+  if (!stored.is_floating_point() || stored.sizes() != torch::IntArrayRef({rows.whole, columns.whole})) {
     throw BadData({where + ": " + name, "does not have the type and shape that rank and layer ask for",
                    "the adapter belongs to another model"});
   }
-  return stored.to(device, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
+  torch::Tensor held = torch::empty({rows.count(), columns.count()}, torch::kFloat32);
+  copy_slices(stored, rows, columns, held);
+  return held.to(device);
 }
 
 fs::path weights_file(const fs::path& folder) {
@@ -88,10 +90,10 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folde
       const std::string a = name + ".lora_A.weight", b = name + ".lora_B.weight";
       // Which layers have adapters is read from the tensors: target_modules may be a pattern, or leave layers out.
       if (!left.contains(a) && !left.contains(b)) continue;
-      const torch::Tensor& matrix = block->weights[i];
-      const int64_t rank = weights.lora->rank;
-      const torch::Tensor down = read_matrix(file, path.string(), a, {rank, matrix.size(1)}, matrix.device());
-      const torch::Tensor up = read_matrix(file, path.string(), b, {matrix.size(0), rank}, matrix.device());
+      const torch::Device device = block->weights[i].device();
+      const Slices rank = all_of(weights.lora->rank);
+      const torch::Tensor down = read_matrix(file, path.string(), a, rank, block->columns, device);
+      const torch::Tensor up = read_matrix(file, path.string(), b, block->rows[i], rank, device);
       add_adapter(weights, *block, i, down, up);
       targets.insert(module.substr(module.rfind('.') + 1));
       left.erase(a);

@@ -11,38 +11,43 @@ class Builder {
           ModelWeights& weights)
       : config_(config), options_(torch::TensorOptions().dtype(dtype).device(device)), fill_(fill), weights_(weights) {}
 
-  torch::Tensor matrix(const std::string& name, int64_t rows, int64_t columns) {
-    return add(name, Fill::weights, torch::empty({rows, columns}, options_));
+  torch::Tensor matrix(const std::string& name, const Slices& rows, const Slices& columns) {
+    return add({name, Fill::weights, rows, columns}, torch::empty({rows.count(), columns.count()}, options_));
   }
 
   RmsNorm norm(const std::string& name, int64_t width) {
-    return {add(name + ".weight", Fill::norm, torch::empty({width}, options_)), config_.norm_epsilon,
-            config_.norm_adds_one};
+    return {add({name + ".weight", Fill::norm, all_of(width), {}}, torch::empty({width}, options_)),
+            config_.norm_epsilon, config_.norm_adds_one};
   }
 
   // Layers of the same input, their rows one after the other in one block.
-  Linear linear(const std::vector<std::pair<std::string, int64_t>>& outputs, int64_t inputs, bool with_bias) {
+  Linear linear(const std::vector<std::pair<std::string, Slices>>& outputs, const Slices& inputs, bool with_bias) {
     int64_t rows = 0;
-    for (const auto& [name, size] : outputs) rows += size;
+    for (const auto& [name, slices] : outputs) rows += slices.count();
     Linear result;
-    result.weight = torch::empty({rows, inputs}, options_);
+    result.weight = torch::empty({rows, inputs.count()}, options_);
+    result.columns = inputs;
     if (with_bias) result.bias = torch::empty({rows}, options_);
     int64_t first = 0;
-    for (const auto& [name, size] : outputs) {
+    for (const auto& [name, slices] : outputs) {
+      const int64_t size = slices.count();
       result.modules.push_back(name);
+      result.rows.push_back(slices);
       // detach(): a leaf of its own for autograd that shares the block's memory.
-      result.weights.push_back(add(name + ".weight", Fill::weights, result.weight.narrow(0, first, size).detach()));
+      result.weights.push_back(
+          add({name + ".weight", Fill::weights, slices, inputs}, result.weight.narrow(0, first, size).detach()));
       if (with_bias)
-        result.biases.push_back(add(name + ".bias", Fill::bias, result.bias.narrow(0, first, size).detach()));
+        result.biases.push_back(
+            add({name + ".bias", Fill::bias, slices, {}}, result.bias.narrow(0, first, size).detach()));
       first += size;
     }
     return result;
   }
 
  private:
-  torch::Tensor add(const std::string& name, Fill kind, torch::Tensor tensor) {
-    fill_(name, kind, tensor);
-    weights_.named.emplace_back(name, tensor);
+  torch::Tensor add(const TensorPlan& plan, torch::Tensor tensor) {
+    fill_(plan, tensor);
+    weights_.named.emplace_back(plan.name, tensor);
     return tensor;
   }
 
@@ -52,21 +57,28 @@ class Builder {
   ModelWeights& weights_;
 };
 
-LayerWeights make_layer(const checkpoint::ModelConfig& config, const std::string& prefix, Builder& build) {
+// A layer whose inputs are split gives a part of a sum: one rank alone adds the bias.
+void keep_one_bias(const Linear& layer, Seat seat) {
+  if (seat.rank > 0 && layer.bias.defined()) torch::Tensor(layer.bias).zero_();
+}
+
+LayerWeights make_layer(const checkpoint::ModelConfig& config, const TensorSplit& split, const std::string& prefix,
+                        Builder& build) {
   const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-  const int64_t queries = config.heads * config.head_dim, keys = config.kv_heads * config.head_dim;
+  const Slices hidden = all_of(config.hidden);
   LayerWeights layer;
-  layer.query_key_value =
-      build.linear({{attention + "q_proj", queries}, {attention + "k_proj", keys}, {attention + "v_proj", keys}},
-                   config.hidden, config.attention_bias);
-  layer.attention_output = build.linear({{attention + "o_proj", config.hidden}}, queries, config.attention_bias);
+  layer.query_key_value = build.linear(
+      {{attention + "q_proj", split.queries}, {attention + "k_proj", split.keys}, {attention + "v_proj", split.keys}},
+      hidden, config.attention_bias);
+  layer.attention_output = build.linear({{attention + "o_proj", hidden}}, split.queries, config.attention_bias);
   if (config.qk_norm) {
     layer.query_norm = build.norm(attention + "q_norm", config.head_dim);
     layer.key_norm = build.norm(attention + "k_norm", config.head_dim);
   }
-  layer.gate_up = build.linear({{mlp + "gate_proj", config.intermediate}, {mlp + "up_proj", config.intermediate}},
-                               config.hidden, config.mlp_bias);
-  layer.down = build.linear({{mlp + "down_proj", config.hidden}}, config.intermediate, config.mlp_bias);
+  layer.gate_up = build.linear({{mlp + "gate_proj", split.intermediate}, {mlp + "up_proj", split.intermediate}},
+                               hidden, config.mlp_bias);
+  layer.down = build.linear({{mlp + "down_proj", hidden}}, split.intermediate, config.mlp_bias);
+  for (const Linear* summed : {&layer.attention_output, &layer.down}) keep_one_bias(*summed, split.seat);
   layer.attention_norm = build.norm(prefix + "input_layernorm", config.hidden);
   if (config.post_norms) {
     layer.after_attention_norm = build.norm(prefix + "post_attention_layernorm", config.hidden);
@@ -88,23 +100,25 @@ std::vector<Linear*> linear_blocks(ModelWeights& weights) {
   return blocks;
 }
 
-ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device,
+ModelWeights make_weights(const checkpoint::ModelConfig& config, Seat seat, torch::Dtype dtype, torch::Device device,
                           const FillTensor& fill) {
   // Ordinary tensors even when the caller is in inference mode: they may be trained later.
   const c10::InferenceMode ordinary(false);
   const torch::NoGradGuard no_gradients;
   ModelWeights weights;
+  weights.split = split_model(config, seat);
+  const TensorSplit& split = weights.split;
   Builder build(config, dtype, device, fill, weights);
-  weights.embedding = build.matrix("model.embed_tokens.weight", config.vocabulary, config.hidden);
+  weights.embedding = build.matrix("model.embed_tokens.weight", split.vocabulary, all_of(config.hidden));
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    weights.layers.push_back(make_layer(config, "model.layers." + std::to_string(layer) + ".", build));
+    weights.layers.push_back(make_layer(config, split, "model.layers." + std::to_string(layer) + ".", build));
   }
   weights.final_norm = build.norm("model.norm", config.hidden);
   if (config.tied_output) {
     weights.output.weight = weights.embedding;
     weights.output.weights = {weights.embedding};
   } else {
-    weights.output = build.linear({{"lm_head", config.vocabulary}}, config.hidden, false);
+    weights.output = build.linear({{"lm_head", split.vocabulary}}, all_of(config.hidden), false);
     weights.output.weight = weights.output.weights.front();
   }
   return weights;
@@ -112,10 +126,10 @@ ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dt
 
 ModelWeights copy_weights(const checkpoint::ModelConfig& config, const ModelWeights& weights) {
   size_t next = 0;
-  const FillTensor fill = [&](const std::string&, Fill, torch::Tensor& target) {
+  const FillTensor fill = [&](const TensorPlan&, torch::Tensor& target) {
     target.copy_(weights.named[next++].second);  // both are made in one order
   };
-  return make_weights(config, weights.embedding.scalar_type(), weights.embedding.device(), fill);
+  return make_weights(config, weights.split.seat, weights.embedding.scalar_type(), weights.embedding.device(), fill);
 }
 
 }  // namespace cmc::model

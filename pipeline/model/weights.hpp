@@ -11,6 +11,7 @@
 #include "pipeline/model/linear.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/model/norm.hpp"
+#include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
 
@@ -24,6 +25,7 @@ struct LayerWeights {
 
 // All tensors of a model by their role, and by their Hugging Face names in a fixed order. Copies share their tensors.
 struct ModelWeights {
+  TensorSplit split;        // which part of the model these are
   torch::Tensor embedding;  // [vocabulary, hidden]
   std::vector<LayerWeights> layers;
   RmsNorm final_norm;
@@ -41,10 +43,18 @@ std::vector<Linear*> linear_blocks(ModelWeights& weights);
 
 enum class Fill { weights, norm, bias };
 
-// Fills `target` (of the model's dtype and device) with the tensor of that name.
-using FillTensor = std::function<void(const std::string& name, Fill kind, torch::Tensor& target)>;
+// A tensor of the model: what is held of the stored one, whose shape is [rows.whole, columns.whole] or, of a vector,
+// [rows.whole].
+struct TensorPlan {
+  std::string name;
+  Fill kind = Fill::weights;
+  Slices rows, columns;
+};
+// Fills `target` (of the model's dtype and device) with it.
+using FillTensor = std::function<void(const TensorPlan& plan, torch::Tensor& target)>;
 
-ModelWeights make_weights(const checkpoint::ModelConfig& config, torch::Dtype dtype, torch::Device device,
+// The part of the model that a rank in `seat` holds. Throws as split_model does.
+ModelWeights make_weights(const checkpoint::ModelConfig& config, Seat seat, torch::Dtype dtype, torch::Device device,
                           const FillTensor& fill);
 
 }  // namespace cmc::model

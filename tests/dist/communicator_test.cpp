@@ -161,5 +161,44 @@ TEST(Group, AnAbandonedCollectiveThrows) {
   abandoned.request_stop();
 }
 
+TEST(Sum, AddsInRankOrderWithTheSameBitsOnEveryRank) {
+  for (const int size : {1, 2, 3, 5})
+    for (const size_t length : {1, 3, 1000, 70000}) {  // one hop, and slices of uneven length
+      const auto rows = random_shares(size, length);
+      const auto expected = naive_sum(rows);
+      std::atomic<int> same = 0;
+      on_ranks(size, [&](const Communicator& group) {
+        for (int repeat = 0; repeat < 3; ++repeat) {
+          auto mine = rows[group.rank()];
+          group.awake(std::chrono::milliseconds(1)).sum(mine);
+          same += same_bits(mine, expected);
+        }
+      });
+      EXPECT_EQ(same, 3 * size) << size << " ranks, " << length << " numbers";
+    }
+}
+
+TEST(Sum, RowsOfDifferentLengthAreAnError) {
+  std::atomic<int> errors = 0;
+  on_ranks(2, [&](const Communicator& group) {
+    std::vector<float> mine(3 + group.rank());
+    try {
+      group.sum(mine);
+    } catch (const Internal&) {
+      ++errors;
+    }
+  });
+  EXPECT_EQ(errors, 2);
+}
+
+TEST(Exchange, BytesOfEveryRankInRankOrder) {
+  on_ranks(4, [&](const Communicator& group) {
+    const Bytes mine(static_cast<size_t>(group.rank()), std::byte(group.rank()));  // rank 0: none
+    const auto all = group.exchange(mine);
+    ASSERT_EQ(all.size(), 4u);
+    for (int rank = 0; rank < 4; ++rank) EXPECT_EQ(all[rank], Bytes(static_cast<size_t>(rank), std::byte(rank)));
+  });
+}
+
 }  // namespace
 }  // namespace cmc::dist

@@ -9,16 +9,21 @@
 //   {"op": "gradient", "model": DIR, "sequences": [[tokens…], …], "out": FILE}          mean next-token loss, all
 //   gradients
 //   {"op": "save", "model": DIR, "folder": DIR}      {"op": "random", "config": DIR, "seed": n, "folder": DIR}
+//   {"op": "held", "model": DIR}          {"bytes": of the parameters in memory}
+//   With a file of requests as its argument it may run under mpirun: each rank answers. Then "split": true splits the
+//   model over the ranks, and "out" gets ".RANK" appended.
 //   Wherever "model" is read: "adapters": DIR of peft, or {"rank", "alpha", "dropout", "targets", "seed"} of new ones;
 //   "merge": true adds them to the weights
 #include <torch/torch.h>
 
 #include <chrono>
+#include <fstream>
 #include <iostream>
 
 #include "pipeline/checkpoint/safetensors_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/dist/session.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/lora.hpp"
 
@@ -33,15 +38,18 @@ torch::Tensor tokens_of(const std::vector<int64_t>& tokens) {
   return torch::tensor(tokens, torch::kInt64);
 }
 
+cmc::model::TensorGroup group;  // all ranks
+std::string out_suffix;         // tells their files apart
+
 DecoderModel load(const Json& request) {
   const std::string type = request.value("dtype", "float32");
   const std::string folder = request.at("model");
   const torch::Dtype dtype = type == "bfloat16" ? torch::kBFloat16 : torch::kFloat32;
   const Json adapters = request.value("adapters", Json());
-  const bool merge = request.value("merge", false);
-  if (merge && adapters.is_string())
+  const bool merge = request.value("merge", false), split = request.value("split", false);
+  if (merge && adapters.is_string() && !split)
     return DecoderModel::load_merged(folder, adapters.get<std::string>(), dtype, torch::kCPU);
-  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU);
+  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU, split ? group.seat() : cmc::model::Seat{});
   if (adapters.is_string()) model = model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
   if (adapters.is_object()) {
     model = model.with_adapters({.rank = adapters.at("rank"),
@@ -51,6 +59,7 @@ DecoderModel load(const Json& request) {
                                 adapters.at("seed"));
   }
   if (merge) model = model.merged();
+  if (split) model = model.over(group);
   if (request.value("gradients", false)) model.require_gradients(true);
   return model;
 }
@@ -80,8 +89,7 @@ Json run(const Json& request) {
   const int64_t slots = request.value("slots", 0);
   std::unique_ptr<KvCache> cache;
   if (slots > 0) {
-    cache = std::make_unique<KvCache>(model.config(), slots, request.at("capacity").get<int64_t>(), model.dtype(),
-                                      model.device());
+    cache = std::make_unique<KvCache>(model.make_cache(slots, request.at("capacity").get<int64_t>()));
   }
   std::vector<std::pair<std::string, torch::Tensor>> results;
   for (const Json& call : request.at("calls")) {
@@ -89,7 +97,7 @@ Json run(const Json& request) {
     const torch::Tensor logits = model.logits(model.hidden(input_of(call), cache.get()));
     results.emplace_back(std::to_string(results.size()), logits.detach());
   }
-  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), results);
+  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>() + out_suffix, results);
   return {{"calls", results.size()}};
 }
 
@@ -103,7 +111,7 @@ Json greedy(const Json& request) {
   for (const auto& prompt : prompts) longest = std::max<int64_t>(longest, static_cast<int64_t>(prompt.size()));
   std::vector<std::vector<int64_t>> ids(prompts.size());
   double prefill = 0, decode = 0;
-  KvCache cache(model.config(), batch, longest + fresh, model.dtype(), model.device());
+  KvCache cache = model.make_cache(batch, longest + fresh);
   for (size_t begin = 0; begin < prompts.size(); begin += static_cast<size_t>(batch)) {
     const size_t end = std::min(prompts.size(), begin + static_cast<size_t>(batch));
     ModelInput input;
@@ -159,6 +167,13 @@ Json gradient(const Json& request) {
   return {{"loss", loss.item<double>()}};
 }
 
+Json held(const Json& request) {
+  const DecoderModel model = load(request);
+  size_t bytes = 0;
+  for (const auto& [name, tensor] : model.parameters()) bytes += tensor.nbytes();
+  return {{"bytes", bytes}, {"rank", group.seat().rank}};
+}
+
 Json random(const Json& request) {
   const auto config = cmc::checkpoint::read_model_config(request.at("config").get<std::string>());
   const DecoderModel model = DecoderModel::random(config, request.at("seed"), torch::kFloat32, torch::kCPU);
@@ -171,6 +186,7 @@ Json answer(const Json& request) {
   if (op == "run") return run(request);
   if (op == "greedy") return greedy(request);
   if (op == "gradient") return gradient(request);
+  if (op == "held") return held(request);
   if (op == "random") return random(request);
   if (op == "save") {
     load(request).save(request.at("folder").get<std::string>());
@@ -181,9 +197,15 @@ Json answer(const Json& request) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  cmc::dist::Session session(argc, argv);
+  const auto& world = session.world();
+  group = cmc::model::TensorGroup(world, torch::kCPU);
+  if (world.size() > 1) out_suffix = std::string(".").append(std::to_string(world.rank()));
+  std::ifstream file;
+  if (argc > 1) file.open(argv[1]);
   std::string line;
-  while (std::getline(std::cin, line)) {
+  while (std::getline(argc > 1 ? file : std::cin, line)) {
     try {
       std::cout << answer(Json::parse(line)).dump() << std::endl;
     } catch (const cmc::Error& error) {

@@ -93,12 +93,15 @@ def tiny_configs():
     return configs
 
 
-def make_tiny(name, folder):
-    """A random model of that configuration in `folder`; biases and norms are not left at their neutral values."""
+def make_tiny(config, folder):
+    """A random model of a configuration, or of the one of that name, in `folder`; biases and norms are not left at their
+    neutral values."""
     from transformers import AutoModelForCausalLM
 
+    name = config if isinstance(config, str) else config.model_type
     torch.manual_seed(len(name) + sum(map(ord, name)))
-    model = AutoModelForCausalLM.from_config(tiny_configs()[name], dtype=torch.float32).eval()
+    config = tiny_configs()[name] if isinstance(config, str) else config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for key, tensor in model.named_parameters():
             if tensor.dim() == 1:

@@ -1,0 +1,39 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <functional>
+
+#include "pipeline/dist/communicator.hpp"
+#include "pipeline/model/tensor_split.hpp"
+
+namespace cmc::model {
+
+// Sums a contiguous CUDA tensor over the ranks of a group, in place; each rank has a device of its own.
+using DeviceSum = std::function<void(torch::Tensor&)>;
+// Over NCCL where LibTorch has it; throws Refused elsewhere. Collective.
+DeviceSum make_device_sum(const dist::Communicator& ranks, torch::Device device);
+
+// The ranks that run one split model together: each calls the same operations in the same order. The default one is a
+// single rank, for which all are the identity. A value; copies use the same communicator.
+class TensorGroup {
+ public:
+  TensorGroup() = default;
+  // Collective over `ranks`.
+  TensorGroup(const dist::Communicator& ranks, torch::Device device);
+
+  Seat seat() const { return seat_; }
+
+  // The sum of every rank's tensor; the same bits on every rank, so that all decide alike.
+  torch::Tensor sum(const torch::Tensor& partial) const;
+  // Every rank's share_of(columns) side by side: [N, share] → [N, columns].
+  torch::Tensor gather_columns(const torch::Tensor& part, int64_t columns) const;
+  // Throws Internal when the ranks read different tokens: what they compute would belong to nobody's text.
+  void expect_same(const torch::Tensor& tokens) const;
+
+ private:
+  Seat seat_;
+  dist::Communicator ranks_;
+  DeviceSum device_sum_;  // empty on a CPU
+};
+
+}  // namespace cmc::model
