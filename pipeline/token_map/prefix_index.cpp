@@ -13,6 +13,19 @@ bool only_spaces(std::string_view text) {
   return text.find_first_not_of(' ') == std::string_view::npos;
 }
 
+// The proper prefixes of `text` that may stand for it, the longest first: each is one code point shorter.
+std::vector<std::string_view> prefixes_of(std::string_view text) {
+  std::vector<std::string_view> prefixes;
+  for (size_t end = text.size(); end > 1;) {
+    do --end;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80);
+    const auto prefix = text.substr(0, end);
+    if (prefix.empty() || (prefix == " " && !only_spaces(text))) break;
+    prefixes.push_back(prefix);
+  }
+  return prefixes;
+}
+
 }  // namespace
 
 PrefixIndex::PrefixIndex(const std::vector<std::optional<std::string>>& texts) {
@@ -48,6 +61,11 @@ size_t PrefixIndex::end_of_prefix(std::string_view prefix, size_t from) const {
   return static_cast<size_t>(found - entries_.begin());
 }
 
+size_t PrefixIndex::end_of_equals(std::string_view text, size_t from) const {
+  while (from < entries_.size() && entries_[from].text == text) ++from;
+  return from;
+}
+
 const PrefixIndex::Entry* PrefixIndex::shortest_in(size_t begin, size_t end) const {
   if (begin >= end) return nullptr;
   const auto level = static_cast<size_t>(std::bit_width(end - begin) - 1);
@@ -69,24 +87,33 @@ int32_t PrefixIndex::nearest(std::string_view text) const {
   };
   // Texts that go on where this one ends: the shortest is the nearest. Those equal to it come first and are no
   // candidates.
-  size_t begin = lower_bound(text);
-  while (begin < entries_.size() && entries_[begin].text == text) ++begin;
+  const size_t begin = end_of_equals(text, lower_bound(text));
   if (const Entry* longer = shortest_in(begin, end_of_prefix(text, begin)))
     offer({longer->length - length, longer->id});
-  // Prefixes of it, the longest first.
   int32_t distance = 0;
-  for (size_t end = text.size(); end > 1;) {
-    do --end;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80);
+  for (const auto prefix : prefixes_of(text)) {
     ++distance;
-    const auto prefix = text.substr(0, end);
-    if (prefix.empty() || (prefix == " " && !only_spaces(text))) break;
     if (const int32_t id = exact(prefix); id >= 0) {
       offer({distance, id});
       break;
     }
   }
   return best ? best->id : -1;
+}
+
+std::vector<int32_t> PrefixIndex::related(std::string_view text) const {
+  std::vector<int32_t> ids;
+  const auto take = [&](size_t begin, size_t end) {
+    for (size_t at = begin; at < end; ++at) ids.push_back(entries_[at].id);
+  };
+  const size_t longer = end_of_equals(text, lower_bound(text));
+  take(longer, end_of_prefix(text, longer));
+  for (const auto prefix : prefixes_of(text)) {
+    const size_t begin = lower_bound(prefix);
+    take(begin, end_of_equals(prefix, begin));
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 }  // namespace cmc::token_map

@@ -21,6 +21,10 @@ class PrefixIndex {
   // A lone space stands only for texts of nothing but spaces. O(length² + length · log V).
   int32_t nearest(std::string_view text) const;
 
+  // All other texts that are a prefix of `text` or have it as prefix, under the same rule for the lone space: their
+  // ids, ascending; of equal texts each. O(length² + length · log V + candidates).
+  std::vector<int32_t> related(std::string_view text) const;
+
  private:
   struct Entry {
     std::string text;
@@ -36,6 +40,7 @@ class PrefixIndex {
 
   size_t lower_bound(std::string_view text) const;
   size_t end_of_prefix(std::string_view prefix, size_t from) const;
+  size_t end_of_equals(std::string_view text, size_t from) const;
   const Entry* shortest_in(size_t begin, size_t end) const;
 
   std::vector<Entry> entries_;                   // by text, then id

@@ -71,6 +71,13 @@ class Mapper {
     }
   }
 
+  // Everything that may stand for a token that map() sent to `found`, ascending.
+  std::vector<int32_t> candidates(int32_t id, std::pair<int32_t, Match> found) const {
+    if (found.second == Match::inexact)
+      return index_.related(written(base_.vocabulary()[static_cast<size_t>(id)].bytes));
+    return found.first >= 0 ? std::vector{found.first} : std::vector<int32_t>();
+  }
+
  private:
   static std::pair<int32_t, Match> found(int32_t id) { return {id, id >= 0 ? Match::exact : Match::unmapped}; }
 
@@ -115,7 +122,7 @@ class Mapper {
     if (const int32_t id = index_.exact(form); id >= 0) return {id, Match::exact};
     if (form.size() == 1 && !same_kind_ && byte_ids_[static_cast<unsigned char>(form[0])] >= 0)
       return {byte_ids_[static_cast<unsigned char>(form[0])], Match::exact};
-    const int32_t id = method_ == Method::pm_mined ? index_.nearest(form) : -1;
+    const int32_t id = method_ != Method::exact_only ? index_.nearest(form) : -1;
     return {id, id >= 0 ? Match::inexact : Match::unmapped};
   }
 
@@ -148,7 +155,9 @@ Coverage coverage(const TokenMap& map) {
 Method method_named(std::string_view name) {
   if (name == "pm_mined") return Method::pm_mined;
   if (name == "exact_only") return Method::exact_only;
-  throw Usage({"token map method", "\"" + std::string(name) + "\" does not exist", "known are pm_mined, exact_only"});
+  if (name == "one_to_many") return Method::one_to_many;
+  throw Usage({"token map method", "\"" + std::string(name) + "\" does not exist",
+               "known are pm_mined, exact_only, one_to_many"});
 }
 
 Compat compat_named(std::string_view name) {
@@ -163,10 +172,14 @@ TokenMap make_token_map(const Tokenizer& base, const Tokenizer& delta, Method me
   made.delta_size = delta.size();
   made.ids.reserve(static_cast<size_t>(base.size()));
   made.match.reserve(static_cast<size_t>(base.size()));
+  if (method == Method::one_to_many) made.offsets.push_back(0);
   for (int32_t id = 0; id < base.size(); ++id) {
-    const auto [to, match] = mapper.map(id);
-    made.ids.push_back({to});
-    made.match.push_back(match);
+    const auto found = mapper.map(id);
+    made.ids.push_back({found.first});
+    made.match.push_back(found.second);
+    if (method != Method::one_to_many) continue;
+    for (const int32_t candidate : mapper.candidates(id, found)) made.candidates.push_back({candidate});
+    made.offsets.push_back(std::ssize(made.candidates));
   }
   return made;
 }

@@ -17,6 +17,10 @@ struct TokenMap {
   std::vector<DeltaToken> ids;  // [base vocabulary]; -1: unmapped, its delta logit counts as 0
   std::vector<Match> match;     // [base vocabulary]
   int32_t delta_size = 0;       // ids are below it
+  // one_to_many alone, else both empty: base token v's candidates are candidates[offsets[v]] … before offsets[v + 1],
+  // ascending; `ids` keeps the nearest of them.
+  std::vector<DeltaToken> candidates;
+  std::vector<int64_t> offsets;  // [base vocabulary + 1]
 
   DeltaToken operator[](BaseToken token) const { return ids[static_cast<size_t>(token.value)]; }
 };
@@ -26,7 +30,9 @@ struct Coverage {
 };
 Coverage coverage(const TokenMap& map);
 
-enum class Method { pm_mined, exact_only };
+// one_to_many: what has no identical token keeps all prefix-related ones instead of the nearest; an identical token is
+// the only candidate, because PM-MinED looks for others only where there is none (protocol, "PM-MinED").
+enum class Method { pm_mined, exact_only, one_to_many };
 enum class Compat { corrected, authors };  // authors: the published map, its faults included (protocol, fault 6)
 
 Method method_named(std::string_view name);  // throws Usage naming the known ones

@@ -29,6 +29,17 @@ TEST(PrefixIndex, ALoneSpaceStandsOnlyForSpaces) {
   EXPECT_EQ(index.nearest("   "), 0);
 }
 
+TEST(PrefixIndex, RelatedTextsAreAllPrefixesAndContinuations) {
+  const PrefixIndex index(Texts{"abcd", "b", "abc", "abd", "a", "abc", "ab", "\u00E9x"});
+  EXPECT_EQ(index.related("abc"), (std::vector<int32_t>{0, 4, 6})) << "equal texts are exact matches, no candidates";
+  EXPECT_EQ(index.related("ab"), (std::vector<int32_t>{0, 2, 3, 4, 5})) << "each of two equal texts";
+  EXPECT_EQ(index.related("\u00E9"), (std::vector<int32_t>{7}));
+  EXPECT_TRUE(index.related("x").empty());
+  const PrefixIndex spaces(Texts{" ", "  ", " x"});
+  EXPECT_EQ(spaces.related(" xy"), (std::vector<int32_t>{2})) << "a lone space stands only for spaces";
+  EXPECT_EQ(spaces.related("   "), (std::vector<int32_t>{0, 1}));
+}
+
 TEST(PrefixIndex, LeavesOutEmptyAndAbsentTexts) {
   const PrefixIndex index(Texts{std::nullopt, "", "ab"});
   EXPECT_EQ(index.exact(""), -1);

@@ -1,5 +1,6 @@
 // probe_token_map --from TOKENIZER --to TOKENIZER [--method NAME] [--compat NAME]
-//   -> {"ids", "match", "coverage": [exact, inexact, unmapped], "seconds", "same", "differences"}
+//   -> {"ids", "match", "candidates", "offsets", "coverage": [exact, inexact, unmapped], "seconds", "same",
+//   "differences"}
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -20,12 +21,15 @@ void run(std::map<std::string, std::string> options) {
   const auto start = std::chrono::steady_clock::now();
   const auto map = make_token_map(*base, *delta, method_named(options["--method"]), compat_named(options["--compat"]));
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-  std::vector<int32_t> ids, match;
+  std::vector<int32_t> ids, match, candidates;
   for (const auto id : map.ids) ids.push_back(id.value);
   for (const auto how : map.match) match.push_back(static_cast<int32_t>(how));
+  for (const auto id : map.candidates) candidates.push_back(id.value);
   const auto counts = coverage(map);
   std::cout << cmc::Json{{"ids", ids},
                          {"match", match},
+                         {"candidates", candidates},
+                         {"offsets", map.offsets},
                          {"coverage", {counts.exact, counts.inexact, counts.unmapped}},
                          {"seconds", spent.count()},
                          {"same", same_vocabulary(*base, *delta)},

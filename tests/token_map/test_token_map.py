@@ -61,6 +61,17 @@ def nearest(text, candidates):
     return (best[1], INEXACT) if best else (-1, UNMAPPED)
 
 
+def related(text, candidates):
+    """What one_to_many keeps of (id, text) for a text: its equal alone, else all that is prefix-related."""
+    equal = [token for token, other in candidates if other == text]
+    return equal[:1] or [token for token, other in candidates if other and (text.startswith(other) or other.startswith(text))
+                         and not (other == " " and text.strip(" "))]
+
+
+def lists_of(made):
+    return [made["candidates"][begin:end] for begin, end in zip(made["offsets"], made["offsets"][1:])]
+
+
 def published(piece, token, delta_pieces):
     """One step of the published map between two SentencePiece vocabularies."""
     if piece.startswith("<") and piece.endswith(">") and len(piece) > 2:
@@ -105,6 +116,26 @@ def test_real_vocabularies_against_the_pairwise_search(source, target):
         assert (made["ids"][i], made["match"][i]) == published(base[i], i, delta), base[i]
 
 
+@pytest.mark.parametrize("source, target", [("mistral", "llama2"), ("llama2", "mistral")])
+def test_one_to_many_on_real_vocabularies_against_the_pairwise_search(source, target):
+    base, delta = pieces_of(pieces_model(source)), pieces_of(pieces_model(target))
+    made, single = (token_map(pieces_model(source), pieces_model(target), compat="authors", method=method)
+                    for method in ("one_to_many", "pm_mined"))
+    lists, texts = lists_of(made), [(i, piece.replace("\u2581", " ")) for i, piece in enumerate(delta)]
+    assert len(lists) == 32000 and not single["candidates"] and not single["offsets"]
+    assert (made["ids"], made["match"]) == (single["ids"], single["match"]), "the nearest stays as it is"
+    for token, (candidates, match) in enumerate(zip(lists, made["match"])):
+        assert candidates == [made["ids"][token]] if match == EXACT else bool(candidates) == (match == INEXACT)
+        assert match != INEXACT or made["ids"][token] in candidates
+    rng = random.Random(3)
+    inexact = [i for i, match in enumerate(made["match"]) if match == INEXACT]
+    many = sorted(inexact, key=lambda i: -len(lists[i]))[:20]
+    unmapped = [i for i, match in enumerate(made["match"]) if match == UNMAPPED]
+    for i in rng.sample(inexact, 250) + many + rng.sample(unmapped, 50):
+        assert lists[i] == related(base[i].replace("\u2581", " "), texts), base[i]
+    assert max(map(len, lists)) > 10
+
+
 def write_tokenizer(folder, pieces, special=(), byte_level=False, roles=None, byte_fallback=False):
     folder.mkdir()
     decoder = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
@@ -135,6 +166,9 @@ def test_random_vocabularies_against_the_pairwise_search(seed, tmp_path):
     texts = [(i, piece.replace("\u2581", " ")) for i, piece in enumerate(delta)]
     expected = [nearest(piece.replace("\u2581", " "), texts) for piece in base]
     assert list(zip(made["ids"], made["match"])) == expected
+    many = token_map(tmp_path / "base", tmp_path / "delta", method="one_to_many")
+    assert list(zip(many["ids"], many["match"])) == expected
+    assert lists_of(many) == [related(piece.replace("\u2581", " "), texts) for piece in base]
     only = token_map(tmp_path / "base", tmp_path / "delta", method="exact_only")
     assert list(zip(only["ids"], only["match"])) == [e if e[1] == EXACT else (-1, UNMAPPED) for e in expected]
 
@@ -206,7 +240,7 @@ def test_same_vocabulary(tmp_path):
     assert not token_map(first, special)["same"]
 
 
-@pytest.mark.parametrize("option, known", [("method", "exact_only"), ("compat", "authors")])
+@pytest.mark.parametrize("option, known", [("method", "one_to_many"), ("compat", "authors")])
 def test_unknown_names(option, known):
     code, _, message = probe("probe_token_map", "--from", pieces_model("llama2"), "--to", pieces_model("llama2"),
                              "--" + option, "sideways")
