@@ -16,7 +16,7 @@ const char* name_of(Result result) {
 }
 
 Outcome outcome_from(const Json& letter) {
-  Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped")};
+  Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped"), letter.at("lost")};
   for (const Json& one : letter.at("failed")) outcome.failed.push_back({one[0], one[1], one[2], one[3], static_cast<ExitCode>(one[4].get<int>())});
   return outcome;
 }

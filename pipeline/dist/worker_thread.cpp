@@ -56,7 +56,8 @@ void WorkerThread::work() {
   }
 }
 
-// A gang keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different ways.
+// A gang keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different
+// ways.
 Communicator WorkerThread::group_of(const Job& job, const std::stop_token& abandoned) {
   if (job.gang == 0 || job.gang != gang_number_) {
     gang_ = {};
