@@ -103,10 +103,14 @@ void Coordinator::give_work() {
     changed_ = true;
     for (const int rank : one.ranks) {
       if (rank == 0)
-        worker_.start({one.id, one.task, one.ranks, one.gang});
+        worker_.start({one.id, one.task, one.ranks, one.gang, one.taken_over});
       else
-        mailbox_.send(
-            rank, {{"kind", "run"}, {"id", one.id}, {"task", one.task}, {"ranks", one.ranks}, {"gang", one.gang}});
+        mailbox_.send(rank, {{"kind", "run"},
+                             {"id", one.id},
+                             {"task", one.task},
+                             {"ranks", one.ranks},
+                             {"gang", one.gang},
+                             {"taken_over", one.taken_over}});
     }
   }
 }

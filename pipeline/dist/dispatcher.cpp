@@ -136,7 +136,8 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   std::vector<int> give_up;
   if (one.state == Rank::State::lost) return give_up;
   if (one.state == Rank::State::busy) {
-    --items_[running_.at(one.assignment).task].attempts;
+    Item& item = items_[running_.at(one.assignment).task];
+    --item.attempts, item.taken_over = true;
     give_up = report(now, one.assignment, rank, Result::failed, "rank " + std::to_string(rank) + " was lost");
   }
   if (std::erase(gather_.ranks, rank) > 0 && gather_.ranks.empty() && gather_.node == nothing) cancel_gathering();

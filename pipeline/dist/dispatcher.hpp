@@ -35,6 +35,7 @@ struct Assignment {
   int loads = 0;           // how many of them do not hold the task's residency yet; a gang counts once
   int gang = 0;            // number of the gang; the same one: the same ranks, which kept their model; 0: none
   double seconds = 0;      // estimated, with loading
+  bool taken_over = false;  // from a rank that is lost
 };
 
 enum class Result { done, failed, stopped };
@@ -106,6 +107,7 @@ class Dispatcher {
     int bundle = nothing;
     int attempts = 0;
     int avoid = nothing;  // the rank that failed it
+    bool taken_over = false;
     double critical = 0;  // seconds from its start to the end of the plan
     std::vector<int> dependents;
   };

@@ -185,7 +185,7 @@ void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector
   item.state = State::running, ++item.attempts;
   running_seconds_ += plan_.tasks[task].seconds;
   std::ranges::sort(ranks);  // neighbours in the job are neighbours in the group
-  Assignment assignment{++last_id_, task, std::move(ranks), 0, 0};
+  Assignment assignment{.id = ++last_id_, .task = task, .ranks = std::move(ranks), .taken_over = item.taken_over};
   const Bundle& bundle = bundles_[item.bundle];
   if (bundle.gang > 1) {
     const int gangs_before = last_gang_;

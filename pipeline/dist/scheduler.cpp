@@ -48,7 +48,8 @@ class Follower {
 
   void obey(const Json& letter) {
     const std::string kind = letter.at("kind");
-    if (kind == "run") worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("gang")});
+    if (kind == "run")
+      worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("gang"), letter.at("taken_over")});
     if (kind == "abandon") worker_.abandon(letter.at("id"));
     if (kind == "finish") outcome_ = outcome_from(letter);
   }

@@ -73,7 +73,9 @@ Communicator WorkerThread::group_of(const Job& job, const std::stop_token& aband
 WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) {
   try {
     const Communicator group = group_of(job, abandoned);
-    run_(plan_.tasks.at(job.task), group);
+    Task task = plan_.tasks.at(job.task);
+    task.taken_over = job.taken_over;
+    run_(task, group);
     if (job.gang == 0) group.close();
     return {job.id, Result::done, "", ExitCode::done};
   } catch (const Stopped& stopped) {

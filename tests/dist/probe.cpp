@@ -135,6 +135,7 @@ Plan plan_from(const Json& tasks) {
 void do_task(const Session& session, const Task& task, const Communicator& group, const std::string& folder) {
   const Json& with = task.parameters;
   Json line = {{"ran", task.key}, {"group", group.size()}, {"group_rank", group.rank()}, {"residency", task.residency}};
+  if (task.taken_over) line["taken_over"] = true;
   if (with.contains("sum")) line["sum"] = sum_of_random_shares(group, task.shares, with.at("sum"));
   print(session, line);
   sleep_seconds(with.value("sleep", 0.0));

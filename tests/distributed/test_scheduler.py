@@ -192,6 +192,7 @@ def test_a_stopped_ranks_work_is_done_elsewhere_and_the_run_ends(gang):
     assert f"rank {2 if gang == 1 else 1} does not answer" in log
     outcome = outcome_of_rank_0(lines)
     assert outcome["done"] == 12 and not outcome["failed"] and not outcome["not_run"]
+    assert len({line["ran"] for line in ran(lines) if "taken_over" in line}) == 1
 
 
 def test_a_rank_that_stops_when_all_is_done_is_not_waited_for():
