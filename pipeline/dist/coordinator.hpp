@@ -12,7 +12,8 @@
 namespace cmc::dist {
 
 // Rank 0's part of run_plan: turns messages and its own worker's reports into the dispatcher's events, and what the
-// dispatcher decides into messages; watches for ranks that fall silent.
+// dispatcher decides into messages; gives the work of ranks that fall silent to others, and takes them back when they
+// answer again. Rank 0 itself is watched by nobody.
 class Coordinator {
  public:
   // All references outlive it.
@@ -25,6 +26,7 @@ class Coordinator {
   struct Running {
     double since = 0;
     bool failed = false;  // one rank of the group has
+    double given_up = 0;  // when the others were told
   };
   double now() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
@@ -34,9 +36,12 @@ class Coordinator {
   void give_work();
   void check_stop();
   void name_stalled();
+  void lose_silent_ranks();
+  void lose(int rank);
+  void hear_again(int rank, const Json& content);
   void tell_progress();
   Progress progress() const;
-  void finish(const Outcome& outcome);
+  void finish(Outcome& outcome);
 
   const Plan& plan_;
   WorkerThread& worker_;
@@ -49,6 +54,7 @@ class Coordinator {
   std::map<int, Running> running_;         // by assignment
   std::map<std::string, double> stalled_;  // what was named, and since when
   std::set<int> gone_;                     // ranks that have said good-bye
+  std::map<int, Assignment> lost_;         // rank → what it has not reported (id 0: nothing)
   double told_ = -1;                       // when progress was last told
   bool changed_ = true, stopping_ = false;
 };

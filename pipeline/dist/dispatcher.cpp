@@ -42,6 +42,7 @@ void Dispatcher::add_tasks(const std::vector<std::string>& finished) {
       if (bundle.resident) bundle.load = task.load_seconds;
     }
     ++bundles_[item.bundle].open, ++total_, remaining_ += task.seconds;
+    speeds_[task.stage].remaining += task.seconds;
     for (const std::string& input : task.inputs) {
       const int needed = place.at(input);
       if (items_[needed].state == State::done) continue;
@@ -74,6 +75,7 @@ void Dispatcher::close(int task, State state) {
   items_[task].state = state;
   --bundles_[items_[task].bundle].open;
   remaining_ -= plan_.tasks[task].seconds;
+  speeds_[plan_.tasks[task].stage].remaining -= plan_.tasks[task].seconds;
 }
 
 // Depth first over all that needed `task`, directly or not.
@@ -133,8 +135,11 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   Rank& one = ranks_[rank];
   std::vector<int> give_up;
   if (one.state == Rank::State::lost) return give_up;
-  if (one.state == Rank::State::busy)
+  if (one.state == Rank::State::busy) {
+    Item& item = items_[running_.at(one.assignment).task];
+    --item.attempts, item.taken_over = true;
     give_up = report(now, one.assignment, rank, Result::failed, "rank " + std::to_string(rank) + " was lost");
+  }
   if (std::erase(gather_.ranks, rank) > 0 && gather_.ranks.empty() && gather_.node == nothing) cancel_gathering();
   set_state(rank, Rank::State::lost);
   hold(rank, nothing);
@@ -142,6 +147,25 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   if (gather_.node == nothing) gather_.wanted = std::min<size_t>(gather_.wanted, std::max(alive_, 1));
   if (gather_.node == one.node) cancel_gathering();  // another node may be better now
   return give_up;
+}
+
+void Dispatcher::found(int rank) {
+  if (ranks_[rank].state != Rank::State::lost) return;
+  ++alive_, ++nodes_[ranks_[rank].node].alive;
+  set_state(rank, Rank::State::free);
+}
+
+void Dispatcher::done_late(int task) {
+  if (std::erase(retries_, task) > 0) finish(task);
+}
+
+std::vector<int> Dispatcher::awaited(int id) const {
+  const auto& waiting = endings_.at(id).waiting;
+  return {waiting.begin(), waiting.end()};
+}
+
+int Dispatcher::assignment_of(int rank) const {
+  return ranks_[rank].state == Rank::State::busy ? ranks_[rank].assignment : 0;
 }
 
 void Dispatcher::end(double now, int id, const Ending& ending) {
@@ -154,7 +178,12 @@ void Dispatcher::end(double now, int id, const Ending& ending) {
     stop_ = left_by_stop_ = true;
     return close(task, State::not_run);
   }
-  measured_ += now - ending.started, estimated_ += assignment.seconds;
+  for (Speed* speed : {&speeds_[plan_.tasks[task].stage], &all_})
+    speed->measured += now - ending.started, speed->estimated += assignment.seconds;
+  finish(task);
+}
+
+void Dispatcher::finish(int task) {
   close(task, State::done);
   ++done_;
   for (const int next : items_[task].dependents)
@@ -171,6 +200,18 @@ void Dispatcher::retry_or_fail(int task, const Ending& ending) {
   failures_.push_back({plan_.tasks[task].key, plan_.tasks[task].name, ending.message, ending.rank, ending.code});
   close(task, State::failed);
   drop_dependents(task);
+}
+
+double Dispatcher::slowness(const std::string& stage) const {
+  const Speed& own = speeds_.at(stage);
+  const Speed& speed = own.estimated > 0 ? own : all_;
+  return speed.estimated > 0 ? speed.measured / speed.estimated : 1;
+}
+
+double Dispatcher::work_left() const {
+  double left = 0;
+  for (const auto& [stage, speed] : speeds_) left += speed.remaining * slowness(stage);
+  return left;
 }
 
 bool Dispatcher::complete() const {

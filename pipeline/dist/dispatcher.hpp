@@ -24,6 +24,7 @@ struct Outcome {
   std::vector<Failure> failed;       // after all attempts
   std::vector<std::string> not_run;  // keys: inputs failed, or stopped before
   bool stopped = false;              // some tasks were left because the run was asked to stop: run again to go on
+  std::vector<int> lost = {};        // ranks that do not answer; what they had was done elsewhere
 };
 
 // A task given to ranks.
@@ -34,13 +35,14 @@ struct Assignment {
   int loads = 0;           // how many of them do not hold the task's residency yet; a gang counts once
   int gang = 0;            // number of the gang; the same one: the same ranks, which kept their model; 0: none
   double seconds = 0;      // estimated, with loading
+  bool taken_over = false;  // from a rank that is lost
 };
 
 enum class Result { done, failed, stopped };
 
 struct DispatchRules {
   int attempts = 2;        // how often a task is tried; on another rank where there is one
-  double patience = 0.05;  // how long ranks wait for others to form a larger group, per second of the task
+  double patience = 0.05;  // share of a task's work that ranks may idle while they wait for others to join them
   Nodes nodes = {};        // of the ranks; empty: all are on one
 };
 
@@ -51,8 +53,9 @@ struct DispatchRules {
 //  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
 //  4. Otherwise it takes the longest bundle that nobody holds; a task without residency is a bundle of its own.
 //  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
-// A bundle of gangs is held by groups of ranks of one node: ranks that become free on the node where a group is soonest
-// complete wait for the others. A group lasts until one of its ranks is needed elsewhere or fails.
+// A bundle of gangs is held by groups of ranks of one node. Where no node has so many free ranks, those that become
+// free on the node where a group is soonest complete wait for the others, if that costs little or there is nothing else
+// to do. A group lasts until one of its ranks is needed elsewhere or fails.
 // A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more.
 class Dispatcher {
  public:
@@ -70,8 +73,12 @@ class Dispatcher {
   // `rank` has ended its part of assignment `id` and is free. Returns the ranks that shall give up the rest of it.
   std::vector<int> report(double now, int id, int rank, Result result, const std::string& message = "",
                           ExitCode code = ExitCode::internal);
-  // A rank is gone: its task counts as failed there. Returns the ranks that shall give up.
+  // A rank is gone: its task is tried elsewhere, which is no attempt of the task. Returns the ranks that shall give up.
   std::vector<int> lost(double now, int rank);
+  // A lost rank is back and free.
+  void found(int rank);
+  // A lost rank has done the task that it had alone: it does not start again, unless it has.
+  void done_late(int task);
   // No task starts from now on.
   void stop() { stop_ = true; }
 
@@ -84,8 +91,11 @@ class Dispatcher {
   double work_done() const { return work_total_ - remaining_; }  // estimated seconds
   double work_total() const { return work_total_; }
   const std::unordered_map<int, Assignment>& running() const { return running_; }
-  // Measured over estimated seconds of what has ended; 1 before.
-  double slowness() const { return estimated_ > 0 ? measured_ / estimated_ : 1; }
+  std::vector<int> awaited(int id) const;  // ranks that have not reported their part of a running assignment
+  int assignment_of(int rank) const;       // that it has not reported; 0: none
+  // Measured over estimated seconds of the stage's tasks that have ended; before any has, of all tasks; 1 before.
+  double slowness(const std::string& stage) const;
+  double work_left() const;  // expected seconds on one rank, from the speeds so far; running tasks count whole
 
  private:
   enum class State { blocked, ready, running, done, failed, not_run };
@@ -97,6 +107,7 @@ class Dispatcher {
     int bundle = nothing;
     int attempts = 0;
     int avoid = nothing;  // the rank that failed it
+    bool taken_over = false;
     double critical = 0;  // seconds from its start to the end of the plan
     std::vector<int> dependents;
   };
@@ -109,6 +120,7 @@ class Dispatcher {
     int open = 0;  // tasks that are not done
     int holders = 0, free_holders = 0;  // ranks, or gangs
     std::vector<int> seated;            // ranks in gangs, by node
+    double asked_at = 0, complete_at = never;  // when a new gang's ranks are free, and when that was found
   };
   struct Rank {
     enum class State { free, busy, gathered, lost } state = State::free;
@@ -125,6 +137,9 @@ class Dispatcher {
   struct Node {
     int free = 0, alive = 0;  // ranks
   };
+  struct Speed {  // of a stage
+    double remaining = 0, measured = 0, estimated = 0;
+  };
   struct Gather {  // a group in the making
     int task = nothing;
     size_t wanted = 0;
@@ -132,6 +147,7 @@ class Dispatcher {
     std::vector<int> ranks = {};
     int node = nothing;   // of a gang
     int avoid = nothing;  // a rank
+    double complete = 0;  // when a gang's ranks will be free
   };
   struct Ending {  // of an assignment some members of which have reported
     double started = 0;
@@ -146,25 +162,41 @@ class Dispatcher {
   void make_ready(int task);
   void take_from_queue(int task);
   void close(int task, State state);
+  void finish(int task);
   void drop_dependents(int task);
   void end(double now, int id, const Ending& ending);
   void retry_or_fail(int task, const Ending& ending);
 
-  int choose_bundle() const;
+  enum class Rule { none, wait, share, longest_unheld, resident, decides_the_end };
+  struct Claim {  // of a bundle to be next
+    Rule rule = Rule::none;
+    double weight = 0;
+    auto operator<=>(const Claim&) const = default;
+  };
+  int choose_bundle(double now);
+  Claim claim_of(int bundle, double now);
   bool retry_one(double now, double seconds_left, std::vector<Assignment>& made);
   int choose_rank(int bundle, int avoid, int node = nothing) const;
   size_t wanted_ranks(int task) const;
+  static size_t useful_ranks(const Task& work, int ranks);
+  double longest_wait(const Gather& group) const;
+  bool worth_waiting(const Gather& group, double now) const;
+  void start_with(Gather group, double now, std::vector<Assignment>& made);
   void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
   void continue_gathering(double now, std::vector<Assignment>& made);
   void start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made);
   void gather(Gather& group);
   void cancel_gathering();
+  void reconsider_gang(double now);
 
   int held_by(int rank) const;
   int worth_keeping(int rank, int bundle) const;
   bool can_host(int gang) const;
   bool can_place(int task) const;
   bool can_form_gang(int bundle) const;
+  bool node_has_free(int ranks) const;
+  double gang_complete_at(int bundle, double now);
+  bool waits_too_long(double seconds, int gang, double work) const;
   Gather seats(int task, double now) const;
   Gather seats_on_a_node(int task, int avoid, double now) const;
   double free_at(int rank, double now) const;
@@ -189,9 +221,11 @@ class Dispatcher {
   std::unordered_map<int, Assignment> running_;
   std::unordered_map<int, Ending> endings_;
   std::vector<Failure> failures_;
+  std::map<std::string, Speed> speeds_;  // by stage
   int alive_, done_ = 0, total_ = 0, last_id_ = 0, last_gang_ = 0;
   bool stop_ = false, left_by_stop_ = false;
-  double remaining_ = 0, ready_seconds_ = 0, running_seconds_ = 0, work_total_ = 0, measured_ = 0, estimated_ = 0;
+  double remaining_ = 0, ready_seconds_ = 0, running_seconds_ = 0, work_total_ = 0;
+  Speed all_;  // measured and estimated over all stages
 };
 
 }  // namespace cmc::dist

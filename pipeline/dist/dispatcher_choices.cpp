@@ -11,11 +11,12 @@ std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
     if (gather_.task != nothing) cancel_gathering();
     return made;
   }
+  reconsider_gang(now);
   continue_gathering(now, made);
   while (!free_.empty() && retry_one(now, seconds_left, made)) {
   }
   while (!free_.empty()) {
-    const int bundle = choose_bundle();
+    const int bundle = choose_bundle(now);
     if (bundle == nothing) break;
     place(bundles_[bundle].ready.begin()->second, now, seconds_left, made);
   }
@@ -33,31 +34,31 @@ bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignme
   return false;
 }
 
-// Rules 2 to 5 as (rule, weight); the largest pair wins, the first bundle among equals.
-int Dispatcher::choose_bundle() const {
-  enum { share, longest_unheld, resident, decides_the_end };
-  std::pair<int, double> best(-1, 0);
+// The bundle that rules 2 to 5 say is next; the first among equals.
+int Dispatcher::choose_bundle(double now) {
+  Claim best;
   int chosen = nothing;
   for (const int id : active_) {
-    const Bundle& bundle = bundles_[id];
-    const auto [minus_critical, task] = *bundle.ready.begin();
-    const double critical = -minus_critical, own = seconds_on(plan_.tasks[task], 1);
-    if (bundle.gang > 1 && bundle.free_holders == 0 && !can_form_gang(id)) continue;
-    const double ready = bundle.ready_seconds / bundle.gang;
-    std::pair<int, double> rank;
-    if (bundle.free_holders > 0) {
-      rank = {resident, critical};
-    } else if (bundle.holders == 0) {
-      rank = {longest_unheld, bundle.resident ? ready + std::max(critical - own, 0.0) : critical};
-    } else {
-      if (ready <= bundle.load * bundle.holders) continue;
-      rank = {share, ready / bundle.holders};
-    }
-    if (bundle.holders == 0 && critical > (spread_work() + bundle.load) * (1 + 1e-9))
-      rank = {decides_the_end, critical};
-    if (rank > best) best = rank, chosen = id;
+    const Claim claim = claim_of(id, now);
+    if (best < claim) best = claim, chosen = id;
   }
   return chosen;
+}
+
+Dispatcher::Claim Dispatcher::claim_of(int id, double now) {
+  const Bundle& bundle = bundles_[id];
+  const auto [minus_critical, task] = *bundle.ready.begin();
+  const double critical = -minus_critical, ready = bundle.ready_seconds / bundle.gang;
+  if (bundle.free_holders > 0) return {Rule::resident, critical};
+  if (bundle.holders > 0 && ready <= bundle.load * bundle.holders) return {};
+  if (bundle.gang > 1 && !node_has_free(bundle.gang)) {
+    if (gather_.task != nothing || !can_form_gang(id)) return {};
+    if (waits_too_long(gang_complete_at(id, now) - now, bundle.gang, bundle.ready_seconds)) return {Rule::wait, ready};
+  }
+  if (bundle.holders > 0) return {Rule::share, ready / bundle.holders};
+  if (critical > (spread_work() + bundle.load) * (1 + 1e-9)) return {Rule::decides_the_end, critical};
+  const double own = seconds_on(plan_.tasks[task], 1);
+  return {Rule::longest_unheld, bundle.resident ? ready + std::max(critical - own, 0.0) : critical};
 }
 
 int Dispatcher::held_by(int rank) const {
@@ -73,8 +74,8 @@ int Dispatcher::worth_keeping(int rank, int bundle) const {
   return bundles_[held].open == 0 ? 1 : bundles_[held].ready.empty() ? 2 : 3;
 }
 
-// A free rank that holds the bundle; else the one whose own bundle is least likely to be needed again. `node`: for a new
-// gang, one of that node.
+// A free rank that holds the bundle; else the one whose own bundle is least likely to be needed again. `node`: for a
+// new gang, one of that node.
 int Dispatcher::choose_rank(int bundle, int avoid, int node) const {
   int chosen = nothing, least = 4;
   for (const int rank : free_) {
@@ -97,8 +98,13 @@ size_t Dispatcher::wanted_ranks(int task) const {
   const double allowed = std::min(spread_now, spread_work() - after) * (1 + 1e-9);
   int wanted = 1;
   while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
-  const int rounds = (work.shares + wanted - 1) / wanted;
-  return (work.shares + rounds - 1) / rounds;  // no more than these rounds need
+  return useful_ranks(work, wanted);
+}
+
+// Of `ranks`, as many as its rounds need.
+size_t Dispatcher::useful_ranks(const Task& work, int ranks) {
+  const int rounds = (work.shares + ranks - 1) / ranks;
+  return (work.shares + rounds - 1) / rounds;
 }
 
 // Gives a ready task to the best free ranks, or lets them wait for more, or gives it up when too little time is left.
@@ -108,19 +114,44 @@ void Dispatcher::place(int task, double now, double seconds_left, std::vector<As
   Gather group = work.gang > 1 ? seats(task, now)
                                : Gather{.task = task,
                                         .wanted = work.shares > 1 ? wanted_ranks(task) : 1,
-                                        .until = now + rules_.patience * work.seconds,
+                                        .until = never,
                                         .avoid = items_[task].avoid};
-  if (!work.resumable && seconds_on(work, static_cast<int>(group.wanted)) * slowness() > seconds_left) {
+  if (!work.resumable && seconds_on(work, static_cast<int>(group.wanted)) * slowness(work.stage) > seconds_left) {
     left_by_stop_ = true;
     close(task, State::not_run);
     return drop_dependents(task);
   }
   gather(group);
-  const bool waits = work.gang > 1 || (!running_.empty() && gather_.task == nothing && rules_.patience > 0);
-  if (group.ranks.size() < group.wanted && waits)
-    gather_ = std::move(group);
-  else
-    start(task, std::move(group.ranks), now, made);
+  if (group.ranks.size() == group.wanted) return start(task, std::move(group.ranks), now, made);
+  if (work.gang == 1) {
+    if (!worth_waiting(group, now)) return start_with(std::move(group), now, made);
+    group.until = now + longest_wait(group);
+  }
+  gather_ = std::move(group);
+}
+
+// Seconds that the ranks at hand may idle: together a small part of the task's work.
+double Dispatcher::longest_wait(const Gather& group) const {
+  return rules_.patience * plan_.tasks[group.task].seconds / static_cast<double>(group.ranks.size());
+}
+
+// Whether the ranks that a shared task lacks are expected soon.
+bool Dispatcher::worth_waiting(const Gather& group, double now) const {
+  std::vector<double> ends;
+  for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank)
+    if (ranks_[rank].state == Rank::State::busy) ends.push_back(free_at(rank, now));
+  const size_t missing = group.wanted - group.ranks.size();
+  if (gather_.task != nothing || ends.size() < missing) return false;
+  std::ranges::nth_element(ends, ends.begin() + static_cast<std::ptrdiff_t>(missing - 1));
+  return ends[missing - 1] - now <= longest_wait(group);
+}
+
+// With the ranks at hand, but for those that would not make it shorter.
+void Dispatcher::start_with(Gather group, double now, std::vector<Assignment>& made) {
+  const Task& work = plan_.tasks[group.task];
+  const size_t useful = work.gang > 1 ? group.wanted : useful_ranks(work, static_cast<int>(group.ranks.size()));
+  for (; group.ranks.size() > useful; group.ranks.pop_back()) set_state(group.ranks.back(), Rank::State::free);
+  start(group.task, std::move(group.ranks), now, made);
 }
 
 void Dispatcher::gather(Gather& group) {
@@ -135,7 +166,7 @@ void Dispatcher::gather(Gather& group) {
 void Dispatcher::cancel_gathering() {
   const Gather group = std::exchange(gather_, {});
   for (const int rank : group.ranks) set_state(rank, Rank::State::free);
-  if (items_[group.task].attempts > 0)
+  if (items_[group.task].avoid != nothing)
     retries_.push_back(group.task);
   else
     make_ready(group.task);
@@ -144,9 +175,9 @@ void Dispatcher::cancel_gathering() {
 void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
   if (gather_.task == nothing) return;
   gather(gather_);
-  if (gather_.ranks.size() < gather_.wanted && now < gather_.until && (gather_.node != nothing || !running_.empty())) return;
-  const Gather group = std::exchange(gather_, {});
-  start(group.task, group.ranks, now, made);
+  const bool may_wait = gather_.node != nothing || !running_.empty();
+  if (gather_.ranks.size() < gather_.wanted && now < gather_.until && may_wait) return;
+  start_with(std::exchange(gather_, {}), now, made);
 }
 
 void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made) {
@@ -154,7 +185,7 @@ void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector
   item.state = State::running, ++item.attempts;
   running_seconds_ += plan_.tasks[task].seconds;
   std::ranges::sort(ranks);  // neighbours in the job are neighbours in the group
-  Assignment assignment{++last_id_, task, std::move(ranks), 0, 0};
+  Assignment assignment{.id = ++last_id_, .task = task, .ranks = std::move(ranks), .taken_over = item.taken_over};
   const Bundle& bundle = bundles_[item.bundle];
   if (bundle.gang > 1) {
     const int gangs_before = last_gang_;

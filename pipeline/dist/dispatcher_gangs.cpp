@@ -16,14 +16,41 @@ bool Dispatcher::can_place(int task) const {
   return bundles_[id].free_holders > 0 || (gather_.task == nothing && can_form_gang(id));
 }
 
-// Whether a new gang finds its ranks: at once, or, one gang at a time, when others of a node have ended their tasks.
+// Whether a new gang finds its ranks once others of a node have ended their tasks.
 bool Dispatcher::can_form_gang(int id) const {
   const Bundle& bundle = bundles_[id];
   for (size_t node = 0; node < nodes_.size(); ++node) {
     const int seated = node < bundle.seated.size() ? bundle.seated[node] : 0;
-    if ((gather_.task == nothing ? nodes_[node].alive - seated : nodes_[node].free) >= bundle.gang) return true;
+    if (nodes_[node].alive - seated >= bundle.gang) return true;
   }
   return false;
+}
+
+bool Dispatcher::node_has_free(int ranks) const {
+  return std::ranges::any_of(nodes_, [&](const Node& node) { return node.free >= ranks; });
+}
+
+// Looked up anew as the time comes nearer: it takes a look at every rank.
+double Dispatcher::gang_complete_at(int id, double now) {
+  Bundle& bundle = bundles_[id];
+  if (bundle.complete_at == never || now > bundle.asked_at + (bundle.complete_at - bundle.asked_at) / 16) {
+    bundle.asked_at = now;
+    bundle.complete_at = seats_on_a_node(bundle.ready.begin()->second, nothing, now).complete;
+  }
+  return bundle.complete_at;
+}
+
+// Ranks that wait for a gang's others cost more than their share of what the gang has to do.
+bool Dispatcher::waits_too_long(double seconds, int gang, double work) const {
+  return seconds * gang > rules_.patience * work;
+}
+
+// Ranks that wait long for a gang's others do so only while they have nothing else to do.
+void Dispatcher::reconsider_gang(double now) {
+  if (gather_.node == nothing) return;
+  const Task& task = plan_.tasks[gather_.task];
+  const double work = bundles_[items_[gather_.task].bundle].ready_seconds + task.seconds;
+  if (waits_too_long(gather_.complete - now, task.gang, work)) cancel_gathering();
 }
 
 // The ranks for a gang's task: those of a free gang; else none yet, of the node where a new one is complete first.
@@ -55,6 +82,7 @@ Dispatcher::Gather Dispatcher::seats_on_a_node(int task, int avoid, double now) 
     for (size_t i = 0; i < wanted; ++i) all.second += seats[node][i].second;
     if (best.node == nothing || all < least) least = all, best.node = node;
   }
+  best.complete = least.first;
   return best;
 }
 
@@ -62,7 +90,8 @@ double Dispatcher::free_at(int rank, double now) const {
   if (ranks_[rank].state == Rank::State::free) return now;
   const auto running = running_.find(ranks_[rank].assignment);
   if (running == running_.end()) return never;  // gathered for another group
-  return std::max(now, endings_.at(running->first).started + running->second.seconds * slowness());
+  const Assignment& one = running->second;
+  return std::max(now, endings_.at(one.id).started + one.seconds * slowness(plan_.tasks[one.task].stage));
 }
 
 // The gang that these ranks are already; else a new one of them.
@@ -89,7 +118,8 @@ int Dispatcher::join_gang(int bundle, const std::vector<int>& ranks) {
 // A gang whose task failed is no more: its ranks may be out of step with each other.
 void Dispatcher::end_gang_task(const Assignment& assignment, Result result) {
   Gang& gang = gangs_.at(assignment.gang);
-  const bool whole = std::ranges::none_of(gang.ranks, [&](int rank) { return ranks_[rank].state == Rank::State::lost; });
+  const auto is_lost = [&](int rank) { return ranks_[rank].state == Rank::State::lost; };
+  const bool whole = std::ranges::none_of(gang.ranks, is_lost);
   if (result != Result::failed && whole)
     gang.busy = false, ++bundles_[gang.bundle].free_holders;
   else

@@ -31,8 +31,8 @@ void check_gangs(const Plan& plan, const std::vector<std::string>& finished, con
   for (const Task& task : plan.tasks)
     if (task.gang > most && !done.contains(task.key))
       throw BadExperiment({"task \"" + task.name + "\"",
-                           "needs a group of " + std::to_string(task.gang) + " ranks on one node, the largest node has " +
-                               std::to_string(most),
+                           "needs a group of " + std::to_string(task.gang) +
+                               " ranks on one node, the largest node has " + std::to_string(most),
                            "start more ranks on each node, or make the model's tensor_parallel smaller"});
 }
 

@@ -21,6 +21,7 @@ struct Task {
   int shares = 1;                   // how many ranks can work on it together (data parallel)
   int gang = 1;  // ranks that must hold its model together, on one node (tensor parallel); with shares 1 only
   bool resumable = false;           // goes on from its checkpoint: started even when less time is left than it needs
+  bool taken_over = false;          // set for the run: a rank that does not answer has it, too
 };
 
 // A DAG of tasks, in an order in which inputs come first.

@@ -16,7 +16,7 @@ const char* name_of(Result result) {
 }
 
 Outcome outcome_from(const Json& letter) {
-  Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped")};
+  Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped"), letter.at("lost")};
   for (const Json& one : letter.at("failed")) outcome.failed.push_back({one[0], one[1], one[2], one[3], static_cast<ExitCode>(one[4].get<int>())});
   return outcome;
 }
@@ -48,7 +48,8 @@ class Follower {
 
   void obey(const Json& letter) {
     const std::string kind = letter.at("kind");
-    if (kind == "run") worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("gang")});
+    if (kind == "run")
+      worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("gang"), letter.at("taken_over")});
     if (kind == "abandon") worker_.abandon(letter.at("id"));
     if (kind == "finish") outcome_ = outcome_from(letter);
   }

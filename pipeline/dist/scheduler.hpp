@@ -10,9 +10,9 @@
 
 namespace cmc::dist {
 
-// What a worker does with a task; `group` has up to task.shares ranks, or task.gang, all of which call this. A gang that
-// goes on with its residency gets the same communicator again: what was loaded may keep it. Throws on failure; Stopped
-// when it ended early and can go on in a later run. Called on one thread of its own, always the same one.
+// What a worker does with a task; `group` has up to task.shares ranks, or task.gang, all of which call this. A gang
+// that goes on with its residency gets the same communicator again: what was loaded may keep it. Throws on failure;
+// Stopped when it ended early and can go on in a later run. Called on one thread of its own, always the same one.
 using RunTask = std::function<void(const Task& task, const Communicator& group)>;
 
 struct Progress {
@@ -25,7 +25,7 @@ struct Progress {
 
 struct SchedulerSettings {
   double poll_seconds = 0.005;                    // pause between polls: idle ranks use no core
-  double stall_seconds = 600;                     // a rank silent for longer is named
+  double stall_seconds = 600;                     // a rank silent for longer is named, its work given away
   Nodes nodes = {};                               // of the ranks; empty: all are on one
   int attempts = 2;                               // a task that throws is tried once more, elsewhere where possible
   std::function<void(const Progress&)> progress;  // rank 0; called at every change and every second
@@ -35,8 +35,10 @@ struct SchedulerSettings {
 };
 
 // Collective. Runs every task whose key is not in `finished` (rank 0's counts), by the rules of Dispatcher, on the
-// ranks of `world`. The same outcome on every rank. Throws Internal when the plan is broken or differs between
-// ranks, BadExperiment when a gang is larger than every node.
+// ranks of `world`. The same outcome on every rank, but for ranks that fall silent at the very end: where
+// rank 0's outcome has lost ranks, the caller ends the job by Session::abort, since MPI_Finalize would wait for them.
+// Throws Internal when the plan is broken or differs between ranks, BadExperiment when a gang is larger than every
+// node.
 Outcome run_plan(const Plan& plan, const std::vector<std::string>& finished, const Communicator& world,
                  const RunTask& run, const SchedulerSettings& settings);
 

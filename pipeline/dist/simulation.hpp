@@ -25,7 +25,8 @@ struct SimulationResult {
   Outcome outcome;
 };
 
-// Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() and check_gangs() do.
+// Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() and
+// check_gangs() do.
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings = {});
 

@@ -56,7 +56,8 @@ void WorkerThread::work() {
   }
 }
 
-// A gang keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different ways.
+// A gang keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different
+// ways.
 Communicator WorkerThread::group_of(const Job& job, const std::stop_token& abandoned) {
   if (job.gang == 0 || job.gang != gang_number_) {
     gang_ = {};
@@ -72,7 +73,9 @@ Communicator WorkerThread::group_of(const Job& job, const std::stop_token& aband
 WorkerThread::Report WorkerThread::run(const Job& job, const std::stop_token& abandoned) {
   try {
     const Communicator group = group_of(job, abandoned);
-    run_(plan_.tasks.at(job.task), group);
+    Task task = plan_.tasks.at(job.task);
+    task.taken_over = job.taken_over;
+    run_(task, group);
     if (job.gang == 0) group.close();
     return {job.id, Result::done, "", ExitCode::done};
   } catch (const Stopped& stopped) {

@@ -22,6 +22,7 @@ class WorkerThread {
     int id = 0, task = 0;    // assignment, index into the plan
     std::vector<int> ranks;  // of the group
     int gang = 0;            // see Assignment
+    bool taken_over = false;
   };
   struct Report {
     int id = 0;

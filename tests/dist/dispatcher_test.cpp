@@ -162,7 +162,7 @@ TEST(Dispatcher, SharedTasksDivideTheRanks) {
 }
 
 TEST(Dispatcher, AGroupWaitsForRanksButNotForEver) {
-  Plan plan{{task("first", 1), task("eval", 50), task("train", 100, {"first"})}};
+  Plan plan{{task("first", 1), task("eval", 8), task("train", 100, {"first"})}};
   plan.tasks[2].shares = 2;
   Dispatcher dispatcher(plan, {}, 2, {.patience = 0.1});
   const auto made = dispatcher.assign(0);
@@ -176,6 +176,18 @@ TEST(Dispatcher, AGroupWaitsForRanksButNotForEver) {
   ASSERT_EQ(later.size(), 1u);
   EXPECT_EQ(later[0].ranks.size(), 1u);
   EXPECT_EQ(dispatcher.wake_up(), Dispatcher::never);
+}
+
+TEST(Dispatcher, AGroupDoesNotWaitForARankThatIsBusyForLong) {
+  Plan plan{{task("first", 1), task("eval", 50), task("train", 100, {"first"})}};
+  plan.tasks[2].shares = 2;
+  Dispatcher dispatcher(plan, {}, 2, {.patience = 0.1});
+  const auto made = dispatcher.assign(0);
+  const auto& first = key_of(plan, made[0]) == "first" ? made[0] : made[1];
+  dispatcher.report(1, first.id, first.ranks[0], Result::done);
+  const auto later = dispatcher.assign(1);
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(later[0].ranks.size(), 1u);
 }
 
 TEST(Dispatcher, AWaitingGroupStartsWhenItIsFull) {
@@ -222,6 +234,52 @@ TEST(Dispatcher, ALostRanksTaskIsDoneElsewhere) {
   EXPECT_EQ(dispatcher.outcome().done, 2);
 }
 
+TEST(Dispatcher, ALostRankComesBack) {
+  const Plan plan{{task("a", 3), task("b", 2), task("c", 1)}};
+  Dispatcher dispatcher(plan, {}, 2, {});
+  const auto made = dispatcher.assign(0);
+  const int gone = made[0].ranks[0];
+  EXPECT_EQ(dispatcher.assignment_of(gone), made[0].id);
+  EXPECT_THAT(dispatcher.awaited(made[0].id), ElementsAre(gone));
+  dispatcher.lost(1, gone);
+  EXPECT_EQ(dispatcher.assignment_of(gone), 0);
+  dispatcher.done_late(made[0].task);  // before "a" has started again
+  dispatcher.found(gone);
+  const auto next = dispatcher.assign(2);
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(key_of(plan, next[0]), "c");
+  EXPECT_THAT(next[0].ranks, ElementsAre(gone));
+  dispatcher.report(3, next[0].id, gone, Result::done);
+  dispatcher.report(3, made[1].id, made[1].ranks[0], Result::done);
+  EXPECT_TRUE(dispatcher.complete());
+  EXPECT_EQ(dispatcher.outcome().done, 3);
+}
+
+TEST(Dispatcher, ALateReportOfATaskThatRunsElsewhereChangesNothing) {
+  const Plan plan{{task("a", 3)}};
+  Dispatcher dispatcher(plan, {}, 2, {});
+  const auto made = dispatcher.assign(0);
+  dispatcher.lost(1, made[0].ranks[0]);
+  const auto again = dispatcher.assign(1);
+  ASSERT_EQ(again.size(), 1u);
+  dispatcher.done_late(made[0].task);
+  dispatcher.found(made[0].ranks[0]);
+  EXPECT_FALSE(dispatcher.complete());
+  dispatcher.report(2, again[0].id, again[0].ranks[0], Result::done);
+  EXPECT_TRUE(dispatcher.complete());
+  EXPECT_EQ(dispatcher.outcome().done, 1);
+}
+
+TEST(Dispatcher, ALostRankIsNoAttemptOfItsTask) {
+  const Plan plan{{task("a", 3)}};
+  Dispatcher dispatcher(plan, {}, 4, {.attempts = 2});
+  for (int i = 0; i < 3; ++i) dispatcher.lost(i, dispatcher.assign(i).at(0).ranks[0]);
+  const auto last = dispatcher.assign(4);
+  ASSERT_EQ(last.size(), 1u);
+  dispatcher.report(5, last[0].id, last[0].ranks[0], Result::done);
+  EXPECT_EQ(dispatcher.outcome().done, 1);
+}
+
 TEST(Dispatcher, WithoutRanksNothingIsDone) {
   const Plan plan{{task("a"), task("b")}};
   Dispatcher dispatcher(plan, {}, 1, {});
@@ -231,13 +289,24 @@ TEST(Dispatcher, WithoutRanksNothingIsDone) {
   EXPECT_EQ(dispatcher.outcome().not_run.size(), 2u);
 }
 
-TEST(Dispatcher, CountsWorkAndMeasuresSpeed) {
-  const Plan plan{{task("a", 4), task("b", 6)}};
+TEST(Dispatcher, CountsWorkAndMeasuresEachStagesSpeed) {
+  Plan plan{{task("a", 4), task("b", 6), task("c", 1), task("d", 8)}};
+  plan.tasks[2].stage = plan.tasks[3].stage = "other";
   Dispatcher dispatcher(plan, {}, 1, {});
-  EXPECT_DOUBLE_EQ(dispatcher.work_total(), 10);
-  dispatcher.report(12, dispatcher.assign(0).at(0).id, 0, Result::done);  // b
-  EXPECT_DOUBLE_EQ(dispatcher.work_done(), 6);
-  EXPECT_DOUBLE_EQ(dispatcher.slowness(), 2);
+  EXPECT_DOUBLE_EQ(dispatcher.work_total(), 19);
+  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 1);
+  const auto end_next = [&](double from, double to) {
+    const Assignment one = dispatcher.assign(from).at(0);
+    dispatcher.report(to, one.id, 0, Result::done);
+    return key_of(plan, one);
+  };
+  EXPECT_EQ(end_next(0, 24), "d");
+  EXPECT_DOUBLE_EQ(dispatcher.work_done(), 8);
+  EXPECT_DOUBLE_EQ(dispatcher.slowness("other"), 3);
+  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 3);  // nothing better is known
+  EXPECT_EQ(end_next(24, 36), "b");
+  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 2);
+  EXPECT_DOUBLE_EQ(dispatcher.work_left(), 4 * 2 + 1 * 3);
 }
 
 }  // namespace

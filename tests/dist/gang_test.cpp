@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "pipeline/core/error.hpp"
@@ -82,30 +84,50 @@ TEST(Gang, NeverSpansNodes) {
   EXPECT_EQ(made[0].task, 0);
 }
 
-TEST(Gang, RanksWaitOnTheNodeWhereItIsSoonestComplete) {
+// Two nodes of two ranks: "a" and "c" run on one, "b" and "first" on the other; "first" lets the gang's task and "later"
+// start.
+struct TwoNodes {
   Plan plan{{task("first", 1), task("a", 90), task("b", 40), task("c", 50)}};
-  add_gang_bundle(plan, "large", 2, 1, 10);
-  plan.tasks.back().inputs = {"first"};
-  plan.tasks.push_back(task("later", 3, {"first"}));
-  Dispatcher dispatcher(plan, {}, 4, {.nodes = {0, 0, 1, 1}});
-  std::map<std::string, Assignment> running;
-  for (const auto& one : dispatcher.assign(0)) running[plan.tasks[one.task].key] = one;
-  ASSERT_EQ(running.size(), 4u);
-  const auto end = [&](double now, const std::string& key) {
-    dispatcher.report(now, running.at(key).id, running.at(key).ranks[0], Result::done);
-    std::vector<std::string> started;
+  std::map<std::string, Assignment> running = {};
+
+  explicit TwoNodes(double seconds_of_gang) {
+    add_gang_bundle(plan, "large", 2, 1, seconds_of_gang);
+    plan.tasks.back().inputs = {"first"};
+    plan.tasks.push_back(task("later", 3, {"first"}));
+  }
+  std::vector<std::string> started(Dispatcher& dispatcher, double now) {
+    std::vector<std::string> keys;
     for (const auto& one : dispatcher.assign(now)) {
-      started.push_back(plan.tasks[one.task].key);
-      EXPECT_EQ(one.ranks.front() / 2, one.ranks.back() / 2) << "a gang on two nodes";
-      running[started.back()] = one;
+      keys.push_back(plan.tasks[one.task].key);
+      running[keys.back()] = one;
     }
-    return started;
-  };
-  // "first" and "a" share a node (longest first: a, c on ranks 0, 1 …), so the group forms where b and c are.
-  std::vector<std::string> all = end(1, "first");
-  for (const char* key : {"b", "c"})
-    for (const auto& started : end(key[0] == 'b' ? 40 : 50, key)) all.push_back(started);
-  EXPECT_THAT(all, testing::UnorderedElementsAre("large-0", "later"));
+    return keys;
+  }
+  std::vector<std::string> end(Dispatcher& dispatcher, double now, const std::string& key) {
+    for (const int rank : running.at(key).ranks) dispatcher.report(now, running.at(key).id, rank, Result::done);
+    return started(dispatcher, now);
+  }
+};
+
+TEST(Gang, RanksWaitOnTheNodeWhereItIsSoonestComplete) {
+  TwoNodes job(2000);
+  Dispatcher dispatcher(job.plan, {}, 4, {.nodes = {0, 1, 1, 0}});  // by critical path: first, a, c, b
+  ASSERT_EQ(job.started(dispatcher, 0).size(), 4u);
+  ASSERT_THAT(job.running.at("first").ranks, ElementsAre(0));
+  ASSERT_THAT(job.running.at("b").ranks, ElementsAre(3));
+  EXPECT_THAT(job.end(dispatcher, 1, "first"), IsEmpty());
+  EXPECT_THAT(job.end(dispatcher, 40, "b"), ElementsAre("large-0"));
+  EXPECT_THAT(job.running.at("large-0").ranks, ElementsAre(0, 3));
+  EXPECT_THAT(job.end(dispatcher, 50, "c"), ElementsAre("later"));
+}
+
+TEST(Gang, RanksWaitLongOnlyWhenThereIsNothingElseToDo) {
+  TwoNodes job(10);
+  Dispatcher dispatcher(job.plan, {}, 4, {.nodes = {0, 0, 1, 1}});
+  ASSERT_EQ(job.started(dispatcher, 0).size(), 4u);
+  EXPECT_THAT(job.end(dispatcher, 1, "first"), ElementsAre("later"));
+  EXPECT_THAT(job.end(dispatcher, 4, "later"), IsEmpty());
+  EXPECT_THAT(job.end(dispatcher, 40, "b"), ElementsAre("large-0"));
 }
 
 TEST(Gang, SeveralShareABundleWhereThatSavesTime) {

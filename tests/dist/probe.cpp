@@ -11,6 +11,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "pipeline/core/hash.hpp"
@@ -124,6 +125,7 @@ Plan plan_from(const Json& tasks) {
     task.load_seconds = one.value("load_seconds", 0.0);
     task.shares = one.value("shares", 1);
     task.gang = one.value("gang", 1);
+    task.resumable = one.value("resumable", false);
   }
   return plan;
 }
@@ -133,6 +135,7 @@ Plan plan_from(const Json& tasks) {
 void do_task(const Session& session, const Task& task, const Communicator& group, const std::string& folder) {
   const Json& with = task.parameters;
   Json line = {{"ran", task.key}, {"group", group.size()}, {"group_rank", group.rank()}, {"residency", task.residency}};
+  if (task.taken_over) line["taken_over"] = true;
   if (with.contains("sum")) line["sum"] = sum_of_random_shares(group, task.shares, with.at("sum"));
   print(session, line);
   sleep_seconds(with.value("sleep", 0.0));
@@ -146,12 +149,16 @@ void do_task(const Session& session, const Task& task, const Communicator& group
   if (with.value("wait_for_stop", false)) sleep_seconds(0.3);
 }
 
-// {"tasks": [...], "finished": [...], "folder", "stall_seconds", "watch"} → a line for each task that ran, and the
-// outcome
+// {"tasks": [...], "finished": [...], "folder", "stall_seconds", "time_limit" (s), "watch"} → a line for each task that
+// ran, and the outcome
 int run(const Session& session, const Json& with) {
   const Plan plan = plan_from(with.at("tasks"));
-  StopRequest stop;
+  std::optional<Deadline> deadline;
+  if (with.contains("time_limit"))
+    deadline = std::chrono::system_clock::now() + std::chrono::seconds(with.at("time_limit").get<int>());
+  StopRequest stop(deadline, 0);
   SchedulerSettings settings;
+  settings.seconds_left = [&] { return stop.seconds_left(); };
   settings.stop = [&] { return stop.asked(); };
   settings.stall_seconds = with.value("stall_seconds", 600.0);
   if (with.value("watch", false)) print(session, {{"pid", getpid()}});
@@ -165,14 +172,37 @@ int run(const Session& session, const Json& with) {
   print(session,
         {{"outcome",
           {{"done", outcome.done}, {"failed", failed}, {"not_run", outcome.not_run}, {"stopped", outcome.stopped}}}});
-  return outcome.stopped ? 75 : outcome.failed.empty() ? 0 : 1;
+  const int code = outcome.stopped ? 75 : outcome.failed.empty() ? 0 : 1;
+  if (session.world().rank() == 0 && !outcome.lost.empty()) session.abort(code);
+  return code;
+}
+
+// {"file": JSON with "tasks", "ranks": [...], "ranks_per_node"} → {"simulated": [...]}
+int simulate_file(const Session& session, const Json& with) {
+  const Plan plan = plan_from(read_json(with.at("file").get<std::string>()).at("tasks"));
+  Json simulated = Json::array();
+  for (const int ranks : with.at("ranks")) {
+    SimulationSettings settings;
+    settings.rules.nodes = nodes_of(ranks, with.at("ranks_per_node"));
+    const auto begin = std::chrono::steady_clock::now();
+    const auto result = simulate(plan, {}, ranks, settings);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    simulated.push_back({{"ranks", ranks},
+                         {"makespan", result.makespan},
+                         {"least", result.least},
+                         {"idle_share", result.idle_share},
+                         {"loads", result.loads},
+                         {"took", took.count()}});
+  }
+  print(session, {{"simulated", simulated}});
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(const Session&, const Json&)>> verbs = {
-      {"info", info}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}};
+      {"info", info}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}, {"simulate", simulate_file}};
   if (argc < 2 || !verbs.contains(argv[1])) return std::fputs("probe_dist VERB [JSON]\n", stderr), 2;
   try {
     Session session(argc, argv);

@@ -183,5 +183,31 @@ TEST(Simulation, FourThousandRanks) {
   EXPECT_LE(result.makespan, 1.5 * result.least);
 }
 
+// A sweep of a thousand deltas over four targets, one of which needs groups of four ranks: a hundred thousand tasks.
+TEST(Simulation, AThousandFoldSweepOnFourThousandRanks) {
+  Random random(17);
+  Plan plan;
+  for (int delta = 0; delta < 1000; ++delta) {
+    plan.tasks.push_back(task("delta" + std::to_string(delta), 2000, {}, "template", 20));
+    plan.tasks.back().shares = 16;
+  }
+  const double seconds_of[] = {60, 100, 60, 500};
+  for (int delta = 0; delta < 1000; ++delta)
+    for (int target = 0; target < 4; ++target)
+      for (int i = 0; i < 25; ++i) {
+        const std::string name = "m" + std::to_string(target);
+        plan.tasks.push_back(task(name + "-" + std::to_string(delta) + "-" + std::to_string(i),
+                                  seconds_of[target] * (0.8 + 0.4 * random.uniform()), {"delta" + std::to_string(delta)},
+                                  name, 20));
+        if (target == 3) plan.tasks.back().gang = 4;
+      }
+  SimulationSettings settings;
+  settings.rules.nodes = nodes_of(4096, 8);
+  const auto result = simulate(plan, {}, 4096, settings);
+  EXPECT_EQ(result.outcome.done, 101000);
+  EXPECT_LE(result.idle_share, 0.05);
+  EXPECT_LE(result.makespan, 1.1 * result.least);
+}
+
 }  // namespace
 }  // namespace cmc::dist

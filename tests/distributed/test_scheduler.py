@@ -20,6 +20,11 @@ def outcome_of(lines, ranks):
     return outcomes[0]
 
 
+def outcome_of_rank_0(lines):
+    """Where a rank does not answer, rank 0 ends the job, and the others may or may not tell theirs before."""
+    return next(line["outcome"] for line in lines if "outcome" in line and line["rank"] == 0)
+
+
 def ran(lines):
     return [line for line in lines if "ran" in line]
 
@@ -157,19 +162,46 @@ def test_a_killed_worker_ends_the_job():
         process.communicate()
 
 
-def test_a_silent_rank_is_named():
-    tasks = [{"key": str(i), "sleep": 3} for i in range(3)]
-    argument = json.dumps({"tasks": tasks, "watch": True, "stall_seconds": 0.5})
-    process = mpi.start(3, mpi.program("probe_dist"), "run", argument)
-    pids = mpi.pids(process, 3)
+def start_watched(ranks, tasks, **settings):
+    argument = json.dumps({"tasks": tasks, "watch": True, "stall_seconds": 0.5, **settings})
+    process = mpi.start(ranks, mpi.program("probe_dist"), "run", argument)
+    return process, mpi.pids(process, ranks)
+
+
+def test_a_silent_rank_is_named_and_works_again():
+    process, pids = start_watched(3, [{"key": str(i), "sleep": 1.5} for i in range(9)])
     time.sleep(0.3)
     os.kill(pids[2], signal.SIGSTOP)
     time.sleep(1.5)
     os.kill(pids[2], signal.SIGCONT)
     lines, log = mpi.finish(process)
-    assert "rank 2 is silent" in log
+    assert "rank 2 is silent" in log and "rank 2 is back" in log
     assert "rank 1 is silent" not in log
-    assert outcome_of(lines, 3)["done"] == 3
+    assert outcome_of(lines, 3)["done"] == 9
+    assert sum(line["rank"] == 2 for line in ran(lines)) >= 2  # what it had, and more after it was back
+    assert all(count <= 2 for count in times(lines).values())
+
+
+@pytest.mark.parametrize("gang", [1, 2])
+def test_a_stopped_ranks_work_is_done_elsewhere_and_the_run_ends(gang):
+    tasks = [{"key": str(i), "sleep": 0.4, "gang": gang, "residency": "m" if gang > 1 else ""} for i in range(12)]
+    process, pids = start_watched(3, tasks)
+    time.sleep(0.9)
+    os.kill(pids[2 if gang == 1 else 1], signal.SIGSTOP)
+    lines, log = mpi.finish(process, timeout=60)
+    assert f"rank {2 if gang == 1 else 1} does not answer" in log
+    outcome = outcome_of_rank_0(lines)
+    assert outcome["done"] == 12 and not outcome["failed"] and not outcome["not_run"]
+    assert len({line["ran"] for line in ran(lines) if "taken_over" in line}) == 1
+
+
+def test_a_rank_that_stops_when_all_is_done_is_not_waited_for():
+    process, pids = start_watched(3, [{"key": str(i), "sleep": 0.1 + i} for i in range(3)])
+    time.sleep(1.5)  # ranks 0 and 1 have ended their tasks
+    os.kill(pids[1], signal.SIGSTOP)
+    lines, log = mpi.finish(process, timeout=60)
+    assert "rank 1 does not answer" in log
+    assert outcome_of_rank_0(lines)["done"] == 3
 
 
 def test_many_groups_come_and_go(tmp_path):
