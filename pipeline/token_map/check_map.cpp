@@ -1,8 +1,23 @@
 #include "pipeline/token_map/check_map.hpp"
 
+#include <algorithm>
+
 #include "pipeline/core/error.hpp"
 
 namespace cmc::token_map {
+namespace {
+
+// Of one_to_many: [offsets[v], offsets[v + 1]) cuts the candidates, which are ids like the others.
+std::string wrong_candidates(const TokenMap& map) {
+  if (map.offsets.empty() && map.candidates.empty()) return "";
+  if (map.offsets.size() != map.ids.size() + 1 || map.offsets.front() != 0 || !std::ranges::is_sorted(map.offsets) ||
+      map.offsets.back() != static_cast<int64_t>(map.candidates.size()))
+    return "has offsets that do not cut its candidates into one list for each base token";
+  const auto outside = [&](DeltaToken id) { return id.value < 0 || id.value >= map.delta_size; };
+  return std::ranges::any_of(map.candidates, outside) ? "has a candidate outside the delta's vocabulary" : "";
+}
+
+}  // namespace
 
 void check_map(const TokenMap& map, const std::string& where) {
   const auto refuse = [&](const std::string& what) {
@@ -21,6 +36,7 @@ void check_map(const TokenMap& map, const std::string& where) {
       refuse(place + " has the unknown match " + std::to_string(match));
     if ((id == -1) != (map.match[token] == Match::unmapped)) refuse(place + " has an id without a match, or a match without an id");
   }
+  if (const std::string wrong = wrong_candidates(map); !wrong.empty()) refuse(wrong);
 }
 
 }  // namespace cmc::token_map

@@ -9,7 +9,7 @@ namespace cmc::token_map {
 namespace {
 
 TokenMap good() {
-  return {{{2}, {-1}, {0}}, {Match::exact, Match::unmapped, Match::inexact}, 3};
+  return {{{2}, {-1}, {0}}, {Match::exact, Match::unmapped, Match::inexact}, 3, {}, {}};
 }
 
 void expect_refused(const TokenMap& map, const std::string& named) {
@@ -45,7 +45,21 @@ TEST(CheckMap, IdsAndMatchesBelongTogether) {
   map = good();
   map.match[0] = static_cast<Match>(7);
   expect_refused(map, "unknown match 7");
-  expect_refused({{}, {}, 5}, "0 ids");
+  expect_refused({{}, {}, 5, {}, {}}, "0 ids");
+}
+
+TEST(CheckMap, CandidatesAreCutByOffsets) {
+  TokenMap map = good();
+  map.candidates = {{2}, {0}, {1}};
+  map.offsets = {0, 1, 1, 3};
+  EXPECT_NO_THROW(check_map(map, "unit.h5"));
+  for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 1, 3}, {0, 2, 1, 3}, {1, 1, 1, 3}, {0, 1, 1, 4}, {}}) {
+    map.offsets = wrong;
+    expect_refused(map, "offsets");
+  }
+  map.offsets = {0, 1, 1, 3};
+  map.candidates[2] = {3};
+  expect_refused(map, "candidate outside");
 }
 
 }  // namespace
