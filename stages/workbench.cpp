@@ -4,6 +4,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
+#include "pipeline/token_map/check_map.hpp"
 
 namespace cmc::stages {
 
@@ -101,7 +102,9 @@ std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::strin
       for (const int32_t match : std::get<std::vector<int32_t>>(dataset.values))
         loaded->match.push_back(static_cast<token_map::Match>(match));
   }
-  loaded->delta_size = unit.task.at("delta_size");
+  const std::string where = units_.path(key).string();
+  loaded->delta_size = json_field<int32_t>(unit.task, "delta_size", where);
+  token_map::check_map(*loaded, where);
   return map = std::move(loaded);
 }
 

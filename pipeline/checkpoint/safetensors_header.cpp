@@ -7,6 +7,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc::checkpoint {
@@ -35,6 +36,7 @@ constexpr std::array<TypeRow, 10> types = {{{StoredType::f64, "F64", 8},
 
 // JSON that refuses a key given twice in one object (nlohmann would keep the last).
 Json parse_without_duplicates(std::string_view text, const std::string& where) {
+  check_json_text(text, where);
   std::vector<std::set<std::string>> keys;
   const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();

@@ -4,12 +4,14 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc {
 
 Json read_json(const std::filesystem::path& file) {
   const std::string text = read_file(file);
+  check_json_text(text, file.string());
   try {
     return Json::parse(text);
   } catch (const Json::exception& e) {
@@ -24,6 +26,7 @@ void read_json_lines(const std::filesystem::path& file,
   for (int64_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = file.string() + ":" + std::to_string(number);
+    check_json_text(line, where);
     Json object;
     try {
       object = Json::parse(line);

@@ -5,6 +5,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc::data {
@@ -151,6 +152,7 @@ void read_lines(const std::filesystem::path& file, const std::function<void(cons
 
 Json read_document(const std::filesystem::path& file) {
   const std::string text = with_null_for_non_finite(read_text(file));
+  check_json_text(text, file.string());
   try {
     return Json::parse(text);
   } catch (const Json::exception& error) {

@@ -6,6 +6,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/store/hdf5_dataset.hpp"
 #include "pipeline/store/schema.hpp"
 #include "pipeline/store/sealed_file.hpp"
@@ -105,8 +106,9 @@ Results decode_results(std::string_view sealed, const std::string& where) {
   results.header.title = read_text_attribute(root, schema::root::title);
   const Object configuration = open_group(root, schema::configuration_group);
   results.header.experiment = read_text_dataset(configuration, schema::experiment_dataset);
-  results.header.environment =
-      Json::parse(read_text_dataset(configuration, schema::environment_dataset), nullptr, false);
+  const std::string environment = read_text_dataset(configuration, schema::environment_dataset);
+  check_json_text(environment, configuration.where + "/" + schema::environment_dataset);
+  results.header.environment = Json::parse(environment, nullptr, false);
   if (results.header.environment.is_discarded())
     throw BadData({configuration.where + "/" + schema::environment_dataset, "is not JSON", merge_again});
   for (const Link& stage : links(root)) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/store/dimension_scales.hpp"
 #include "pipeline/store/hdf5_dataset.hpp"
 #include "pipeline/store/schema.hpp"
@@ -143,6 +144,7 @@ std::string json_text(const Json& json, const std::string& where) {
 
 Json read_json_attribute(const Object& object, const char* name) {
   const std::string text = read_text_attribute(object, name);
+  check_json_text(text, object.where + ": " + name);
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded())
     throw BadData({object.where + ": " + name, "is not JSON", "this file was not written by cmc"});

@@ -2,6 +2,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/json_text.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc::text {
@@ -138,6 +139,7 @@ TokenizerFile read_tokenizer_file(const std::filesystem::path& file) {
   TokenizerFile made;
   made.name = file.string();
   const std::string text = read_file(file);
+  check_json_text(text, file.string());
   Reader reader(made);
   Json::sax_parse(text, &reader);
   if (!made.rest.is_object() || !made.rest.contains("model") || !made.rest["model"].is_object())

@@ -78,6 +78,12 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"EmptyQuestion", "tofu", R"({"question": " ", "answer": "a"})", {"question", "empty"}},
         Malformed{"Latin1", "tofu", good + "{\"question\": \"caf\xe9\", \"answer\": \"a\"}", {"data.json:2", "UTF-8"}},
         Malformed{"LoneSurrogate", "tofu", R"({"question": "\ud800", "answer": "a"})", {"data.json:1"}},
+        Malformed{"NulHidesTheRest", "tofu", good + R"({"question": "q", "answer": "a"})" + std::string("\0 hidden", 8),
+                  {"data.json:2", "NUL"}},
+        Malformed{"NulInAnArray", "alpaca", R"([{"instruction": "i", "output": "o"}])" + std::string("\0", 1), {"NUL"}},
+        Malformed{"EndlesslyNested", "alpaca", std::string(100'000, '['), {"deeply"}},
+        Malformed{"LineNestedEndlessly", "tofu", R"({"question": "q", "answer": "a", "more": )" + std::string(100'000, '['),
+                  {"data.json:1", "deeply"}},
         Malformed{"Utf16", "tofu", std::string("\xff\xfe{\0\"\0", 6), {"data.json:1", "UTF-8"}},
         Malformed{
             "NoWrongAnswers", "perturbed", R"({"question": "q", "answer": "a"})", {"perturbed_answer", "missing"}},

@@ -88,6 +88,9 @@ int dispatch(const std::vector<std::string>& given) {
     model_folder(folder);
   } else if (verb == "state" && given.size() == 2) {
     std::cout << state(folder) << std::endl;
+  } else if (verb == "scan" && given.size() == 2) {  // what a run does before its first task
+    UnitStore(folder).remove_abandoned();
+    std::cout << Json{{"units", UnitStore(folder).keys().size()}} << std::endl;
   } else if (verb == "clean" && given.size() == 2) {
     std::cout << Json{{"removed", UnitStore(folder).remove_abandoned()}} << std::endl;
   } else {

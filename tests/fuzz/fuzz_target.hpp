@@ -29,7 +29,8 @@ inline std::filesystem::path as_file(std::string_view bytes, const std::string& 
   return folder / name;
 }
 
-inline int taken = 0;  // how many readers took their input
+inline int taken = 0;            // how many readers took their input
+inline bool tells_refusals = false;  // on standard error
 
 // Runs a reader. It may take the input or refuse it as bad with a readable message; all else, such as an error that blames
 // the disk or ourselves, ends the process.
@@ -42,6 +43,7 @@ int reads_or_refuses(Read read) {
     const ExitCode code = error.code();
     const bool refused = code == ExitCode::bad_data || code == ExitCode::missing_input || code == ExitCode::refused ||
                          code == ExitCode::bad_experiment;
+    if (tells_refusals) std::fprintf(stderr, "refused (%d): %s\n", static_cast<int>(code), error.what());
     if (refused && is_valid_utf8(error.what()) && !error.problem().where.empty()) return 0;
     std::fprintf(stderr, "exit code %d: %s\n", static_cast<int>(code), error.what());
     std::abort();
