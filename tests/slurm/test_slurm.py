@@ -60,10 +60,13 @@ def log_of(folder, job="*"):
     return "\n".join(file.read_text() for file in sorted(folder.glob(f"logs/slurm-{job}.out")))
 
 
-def warn_once_started(cluster, folder, job, record, seen):
+def name_of(record):
+    return f"{record['ArrayJobId']}_{record['ArrayTaskId']}" if "ArrayTaskId" in record else record["JobId"]
+
+
+def warn_once_started(cluster, folder, record, seen):
     """Warns a running job once in each of its starts, when it has done something; `seen` counts its warnings."""
-    task = record.get("ArrayTaskId")
-    name = f"{record['ArrayJobId']}_{task}" if task else job
+    name = name_of(record)
     if record["JobState"] != "RUNNING" or seen.get(name, 0) > int(record["Restarts"]):
         return
     this_start = log_of(folder, name).split("restart ")[-1]
@@ -73,16 +76,17 @@ def warn_once_started(cluster, folder, job, record, seen):
 
 
 def wait_with_warnings(cluster, folder, job, times=2, timeout=150):
-    """Records of a job in the end, warned in each of its first `times` starts."""
+    """Records of a job in the end, warned in each of its first `times` starts: no other start may end in the queue."""
     seen, deadline = {}, time.monotonic() + timeout
     while True:
         records = cluster.records(job)
         if all(record["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT") for record in records):
+            assert all(int(record["Restarts"]) <= seen.get(name_of(record), 0) for record in records), (seen, log_of(folder))
             return records
         assert time.monotonic() < deadline, f"{records}\n{log_of(folder)[-3000:]}"
         for record in records:
             if int(record["Restarts"]) < times:
-                warn_once_started(cluster, folder, job, record, seen)
+                warn_once_started(cluster, folder, record, seen)
         time.sleep(0.05)
 
 
