@@ -45,7 +45,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
   const double parameters = parameter_count(planner.config(evaluated.target));
   task.seconds = forward_seconds(parameters, rows * (300 + 2 * static_cast<double>(experiment.integer("instruct.new_tokens"))));
-  task.bytes = static_cast<int64_t>(parameters * 4);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
   if (slice.prompts == "checked") task.parameters["seed"] = experiment.integer("experiment.seed");
   planner.add(std::move(task));
 }

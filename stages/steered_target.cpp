@@ -67,6 +67,18 @@ Json parts_of(Planner& planner, const Evaluated& e) {
   return parts;
 }
 
+// model.<target>.tensor_parallel, checked before anything is loaded.
+int tensor_parallel(Planner& planner, const std::string& target) {
+  const std::string key = "model." + target + ".tensor_parallel";
+  const int64_t ranks = planner.experiment().integer(key), heads = planner.config(target).heads;
+  if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
+  std::string fitting;
+  for (int64_t size = 1; size <= heads; ++size)
+    if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
+  throw BadExperiment({key, "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
+                       "set one of " + fitting});
+}
+
 }  // namespace
 
 void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, dist::Task& task) {
@@ -78,7 +90,8 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : strengths;
   Planner::needs(task, e.model);
   task.residency = e.model.dump();
-  task.load_seconds = 1 + 4 * parameter_count(planner.config(e.target)) / 500e6;  // float32 from disk at 500 MB/s
+  task.gang = tensor_parallel(planner, e.target);
+  task.load_seconds = 1 + 4 * parameter_count(planner.config(e.target)) / task.gang / 500e6;  // float32 from disk at 500 MB/s
   if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
   if (e.delta.empty()) return;
   p["delta"] = e.delta;
@@ -95,7 +108,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
 
 SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
     : strengths_(p.at("strengths").get<std::vector<double>>()), tokenizer_(bench.tokenizer(p.at("model"))) {
-  fusion::Base base{bench.model(p.at("model")), tokenizer_};
+  fusion::Base base{bench.target(p.at("model")), tokenizer_};
   parameters_ = parameter_count(base.model->config());
   end_tokens_ = base.model->config().end_tokens;
   if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);

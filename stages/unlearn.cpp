@@ -47,7 +47,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const double parameters = parameter_count(planner.config(evaluated.target));
   const double generated = items * strengths * 1.5 * static_cast<double>(experiment.integer("unlearn.new_tokens"));
   task.seconds = forward_seconds(parameters, generated + items * strengths * 6 * 80);
-  task.bytes = static_cast<int64_t>(parameters * 4);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
   planner.add(std::move(task));
 }
 

@@ -68,10 +68,10 @@ void expect_planned(const std::filesystem::path& file, const std::string& conten
   if (content_hash != reference.at("sha256")) throw BadData({file.string(), "has changed since the plan was made", "run again"});
 }
 
-model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype) const {
+model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype, model::Seat seat) const {
   const auto path = folder(reference);
-  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device);
-  return load(reference.at("base"), dtype).with_adapters(path).merged();
+  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device, seat);
+  return load(reference.at("base"), dtype, seat).with_adapters(path).merged();
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {
@@ -79,6 +79,17 @@ std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& referenc
   if (!model) {
     log_info("loading ", folder(reference).string());
     model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype));
+  }
+  return model;
+}
+
+std::shared_ptr<const model::DecoderModel> Workbench::target(const Json& reference) {
+  if (gang_.size() == 1) return model(reference);
+  auto& model = models_["split: " + reference.dump()];
+  if (!model) {
+    const model::TensorGroup group(gang_, compute_.device);
+    log_info("loading part ", gang_.rank() + 1, " of ", gang_.size(), " of ", folder(reference).string());
+    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.seat()).over(group));
   }
   return model;
 }

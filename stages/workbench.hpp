@@ -45,9 +45,11 @@ class Workbench {
 
   // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
   // which are merged into it. On compute().device.
-  model::DecoderModel load(const Json& reference, torch::Dtype dtype) const;
+  model::DecoderModel load(const Json& reference, torch::Dtype dtype, model::Seat seat = {}) const;
   // The same in compute().dtype, kept.
   std::shared_ptr<const model::DecoderModel> model(const Json& reference);
+  // The same for a model that the gang holds together: split over it, where it is more than this rank.
+  std::shared_ptr<const model::DecoderModel> target(const Json& reference);
   std::shared_ptr<const text::Tokenizer> tokenizer(const Json& reference);
   // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
   std::filesystem::path folder(const Json& reference) const;

@@ -27,6 +27,7 @@ const std::vector<KeySpec>& schema() {
       {"models.unlearn_template", text, "", false, "another template for unlearning (Table 2: chat models); unset: the same"},
       {"models.unlearn_targets", list, "", false, "other targets for unlearning; unset: the same"},
       {"model.*.path", path, "", false, "Hugging Face folder: config.json, safetensors, tokenizer; unset: pre-trained here"},
+      {"model.*.tensor_parallel", integer, "1", false, "ranks of a node that hold it together where it is evaluated as a target"},
       {"model.*.tokenizer", path, "", false, "folder with the tokenizer of a model that is pre-trained here"},
       {"model.*.hidden", integer, "0", false, "its width"},
       {"model.*.layers", integer, "0", false, "its layers"},

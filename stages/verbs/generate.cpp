@@ -37,7 +37,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
       "seed", po::value<uint64_t>()->default_value(1), "of the samples")(
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
   Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N", options, {});
-  if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   const auto requests = read_requests(arguments, pair);
   decode::GenerationSettings settings;
@@ -50,6 +50,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const auto results = decode::generate(*pair.source, pair.tokenizer, requests, settings,
                                         [&](const decode::GenerationProgress& progress) { tokens = progress.tokens; });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (session.world().rank() != 0) return ExitCode::done;
   for (const auto& result : results) {
     Json ids = Json::array();
     for (const auto token : result.tokens) ids.push_back(token.value);

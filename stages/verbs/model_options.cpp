@@ -23,7 +23,12 @@ void add_model_options(po::options_description& options) {
       "mode", po::value<std::string>()->default_value("base_normalized"), "base_normalized, both_normalized or raw_sum")(
       "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
       "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
-      "batch", po::value<int64_t>()->default_value(16), "sequences at once");
+      "batch", po::value<int64_t>()->default_value(16), "sequences at once")(
+      "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
+}
+
+bool takes_part(const Arguments& arguments, const dist::Session& session) {
+  return session.world().rank() == 0 || arguments.get<bool>("tensor-parallel");
 }
 
 LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
@@ -34,7 +39,14 @@ LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
   };
   LoadedPair pair;
   const std::filesystem::path folder = arguments.get("model");
-  fusion::Base base{load(folder), nullptr};
+  fusion::Base base{nullptr, nullptr};
+  if (arguments.get<bool>("tensor-parallel")) {
+    const model::TensorGroup group(session.world(), compute.device);
+    const auto part = model::DecoderModel::load(folder, compute.dtype, compute.device, group.seat());
+    base.model = std::make_shared<const model::DecoderModel>(part.over(group));
+  } else {
+    base.model = load(folder);
+  }
   pair.tokenizer = base.tokenizer = tokenizer_of(folder, *base.model);
   pair.end_tokens = base.model->config().end_tokens;
   if (pair.tokenizer->special().end >= 0) pair.end_tokens.push_back(pair.tokenizer->special().end);

@@ -15,7 +15,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   add_model_options(options);
   options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"");
   Arguments arguments("score --model DIR [--delta DIR --alpha A] --pairs FILE.jsonl", options, {});
-  if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   std::vector<decode::ScoreRequest> requests;
   read_json_lines(arguments.get("pairs"), [&](const Json& line, const std::string& where) {
@@ -28,6 +28,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const auto start = std::chrono::steady_clock::now();
   const auto scores = decode::score(*pair.source, requests);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (session.world().rank() != 0) return ExitCode::done;
   int64_t tokens = 0;
   for (const auto& score : scores) {
     std::cout << Json{{"logprob", score.log_prob}, {"tokens", score.tokens()}}.dump() << "\n";

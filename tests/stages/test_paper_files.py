@@ -57,8 +57,9 @@ def places(tmp_path_factory):
         os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def settings():
-    return [text for key, value in SMALL.items() for text in ("--set", f"{key}={value}")]
+def settings(name):
+    split = {"model.llama2_70b.tensor_parallel": 2} if "tensor_parallel" in (EXPERIMENTS / f"{name}.ini").read_text() else {}
+    return [text for key, value in {**SMALL, **split}.items() for text in ("--set", f"{key}={value}")]
 
 
 def test_every_file_is_tested():
@@ -68,7 +69,7 @@ def test_every_file_is_tested():
 @pytest.mark.parametrize("name", FILES)
 def test_runs_whole(places, name):
     output = places / name
-    done = cmc("run", EXPERIMENTS / f"{name}.ini", "--output", output, *settings(), ranks=2)
+    done = cmc("run", EXPERIMENTS / f"{name}.ini", "--output", output, *settings(name), ranks=2)
     assert "results.h5" in done.stdout
     status = json.loads(cmc("status", output, "--json").stdout)
     assert status["done"] == status["total"] > 0
