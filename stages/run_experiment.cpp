@@ -90,7 +90,8 @@ const Stage& stage_named(const std::string& name) {
 bool is_ours(const dist::Task& task, Workbench& bench, const dist::Communicator& group, std::optional<store::UnitClaim>& claim) {
   char needed = 0;
   if (group.rank() == 0) {
-    const store::ClaimWaiting waiting{.patience_seconds = std::max(600.0, 10 * task.seconds),
+    // The rank that fell silent may hold the claim for ever: whoever takes its task over does not wait for it.
+    const store::ClaimWaiting waiting{.patience_seconds = task.taken_over ? 0 : std::max(600.0, 10 * task.seconds),
                                       .stop = bench.stop(),
                                       .first_wait = [&] { log_info("another run is at ", task.name, ": waiting for it"); }};
     claim = store::claim_unless_done(bench.units(), task.key, waiting);

@@ -77,7 +77,7 @@ inline void run_task(const dist::Task& task, const dist::Communicator& group, co
   std::optional<store::UnitClaim> claim;
   char needed = 0;
   if (group.rank() == 0) {
-    claim = store::claim_unless_done(units, task.key, {.patience_seconds = with.value("patience", 600.0),
+    claim = store::claim_unless_done(units, task.key, {.patience_seconds = task.taken_over ? 0 : with.value("patience", 600.0),
                                                        .stop = [&] { return stop.asked(); }, .first_wait = {}});
     needed = claim ? 1 : 0;
   }
@@ -89,7 +89,7 @@ inline void run_task(const dist::Task& task, const dist::Communicator& group, co
   units.publish(unit);
 }
 
-// {"folder", "seed", "tasks", "computed": file that gets the key of each computed task, "patience"?}
+// {"folder", "seed", "tasks", "computed": file that gets the key of each computed task, "patience"?, "stall_seconds"?}
 inline int run_synthetic(const dist::Session& session, const Json& with) {
   const dist::Plan plan = synthetic_plan(with);
   const store::UnitStore units(with.at("folder").get<std::string>());
@@ -101,6 +101,7 @@ inline int run_synthetic(const dist::Session& session, const Json& with) {
   }
   dist::SchedulerSettings settings;
   settings.poll_seconds = 0.001;
+  settings.stall_seconds = with.value("stall_seconds", settings.stall_seconds);
   settings.stop = [&] { return stop.asked(); };
   const dist::Outcome outcome = dist::run_plan(
       plan, finished, session.world(),

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from storm import Run, Storm, finish, hashes, is_unharmed
@@ -71,6 +72,29 @@ def test_a_frozen_run_stops_no_other(tmp_path, calm):
         frozen.signal(pids, signal.SIGCONT)
     code, log = frozen.wait()
     assert code == 0, log
+    check_same(tmp_path, calm)
+
+
+def rank_of(pid):
+    settings = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    [rank] = [one.split(b"=")[1] for one in settings if one.startswith(b"OMPI_COMM_WORLD_RANK=")]
+    return int(rank)
+
+
+def test_a_silent_ranks_claim_stops_no_one_of_its_run(tmp_path, calm):
+    run = Run(tmp_path, 3, SEED, TASKS, stall_seconds=1)
+    pids = run.ranks()
+    while not list(tmp_path.glob("run/units/*/*.h5")):
+        time.sleep(0.005)
+    silent = [pid for pid in pids if rank_of(pid) == 2]
+    assert run.signal(silent, signal.SIGSTOP) == 1
+    end = time.monotonic() + 60
+    while len(hashes(tmp_path / "run")) < TASKS and time.monotonic() < end:
+        time.sleep(0.05)
+    found = len(hashes(tmp_path / "run"))
+    run.signal(silent, signal.SIGCONT)
+    code, log = run.wait()
+    assert found == TASKS and code == 0, log
     check_same(tmp_path, calm)
 
 
