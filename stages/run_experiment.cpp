@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/process_memory.hpp"
@@ -126,10 +127,21 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));
 }
 
-void merge(const RunRequest& request, const dist::Plan& plan) {
+// A run that was killed before it merged leaves an older results.h5, and so may shards that merge at the same time.
+bool holds_all(const std::filesystem::path& results, const std::vector<std::string>& keys) {
+  std::set<std::string> held;
+  try {
+    for (const auto& unit : store::read_results(results).units) held.insert(unit.key);
+  } catch (const Error&) {
+    return false;  // none, or damaged
+  }
+  return std::ranges::all_of(keys, [&](const std::string& key) { return held.contains(key); });
+}
+
+void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_before) {
   const store::UnitStore units(request.output.path());
   const std::vector<std::string> keys = finished_of(plan, units);
-  if (keys.empty()) return;
+  if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
   store::write_results(request.output.path(),
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
 }
@@ -170,9 +182,10 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     line.finish();
     if (world.rank() == 0) request.output.write_outcome(report.outcome);
   }
-  const bool merged_before = report.already_done == report.total && std::filesystem::exists(request.output.path() / "results.h5");
-  if (world.rank() == 0 && !merged_before) merge(request, request.shard.count > 1 ? request.output.plan() : work.plan);
-  if (world.rank() == 0) store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
+  if (world.rank() == 0) {
+    merge(request, request.shard.count > 1 ? request.output.plan() : work.plan, report.already_done == report.total);
+    store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
+  }
   return report;
 }
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -52,6 +53,16 @@ def test_second_run_does_nothing_and_says_so(world, reference):
     done = cmc("run", experiment, "--output", reference)
     assert "nothing to do" in done.stdout
     assert before == {file: file.stat().st_mtime_ns for file in reference.glob("units/*/*.h5")}
+
+
+def test_results_that_lack_units_are_merged_again(world, reference):
+    root, experiment = world
+    folder = support.copy_run(reference, root / "merged_early")
+    (folder / "results.h5").unlink()
+    cmc("run", experiment, "--output", folder, "--only", "token_map")  # as if the others' run was killed before its merge
+    cmc("run", experiment, "--output", folder)
+    with h5py.File(folder / "results.h5") as results:
+        assert set(results["tasks/key"].asstr()[:]) == support.units(reference).keys()
 
 
 def test_killed_run_resumes_to_the_same(world, reference):
