@@ -21,7 +21,7 @@ std::string describe(const dist::Progress& p, double gone) {
   std::string text = std::to_string(p.done) + "/" + std::to_string(p.total) + " tasks";
   if (p.failed > 0) text += ", " + std::to_string(p.failed) + " failed";
   text += ", " + std::to_string(static_cast<int>(100 * share)) + " %, " + clock_time(gone) + " gone";
-  if (share > 0.02 && share < 1) text += ", about " + clock_time(gone * (1 - share) / share) + " left";
+  if (p.done > 0 && share < 1) text += ", about " + clock_time(p.seconds_left) + " left";
   std::string now;
   for (const auto& name : p.current)
     if (!name.empty()) now += (now.empty() ? "; now: " : " | ") + name;

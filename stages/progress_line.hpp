@@ -20,7 +20,7 @@ class ProgressLine {
   bool drawn_ = false;
 };
 
-// "12/48 tasks, 35 %, 0:02:10 gone, about 0:04:02 left; now: …". Time left from the work done so far.
+// "12/48 tasks, 35 %, 0:02:10 gone, about 0:04:02 left; now: …". Time left from the speed so far.
 std::string describe(const dist::Progress& progress, double seconds_gone);
 
 // "1:02:03"

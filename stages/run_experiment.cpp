@@ -14,6 +14,8 @@
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
+#include "stages/measured_costs.hpp"
+#include "stages/memory_retry.hpp"
 #include "stages/plan_experiment.hpp"
 #include "stages/progress_line.hpp"
 #include "stages/stage.hpp"
@@ -63,6 +65,7 @@ Work share_work(const RunRequest& request, const dist::Session& session) {
   if (session.world().rank() == 0) {
     auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
     request.output.claim(request.experiment, plan, run_environment(session));
+    plan = measured_costs(request.output.path()).calibrated(std::move(plan));
     keep_shard(plan, request.shard);
     const store::UnitStore units(request.output.path());
     if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
@@ -102,6 +105,17 @@ bool is_ours(const dist::Task& task, Workbench& bench, const dist::Communicator&
   return needed != 0;
 }
 
+// Where a rank works alone and memory runs out, it goes on with half the batch: a group's ranks would come out of step.
+store::Unit run_stage(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+  const auto work = [&] { return stage_named(task.stage).run(task, bench, group); };
+  if (group.size() > 1) return work();
+  return with_less_memory(work, [&] {
+    const bool spared = bench.halve_batch();
+    if (spared) log_warning(task.name, ": memory ran out, again with ", bench.batch(), " rows at a time");
+    return spared;
+  });
+}
+
 // On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
@@ -109,9 +123,9 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   std::optional<store::UnitClaim> claim;
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
   const auto start = Clock::now();
-  bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
+  const bool loaded = bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
   restart_peak_memory();
-  store::Unit unit = stage_named(task.stage).run(task, bench, group);
+  store::Unit unit = run_stage(task, bench, group);
   unit.key = task.key;
   unit.stage = task.stage;
   unit.task = task.parameters;
@@ -122,6 +136,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   unit.cost["wall_seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
   unit.cost["estimated_seconds"] = task.seconds;
   unit.cost["ranks"] = group.size();
+  unit.cost["loaded"] = loaded;  // its residency
   unit.cost["peak_bytes"] = peak_memory_bytes();
   if (group.rank() == 0) bench.units().publish(unit);
   log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));

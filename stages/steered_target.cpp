@@ -114,7 +114,7 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
   if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);
   std::vector<fusion::Delta> deltas;
   fusion::FusionSettings settings;
-  settings.slots = bench.experiment().integer("compute.batch");
+  settings.slots = bench.batch();
   if (p.contains("delta")) {
     fusion::Delta delta;
     for (const auto& part : p.at("parts")) {

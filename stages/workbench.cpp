@@ -41,7 +41,8 @@ Workbench::Workbench(const Experiment& experiment, std::map<std::string, std::st
       output_(std::move(output)),
       compute_(compute),
       units_(output_),
-      stop_(std::move(stop)) {}
+      stop_(std::move(stop)),
+      batch_(experiment.integer("compute.batch")) {}
 
 const std::string& Workbench::place(const std::string& content) const {
   const auto found = places_.find(content);
@@ -49,12 +50,14 @@ const std::string& Workbench::place(const std::string& content) const {
   return found->second;
 }
 
-void Workbench::enter(const std::string& residency, const dist::Communicator& gang) {
-  if (residency == residency_ && gang.transport() == gang_.transport()) return;
+bool Workbench::enter(const std::string& residency, const dist::Communicator& gang) {
+  if (residency == residency_ && gang.transport() == gang_.transport()) return false;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
   gang_ = gang;
+  batch_ = experiment_.integer("compute.batch");
+  return true;
 }
 
 std::filesystem::path Workbench::folder(const Json& reference) const {
@@ -127,6 +130,12 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const Json& referen
     states = std::make_shared<train::HiddenStore>(model(reference), settings);
   }
   return states;
+}
+
+bool Workbench::halve_batch() {
+  if (batch_ <= 1) return false;
+  batch_ /= 2;
+  return true;
 }
 
 uint64_t Workbench::seed(const std::string& key) const {

@@ -38,8 +38,8 @@ class Workbench {
   const store::UnitStore& units() const { return units_; }
   const std::function<bool()>& stop() const { return stop_; }
 
-  // Drops what another residency left behind, or another group of ranks that held it together.
-  void enter(const std::string& residency, const dist::Communicator& gang);
+  // Drops what another residency left behind, or another group of ranks that held it together. False: it was here already.
+  bool enter(const std::string& residency, const dist::Communicator& gang);
   // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
   const dist::Communicator& gang() const { return gang_; }
 
@@ -64,6 +64,10 @@ class Workbench {
   // Where a training that is not finished keeps its checkpoints.
   std::filesystem::path training_folder(const std::string& key) const { return output_ / "checkpoints" / ("." + key); }
 
+  // Rows decoded together: compute.batch, or less where memory ran out in this residency. Results do not depend on it.
+  int64_t batch() const { return batch_; }
+  bool halve_batch();  // false: it is 1
+
   uint64_t seed(const std::string& key) const;  // of a task; the experiment's seed is one of the parameters in its key
 
  private:
@@ -76,6 +80,7 @@ class Workbench {
   store::UnitStore units_;
   std::function<bool()> stop_;
   std::string residency_;
+  int64_t batch_;
   dist::Communicator gang_;
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;

@@ -1,9 +1,11 @@
 #include <iostream>
 #include <map>
 
+#include "stages/measured_costs.hpp"
 #include "stages/output_folder.hpp"
 #include "stages/plan_experiment.hpp"
 #include "stages/progress_line.hpp"
+#include "stages/simulated_runs.hpp"
 #include "stages/verbs/experiment_options.hpp"
 
 namespace cmc::stages {
@@ -33,15 +35,38 @@ void print(const dist::Plan& plan, int ranks) {
   std::cout << "on " << ranks << " ranks at best about " << clock_time(all.seconds / ranks) << "\n";
 }
 
+void simulate(const dist::Plan& plan, const Arguments& arguments) {
+  const int on_a_node = arguments.get<int>("ranks-per-node");
+  if (on_a_node < 1) throw Usage({"--ranks-per-node", "is below 1", "give the ranks of a node"});
+  const auto runs = simulate_runs(plan, {}, rank_counts(arguments.get("simulate")), on_a_node);
+  if (!arguments.has("json")) {
+    std::cout << table_of(runs);
+    return;
+  }
+  Json simulated = Json::array();
+  for (const auto& run : runs) simulated.push_back(to_json(run));
+  std::cout << Json{{"simulated", simulated}}.dump(2) << "\n";
+}
+
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
   options.add_options()("ranks", po::value<int>()->default_value(session.world().size()), "ranks to estimate for")(
-      "json", "the tasks with all their parameters as JSON");
+      "simulate", po::value<std::string>(), "the run on these numbers of ranks, e.g. 1,8,64: how long, how much idle")(
+      "ranks-per-node", po::value<int>()->default_value(8), "of the simulated machine: a model's ranks are on one node")(
+      "costs", po::value<std::string>(), "folder of a run whose measured times calibrate the estimates (default: --output's)")(
+      "json", "as JSON: the tasks with all their parameters, or the simulation");
   Arguments arguments("plan EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const Experiment experiment = read_experiment(arguments);
-  const dist::Plan plan = plan_experiment(experiment, output_folder(arguments, experiment), only_stages(arguments)).plan;
+  const auto output = output_folder(arguments, experiment);
+  if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
+  const auto costs = measured_costs(arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output);
+  const dist::Plan plan = costs.calibrated(plan_experiment(experiment, output, only_stages(arguments)).plan);
+  if (arguments.has("simulate")) {
+    simulate(plan, arguments);
+    return ExitCode::done;
+  }
   if (!arguments.has("json")) {
     print(plan, std::max(1, arguments.get<int>("ranks")));
     return ExitCode::done;

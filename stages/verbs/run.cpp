@@ -40,6 +40,7 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
     if (report.already_done > 0) std::cout << " (" << report.already_done << " were before)";
   }
   std::cout << "\nresults: " << (output.path() / "results.h5").string() << "\n";
+  for (const int lost : outcome.lost) log_warning("rank ", lost, " does not answer: the job ends without it");
   if (outcome.stopped) std::cout << "stopped; run the same command again to go on\n";
 }
 
@@ -73,7 +74,10 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const RunReport report = run_experiment({experiment, only_stages(arguments), output,
                                            arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{}},
                                           session, stop);
-  if (rank == 0) print_outcome(report, output);
+  if (rank != 0) return exit_code(report.outcome);
+  print_outcome(report, output);
+  std::cout.flush();
+  if (!report.outcome.lost.empty()) session.abort(static_cast<int>(exit_code(report.outcome)));  // it would wait for them
   return exit_code(report.outcome);
 }
 

@@ -2,8 +2,10 @@
 #include <iostream>
 
 #include "pipeline/store/unit_store.hpp"
+#include "stages/measured_costs.hpp"
 #include "stages/output_folder.hpp"
 #include "stages/progress_line.hpp"
+#include "stages/simulated_runs.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -18,21 +20,20 @@ Json gather(const OutputFolder& output) {
   if (progress && progress->contains("failures")) status["failures"] = progress->at("failures");
   if (progress && progress->contains("running")) status["running"] = progress->at("running");
   Json missing = Json::array();
-  double seconds_left = 0;
-  int done = 0, total = 0;
-  for (const auto& task : output.plan().tasks) {
-    ++total;
-    if (std::ranges::binary_search(finished, task.key)) {
-      ++done;
-      continue;
-    }
-    missing.push_back({{"key", task.key}, {"name", task.name}, {"stage", task.stage}});
-    seconds_left += task.seconds;
-  }
-  status["done"] = done;
-  status["total"] = total;
+  std::vector<std::string> done;
+  const dist::Plan plan = measured_costs(output.path()).calibrated(output.plan());
+  for (const auto& task : plan.tasks)
+    if (std::ranges::binary_search(finished, task.key))
+      done.push_back(task.key);
+    else
+      missing.push_back({{"key", task.key}, {"name", task.name}, {"stage", task.stage}});
+  int ranks = output.environment().value("ranks", 1);
+  for (const auto& task : plan.tasks) ranks = std::max(ranks, task.gang);
+  status["done"] = done.size();
+  status["total"] = plan.tasks.size();
   status["missing"] = missing;
-  status["estimated_seconds_left"] = seconds_left;
+  status["ranks"] = ranks;
+  status["estimated_seconds_left"] = simulate_runs(plan, done, {ranks}, ranks).front().result.makespan;
   return status;
 }
 
@@ -47,7 +48,7 @@ void print(const Json& status) {
   for (const auto& task : status.at("missing"))
     std::cout << "  missing  " << task.at("name").get<std::string>() << "\n";
   if (!status.at("missing").empty())
-    std::cout << "about " << clock_time(status.at("estimated_seconds_left")) << " of work on one rank is left\n";
+    std::cout << "about " << clock_time(status.at("estimated_seconds_left")) << " left on " << status.at("ranks") << " ranks\n";
 }
 
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {

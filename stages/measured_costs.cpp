@@ -1,0 +1,46 @@
+#include "stages/measured_costs.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/store/unit_store.hpp"
+#include "stages/output_folder.hpp"
+
+namespace cmc::stages {
+namespace {
+
+constexpr size_t units_of_a_stage = 48;  // enough for a median
+
+std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::UnitStore& units) {
+  try {
+    const Json cost = units.read(task.key).cost;
+    if (!cost.contains("wall_seconds") || !cost.contains("ranks")) return std::nullopt;
+    return dist::MeasuredTask{task.stage, dist::seconds_on(task, cost.at("ranks")),
+                              cost.value("loaded", false) ? task.load_seconds : 0, cost.at("wall_seconds")};
+  } catch (const BadData&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+dist::CostModel measured_costs(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "plan.json")) return {};
+  const dist::Plan plan = OutputFolder(folder).plan();
+  const store::UnitStore units(folder);
+  std::map<std::string, std::vector<const dist::Task*>> finished;  // by stage
+  for (const auto& task : plan.tasks)
+    if (units.has(task.key)) finished[task.stage].push_back(&task);
+  std::vector<dist::MeasuredTask> all;
+  for (const auto& [stage, tasks] : finished) {
+    const size_t step = tasks.size() / units_of_a_stage + 1;  // spread over the stage's targets
+    for (size_t i = 0; i < tasks.size(); i += step)
+      if (const auto one = measured(*tasks[i], units)) all.push_back(*one);
+  }
+  return dist::CostModel(all);
+}
+
+}  // namespace cmc::stages
