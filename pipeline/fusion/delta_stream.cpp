@@ -31,13 +31,22 @@ void check_map(const token_map::TokenMap& map, int64_t vocabulary) {
                      "sends base token " + std::to_string(v) + " to delta token " + std::to_string(map.ids[v].value) +
                          ", but the delta model has only " + std::to_string(vocabulary),
                      "the delta's tokenizer does not belong to its model"});
+  for (const auto id : map.candidates) expect(id.value >= 0 && id.value < vocabulary, "candidates are delta tokens");
 }
 
-torch::Tensor tensor_of(const token_map::TokenMap& map, torch::Device device) {
+torch::Tensor tensor_of(const std::vector<DeltaToken>& tokens, torch::Device device) {
   std::vector<int32_t> ids;
-  ids.reserve(map.ids.size());
-  for (const auto id : map.ids) ids.push_back(id.value);
+  ids.reserve(tokens.size());
+  for (const auto id : tokens) ids.push_back(id.value);
   return torch::tensor(ids, torch::kInt32).to(device);
+}
+
+// A model may have more logits than its tokenizer has tokens: those have no candidates.
+torch::Tensor offsets_of(const token_map::TokenMap& map, int64_t vocabulary, torch::Device device) {
+  auto offsets = map.offsets;
+  expect(std::ssize(offsets) <= vocabulary + 1, "a base's tokenizer belongs to its model");
+  offsets.resize(static_cast<size_t>(vocabulary) + 1, offsets.back());
+  return torch::tensor(offsets, torch::kInt64).to(device);
 }
 
 }  // namespace
@@ -56,7 +65,12 @@ DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& se
   check_parts(delta_, base);
   if (same_vocabulary()) return;
   check_map(*delta_.map, delta_.parts[0].model->config().vocabulary);
-  map_ = tensor_of(*delta_.map, device_);
+  map_ = tensor_of(delta_.map->ids, device_);
+  variant_ = {{}, {}, settings_.top, settings_.unmapped};
+  if (!delta_.map->offsets.empty()) {
+    variant_.candidates = tensor_of(delta_.map->candidates, device_);
+    variant_.offsets = offsets_of(*delta_.map, base.model->config().vocabulary, device_);
+  }
   contexts_.resize(static_cast<size_t>(settings_.slots));
 }
 
@@ -119,16 +133,30 @@ void DeltaStream::add_terms(std::span<const Use> uses, std::vector<LogitTerm>& t
     alphas.push_back(use.alpha);
   }
   if (slots.empty()) return;
-  for (size_t part = 0; part < caches_.size(); ++part)
-    terms.push_back(term(part, caches_[part].next(slots), rows, alphas));
+  std::vector<torch::Tensor> logits;
+  for (auto& cache : caches_) logits.push_back(cache.next(slots));
+  terms.push_back(term(combined(std::move(logits)), std::move(rows), std::move(alphas)));
 }
 
-LogitTerm DeltaStream::term(size_t part, torch::Tensor logits, std::vector<int64_t> rows,
-                            std::vector<float> alphas) const {
-  for (float& alpha : alphas) alpha *= delta_.parts[part].weight;
-  const auto normalisation =
-      settings_.mode == FusionMode::both_normalized ? Normalisation::log_softmax : Normalisation::raw;
-  return {logits.to(device_), std::move(rows), std::move(alphas), map_, normalisation};
+torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
+  if (single_model()) return std::move(of_parts[0]);
+  torch::Tensor sum;
+  for (size_t part = 0; part < of_parts.size(); ++part) {
+    auto logits = settings_.mode == FusionMode::both_normalized ? of_parts[part].log_softmax(1) : of_parts[part];
+    logits = logits * delta_.parts[part].weight;
+    sum = sum.defined() ? sum.add_(logits) : logits;
+  }
+  return sum;
+}
+
+LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const {
+  const bool to_normalise = settings_.mode == FusionMode::both_normalized && single_model();  // else done part by part
+  return {logits.to(device_),
+          std::move(rows),
+          std::move(alphas),
+          map_,
+          to_normalise ? Normalisation::log_softmax : Normalisation::raw,
+          variant_};
 }
 
 }  // namespace cmc::fusion

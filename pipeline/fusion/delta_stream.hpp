@@ -28,23 +28,28 @@ class DeltaStream {
     int64_t slot = 0, row = 0;
     float alpha = 0.0f;
   };
-  // Lets each part read what is new and adds one term a part. A slot whose context is empty gets no shift.
+  // Lets each part read what is new and adds their term. A slot whose context is empty gets no shift.
   void add_terms(std::span<const Use> uses, std::vector<LogitTerm>& terms);
 
-  // The term of part `part` with these logits; `coefficients` are alphas, multiplied here by the part's weight.
-  LogitTerm term(size_t part, torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
+  // [K, Vi] the delta's logits: the parts' [K, Vi] times their weights. One sum before the map, since a variant of the
+  // map takes maxima of what the whole delta says.
+  torch::Tensor combined(std::vector<torch::Tensor> of_parts) const;
+  // The term of these combined logits.
+  LogitTerm term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
 
   // Throws BadData naming the first id that the parts have no embedding for.
   void check_ids(std::span<const int32_t> ids) const;
 
  private:
   void start_caches();
+  bool single_model() const { return delta_.parts.size() == 1 && delta_.parts[0].weight == 1.0f; }
 
   Delta delta_;
   std::shared_ptr<const text::Tokenizer> base_tokenizer_;
   FusionSettings settings_;
   torch::Device device_;
   torch::Tensor map_;                                  // [base vocabulary] int32; undefined: same vocabulary
+  MapVariant variant_;
   std::vector<ContextCache> caches_;                   // one a part; made at the first use
   std::vector<std::optional<DeltaContext>> contexts_;  // [slots], other vocabulary only
 };

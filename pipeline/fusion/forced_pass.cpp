@@ -89,14 +89,13 @@ struct ForcedPass::Share {
 };
 
 struct ForcedPass::Chunk {
-  struct Part {
+  struct Shift {
     int64_t delta = 0;
-    size_t part = 0;
     torch::Tensor logits;       // [K, Vi]
     std::vector<int64_t> rows;  // [K] of the chunk
   };
   torch::Tensor base;  // [R, V]
-  std::vector<Part> parts;
+  std::vector<Shift> shifts;  // one a delta
 };
 
 ForcedPass::ForcedPass(const Base& base, const std::vector<DeltaStream>& deltas, const FusionSettings& settings)
@@ -178,11 +177,13 @@ ForcedPass::Chunk ForcedPass::logits_of(const torch::Tensor& base_states, const 
     int64_t offset = 0;
     const auto rows = rows_between(share.rows, begin, end, offset);
     if (rows.empty()) continue;
-    const auto& parts = deltas_[static_cast<size_t>(share.delta)].delta().parts;
-    for (size_t part = 0; part < parts.size(); ++part) {
+    const auto& stream = deltas_[static_cast<size_t>(share.delta)];
+    std::vector<torch::Tensor> logits;
+    for (size_t part = 0; part < share.states.size(); ++part) {
       const auto states = share.states[part].narrow(0, offset, static_cast<int64_t>(rows.size()));
-      chunk.parts.push_back({share.delta, part, parts[part].model->logits(states), rows});
+      logits.push_back(stream.delta().parts[part].model->logits(states));
     }
+    chunk.shifts.push_back({share.delta, stream.combined(std::move(logits)), rows});
   }
   return chunk;
 }
@@ -208,25 +209,24 @@ void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> 
     }
     if (kept.empty()) continue;
     std::vector<LogitTerm> terms;
-    for (const auto& part : chunk.parts) {
+    for (const auto& shift : chunk.shifts) {
       std::vector<int64_t> rows, from;
       std::vector<float> alphas;
-      for (size_t k = 0; k < part.rows.size(); ++k) {
-        const int64_t row = place[static_cast<size_t>(part.rows[k])];
+      for (size_t k = 0; k < shift.rows.size(); ++k) {
+        const int64_t row = place[static_cast<size_t>(shift.rows[k])];
         if (row < 0) continue;
         const auto& wanted = steering[static_cast<size_t>(row)];
-        if (wanted.delta != part.delta || wanted.alpha == 0.0f) continue;
+        if (wanted.delta != shift.delta || wanted.alpha == 0.0f) continue;
         rows.push_back(row);
         from.push_back(static_cast<int64_t>(k));
         alphas.push_back(wanted.alpha);
       }
       if (rows.empty()) continue;
       const auto logits =
-          from.size() == part.rows.size()
-              ? part.logits
-              : part.logits.index_select(0, torch::tensor(from, torch::kInt64).to(part.logits.device()));
-      terms.push_back(
-          deltas_[static_cast<size_t>(part.delta)].term(part.part, logits, std::move(rows), std::move(alphas)));
+          from.size() == shift.rows.size()
+              ? shift.logits
+              : shift.logits.index_select(0, torch::tensor(from, torch::kInt64).to(shift.logits.device()));
+      terms.push_back(deltas_[static_cast<size_t>(shift.delta)].term(logits, std::move(rows), std::move(alphas)));
     }
     const auto base = kept.size() == positions.size()
                           ? chunk.base

@@ -41,6 +41,26 @@ float maximum_of(const float* values, int64_t count) {
   return *std::max_element(top.begin(), top.end());
 }
 
+void add_lists(const KernelRow::Lists& lists, int64_t begin, int64_t end, float* out) {
+  for (int64_t v = begin; v < end; ++v) {
+    const int64_t from = lists.offsets[v], count = lists.offsets[v + 1] - from;
+    out[v - begin] += count == 0 ? lists.others : lists.coefficient * largest(lists.values, lists.ids + from, count);
+  }
+}
+
+void add_few(const KernelRow::Few& few, int64_t begin, int64_t end, float* out) {
+  int64_t done = begin;
+  const auto add_others = [&](int64_t until) {
+    for (; done < until; ++done) out[done - begin] += few.others;
+  };
+  auto at = static_cast<size_t>(std::lower_bound(few.tokens.begin(), few.tokens.end(), begin) - few.tokens.begin());
+  for (; at < few.tokens.size() && few.tokens[at] < end; ++at) {
+    add_others(few.tokens[at]);
+    out[done++ - begin] += few.values[at];
+  }
+  add_others(end);
+}
+
 double sum_of_exponentials(const float* values, int64_t count, float maximum) {
   std::array<float, lanes> sums{};
   int64_t i = 0;
@@ -53,6 +73,12 @@ double sum_of_exponentials(const float* values, int64_t count, float maximum) {
 }
 
 }  // namespace
+
+float largest(const float* values, const int32_t* ids, int64_t count) {
+  float top = values[ids[0]];
+  for (int64_t i = 1; i < count; ++i) top = std::max(top, values[ids[i]]);
+  return top;
+}
 
 void fuse(const KernelRow& row, int64_t begin, int64_t end, float* out) {
   const int64_t count = end - begin;
@@ -67,6 +93,8 @@ void fuse(const KernelRow& row, int64_t begin, int64_t end, float* out) {
       for (int64_t i = 0; i < count; ++i) out[i] += addend.values[index[i]];
     }
   }
+  for (const auto& lists : row.lists) add_lists(lists, begin, end, out);
+  for (const auto& few : row.few) add_few(few, begin, end, out);
 }
 
 Best best_in(const KernelRow& row, int64_t begin, int64_t end) {

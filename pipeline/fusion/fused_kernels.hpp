@@ -4,15 +4,34 @@
 
 namespace cmc::fusion {
 
-// One row of a fused distribution on the CPU, as raw pointers: base[v] + Σ_t addend_t[index_t[v]].
+// One row of a fused distribution on the CPU, as raw pointers: base[v] + Σ_t addend_t(v).
 struct KernelRow {
   struct Addend {
     const float* values = nullptr;   // already multiplied by the coefficient
     const int32_t* index = nullptr;  // [V] into values; null: values[v]
   };
+  // One-to-many: coefficient times the largest of values[ids[i]], offsets[v] <= i < offsets[v + 1].
+  struct Lists {
+    const float* values = nullptr;
+    const int32_t* ids = nullptr;
+    const int64_t* offsets = nullptr;  // [V + 1]
+    float coefficient = 1.0f;
+    float others = 0.0f;  // for tokens with an empty list, already multiplied
+  };
+  // A few tokens alone, ascending; all others get one value.
+  struct Few {
+    std::vector<int64_t> tokens;
+    std::vector<float> values;  // already multiplied, as `others`
+    float others = 0.0f;
+  };
   const float* base = nullptr;
   std::vector<Addend> addends;
+  std::vector<Lists> lists = {};
+  std::vector<Few> few = {};
 };
+
+// Largest of values[ids[i]], i < count; count > 0.
+float largest(const float* values, const int32_t* ids, int64_t count);
 
 struct Best {
   float score = 0.0f;

@@ -9,6 +9,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/fused_kernels.hpp"
 #include "pipeline/fusion/fused_tensor.hpp"
+#include "pipeline/fusion/mapped_row.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -23,8 +24,13 @@ bool plain(const LogitTerm& term, int64_t vocabulary) {
 // base tokens point to, so that the loop over the vocabulary has neither branch nor multiplication.
 class CpuRows {
  public:
-  CpuRows(const torch::Tensor& base, const std::vector<LogitTerm>& terms)
-      : vocabulary_(base.size(1)), rows_(static_cast<size_t>(base.size(0))), base_(base.contiguous()) {
+  // `ranked`: what the base's most probable tokens are told by; the base before any normalisation, whose rounding could
+  // make scores equal.
+  CpuRows(const torch::Tensor& base, const torch::Tensor& ranked, const std::vector<LogitTerm>& terms)
+      : vocabulary_(base.size(1)),
+        rows_(static_cast<size_t>(base.size(0))),
+        base_(base.contiguous()),
+        ranked_(ranked.contiguous()) {
     for (size_t r = 0; r < rows_.size(); ++r)
       rows_[r].base = base_.const_data_ptr<float>() + static_cast<int64_t>(r) * vocabulary_;
     for (const auto& term : terms) add(term);
@@ -47,21 +53,56 @@ class CpuRows {
  private:
   void add(const LogitTerm& term) {
     const int64_t width = term.logits.size(1);
-    const bool identity = plain(term, vocabulary_);
+    const bool identity = plain(term, vocabulary_), variant = !term.variant.is_default();
     const auto logits = term.logits.contiguous();
     auto scaled = torch::empty({logits.size(0), width + 1}, torch::kFloat32);
     const auto offset =
         term.normalisation == Normalisation::log_softmax ? logits.logsumexp(1) : torch::zeros({logits.size(0)});
     at::parallel_for(0, logits.size(0), 1, [&](int64_t from, int64_t to) {
       for (int64_t k = from; k < to; ++k)
-        scale(logits.const_data_ptr<float>() + k * width, width, term.coefficients[static_cast<size_t>(k)],
-              offset.const_data_ptr<float>()[k], scaled.data_ptr<float>() + k * (width + 1));
+        scale(logits.const_data_ptr<float>() + k * width, width,
+              variant ? 1.0f : term.coefficients[static_cast<size_t>(k)], offset.const_data_ptr<float>()[k],
+              scaled.data_ptr<float>() + k * (width + 1));
     });
+    held_.push_back(scaled);
+    if (variant) return add_variant(term, scaled);
     const int32_t* index = identity ? nullptr : index_of(term, width);
     for (size_t k = 0; k < term.rows.size(); ++k)
       rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
           {scaled.const_data_ptr<float>() + static_cast<int64_t>(k) * (width + 1), index});
-    held_.push_back(scaled);
+  }
+
+  // `delta` [K, Vi + 1]: not multiplied yet, since a maximum or minimum is taken before (coefficients may be negative).
+  void add_variant(const LogitTerm& term, torch::Tensor delta) {
+    const auto& variant = term.variant;
+    const int64_t width = term.logits.size(1);
+    const bool lists = variant.one_to_many();
+    const auto ids = (lists ? variant.candidates : term.map).contiguous(),
+               offsets = lists ? variant.offsets.contiguous() : torch::Tensor();
+    held_.insert(held_.end(), {ids, offsets});
+    const int32_t* index = lists || variant.top > 0 ? nullptr : index_of(term, width);
+    at::parallel_for(0, std::ssize(term.rows), 1, [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k) {
+        const float coefficient = term.coefficients[static_cast<size_t>(k)];
+        const int64_t at = term.rows[static_cast<size_t>(k)];
+        float* values = delta.data_ptr<float>() + k * (width + 1);
+        KernelRow& row = rows_[static_cast<size_t>(at)];  // each row at most once in a term
+        const MappedRow mapped{values, ids.const_data_ptr<int32_t>(),
+                               lists ? offsets.const_data_ptr<int64_t>() : nullptr,
+                               std::min(vocabulary_, lists ? offsets.size(0) - 1 : ids.size(0))};
+        if (variant.top > 0) {
+          auto tokens = most_probable(ranked_.const_data_ptr<float>() + at * vocabulary_, vocabulary_, variant.top);
+          row.few.push_back(few_of(mapped, std::move(tokens), variant.unmapped, coefficient));
+        } else if (lists) {
+          row.lists.push_back(
+              {values, mapped.ids, mapped.offsets, coefficient, coefficient * fill_of_all(mapped, variant.unmapped)});
+        } else {
+          values[width] = fill_of_all(mapped, variant.unmapped);
+          for (int64_t v = 0; v <= width; ++v) values[v] *= coefficient;
+          row.addends.push_back({values, index});
+        }
+      }
+    });
   }
 
   static void scale(const float* logits, int64_t width, float coefficient, float offset, float* out) {
@@ -82,7 +123,7 @@ class CpuRows {
 
   int64_t vocabulary_;
   std::vector<KernelRow> rows_;
-  torch::Tensor base_;
+  torch::Tensor base_, ranked_;
   std::vector<torch::Tensor> held_;
 };
 
@@ -99,13 +140,17 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
     for (const int64_t row : term.rows) expect(row >= 0 && row < rows(), "a term's row is one of the base's");
     if (term.map.defined())
       expect(term.map.dim() == 1 && term.map.scalar_type() == torch::kInt32, "the map is [V] int32");
+    expect(term.map.defined() || term.variant.is_default(), "a variant of the map has one");
+    if (term.variant.one_to_many())
+      expect(term.variant.offsets.dim() == 1 && term.variant.offsets.size(0) == vocabulary() + 1,
+             "a list for each base token");
   }
 }
 
 std::vector<BaseToken> FusedLogits::argmax() const {
   if (!base_.is_cpu()) return first_maxima(scores());
   std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
-  const CpuRows fused(base_, terms_);
+  const CpuRows fused(base_, base_, terms_);
   std::vector<Best> best(tokens.size() * static_cast<size_t>(fused.pieces()));
   fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
     best[static_cast<size_t>(row * fused.pieces() + part)] = best_in(fused[row], begin, end);
@@ -132,7 +177,7 @@ torch::Tensor FusedLogits::log_prob_of(std::span<const BaseToken> tokens) const 
     const auto chosen = sum.gather(1, torch::tensor(ids, torch::kInt64).to(sum.device()).unsqueeze(1)).squeeze(1);
     return chosen - sum.logsumexp(1);
   }
-  const CpuRows fused(base_, terms_);
+  const CpuRows fused(base_, base_, terms_);
   std::vector<std::vector<LogSum>> sums(tokens.size(), std::vector<LogSum>(static_cast<size_t>(fused.pieces())));
   fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
     sums[static_cast<size_t>(row)][static_cast<size_t>(part)] = log_sum_in(fused[row], begin, end);
@@ -155,7 +200,7 @@ torch::Tensor FusedLogits::scores() const {
   if (!base_.is_cpu()) return fused_scores(base_, base_normalisation_, terms_);
   const auto base = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_;
   auto sum = torch::empty_like(base, torch::MemoryFormat::Contiguous);
-  const CpuRows fused(base, terms_);
+  const CpuRows fused(base, base_, terms_);
   fused.for_each([&](int64_t row, int64_t, int64_t begin, int64_t end) {
     fuse(fused[row], begin, end, sum.data_ptr<float>() + row * vocabulary() + begin);
   });

@@ -5,18 +5,20 @@
 #include <vector>
 
 #include "pipeline/core/ids.hpp"
+#include "pipeline/fusion/map_variant.hpp"
 
 namespace cmc::fusion {
 
 enum class Normalisation { raw, log_softmax };
 
-// One model's share of the sum, for some of the rows: coefficient · logits[map], unmapped base tokens get 0.
+// One delta's share of the sum, for some of the rows: coefficient · logits[map], unmapped base tokens get 0.
 struct LogitTerm {
   torch::Tensor logits;             // [K, Vi] float32
   std::vector<int64_t> rows;        // [K] row of the base each belongs to; each at most once
-  std::vector<float> coefficients;  // [K] alpha times the model's sign
+  std::vector<float> coefficients;  // [K] alpha
   torch::Tensor map;  // [V] int32 on the logits' device, ids below Vi, -1: unmapped; undefined: same vocabulary
   Normalisation normalisation = Normalisation::raw;  // log_softmax: over the delta's own vocabulary, before mapping
+  MapVariant variant = {};                           // the default in the same vocabulary
 };
 
 // The next-token scores of R rows as a sum not yet carried out: base + Σ terms. The CPU operations make one pass over

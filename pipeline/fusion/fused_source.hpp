@@ -39,6 +39,9 @@ struct FusionSettings {
   int64_t initial_capacity = 256;   // tokens a slot holds at first; caches grow as needed
   int64_t forced_tokens = 1024;     // tokens of one packed pass in force()
   int64_t forced_logits = 1 << 24;  // logits (rows · vocabulary) held at once in force()
+  // Of deltas of another vocabulary, see MapVariant.
+  int64_t top = 0;  // 0: all
+  Unmapped unmapped = Unmapped::zero;
 };
 
 // A base with any number of deltas, same or other vocabulary (none: the single model). Rows with distinct deltas run in

@@ -15,7 +15,8 @@ namespace {
 
 using text::AddedTokens;
 
-// {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "slots"}
+// {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "map",
+// "unmapped", "top", "slots"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
@@ -39,7 +40,8 @@ Setting setting_of(const Json& spec) {
     if (written.value("own_vocabulary", false)) {
       delta.tokenizer = text::load_tokenizer(written.at("parts")[0].at("model").get<std::string>());
       delta.map = std::make_shared<const token_map::TokenMap>(token_map::make_token_map(
-          *setting.tokenizer, *delta.tokenizer, token_map::Method::pm_mined, token_map::Compat::corrected));
+          *setting.tokenizer, *delta.tokenizer, token_map::method_named(spec.value("map", "pm_mined")),
+          token_map::Compat::corrected));
     }
     setting.delta_tokenizers.push_back(delta.tokenizer);
     setting.maps.push_back(delta.map);
@@ -47,6 +49,8 @@ Setting setting_of(const Json& spec) {
   }
   fusion::FusionSettings settings;
   settings.mode = fusion::fusion_mode(spec.value("mode", "base_normalized"));
+  settings.unmapped = fusion::unmapped(spec.value("unmapped", "zero"));
+  settings.top = spec.value("top", settings.top);
   settings.slots = spec.value("slots", settings.slots);
   settings.initial_capacity = spec.value("initial_capacity", settings.initial_capacity);
   settings.forced_tokens = spec.value("forced_tokens", settings.forced_tokens);
@@ -131,7 +135,13 @@ Json maps(const Setting& setting) {
       ids.push_back(map->ids[v].value);
       match.push_back(static_cast<int>(map->match[v]));
     }
-    all.push_back({{"ids", ids}, {"match", match}});
+    Json lists = Json::array();
+    for (size_t v = 0; map && v + 1 < map->offsets.size(); ++v) {
+      lists.push_back(Json::array());
+      for (auto at = map->offsets[v]; at < map->offsets[v + 1]; ++at)
+        lists.back().push_back(map->candidates[static_cast<size_t>(at)].value);
+    }
+    all.push_back({{"ids", ids}, {"match", match}, {"candidates", lists}});
   }
   return all;
 }

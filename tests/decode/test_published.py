@@ -144,6 +144,58 @@ def test_score(checkpoints, pair, mode, tmp_path):
             assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
 
 
+VARIANTS = [{"map": "one_to_many"}, {"map": "one_to_many", "top": 20}, {"map": "one_to_many", "top": 20, "unmapped": "minimum"},
+            {"unmapped": "minimum"}, {"unmapped": "mean"}, {"map": "one_to_many", "unmapped": "mean"},
+            {"map": "exact_only", "unmapped": "minimum"}]
+
+
+def varied(checkpoints, base, parts, variant):
+    """delta() in a variant of the map."""
+    specification, delta = checkpoints.delta(base, parts)
+    if variant.get("map") == "one_to_many":
+        delta.candidates = published.one_to_many(checkpoints.tokenizers[base], delta.tokenizer, delta.token_map)
+    if variant.get("map") == "exact_only":
+        exact = [how == published.EXACT for how in delta.token_map[1]]
+        delta.token_map = ([i if kept else -1 for i, kept in zip(delta.token_map[0], exact)],
+                           [published.EXACT if kept else published.UNMAPPED for kept in exact])
+    delta.top, delta.unmapped = variant.get("top", 0), variant.get("unmapped", "zero")
+    return specification, delta
+
+
+@pytest.mark.parametrize("pair", [name for name in PAIRS if "_in_" in name])
+def test_candidates_of_one_to_many(checkpoints, pair, tmp_path):
+    base, parts = PAIRS[pair]
+    specification, delta = varied(checkpoints, base, parts[0], {"map": "one_to_many"})
+    made = probe("maps", {"base": checkpoints.folders[base], "deltas": [specification], "map": "one_to_many"}, tmp_path)[0]
+    assert made["candidates"] == delta.candidates and (made["ids"], made["match"]) == delta.token_map
+    assert max(map(len, delta.candidates)) > 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
+@pytest.mark.parametrize("pair", ["byte_in_gemma", "gemma_in_llama"])
+def test_variants_of_the_map(checkpoints, pair, variant, tmp_path):
+    """Texts and scores, in batches, of deltas of one model and of two (whose maximum is that of their sum)."""
+    base, parts = PAIRS[pair]
+    made = [varied(checkpoints, base, of_delta, variant) for of_delta in parts]
+    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
+    mode = MODES[VARIANTS.index(variant) % 3]
+    items = [{"prompt": prompt, "delta": number % len(made), "alpha": alpha, "answer": " She was born, café, in Kuwait."}
+             for number, prompt in enumerate(PROMPTS) for alpha in (0.6, -0.5)]
+    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, **variant}
+    expected = [published.generate(model, tokenizer, item["prompt"], 10, made[item["delta"]][1], item["alpha"], mode) for item in items]
+    for slots in (1, 16):
+        assert probe("generate", {**call, "slots": slots, "new": 10, "requests": items}, tmp_path)["results"] == expected
+    usual = [checkpoints.delta(base, of_delta)[1] for of_delta in parts]
+    differs = 0
+    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
+        arguments = model, tokenizer, item["prompt"], item["answer"]
+        wanted = published.score(*arguments, made[item["delta"]][1], item["alpha"], mode)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+        differs += abs(published.score(*arguments, usual[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
+    # Two SentencePiece vocabularies of the same texts have few tokens that a variant of the map changes.
+    assert differs or pair == "gemma_in_llama", "the variant is none"
+
+
 @pytest.mark.parametrize("pair", ["byte_in_llama", "gemma_in_llama"])
 def test_score_with_a_text_of_the_delta(checkpoints, pair, tmp_path):
     """The delta reads a prompt of its own (AlpacaEval), or the first wrong answer for all (TOFU as published)."""

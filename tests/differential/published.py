@@ -29,6 +29,9 @@ class Delta:
     parts: list
     tokenizer: Tokenizer = None
     token_map: tuple = None  # (ids, match), one entry per base token
+    candidates: list = None  # one-to-many: a list of delta ids per base token, empty where it is unmapped
+    top: int = 0  # delta logits for so many of the base's most probable tokens alone; 0: all
+    unmapped: str = "zero"  # what the others get: zero, minimum or mean of those that have one
 
 
 def load_model(folder):
@@ -42,17 +45,31 @@ def load_tokenizer(folder):
 # --- the fused distribution -------------------------------------------------------------------------------------------
 
 
-def spread(delta_logits, token_map, size):
-    """Delta logits over the base's vocabulary; unmapped base tokens get 0."""
+def spread(delta_logits, delta, base_logits):
+    """Delta logits over the base's vocabulary; unmapped base tokens get 0, or what the delta's variant says."""
+    size = base_logits.numel()
     out = torch.zeros(size)
-    if token_map is None:
+    if delta.token_map is None:
         width = min(size, delta_logits.numel())
         out[:width] = delta_logits[:width]
         return out
-    ids = torch.tensor(token_map[0])[:size]
+    if delta.candidates or delta.top or delta.unmapped != "zero":
+        return spread_by_variant(delta_logits, delta, base_logits)
+    ids = torch.tensor(delta.token_map[0])[:size]
     mapped = torch.nonzero(ids >= 0).squeeze(1)
     out[mapped] = delta_logits[ids[mapped]]
     return out
+
+
+def spread_by_variant(delta_logits, delta, base_logits):
+    """One base token after the other."""
+    scores, values = base_logits.tolist(), delta_logits.tolist()
+    lists = delta.candidates or [[i] if i >= 0 else [] for i in delta.token_map[0]]
+    judged = sorted(range(len(scores)), key=lambda v: -scores[v])[: delta.top or len(scores)]
+    known = {v: max(values[i] for i in lists[v]) for v in judged if v < len(lists) and lists[v]}
+    fills = {"zero": lambda logits: 0.0, "minimum": min, "mean": lambda logits: sum(logits) / len(logits)}
+    fill = fills[delta.unmapped](known.values()) if known else 0.0
+    return torch.tensor([known.get(v, fill) for v in range(len(scores))])
 
 
 def fuse(base_logits, part_logits, delta, alpha, mode):
@@ -60,11 +77,10 @@ def fuse(base_logits, part_logits, delta, alpha, mode):
     scores = base_logits if mode == "raw_sum" else torch.log_softmax(base_logits, -1)
     if part_logits is None or alpha == 0:
         return scores
-    for part, logits in zip(delta.parts, part_logits):
-        if mode == "both_normalized":
-            logits = torch.log_softmax(logits, -1)
-        scores = scores + alpha * part.weight * spread(logits, delta.token_map, base_logits.numel())
-    return scores
+    if mode == "both_normalized":
+        part_logits = [torch.log_softmax(logits, -1) for logits in part_logits]
+    shift = sum(part.weight * logits for part, logits in zip(delta.parts, part_logits))
+    return scores + alpha * spread(shift, delta, base_logits)
 
 
 # --- decoding ---------------------------------------------------------------------------------------------------------
@@ -260,6 +276,19 @@ def pm_mined(base, delta, roles=()):
         ids.append(found)
         match.append(EXACT if found >= 0 else UNMAPPED)
     return ids, match
+
+
+def one_to_many(base, delta, token_map):
+    """Per base token all delta ids that may stand for it: the exact one alone, else every prefix-related text's."""
+    base_forms, texts = written_forms(base), [(i, form) for i, (kind, form) in enumerate(written_forms(delta)) if kind == "text" and form]
+    lists = []
+    for (kind, form), found, how in zip(base_forms, *token_map):
+        if how != INEXACT:
+            lists.append([found] if found >= 0 else [])
+            continue
+        lists.append([i for i, text in texts if (text.startswith(form) or form.startswith(text)) and text != form
+                      and (text != "▁" or not form.strip("▁"))])
+    return lists
 
 
 def nearest(form, by_text, texts):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/map_variant.hpp"
 
 namespace cmc::fusion {
 
@@ -18,6 +19,12 @@ TEST(FusionMode, AnUnknownNameNamesTheKnownOnes) {
   } catch (const BadExperiment& error) {
     EXPECT_NE(std::string(error.what()).find("both_normalized"), std::string::npos) << error.what();
   }
+}
+
+TEST(Unmapped, NamesAndTreatmentsAreInverse) {
+  for (const auto treatment : {Unmapped::zero, Unmapped::minimum, Unmapped::mean})
+    EXPECT_EQ(unmapped(name_of(treatment)), treatment);
+  EXPECT_THROW(unmapped("maximum"), BadExperiment);
 }
 
 }  // namespace cmc::fusion

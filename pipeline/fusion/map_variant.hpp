@@ -1,0 +1,34 @@
+#pragma once
+#include <torch/torch.h>
+
+#include <string_view>
+
+namespace cmc::fusion {
+
+// The delta logit of base tokens that have none of their own. Delta logits are raw scores, so that 0 may lie anywhere
+// among those of a position; the others do not depend on where they lie.
+enum class Unmapped {
+  zero,     // the paper's
+  minimum,  // the smallest that a base token of the position has: what the delta cannot judge is not promoted
+  mean,     // their mean: neither promoted nor held back
+};
+
+Unmapped unmapped(std::string_view name);  // throws BadExperiment naming the known ones
+std::string_view name_of(Unmapped unmapped);
+
+// How a term differs from the paper's one-to-one map, for ablations. The default does not.
+struct MapVariant {
+  // One-to-many: base token v gets the largest logit of candidates[offsets[v]] … before offsets[v + 1], in place of
+  // that of its mapped token. Both undefined: one-to-one.
+  torch::Tensor candidates;  // [N] int32 ids of the logits, on their device
+  torch::Tensor offsets;     // [V + 1] int64; an empty list: unmapped
+  // Only the base's most probable tokens of a row, so many, the lowest ids among equals, get delta logits of their own;
+  // the others count as unmapped. 0: all.
+  int64_t top = 0;
+  Unmapped unmapped = Unmapped::zero;
+
+  bool one_to_many() const { return candidates.defined(); }
+  bool is_default() const { return !one_to_many() && top == 0 && unmapped == Unmapped::zero; }
+};
+
+}  // namespace cmc::fusion
