@@ -123,8 +123,8 @@ Section judge_section(const store::Results& results) {
   Section section{
       "judge",
       "Win rates by a local judge",
-      "A language model compares each response with a baseline's, in both orders. How far to trust it shows "
-      "in its own columns: a weak judge prefers a place rather than a response.",
+      "A language model compares each response with a baseline's, in both orders. How far to trust it, the table of "
+      "the judge tells: a weak one prefers a place rather than a response.",
       {},
       {}};
   int judges = 0;

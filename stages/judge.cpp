@@ -17,32 +17,47 @@
 namespace cmc::stages {
 namespace {
 
-// What names a system: a target, how it is steered, and by what.
-constexpr const char* system_keys[] = {"target", "method", "delta", "mode", "map_method"};
-using SystemName = std::vector<std::string>;
+// The planned units of one system's plain AlpacaEval responses.
+using Units = std::vector<dist::Task>;
 
-SystemName system_name(const Json& parameters) {
-  SystemName name;
-  for (const char* key : system_keys) name.push_back(parameters.value(key, ""));
-  return name;
+// Two units are of one system where all but the slice of prompts is the same.
+std::vector<Units> planned_responses(const Planner& planner) {
+  std::map<std::string, Units> systems;
+  for (const auto& task : planner.tasks()) {
+    if (task.stage != "instruct" || task.parameters.at("prompts") != "plain") continue;
+    Json system = task.parameters;
+    system.erase("first");
+    system.erase("count");
+    systems[system.dump()].push_back(task);
+  }
+  std::vector<Units> all;
+  for (auto& [system, units] : systems) all.push_back(std::move(units));
+  return all;
 }
 
-using Systems = std::map<SystemName, std::vector<dist::Task>>;
+bool is_vanilla(const Units& units) { return units.front().parameters.at("method") == "vanilla"; }
 
-// The planned units of plain AlpacaEval responses, by system.
-Systems planned_responses(const Planner& planner) {
-  Systems systems;
-  for (const auto& task : planner.tasks())
-    if (task.stage == "instruct" && task.parameters.at("prompts") == "plain") systems[system_name(task.parameters)].push_back(task);
-  return systems;
+// The units of what the same target answers alone.
+const Units& vanilla_of(const Units& units, const std::vector<Units>& systems) {
+  const auto found = std::ranges::find_if(systems, [&](const Units& other) {
+    return is_vanilla(other) && other.front().parameters.at("target") == units.front().parameters.at("target");
+  });
+  expect(found != systems.end(), "a judge against vanilla has vanilla among the methods");
+  return *found;
+}
+
+// "gemma + tiny", as the instruct task calls it behind its slice: "AlpacaEval 0-31 gemma + tiny".
+std::string label_of(const Units& units) {
+  const std::string& name = units.front().name;
+  return name.substr(name.find(' ', name.find(' ') + 1) + 1);
 }
 
 struct Slice { int64_t first, count; };
 
 // Keys of the units that hold prompts of the slice.
-std::vector<std::string> units_in(const std::vector<dist::Task>& tasks, const Slice& slice) {
+std::vector<std::string> keys_in(const Units& units, const Slice& slice) {
   std::vector<std::string> keys;
-  for (const auto& task : tasks) {
+  for (const auto& task : units) {
     const int64_t first = task.parameters.at("first"), count = task.parameters.at("count");
     if (first < slice.first + slice.count && slice.first < first + count) keys.push_back(task.key);
   }
@@ -71,27 +86,24 @@ Json judge_parameters(Planner& planner) {
           {"prompt", prompt_style_for(experiment, judge)}};
 }
 
-void add_slice(Planner& planner, const Json& judge, const std::vector<dist::Task>& responses, const std::vector<dist::Task>& vanilla,
-               const Slice& slice) {
+void add_slice(Planner& planner, const Json& judge, const Units& responses, const Units* vanilla, const Slice& slice) {
   const auto& system = responses.front().parameters;
   const std::string judge_name = judge.at("judge").at("name");
   dist::Task task;
   task.stage = "judge";
   task.parameters = judge;
-  for (const char* key : {"target", "method", "delta", "mode", "map_method", "strengths", "seed"})
+  for (const char* key : {"target", "method", "delta", "mode", "map_method", "unmapped", "top", "strengths", "seed"})
     if (system.contains(key)) task.parameters[key] = system.at(key);
   task.parameters["first"] = slice.first;
   task.parameters["count"] = slice.count;
-  task.parameters["responses"] = task.inputs = units_in(responses, slice);
-  if (!vanilla.empty()) {
-    const auto baseline = units_in(vanilla, slice);
+  task.parameters["responses"] = task.inputs = keys_in(responses, slice);
+  if (vanilla) {
+    const auto baseline = keys_in(*vanilla, slice);
     task.parameters["vanilla"] = baseline;
     task.inputs.insert(task.inputs.end(), baseline.begin(), baseline.end());
   }
-  const Evaluated named{system.at("target"), system.at("method"), {}, system.value("delta", ""), "instruct",
-                        system.value("mode", ""), system.value("map_method", "")};
   task.name = judge_name + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-              describe(named);
+              label_of(responses);
   Planner::needs(task, judge.at("judge"));
   task.residency = judge.at("judge").dump();
   const double parameters = parameter_count(planner.config(judge_name));
@@ -109,16 +121,14 @@ void plan(Planner& planner) {
   const Json judge = judge_parameters(planner);
   const int64_t size = std::max<int64_t>(1, experiment.integer("judge.unit_items"));
   const bool by_vanilla = judge.at("against") == "vanilla";
-  const Systems systems = planned_responses(planner);
-  for (const auto& [name, responses] : systems) {
-    const SystemName alone = {name.front(), "vanilla", "", "", ""};
-    if (by_vanilla && name == alone) continue;
+  const auto systems = planned_responses(planner);
+  for (const Units& responses : systems) {
+    if (by_vanilla && is_vanilla(responses)) continue;
     int64_t items = 0;
     for (const auto& task : responses)
       items = std::max(items, task.parameters.at("first").get<int64_t>() + task.parameters.at("count").get<int64_t>());
     for (int64_t first = 0; first < items; first += size)
-      add_slice(planner, judge, responses, by_vanilla ? systems.at(alone) : std::vector<dist::Task>{},
-                {first, std::min(size, items - first)});
+      add_slice(planner, judge, responses, by_vanilla ? &vanilla_of(responses, systems) : nullptr, {first, std::min(size, items - first)});
   }
 }
 
