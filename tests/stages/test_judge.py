@@ -194,6 +194,21 @@ def test_what_is_not_judged_is_a_dash(world, by_reference, tmp_path):
     assert "–" in tables["markdown"] and "0.0" not in tables["markdown"]
 
 
+def test_every_variant_is_judged_by_itself(world):
+    """Whatever tells systems apart: no task mixes two of them, and none is left out."""
+    several = settings(judge__model="large", judge__unit_items=3, fusion__mode="base_normalized, raw_sum",
+                       token_map__method="pm_mined, exact_only")
+    plan = json.loads(cmc("plan", world[1], "--json", *several).stdout)["tasks"]
+    asked = {task["key"]: json.dumps({key: value for key, value in task["parameters"].items() if key not in ("first", "count")})
+             for task in plan if task["stage"] == "instruct" and task["parameters"]["prompts"] == "plain"}
+    judges = [task for task in plan if task["stage"] == "judge"]
+    for task in judges:
+        assert len({asked[key] for key in task["parameters"]["responses"]}) == 1, task["name"]
+    assert {key for task in judges for key in task["parameters"]["responses"]} == asked.keys()
+    systems = 3 + 2 * 2 + 2 * 2  # vanilla; both modes on two targets, and with both maps on the third
+    assert len(set(asked.values())) == systems and len({task["name"] for task in judges}) == len(judges) == 2 * systems
+
+
 def test_longer_than_the_judges_context(world, by_reference):
     """Left out of n, not guessed: a context of as many tokens as the median prompt."""
     root = world[0]
