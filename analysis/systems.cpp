@@ -60,10 +60,16 @@ bool adds_a_delta(const std::string& method) {
   return method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning";
 }
 
-// How the delta is added, where it is not as usual: "raw_sum", "exact_only", "raw_sum, exact_only".
-std::string shown_mode(const std::string& mode, const std::string& map_method) {
-  std::string shown = mode == "base_normalized" ? "" : mode;
-  if (!map_method.empty() && map_method != "pm_mined") shown += (shown.empty() ? "" : ", ") + map_method;
+// How the delta is added by `task`, where it is not as usual: "raw_sum", "exact_only", "raw_sum, one_to_many of the top 100",
+// "unmapped: minimum".
+std::string shown_mode(const Json& task) {
+  std::string shown;
+  const auto add = [&](const std::string& variant) { shown += (shown.empty() ? "" : ", ") + variant; };
+  const std::string mode = text_of(task, "mode"), map = text_of(task, "map_method"), unmapped = text_of(task, "unmapped");
+  const double top = number_of(task, "top");
+  if (!mode.empty() && mode != "base_normalized") add(mode);
+  if (!map.empty() && map != "pm_mined") add(map + (top > 0 ? " of the top " + short_number(top) : ""));
+  if (!unmapped.empty() && unmapped != "zero") add("unmapped: " + unmapped);
   return shown;
 }
 
@@ -129,7 +135,7 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
       // What CMC is compared with has the first delta alone.
       for (const auto& delta : method == "cmc" ? deltas : std::vector{deltas.front()})
         for (const auto& mode : method == "cmc" ? modes : std::vector{modes.front()})
-          for (const double alpha : strengths) systems.push_back({target, method, delta, shown_mode(mode, ""), alpha});
+          for (const double alpha : strengths) systems.push_back({target, method, delta, shown_mode({{"mode", mode}}), alpha});
     }
   return systems;
 }
@@ -141,7 +147,7 @@ std::string main_delta(const std::string& experiment, const std::string& stage) 
 
 System system_of(const store::Unit& unit, size_t row) {
   System system{text_of(unit.task, "target"), text_of(unit.task, "method"), text_of(unit.task, "delta"),
-                shown_mode(text_of(unit.task, "mode"), text_of(unit.task, "map_method")), 0};
+                shown_mode(unit.task), 0};
   if (system.is_vanilla()) return system.vanilla();
   if (system.delta.empty()) return system;  // trained itself: nothing is added, whatever the strength
   const auto strengths = numbers(unit, "alpha");

@@ -15,7 +15,7 @@ struct System {
   std::string target;
   std::string method;  // "vanilla", "lora", "cmc", …
   std::string delta;   // "" without one
-  std::string mode;    // fusion mode where it is not the default; else ""
+  std::string mode;    // fusion mode, map and treatment of unmapped tokens where they are not the default; else ""
   double alpha = 0;    // 0 without a delta
 
   bool operator<(const System& other) const;  // by target, method (vanilla first, cmc last), delta, mode, alpha

@@ -10,6 +10,7 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/process_memory.hpp"
+#include "pipeline/core/process_time.hpp"
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_claim.hpp"
@@ -116,6 +117,21 @@ store::Unit run_stage(const dist::Task& task, Workbench& bench, const dist::Comm
   });
 }
 
+// Seconds that a rank's device has been at work. CUDA: a clock that waits until the device has done what it was given; it
+// runs while the rank holds the device, whether that is busy or not. CPU: the processor time of the process.
+double device_clock(const Compute& compute) {
+  if (!compute.device.is_cuda()) return process_cpu_seconds();
+  torch::cuda::synchronize(compute.device.index());
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Of all ranks of the group; collective.
+double over_ranks(double seconds, const dist::Communicator& group) {
+  double total = 0;
+  for (const auto& mine : group.all_gather(Json(seconds).dump())) total += Json::parse(mine).get<double>();
+  return total;
+}
+
 // On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
@@ -125,7 +141,9 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   const auto start = Clock::now();
   const bool loaded = bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
   restart_peak_memory();
+  const double device_start = device_clock(bench.compute());
   store::Unit unit = run_stage(task, bench, group);
+  const double device_seconds = over_ranks(device_clock(bench.compute()) - device_start, group);
   unit.key = task.key;
   unit.stage = task.stage;
   unit.task = task.parameters;
@@ -134,6 +152,7 @@ void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator
   unit.task["inputs"] = task.inputs;
   unit.provenance = environment;
   unit.cost["wall_seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
+  unit.cost["device_seconds"] = device_seconds;
   unit.cost["estimated_seconds"] = task.seconds;
   unit.cost["ranks"] = group.size();
   unit.cost["loaded"] = loaded;  // its residency

@@ -10,9 +10,12 @@ namespace cmc::stages {
 std::string describe(const Evaluated& e) {
   if (e.delta.empty()) return e.target + " " + e.method;
   std::string text = e.target + " + " + e.delta;
-  if (e.method != "cmc") text += " (" + e.method + ")";
-  if (e.mode != "base_normalized") text += " (" + e.mode + ")";
-  return text + (e.map_method.empty() || e.map_method == "pm_mined" ? "" : " (" + e.map_method + ")");
+  const auto add = [&](const std::string& variant) { text += " (" + variant + ")"; };
+  if (e.method != "cmc") add(e.method);
+  if (e.mode != "base_normalized") add(e.mode);
+  if (!e.map_method.empty() && e.map_method != "pm_mined") add(e.map_method + (e.top > 0 ? " of the top " + std::to_string(e.top) : ""));
+  if (!e.unmapped.empty() && e.unmapped != "zero") add("unmapped: " + e.unmapped);
+  return text;
 }
 
 namespace {
@@ -24,16 +27,22 @@ std::vector<std::string> deltas_with(const Experiment& experiment, const std::st
   return deltas;
 }
 
-// (fusion mode, map method): all that the experiment asks for with cmc, the first of each with other methods; a target of the
-// template's vocabulary needs no map.
-std::vector<std::pair<std::string, std::string>> fusion_variants(Planner& planner, const std::string& target, const std::string& method,
-                                                                 const std::string& purpose) {
-  auto modes = planner.experiment().list("fusion.mode"), maps = planner.experiment().list("token_map.method");
-  if (planner.share_vocabulary(target, planner.experiment().template_of(purpose))) maps = {""};
-  if (method != "cmc") modes.resize(1), maps.resize(1);
-  std::vector<std::pair<std::string, std::string>> variants;
+struct Variant {
+  std::string mode, map, unmapped;
+};
+
+// All modes with all maps that the experiment asks for with cmc, the first of each with other methods. Further treatments of
+// unmapped tokens come with the first mode and map alone: one change at a time. A target of the template's vocabulary has no map.
+std::vector<Variant> fusion_variants(Planner& planner, const std::string& target, const std::string& method, const std::string& purpose) {
+  const auto& experiment = planner.experiment();
+  auto modes = experiment.list("fusion.mode"), maps = experiment.list("token_map.method"), unmapped = experiment.list("fusion.unmapped");
+  if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
+  if (method != "cmc") modes.resize(1), maps.resize(1), unmapped.resize(1);
+  std::vector<Variant> variants;
   for (const auto& mode : modes)
-    for (const auto& map : maps) variants.emplace_back(mode, map);
+    for (const auto& map : maps) variants.push_back({mode, map, unmapped.front()});
+  for (const auto& other : unmapped)
+    if (other != unmapped.front()) variants.push_back({modes.front(), maps.front(), other});
   return variants;
 }
 
@@ -52,8 +61,9 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, c
                                                             experiment.text("prepare.method") == "lora"), "", purpose});
     if (method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning")
       for (const auto& delta : deltas_with(experiment, method, purpose))
-        for (const auto& [mode, map] : fusion_variants(planner, target, method, purpose))
-          systems.push_back({target, method, base, delta, purpose, mode, map});
+        for (const auto& [mode, map, unmapped] : fusion_variants(planner, target, method, purpose))
+          systems.push_back({target, method, base, delta, purpose, mode, map, unmapped,
+                             map == "one_to_many" ? experiment.integer("fusion.top") : 0});
   }
   return systems;
 }
@@ -101,6 +111,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["map"] = planner.find("map." + e.map_method, e.target + " to " + template_name);
   p["map_method"] = e.map_method;
   p["mode"] = e.mode;
+  if (!e.map_method.empty()) p["unmapped"] = e.unmapped, p["top"] = e.top;
   for (const auto& part : p.at("parts")) Planner::needs(task, part.at("model"));
   Planner::needs(task, p.at("delta_tokenizer"));
   if (p.at("map") != "") task.inputs.push_back(p.at("map"));
@@ -124,6 +135,8 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
     deltas.push_back(std::move(delta));
     settings.mode = fusion::fusion_mode(p.at("mode").get<std::string>());
     if (auto map = bench.token_map(p.at("map").get<std::string>())) {
+      settings.unmapped = fusion::unmapped(p.at("unmapped").get<std::string>());
+      settings.top = p.at("top");
       deltas.back().map = std::move(map);
       deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(p.at("delta_tokenizer"));
     }

@@ -24,13 +24,17 @@ struct Evaluated {
   Json model;           // the base
   std::string delta;    // what is added; "": nothing
   std::string purpose;  // "instruct" or "unlearn"
-  std::string mode = {}, map_method = {};  // of what is added: fusion mode and token map (paper, Table 4)
+  // Of what is added: fusion mode and token map (paper, Table 4); in another vocabulary also what unmapped tokens get, and
+  // how many of the base's tokens one_to_many is for (0: all).
+  std::string mode = {}, map_method = {}, unmapped = {};
+  int64_t top = 0;
 };
 // The systems that the experiment's methods.<purpose> and deltas.<purpose> make of a target.
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose);
 
 // Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "parts" (models and
-// their weights), "delta_tokenizer", "map" (key; "" same vocabulary), "map_method", "mode". Adds the tasks' inputs and residency to `task`.
+// their weights), "delta_tokenizer", "map" (key; "" same vocabulary), "map_method", "mode", in another vocabulary "unmapped" and
+// "top". Adds the tasks' inputs and residency to `task`.
 void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, dist::Task& task);
 
 // What is evaluated, for people: "gemma vanilla", "gemma + tiny".

@@ -45,6 +45,8 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   std::vector<int32_t> ids, match;
   for (const auto id : map.ids) ids.push_back(id.value);
   for (const auto m : map.match) match.push_back(static_cast<int32_t>(m));
+  std::vector<int32_t> candidates;
+  for (const auto id : map.candidates) candidates.push_back(id.value);
   const std::string about = "PM-MinED: exact string, else the prefix-related token with the smallest edit distance";
   store::Unit unit;
   unit.datasets = {
@@ -53,6 +55,9 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
       column("exact", "map", std::vector<int64_t>{covered.exact}, {"1", "base tokens with an identical delta token"}),
       column("inexact", "map", std::vector<int64_t>{covered.inexact}, {"1", "base tokens with a prefix match"}),
       column("unmapped", "map", std::vector<int64_t>{covered.unmapped}, {"1", "base tokens without a delta token"})};
+  if (!map.offsets.empty())
+    unit.ragged = {{"candidates", "base_token", std::move(candidates), map.offsets, "token",
+                    "delta tokens whose largest logit a base token gets"}};
   return unit;
 }
 

@@ -59,7 +59,7 @@ train::TrainSettings training_settings(const Json& p, train::TrainSettings setti
 
 namespace {
 
-void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports) {
+void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports, train::Objective objective) {
   const auto each = [&](auto member) {
     std::vector<double> values;
     for (const auto& report : reports) values.push_back(static_cast<double>(report.*member));
@@ -74,6 +74,8 @@ void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports)
       column("gradient_norm", "step", each(&Report::gradient_norm), {"1", "global L2 norm before clipping"}),
       column("step_seconds", "step", each(&Report::seconds), {"s", "wall time of the step"}),
       column("step_tokens", "step", each(&Report::tokens), {"token", "tokens read by the trained model"})};
+  if (train::parts_of(objective).refusals)
+    unit.datasets.push_back(column("refusals_loss", "step", each(&Report::refusals_loss), {"nat", "mean cross-entropy of the refusals"}));
 }
 
 // Tokens the trained model read, and operations: 6 × parameters × tokens where gradients reach all of them (2 forward, 4 back),
@@ -113,7 +115,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communic
     std::error_code ignored;  // left-over checkpoints only cost space
     std::filesystem::remove_all(unfinished, ignored);
   }
-  add_steps(unit, reports);
+  add_steps(unit, reports, run.settings.objective);
   add_cost(unit, reports, run.trained, run.frozen, run.data);
   return unit;
 }

@@ -116,6 +116,11 @@ std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::strin
       for (const int32_t match : std::get<std::vector<int32_t>>(dataset.values))
         loaded->match.push_back(static_cast<token_map::Match>(match));
   }
+  for (const auto& ragged : unit.ragged)
+    if (ragged.name == "candidates") {
+      for (const int32_t id : ragged.values) loaded->candidates.push_back({id});
+      loaded->offsets = ragged.offsets;
+    }
   const std::string where = units_.path(key).string();
   loaded->delta_size = json_field<int32_t>(unit.task, "delta_size", where);
   token_map::check_map(*loaded, where);

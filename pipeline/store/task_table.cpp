@@ -63,7 +63,8 @@ void TaskTable::write(const Object& group) const {
   put("alpha", numbers(&Row::alpha), "1", "strength of the delta");
   put("host", texts(&Row::host), "1", "machine that ran the task");
   put("wall_seconds", numbers(&Row::wall_seconds), "s", "elapsed time of the task");
-  put("device_seconds", numbers(&Row::device_seconds), "s", "elapsed time times devices held");
+  put("device_seconds", numbers(&Row::device_seconds), "s",
+      "time the devices worked: processor time, or elapsed time times GPUs");
   put("tokens", numbers(&Row::tokens), "token", "tokens processed");
   put("flops", numbers(&Row::flops), "1", "floating-point operations, estimated");
   put("peak_bytes", numbers(&Row::peak_bytes), "B", "peak memory of the process");

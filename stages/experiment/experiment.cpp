@@ -160,6 +160,9 @@ void Experiment::check() const {
       for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)}) check_choice(spec, key, value);
     }
   }
+  if (integer("fusion.top") > 0 && std::ranges::count(list("token_map.method"), "one_to_many") == 0)
+    fail("fusion.top", "is " + text("fusion.top") + ", but no map is one_to_many",
+         "add one_to_many to token_map.method, or leave it out");
   if (seeds().empty()) fail("experiment.seed", "is empty", "give one seed, or several with commas");
   const auto models = names_in(values_, "model"), deltas = names_in(values_, "delta");
   std::vector<std::string> used;

@@ -58,11 +58,14 @@ const std::vector<KeySpec>& schema() {
        {"vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only"}},
 
       {"token_map.method", list, "pm_mined", false, "how base tokens find delta tokens; several: cmc by each (Table 4: exact_only)",
-       {"pm_mined", "exact_only"}},
+       {"pm_mined", "exact_only", "one_to_many"}},
       {"token_map.compat", text, "corrected", false, "authors: the published map with its fault", {"corrected", "authors"}},
 
       {"fusion.mode", list, "base_normalized", false, "how logits are fused when decoding and scoring; several: cmc by each (Table 4)",
        {"base_normalized", "both_normalized", "raw_sum"}},
+      {"fusion.unmapped", list, "zero", false, "what base tokens without a delta token get; several: cmc by each, with the first mode and map",
+       {"zero", "minimum", "mean"}},
+      {"fusion.top", integer, "0", false, "one_to_many: the base's tokens that get delta logits, a step (authors: 100 or 50); 0: all"},
 
       {"data.tofu", path, "", false, "folder with the TOFU sets, one JSON object a line"},
       {"data.alpaca", path, "", false, "instruction pairs, Alpaca JSON"},

@@ -19,14 +19,22 @@ Json to_json(const token_map::TokenMap& map, const text::Tokenizer& base) {
     match.push_back(names[static_cast<size_t>(map.match[i])]);
     tokens.push_back(base.vocabulary()[i].piece);
   }
-  return {{"ids", ids}, {"match", match}, {"tokens", tokens}};
+  Json json = {{"ids", ids}, {"match", match}, {"tokens", tokens}};
+  if (map.offsets.empty()) return json;
+  json["candidates"] = Json::array();  // one list for each base token
+  for (size_t i = 0; i < map.ids.size(); ++i) {
+    Json list = Json::array();
+    for (int64_t at = map.offsets[i]; at < map.offsets[i + 1]; ++at) list.push_back(map.candidates[static_cast<size_t>(at)].value);
+    json["candidates"].push_back(list);
+  }
+  return json;
 }
 
 ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
   po::options_description options("options");
   options.add_options()("from", po::value<std::string>(), "tokenizer of the base (target) model")(
       "to", po::value<std::string>(), "tokenizer of the delta model")(
-      "method", po::value<std::string>()->default_value("pm_mined"), "pm_mined or exact_only")(
+      "method", po::value<std::string>()->default_value("pm_mined"), "pm_mined, exact_only or one_to_many")(
       "compat", po::value<std::string>()->default_value("corrected"), "authors: the published map, fault included")(
       "json", po::value<std::string>(), "write the map to this file");
   Arguments arguments("map --from TOKENIZER --to TOKENIZER [options]", options, {});

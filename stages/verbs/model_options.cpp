@@ -13,13 +13,29 @@ std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path&
   return tokenizer;
 }
 
+struct MapChoice {
+  token_map::Method method;
+  token_map::Compat compat;
+};
+
+MapChoice map_named(const std::string& name) {
+  using token_map::Compat, token_map::Method;
+  if (name == "auto") return {Method::pm_mined, Compat::corrected};
+  if (name == "authors") return {Method::pm_mined, Compat::authors};
+  if (name == "exact_only") return {Method::exact_only, Compat::corrected};
+  if (name == "one_to_many") return {Method::one_to_many, Compat::corrected};
+  throw Usage({"--map " + name, "is not known", "known: auto, exact_only, one_to_many, authors"});
+}
+
 }  // namespace
 
 void add_model_options(po::options_description& options) {
   options.add_options()("model", po::value<std::string>(), "target: Hugging Face folder")(
       "delta", po::value<std::string>(), "delta model: Hugging Face folder")(
       "alpha", po::value<float>()->default_value(1.0f), "strength")(
-      "map", po::value<std::string>()->default_value("auto"), "auto: made when the vocabularies differ; exact_only; authors")(
+      "map", po::value<std::string>()->default_value("auto"), "auto: made when the vocabularies differ; exact_only; one_to_many; authors")(
+      "top", po::value<int64_t>()->default_value(0), "with one_to_many: delta logits for so many of the base's tokens a step; 0: all")(
+      "unmapped", po::value<std::string>()->default_value("zero"), "what tokens without a delta token get: zero, minimum or mean")(
       "mode", po::value<std::string>()->default_value("base_normalized"), "base_normalized, both_normalized or raw_sum")(
       "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
       "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
@@ -57,10 +73,7 @@ LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
     const auto delta_tokenizer = tokenizer_of(delta_folder, *deltas.back().parts.front().model);
     const std::string map = arguments.get("map");
     if (!token_map::same_vocabulary(*pair.tokenizer, *delta_tokenizer)) {
-      const auto method = map == "exact_only" ? token_map::Method::exact_only : token_map::Method::pm_mined;
-      const auto compat = map == "authors" ? token_map::Compat::authors : token_map::Compat::corrected;
-      if (map != "auto" && map != "exact_only" && map != "authors")
-        throw Usage({"--map " + map, "is not known", "known: auto, exact_only, authors"});
+      const auto [method, compat] = map_named(map);
       deltas.back().tokenizer = pair.delta_tokenizer = delta_tokenizer;
       deltas.back().map = std::make_shared<const token_map::TokenMap>(
           token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, method, compat));
@@ -69,6 +82,11 @@ LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
   }
   fusion::FusionSettings settings;
   settings.mode = fusion::fusion_mode(arguments.get("mode"));
+  settings.unmapped = fusion::unmapped(arguments.get("unmapped"));
+  settings.top = arguments.get<int64_t>("top");
+  if (settings.top < 0) throw Usage({"--top", "must not be negative", ""});
+  if (settings.top > 0 && arguments.get("map") != "one_to_many")
+    throw Usage({"--top", "is for one_to_many alone", "add --map one_to_many, or leave it out"});
   settings.slots = arguments.get<int64_t>("batch");
   if (settings.slots < 1) throw Usage({"--batch", "must be at least 1", ""});
   pair.source = fusion::fused_source(std::move(base), std::move(deltas), settings);

@@ -7,7 +7,8 @@
 
 namespace cmc::stages {
 
-// --model, --delta, --alpha, --map, --mode, --device, --dtype, --batch, --tensor-parallel: shared by generate and score.
+// --model, --delta, --alpha, --map, --top, --unmapped, --mode, --device, --dtype, --batch, --tensor-parallel: shared by
+// generate and score.
 void add_model_options(boost::program_options::options_description& options);
 // Whether this rank does anything: rank 0 alone, unless the target is split over all. Rank 0 alone prints.
 bool takes_part(const Arguments& arguments, const dist::Session& session);

@@ -22,9 +22,11 @@ def tables(tmp_path_factory):
     description["experiment"] = text.replace("strengths = 0.5, 1, 1.5", "strengths = " + ", ".join(map(str, strengths)))
     units = []
     for target in ("smollm2", "gemma"):
-        steered = [instruct_unit(random, target, delta, strengths, 0, 6) for delta in ("zulu", "alpha", "zulu", "zulu")]
+        steered = [instruct_unit(random, target, delta, strengths, 0, 6) for delta in ("zulu", "alpha", "zulu", "zulu", "zulu", "zulu")]
         units += [instruct_unit(random, target, "", [0], 0, 6), *steered[:2], of(steered[2], mode="raw_sum"), of(steered[3], method="proxy_tuning")]
         units.append(of(instruct_unit(random, target, "", [0], 0, 6), method="lora"))
+        units.append(of(steered[4], map_method="one_to_many", top=100, unmapped="zero"))
+        units.append(of(steered[5], map_method="pm_mined", top=0, unmapped="minimum"))
     description["units"] = units
     folder = make_folder(tmp_path_factory.mktemp("paper") / "run", description)
     done = report(folder)
@@ -49,13 +51,15 @@ def test_deltas_are_compared_with_the_usual_fusion(tables):
 
 def test_variants_are_compared_with_the_main_delta(tables):
     frames, _, _ = tables
-    assert systems(frames["table4"]) == [("cmc", "zulu", "0.9"), ("cmc (raw_sum)", "zulu", "0.9")]
+    assert systems(frames["table4"]) == [
+        ("cmc", "zulu", "0.9"), ("cmc (one_to_many of the top 100)", "zulu", "0.9"), ("cmc (raw_sum)", "zulu", "0.9"),
+        ("cmc (unmapped: minimum)", "zulu", "0.9")]
 
 
 def test_excerpts_repeat_the_table_of_all(tables):
     frames, shown, page = tables
     whole = frames["instruct"].set_index(SYSTEM)
-    assert len(whole) == 2 * (1 + 1 + 4 * 3)
+    assert len(whole) == 2 * (1 + 1 + 6 * 3)
     for name in ("table1", "table3", "table4"):
         excerpt = frames[name].set_index(SYSTEM)
         assert not excerpt.empty

@@ -79,6 +79,17 @@ def test_unknown_key_names_the_nearest(world, tmp_path):
     assert "instruct.strengths" in error
 
 
+def test_top_is_for_one_to_many(world, tmp_path):
+    error = run(world, tmp_path, "fusion.top=100", 78)
+    assert "fusion.top" in error and "token_map.method" in error
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "a"}\n')
+    verb = ["generate", "--model", world[0] / "other", "--delta", world[0] / "small", "--prompts", prompts]
+    assert "one_to_many" in cmc(*verb, "--top", 5, expect=2).stderr
+    assert "minimum" in cmc(*verb, "--unmapped", "sideways", expect=78).stderr
+    assert "one_to_many" in cmc(*verb, "--map", "sideways", expect=2).stderr
+
+
 def test_missing_model(world, tmp_path):
     assert "/nowhere" in run(world, tmp_path, "model.other.path=/nowhere", 66)
 

@@ -18,12 +18,16 @@ import published  # noqa: E402
 torch.set_num_threads(1)
 
 
+SETTINGS = ["unlearn.compat=authors", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """(root, output folder, units as (task, values)) of a run that scores TOFU as published (fault 1)."""
     root = tmp_path_factory.mktemp("truth")
     output = root / "run"
-    cmc("run", support.make_world(root), "--output", output, "--set", "unlearn.compat=authors", "--only", "instruct,unlearn")
+    settings = [text for setting in SETTINGS for text in ("--set", setting)]
+    cmc("run", support.make_world(root), "--output", output, *settings, "--only", "instruct,unlearn")
     plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
     return root, output, [(plan[key], values) for key, values in support.units(output).items()]
 
@@ -41,16 +45,20 @@ class Target:
                                           for part in parameters["parts"]])
             if parameters["map"]:
                 self.delta.tokenizer = published.load_tokenizer(root / "small")
-                self.delta.token_map = token_map(root, root / reference["name"], root / "small")
+                made = token_map(root, root / reference["name"], root / "small", parameters["map_method"])
+                self.delta.token_map, self.delta.candidates = made
+                self.delta.top, self.delta.unmapped = parameters["top"], parameters["unmapped"]
         self.ends = [2] if reference["name"] == "other" else [0]  # of tiny_checkpoints.py
 
 
-def token_map(root, base, delta):
+def token_map(root, base, delta, method):
+    """((ids, match), candidates): the latter None but for one_to_many."""
     file = root / "map.json"
-    subprocess.run([mpi.program("cmc"), "map", "--from", base, "--to", delta, "--json", file], check=True, capture_output=True)
+    subprocess.run([mpi.program("cmc"), "map", "--from", base, "--to", delta, "--method", method, "--json", file],
+                   check=True, capture_output=True)
     made = json.loads(file.read_text())
     kinds = {"exact": published.EXACT, "inexact": published.INEXACT, "unmapped": published.UNMAPPED}
-    return made["ids"], [kinds[match] for match in made["match"]]
+    return (made["ids"], [kinds[match] for match in made["match"]]), made.get("candidates")
 
 
 def chosen(units, stage, target, prompts=None):
@@ -62,6 +70,18 @@ def chosen(units, stage, target, prompts=None):
 
 def text(value):
     return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def test_variants_of_the_map_are_evaluated_where_there_is_one(run):
+    _, _, units = run
+    usual, variants = ("pm_mined", 0, "zero"), {("one_to_many", 20, "zero"), ("pm_mined", 0, "minimum")}
+    for stage in ("instruct", "unlearn"):
+        steered = [p for p, _ in chosen(units, stage, "other", "plain" if stage == "instruct" else None) if p["method"] == "cmc"]
+        assert {(p["map_method"], p["top"], p["unmapped"]) for p in steered} == {usual, *variants}
+        same = [p for p, _ in chosen(units, stage, "small", "plain" if stage == "instruct" else None) if p["method"] == "cmc"]
+        assert same and all(p["map_method"] == "" and "top" not in p and "unmapped" not in p for p in same)
+    named = {task["name"] for task, _ in units if task["stage"] == "unlearn"}
+    assert any("(one_to_many of the top 20)" in name for name in named) and any("(unmapped: minimum)" in name for name in named)
 
 
 @pytest.mark.parametrize("name", ["small", "other"])
