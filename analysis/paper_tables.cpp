@@ -44,14 +44,15 @@ std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, c
     if (system.method == "cmc") deltas.insert(system.delta), modes.insert(system.mode);
   }
   const std::string main = deltas.contains(layout.main_delta) || deltas.empty() ? layout.main_delta : *deltas.begin();
+  const std::string usual = modes.contains("") || modes.empty() ? "" : *modes.begin();
   const auto is_main = [&](const System& s) {
-    return s.delta.empty() || (full.contains(s) && s.mode.empty() && (s.method != "cmc" || s.delta == main));
+    return s.delta.empty() || (full.contains(s) && s.mode == usual && (s.method != "cmc" || s.delta == main));
   };
   std::vector<Table> tables = {excerpt(all, systems, layout.methods, is_main)};
   if (tables.front().rows.size() == all.rows.size()) return {std::move(all)};
   if (deltas.size() > 1)
     tables.push_back(excerpt(all, systems, layout.deltas,
-                             [&](const System& s) { return s.is_vanilla() || (is_cmc(s) && s.mode.empty()); }));
+                             [&](const System& s) { return s.is_vanilla() || (is_cmc(s) && s.mode == usual); }));
   if (modes.size() > 1)
     tables.push_back(
         excerpt(all, systems, layout.variants, [&](const System& s) { return is_cmc(s) && s.delta == main; }));

@@ -60,12 +60,13 @@ bool adds_a_delta(const std::string& method) {
   return method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning";
 }
 
-// How the delta is added by `task`, where it is not as usual: "raw_sum", "exact_only", "raw_sum, one_to_many of the top 100",
-// "unmapped: minimum".
+// How the delta is added by `task`, where it is not as usual: "raw_sum", "exact_only", "raw_sum, one_to_many of the top
+// 100", "unmapped: minimum".
 std::string shown_mode(const Json& task) {
   std::string shown;
   const auto add = [&](const std::string& variant) { shown += (shown.empty() ? "" : ", ") + variant; };
-  const std::string mode = text_of(task, "mode"), map = text_of(task, "map_method"), unmapped = text_of(task, "unmapped");
+  const std::string mode = text_of(task, "mode"), map = text_of(task, "map_method"),
+                    unmapped = text_of(task, "unmapped");
   const double top = number_of(task, "top");
   if (!mode.empty() && mode != "base_normalized") add(mode);
   if (!map.empty() && map != "pm_mined") add(map + (top > 0 ? " of the top " + short_number(top) : ""));
@@ -110,6 +111,16 @@ std::string experiment_value(const std::string& experiment, const std::string& k
   return read_ini(experiment)[key];
 }
 
+namespace {
+
+std::vector<double> nearest_to_1(const std::vector<double>& strengths) {
+  const auto distance = [](double alpha) { return std::abs(alpha - 1); };
+  const auto nearest = std::ranges::min_element(strengths, {}, distance);
+  return nearest == strengths.end() ? strengths : std::vector{*nearest};
+}
+
+}  // namespace
+
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage) {
   auto values = read_ini(experiment);
   const auto deltas = split(values["deltas." + stage]);
@@ -132,10 +143,12 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
         systems.push_back({target, method, "", "", 0});
         continue;
       }
-      // What CMC is compared with has the first delta alone.
+      // What CMC is compared with has the first delta alone; so have variants of CMC, which are measured at one
+      // strength.
       for (const auto& delta : method == "cmc" ? deltas : std::vector{deltas.front()})
-        for (const auto& mode : method == "cmc" ? modes : std::vector{modes.front()})
-          for (const double alpha : strengths) systems.push_back({target, method, delta, shown_mode({{"mode", mode}}), alpha});
+        for (const auto& mode : method == "cmc" && delta == deltas.front() ? modes : std::vector{modes.front()})
+          for (const double alpha : mode == modes.front() ? strengths : nearest_to_1(strengths))
+            systems.push_back({target, method, delta, shown_mode({{"mode", mode}}), alpha});
     }
   return systems;
 }

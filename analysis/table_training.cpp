@@ -86,7 +86,8 @@ std::vector<Plot> loss_plots(const store::Results& results) {
     if (kind.starts_with("unlearn") && find_dataset(unit, "examples_loss")) {
       plot.series.push_back(curve(unit, "examples_loss", subject + ": forget"));
       plot.series.push_back(curve(unit, "retain_loss", subject + ": retain"));
-      if (find_dataset(unit, "refusals_loss")) plot.series.push_back(curve(unit, "refusals_loss", subject + ": refusals"));
+      if (find_dataset(unit, "refusals_loss"))
+        plot.series.push_back(curve(unit, "refusals_loss", subject + ": refusals"));
     } else {
       plot.series.push_back(curve(unit, "loss", subject));
     }

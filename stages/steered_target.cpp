@@ -1,6 +1,8 @@
 #include "stages/steered_target.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
@@ -31,19 +33,37 @@ struct Variant {
   std::string mode, map, unmapped;
 };
 
-// All modes with all maps that the experiment asks for with cmc, the first of each with other methods. Further treatments of
-// unmapped tokens come with the first mode and map alone: one change at a time. A target of the template's vocabulary has no map.
-std::vector<Variant> fusion_variants(Planner& planner, const std::string& target, const std::string& method, const std::string& purpose) {
+// The experiment's first mode, map and treatment of unmapped tokens, then each of the others with one change alone: an ablation
+// is a star, not a grid. A target of the template's vocabulary has no map.
+std::vector<Variant> fusion_variants(Planner& planner, const std::string& target, const std::string& purpose) {
   const auto& experiment = planner.experiment();
   auto modes = experiment.list("fusion.mode"), maps = experiment.list("token_map.method"), unmapped = experiment.list("fusion.unmapped");
   if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
-  if (method != "cmc") modes.resize(1), maps.resize(1), unmapped.resize(1);
-  std::vector<Variant> variants;
-  for (const auto& mode : modes)
-    for (const auto& map : maps) variants.push_back({mode, map, unmapped.front()});
-  for (const auto& other : unmapped)
-    if (other != unmapped.front()) variants.push_back({modes.front(), maps.front(), other});
+  const Variant usual{modes.front(), maps.front(), unmapped.front()};
+  std::vector<Variant> variants = {usual};
+  for (size_t i = 1; i < modes.size(); ++i) variants.push_back({modes[i], usual.map, usual.unmapped});
+  for (size_t i = 1; i < maps.size(); ++i) variants.push_back({usual.mode, maps[i], usual.unmapped});
+  for (size_t i = 1; i < unmapped.size(); ++i) variants.push_back({usual.mode, usual.map, unmapped[i]});
   return variants;
+}
+
+// CMC with each delta; the first also in all variants of fusion. Other methods with the first delta, fused as usual.
+void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>& systems) {
+  const auto& experiment = planner.experiment();
+  const auto variants = fusion_variants(planner, base.target, base.purpose);
+  const auto deltas = deltas_with(experiment, base.method, base.purpose);
+  for (const auto& delta : deltas)
+    for (size_t i = 0; i < (base.method == "cmc" && delta == deltas.front() ? variants.size() : 1); ++i) {
+      Evaluated& system = systems.emplace_back(base);
+      system.delta = delta;
+      system.mode = variants[i].mode, system.map_method = variants[i].map, system.unmapped = variants[i].unmapped;
+      system.top = system.map_method == "one_to_many" ? experiment.integer("fusion.top") : 0;
+      system.is_variant = i > 0;
+    }
+}
+
+double nearest_to_1(const std::vector<double>& strengths) {
+  return *std::ranges::min_element(strengths, {}, [](double alpha) { return std::abs(alpha - 1); });
 }
 
 }  // namespace
@@ -60,10 +80,7 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, c
       systems.push_back({target, method, planner.fine_tuned("retain_only", target, planner.model(target),
                                                             experiment.text("prepare.method") == "lora"), "", purpose});
     if (method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning")
-      for (const auto& delta : deltas_with(experiment, method, purpose))
-        for (const auto& [mode, map, unmapped] : fusion_variants(planner, target, method, purpose))
-          systems.push_back({target, method, base, delta, purpose, mode, map, unmapped,
-                             map == "one_to_many" ? experiment.integer("fusion.top") : 0});
+      add_steered(planner, {target, method, base, "", purpose}, systems);
   }
   return systems;
 }
@@ -97,7 +114,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["target"] = e.target;
   p["model"] = e.model;
   p["method"] = e.method;
-  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : strengths;
+  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? std::vector{nearest_to_1(strengths)} : strengths;
   Planner::needs(task, e.model);
   task.residency = e.model.dump();
   task.gang = tensor_parallel(planner, e.target);

@@ -28,6 +28,7 @@ struct Evaluated {
   // how many of the base's tokens one_to_many is for (0: all).
   std::string mode = {}, map_method = {}, unmapped = {};
   int64_t top = 0;
+  bool is_variant = false;  // an ablation: measured at the strength nearest to 1 alone
 };
 // The systems that the experiment's methods.<purpose> and deltas.<purpose> make of a target.
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose);

@@ -57,13 +57,13 @@ const std::vector<KeySpec>& schema() {
       {"methods.unlearn", list, "vanilla, cmc", false, "the systems compared on TOFU (Table 2); retain_only gives forget quality",
        {"vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only"}},
 
-      {"token_map.method", list, "pm_mined", false, "how base tokens find delta tokens; several: cmc by each (Table 4: exact_only)",
+      {"token_map.method", list, "pm_mined", false, "how base tokens find delta tokens; further ones: ablations (Table 4: exact_only)",
        {"pm_mined", "exact_only", "one_to_many"}},
       {"token_map.compat", text, "corrected", false, "authors: the published map with its fault", {"corrected", "authors"}},
 
-      {"fusion.mode", list, "base_normalized", false, "how logits are fused when decoding and scoring; several: cmc by each (Table 4)",
+      {"fusion.mode", list, "base_normalized", false, "how logits are fused when decoding and scoring; further ones: ablations, the first delta at the strength nearest to 1 (Table 4)",
        {"base_normalized", "both_normalized", "raw_sum"}},
-      {"fusion.unmapped", list, "zero", false, "what base tokens without a delta token get; several: cmc by each, with the first mode and map",
+      {"fusion.unmapped", list, "zero", false, "what base tokens without a delta token get; further ones: ablations",
        {"zero", "minimum", "mean"}},
       {"fusion.top", integer, "0", false, "one_to_many: the base's tokens that get delta logits, a step (authors: 100 or 50); 0: all"},
 
