@@ -46,7 +46,7 @@ def test_device_seconds(world):
     with h5py.File(folder / "results.h5") as results:
         table = {name: results["tasks"][name][()] for name in ("key", "wall_seconds", "device_seconds")}
         assert results["tasks/device_seconds"].attrs["units"] in ("s", b"s")
-    assert len(table["key"]) > 3 and (table["device_seconds"] > 0).all()
+    assert len(table["key"]) > 1 and (table["device_seconds"] > 0).all()
     assert (table["device_seconds"] <= 2 * os.cpu_count() * (table["wall_seconds"] + 0.05)).all()
     for file in folder.glob("units/*/*.h5"):
         with h5py.File(file) as unit:
