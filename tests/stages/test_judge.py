@@ -197,7 +197,7 @@ def test_what_is_not_judged_is_a_dash(world, by_reference, tmp_path):
 def test_every_variant_is_judged_by_itself(world):
     """Whatever tells systems apart: no task mixes two of them, and none is left out."""
     several = settings(judge__model="large", judge__unit_items=3, fusion__mode="base_normalized, raw_sum",
-                       token_map__method="pm_mined, exact_only")
+                       fusion__unmapped="zero, minimum", token_map__method="pm_mined, exact_only")
     plan = json.loads(cmc("plan", world[1], "--json", *several).stdout)["tasks"]
     asked = {task["key"]: json.dumps({key: value for key, value in task["parameters"].items() if key not in ("first", "count")})
              for task in plan if task["stage"] == "instruct" and task["parameters"]["prompts"] == "plain"}
@@ -205,7 +205,7 @@ def test_every_variant_is_judged_by_itself(world):
     for task in judges:
         assert len({asked[key] for key in task["parameters"]["responses"]}) == 1, task["name"]
     assert {key for task in judges for key in task["parameters"]["responses"]} == asked.keys()
-    systems = 3 + 2 * 2 + 2 * 2  # vanilla; both modes on two targets, and with both maps on the third
+    systems = 3 * 3 + 2  # vanilla, cmc and its other mode; in another vocabulary also the other map, and another unmapped
     assert len(set(asked.values())) == systems and len({task["name"] for task in judges}) == len(judges) == 2 * systems
 
 
