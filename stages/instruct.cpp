@@ -13,6 +13,7 @@
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
+#include "stages/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -207,8 +208,8 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
     if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);
-  const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total); });
-  const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total); });
+  const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total, ""); });
+  const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total, ""); });
   Rows rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)
     for (size_t i = 0; i < questions.size(); ++i) {

@@ -13,6 +13,7 @@
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
+#include "stages/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -196,7 +197,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
     rows.first.push_back(verdict.first);
     rows.second.push_back(verdict.second);
     rows.answered.push_back(verdict.answered);
-    report(std::ssize(rows.item), std::ssize(responses));
+    report(std::ssize(rows.item), std::ssize(responses), "");
   }
   if (too_long > 0) log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
   store::Unit unit = to_unit(std::move(rows));

@@ -1,5 +1,7 @@
 #include "stages/planner.hpp"
 
+#include <torch/torch.h>
+
 #include <algorithm>
 
 #include "pipeline/checkpoint/identity.hpp"
@@ -142,6 +144,7 @@ std::string Planner::add(dist::Task task) {
   std::ranges::sort(task.inputs);
   task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
   if (experiment_.has_world()) task.parameters["seed"] = experiment_.integer("experiment.seed");
+  if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
   task.key = dist::task_key(task.stage, task.parameters, task.inputs);
   const std::string key = task.key;
   plan_.tasks.push_back(std::move(task));
@@ -164,6 +167,11 @@ double parameter_count(const checkpoint::ModelConfig& c) {
   return static_cast<double>(c.layers) * (attention + mlp) + embedding * (c.tied_output ? 1 : 2);
 }
 
-double forward_seconds(double parameters, double tokens) { return 2 * parameters * tokens / 50e9; }
+bool plans_for_gpus(const Experiment& experiment) {
+  const std::string device = experiment.text("compute.device");
+  return device == "cuda" || (device == "auto" && torch::cuda::is_available());
+}
+
+double forward_seconds(double parameters, double tokens) { return 2 * parameters * tokens / nominal_flops; }
 
 }  // namespace cmc::stages

@@ -76,8 +76,13 @@ class Planner {
 
 // Parameters of a decoder, from its configuration (embedding and tied output once).
 double parameter_count(const checkpoint::ModelConfig& config);
-// Seconds to move `tokens` through a model once (forward: 2 FLOP a parameter and token) at a nominal 50 GFLOP/s; only
-// ratios between tasks matter until a finished run calibrates them.
+// FLOP/s of a rank on processor cores, and on a GPU of its own: nominal, so that only ratios between tasks mean much until a
+// finished run's measured times calibrate them.
+inline constexpr double nominal_flops = 50e9, nominal_gpu_flops = 50e12;
+// Whether the experiment asks for CUDA (compute.device), or would find it here.
+bool plans_for_gpus(const Experiment& experiment);
+// Seconds to move `tokens` through a model once on processor cores (2 FLOP a parameter and token); Planner::add turns them into a
+// GPU's where the experiment runs on these.
 double forward_seconds(double parameters, double tokens);
 
 }  // namespace cmc::stages

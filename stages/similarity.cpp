@@ -12,6 +12,7 @@
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
+#include "stages/task_progress.hpp"
 #include "stages/workbench.hpp"
 
 namespace cmc::stages {
@@ -168,7 +169,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   const auto report = log_progress(task.name);
   Columns columns;
   for (size_t i = 0; i < texts.size(); ++i) {
-    report(static_cast<int64_t>(i), std::ssize(texts));
+    report(static_cast<int64_t>(i), std::ssize(texts), "");
     const auto steps = std::ssize(texts[i].answer);
     if (steps == 0) continue;
     const auto shifts = shifts_on(texts[i], reference, same, different, p.at("top"));

@@ -1,11 +1,9 @@
 #include "stages/steered_target.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/core/log.hpp"
 
 namespace cmc::stages {
 
@@ -214,15 +212,6 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(const std::vector<A
 void SteeredTarget::add_cost(store::Unit& unit) const {
   unit.cost["tokens"] = tokens_;
   unit.cost["flops"] = 2 * parameters_ * static_cast<double>(tokens_);
-}
-
-std::function<void(int64_t, int64_t)> log_progress(const std::string& name) {
-  using Clock = std::chrono::steady_clock;
-  return [name, last = Clock::now()](int64_t done, int64_t total) mutable {
-    if (Clock::now() - last < std::chrono::seconds(10)) return;
-    last = Clock::now();
-    log_info(name, ": ", done, "/", total);
-  };
 }
 
 }  // namespace cmc::stages

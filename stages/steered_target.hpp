@@ -80,7 +80,4 @@ class SteeredTarget {
   std::unique_ptr<fusion::LogitSource> source_;
 };
 
-// Logs at most every ten seconds: "instruct gemma + tiny: 12/48".
-std::function<void(int64_t done, int64_t total)> log_progress(const std::string& name);
-
 }  // namespace cmc::stages

@@ -1,10 +1,10 @@
 #include "stages/training.hpp"
 
-#include "pipeline/core/log.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/train/delta.hpp"
 #include "stages/columns.hpp"
 #include "stages/planner.hpp"
+#include "stages/task_progress.hpp"
 
 namespace cmc::stages {
 
@@ -96,10 +96,8 @@ void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, 
 
 store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group) {
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
-  const auto report = [&](const train::StepReport& step) {
-    if (step.step % 10 == 0 || step.step == step.total || step.step == 1)
-      log_info(run.task.name, ": step ", step.step, "/", step.total, " loss ", step.loss);
-  };
+  const auto progress = log_progress(run.task.name);
+  const auto report = [&](const train::StepReport& step) { progress(step.step, step.total, " steps, loss " + std::to_string(step.loss)); };
   const auto reports = train::train({.trained = run.trained,
                                      .frozen = run.frozen,
                                      .data = run.data,

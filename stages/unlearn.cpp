@@ -9,6 +9,7 @@
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
+#include "stages/task_progress.hpp"
 #include "stages/tofu_data.hpp"
 
 namespace cmc::stages {
@@ -152,8 +153,8 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
       for (size_t w = first_wrong + 1; w < answers.size(); ++w) answers[w].delta_tokens = answers[first_wrong].tokens;
   }
   const auto report = log_progress(task.name);
-  const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total); });
-  const auto scores = target.score(answers, [&](const auto& s) { report(s.tokens, s.total); });
+  const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total, ""); });
+  const auto scores = target.score(answers, [&](const auto& s) { report(s.tokens, s.total, ""); });
   Rows rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)
     for (size_t i = 0; i < items.size(); ++i) {

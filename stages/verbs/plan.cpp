@@ -4,6 +4,7 @@
 #include "stages/measured_costs.hpp"
 #include "stages/output_folder.hpp"
 #include "stages/plan_experiment.hpp"
+#include "stages/planner.hpp"
 #include "stages/progress_line.hpp"
 #include "stages/simulated_runs.hpp"
 #include "stages/verbs/experiment_options.hpp"
@@ -13,7 +14,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-void print(const dist::Plan& plan, int ranks) {
+void print(const dist::Plan& plan, int ranks, const std::string& assumed) {
   struct Sum { int tasks = 0; double seconds = 0; int64_t bytes = 0; };
   std::map<std::string, Sum> by_stage;
   Sum all;
@@ -32,7 +33,14 @@ void print(const dist::Plan& plan, int ranks) {
   };
   for (const auto& [stage, sum] : by_stage) line(stage, sum);
   line("all", all);
-  std::cout << "on " << ranks << " ranks at best about " << clock_time(all.seconds / ranks) << "\n";
+  std::cout << "on " << ranks << " ranks at best about " << clock_time(all.seconds / ranks) << ", " << assumed << "\n";
+}
+
+std::string assumption(const Experiment& experiment, bool measured) {
+  if (measured) return "by the measured times of finished tasks";
+  const bool gpus = plans_for_gpus(experiment);
+  return std::string("if a rank does ") + (gpus ? "50 TFLOP/s (a GPU each)" : "50 GFLOP/s (processor cores; GPUs: --set compute.device=cuda)") +
+         "; --costs of a finished run calibrates";
 }
 
 void simulate(const dist::Plan& plan, const Arguments& arguments) {
@@ -68,7 +76,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
     return ExitCode::done;
   }
   if (!arguments.has("json")) {
-    print(plan, std::max(1, arguments.get<int>("ranks")));
+    print(plan, std::max(1, arguments.get<int>("ranks")), assumption(experiment, !costs.factors().empty()));
     return ExitCode::done;
   }
   Json tasks = Json::array();
