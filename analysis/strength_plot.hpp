@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -8,6 +9,14 @@
 #include "analysis/systems.hpp"
 
 namespace cmc::analysis {
+
+// Drops what has fewer points than another: variants measured at one strength alone are no curve.
+template <class Curve, class Length>
+void keep_longest(std::vector<Curve>& curves, Length length) {
+  size_t most = 0;
+  for (const Curve& curve : curves) most = std::max(most, length(curve));
+  std::erase_if(curves, [&](const Curve& curve) { return length(curve) < most; });
+}
 
 // A figure over alpha, vanilla at 0 (paper, Figure 4): `blank` once for each target, with a curve for each delta and
 // variant of fusion. `runs`: a map by System, a system without items is left out; `figure_of`: a Figure of one system's
@@ -34,6 +43,7 @@ std::vector<Plot> strength_plots(const Runs& runs, const Plot& blank, FigureOf f
     Plot& plot = plots.emplace_back(blank);
     plot.title += ": " + target;
     for (auto& [system, series] : by_system) plot.series.push_back(std::move(series));
+    keep_longest(plot.series, [](const Series& series) { return series.x.size(); });
     plot.caption += " α = 0 is the target alone. The paper's Figure 4 shows win rates over α.";
     plot.bars = "standard error";
   }

@@ -5,6 +5,7 @@
 #include "analysis/paper_tables.hpp"
 #include "analysis/sample.hpp"
 #include "analysis/section.hpp"
+#include "analysis/strength_plot.hpp"
 #include "analysis/tofu_runs.hpp"
 #include "pipeline/core/random.hpp"
 #include "pipeline/metrics/summary.hpp"
@@ -165,6 +166,7 @@ std::vector<Plot> strength_plots(const TofuRuns& runs) {
   }
   std::vector<Plot> list;
   for (auto& [name, plot] : plots) list.push_back(std::move(plot));
+  keep_longest(list, [](const Plot& plot) { return plot.series.front().x.size(); });
   return list;
 }
 

@@ -55,8 +55,8 @@ def test_instructions_by_form_fact_and_strictness(run):
         strict = [[100 * (a["followed"] and a["fact"] and a["stopped"]) for a in one] for one in answers]
         assert_mean(row, "Strict, %", strict)
     script = (folder / "report/figures/instruct_strict_strength_1.gp").read_text()
-    assert 'title "tiny (proxy_tuning)"' in script and 'title "tiny"' in script
-    steered = script.split("$data1 << END\n")[1].split("END")[0].strip().splitlines()  # after proxy tuning, as in the tables
+    assert 'title "tiny"' in script and "proxy_tuning" not in script, "one strength is no curve"
+    steered = script.split("$data0 << END\n")[1].split("END")[0].strip().splitlines()
     large = table[table["Target"] == "large"].set_index("Method")
     expected = [large.loc["vanilla", "Strict, %"], *large.loc["cmc", "Strict, %"]]
     assert [float(line.split()[1]) for line in steered] == pytest.approx(expected, rel=1e-6)
