@@ -22,10 +22,11 @@ dist::Task task_from(const Json& json, const std::string& where) {
   task.residency = json_field<std::string>(json, "residency", where);
   task.seconds = json_field<double>(json, "seconds", where);
   task.bytes = json_field<int64_t>(json, "bytes", where);
-  task.load_seconds = json_field<double>(json, "load_seconds", where);
   task.shares = json_field<int>(json, "shares", where);
-  task.gang = json_field<int>(json, "gang", where);
-  task.resumable = json_field<bool>(json, "resumable", where);
+  // A plan.json that an earlier version wrote lacks these.
+  task.load_seconds = json_field_or(json, "load_seconds", 0.0, where);
+  task.gang = json_field_or(json, "gang", 1, where);
+  task.resumable = json_field_or(json, "resumable", false, where);
   return task;
 }
 

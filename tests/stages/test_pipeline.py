@@ -123,6 +123,17 @@ def test_status_and_verify(world, reference):
     assert unit.stem in cmc("verify", damaged, expect=65).stdout
 
 
+def test_a_plan_that_an_earlier_version_wrote_is_read(world, reference):
+    root, _ = world
+    old = support.copy_run(reference, root / "earlier")
+    plan = json.loads((old / "plan.json").read_text())
+    for task in plan["tasks"]:
+        del task["load_seconds"], task["gang"], task["resumable"]
+    (old / "plan.json").write_text(json.dumps(plan))
+    status = json.loads(cmc("status", old, "--json").stdout)
+    assert status["done"] == status["total"] == len(plan["tasks"])
+
+
 def test_plan_runs_nothing(world):
     root, experiment = world
     plan = json.loads(cmc("plan", experiment, "--json").stdout)
