@@ -20,7 +20,6 @@
 #include "pipeline/core/random.hpp"
 #include "pipeline/dist/scheduler.hpp"
 #include "pipeline/dist/session.hpp"
-#include "pipeline/dist/simulation.hpp"
 #include "pipeline/dist/stop_request.hpp"
 
 using namespace cmc;
@@ -177,32 +176,11 @@ int run(const Session& session, const Json& with) {
   return code;
 }
 
-// {"file": JSON with "tasks", "ranks": [...], "ranks_per_node"} → {"simulated": [...]}
-int simulate_file(const Session& session, const Json& with) {
-  const Plan plan = plan_from(read_json(with.at("file").get<std::string>()).at("tasks"));
-  Json simulated = Json::array();
-  for (const int ranks : with.at("ranks")) {
-    SimulationSettings settings;
-    settings.rules.nodes = nodes_of(ranks, with.at("ranks_per_node"));
-    const auto begin = std::chrono::steady_clock::now();
-    const auto result = simulate(plan, {}, ranks, settings);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    simulated.push_back({{"ranks", ranks},
-                         {"makespan", result.makespan},
-                         {"least", result.least},
-                         {"idle_share", result.idle_share},
-                         {"loads", result.loads},
-                         {"took", took.count()}});
-  }
-  print(session, {{"simulated", simulated}});
-  return 0;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(const Session&, const Json&)>> verbs = {
-      {"info", info}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}, {"simulate", simulate_file}};
+      {"info", info}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}};
   if (argc < 2 || !verbs.contains(argv[1])) return std::fputs("probe_dist VERB [JSON]\n", stderr), 2;
   try {
     Session session(argc, argv);
