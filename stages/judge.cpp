@@ -105,14 +105,13 @@ void add_slice(Planner& planner, const Json& judge, const Units& responses, cons
   }
   task.name = judge_name + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
               label_of(responses);
-  Planner::needs(task, judge.at("judge"));
-  task.residency = judge.at("judge").dump();
+  task.gang = planner.tensor_parallel(judge_name);
+  planner.keeps(task, judge.at("judge"), judge_name);
   const double parameters = parameter_count(planner.config(judge_name));
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(system.at("strengths").size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.load_seconds = 1 + 4 * parameters / 500e6;  // float32 from disk at 500 MB/s
-  task.bytes = static_cast<int64_t>(parameters * 4);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
   planner.add(std::move(task));
 }
 
@@ -181,7 +180,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   const bool by_reference = p.at("against") == "reference";
   const Responses vanilla = by_reference ? Responses{} : read_responses(p.at("vanilla"), slice, bench);
   const text::PromptTemplate prompt(text::prompt_style(p.at("prompt").get<std::string>()), bench.folder(p.at("judge")));
-  const auto model = bench.model(p.at("judge"));
+  const auto model = bench.target(p.at("judge"));
   PairwiseJudge judge(model, bench.tokenizer(p.at("judge")), prompt);
   const auto report = log_progress(task.name);
   Rows rows;

@@ -128,6 +128,23 @@ const text::Tokenizer& Planner::tokenizer(const std::string& name) {
   return tokenizer;
 }
 
+int Planner::tensor_parallel(const std::string& name) {
+  const std::string key = "model." + name + ".tensor_parallel";
+  const int64_t ranks = experiment_.integer(key), heads = config(name).heads;
+  if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
+  std::string fitting;
+  for (int64_t size = 1; size <= heads; ++size)
+    if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
+  throw BadExperiment({key, "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
+                       "set one of " + fitting});
+}
+
+void Planner::keeps(dist::Task& task, const Json& reference, const std::string& name) {
+  needs(task, reference);
+  task.residency = reference.dump();
+  task.load_seconds = 1 + 4 * parameter_count(config(name)) / task.gang / 500e6;  // float32 from disk at 500 MB/s
+}
+
 bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
   if (name == other) return true;
   const auto pair = std::minmax(name, other);

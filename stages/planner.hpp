@@ -45,6 +45,10 @@ class Planner {
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
+  // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be shared out so.
+  int tensor_parallel(const std::string& model_name);
+  // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its gang.
+  void keeps(dist::Task& task, const Json& reference, const std::string& model_name);
   // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map.
   bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
 

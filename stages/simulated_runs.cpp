@@ -20,7 +20,7 @@ std::string model_of(const std::string& residency) {
 }
 
 double above_least(const dist::SimulationResult& result) {
-  return result.makespan > 0 ? 1 - result.least / result.makespan : 0;
+  return result.makespan > 0 ? std::max(0.0, 1 - result.least / result.makespan) : 0;
 }
 
 int most_loads(const dist::SimulationResult& result) {
@@ -50,16 +50,17 @@ Json to_json(const SimulatedRun& run) {
           {"least", run.result.least},
           {"idle_share", run.result.idle_share},
           {"above_least", above_least(run.result)},
-          {"loads", loads}};
+          {"loads", loads},
+          {"reloads", run.result.reloads}};
 }
 
 std::string table_of(const std::vector<SimulatedRun>& runs) {
-  std::string text = "    ranks      makespan   lower bound   idle   above bound   loads of a model, at most\n";
+  std::string text = "    ranks      makespan   lower bound   idle   above bound   loads of a model, at most   again\n";
   for (const auto& run : runs) {
     char line[160];
-    std::snprintf(line, sizeof line, "%9d  %12s  %12s  %4.1f %%        %4.1f %%   %d\n", run.ranks,
+    std::snprintf(line, sizeof line, "%9d  %12s  %12s  %4.1f %%        %4.1f %%   %-24d   %d\n", run.ranks,
                   clock_time(run.result.makespan).c_str(), clock_time(run.result.least).c_str(), 100 * run.result.idle_share,
-                  100 * above_least(run.result), most_loads(run.result));
+                  100 * above_least(run.result), most_loads(run.result), run.result.reloads);
     text += line;
   }
   return text;

@@ -18,7 +18,7 @@ std::vector<SimulatedRun> simulate_runs(const dist::Plan& plan, const std::vecto
                                         const std::vector<int>& ranks, int ranks_per_node);
 
 // {"ranks", "makespan" (s), "least" (s), "idle_share", "above_least" (share of the makespan beyond the lower bound),
-// "loads": {model: times}}
+// "loads": {model: times}, "reloads": times by a rank that had held it before}
 Json to_json(const SimulatedRun& run);
 // The same as a table for people.
 std::string table_of(const std::vector<SimulatedRun>& runs);

@@ -92,18 +92,6 @@ Json parts_of(Planner& planner, const Evaluated& e) {
   return parts;
 }
 
-// model.<target>.tensor_parallel, checked before anything is loaded.
-int tensor_parallel(Planner& planner, const std::string& target) {
-  const std::string key = "model." + target + ".tensor_parallel";
-  const int64_t ranks = planner.experiment().integer(key), heads = planner.config(target).heads;
-  if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
-  std::string fitting;
-  for (int64_t size = 1; size <= heads; ++size)
-    if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
-  throw BadExperiment({key, "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
-                       "set one of " + fitting});
-}
-
 }  // namespace
 
 void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, dist::Task& task) {
@@ -113,10 +101,8 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["model"] = e.model;
   p["method"] = e.method;
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? std::vector{nearest_to_1(strengths)} : strengths;
-  Planner::needs(task, e.model);
-  task.residency = e.model.dump();
-  task.gang = tensor_parallel(planner, e.target);
-  task.load_seconds = 1 + 4 * parameter_count(planner.config(e.target)) / task.gang / 500e6;  // float32 from disk at 500 MB/s
+  task.gang = planner.tensor_parallel(e.target);
+  planner.keeps(task, e.model, e.target);
   if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
   if (e.delta.empty()) return;
   p["delta"] = e.delta;

@@ -34,9 +34,8 @@ dist::Task base_task(Planner& planner, const std::string& kind, const std::strin
   if (role != "delta" && task.parameters["delta"].contains("config"))
     throw BadExperiment({"methods." + kind, "compares with a delta's start, and " + delta + " starts from random weights",
                          "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes"});
-  Planner::needs(task, template_model);
+  planner.keeps(task, template_model, name);
   Planner::needs(task, task.parameters.at("delta"));
-  task.residency = template_model.dump();
   task.shares = static_cast<int>(experiment.integer(section + ".shares"));
   task.resumable = true;
   return task;

@@ -39,15 +39,18 @@ void Dispatcher::add_tasks(const std::vector<std::string>& finished) {
       Bundle& bundle = bundles_.emplace_back();
       bundle.resident = !task.residency.empty();
       bundle.gang = task.gang;
-      if (bundle.resident) bundle.load = task.load_seconds;
     }
+    if (!task.residency.empty()) bundles_[item.bundle].load = std::max(bundles_[item.bundle].load, task.load_seconds);
+    bundles_[item.bundle].open_seconds += task.seconds;
     ++bundles_[item.bundle].open, ++total_, remaining_ += task.seconds;
     speeds_[task.stage].remaining += task.seconds;
     for (const std::string& input : task.inputs) {
       const int needed = place.at(input);
       if (items_[needed].state == State::done) continue;
       items_[needed].dependents.push_back(i), ++item.missing;
+      if (items_[needed].bundle != item.bundle) ++item.foreign;
     }
+    bundles_[item.bundle].foreign += item.foreign;
     if (item.missing == 0) make_ready(i);
   }
   work_total_ = remaining_;
@@ -72,8 +75,10 @@ void Dispatcher::take_from_queue(int task) {
 }
 
 void Dispatcher::close(int task, State state) {
-  items_[task].state = state;
-  --bundles_[items_[task].bundle].open;
+  Item& item = items_[task];
+  item.state = state;
+  --bundles_[item.bundle].open, bundles_[item.bundle].open_seconds -= plan_.tasks[task].seconds;
+  bundles_[item.bundle].foreign -= std::exchange(item.foreign, 0);
   remaining_ -= plan_.tasks[task].seconds;
   speeds_[plan_.tasks[task].stage].remaining -= plan_.tasks[task].seconds;
 }
@@ -88,27 +93,6 @@ void Dispatcher::drop_dependents(int task) {
     close(next, State::not_run);
     stack.insert(stack.end(), items_[next].dependents.begin(), items_[next].dependents.end());
   }
-}
-
-void Dispatcher::set_state(int rank, Rank::State state) {
-  Rank& one = ranks_[rank];
-  if (one.state == Rank::State::free) {
-    free_.erase(rank), --nodes_[one.node].free;
-    if (one.holds != nothing) --bundles_[one.holds].free_holders;
-    if (one.gang > 0 && !gangs_.at(one.gang).busy) dissolve(one.gang);
-  }
-  one.state = state;
-  if (state == Rank::State::free) {
-    free_.insert(rank), ++nodes_[one.node].free;
-    if (one.holds != nothing) ++bundles_[one.holds].free_holders;
-  }
-}
-
-// Of a rank that is not free.
-void Dispatcher::hold(int rank, int bundle) {
-  if (ranks_[rank].holds != nothing) --bundles_[ranks_[rank].holds].holders;
-  ranks_[rank].holds = bundle;
-  if (bundle != nothing) ++bundles_[bundle].holders;
 }
 
 std::vector<int> Dispatcher::report(double now, int id, int rank, Result result, const std::string& message,
@@ -144,6 +128,7 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   set_state(rank, Rank::State::lost);
   hold(rank, nothing);
   --alive_, --nodes_[one.node].alive;
+  forget_held(rank);
   if (gather_.node == nothing) gather_.wanted = std::min<size_t>(gather_.wanted, std::max(alive_, 1));
   if (gather_.node == one.node) cancel_gathering();  // another node may be better now
   return give_up;
@@ -171,7 +156,7 @@ int Dispatcher::assignment_of(int rank) const {
 void Dispatcher::end(double now, int id, const Ending& ending) {
   const Assignment assignment = std::move(running_.extract(id).mapped());
   const int task = assignment.task;
-  running_seconds_ -= plan_.tasks[task].seconds;
+  count_running(assignment, ending.started, -1);
   if (assignment.gang > 0) end_gang_task(assignment, ending.result);
   if (ending.result == Result::failed) return retry_or_fail(task, ending);
   if (ending.result == Result::stopped) {
@@ -183,11 +168,23 @@ void Dispatcher::end(double now, int id, const Ending& ending) {
   finish(task);
 }
 
+void Dispatcher::count_running(const Assignment& assignment, double started, int change) {
+  const Task& task = plan_.tasks[assignment.task];
+  const double ranks = change * static_cast<double>(assignment.ranks.size());
+  running_seconds_ += change * task.seconds;
+  Speed& speed = speeds_[task.stage];
+  speed.started_work += ranks * assignment.seconds, speed.started_ranks += ranks, speed.started_at += ranks * started;
+}
+
 void Dispatcher::finish(int task) {
   close(task, State::done);
   ++done_;
-  for (const int next : items_[task].dependents)
-    if (--items_[next].missing == 0 && items_[next].state == State::blocked) make_ready(next);
+  for (const int next : items_[task].dependents) {
+    Item& item = items_[next];
+    if (item.state != State::blocked) continue;
+    if (item.bundle != items_[task].bundle) --item.foreign, --bundles_[item.bundle].foreign;
+    if (--item.missing == 0) make_ready(next);
+  }
 }
 
 void Dispatcher::retry_or_fail(int task, const Ending& ending) {

@@ -29,12 +29,13 @@ struct Outcome {
 
 // A task given to ranks.
 struct Assignment {
-  int id = 0;              // counts from 1
-  int task = 0;            // index into the plan
-  std::vector<int> ranks;  // the first is rank 0 of the group
-  int loads = 0;           // how many of them do not hold the task's residency yet; a gang counts once
-  int gang = 0;            // number of the gang; the same one: the same ranks, which kept their model; 0: none
-  double seconds = 0;      // estimated, with loading
+  int id = 0;               // counts from 1
+  int task = 0;             // index into the plan
+  std::vector<int> ranks;   // the first is rank 0 of the group
+  int loads = 0;            // how many of them do not hold the task's residency yet; a gang counts once
+  int reloads = 0;          // of these, how many held it before and left it for another
+  int gang = 0;             // number of the gang; the same one: the same ranks, which kept their model; 0: none
+  double seconds = 0;       // estimated, with loading
   bool taken_over = false;  // from a rank that is lost
 };
 
@@ -42,7 +43,7 @@ enum class Result { done, failed, stopped };
 
 struct DispatchRules {
   int attempts = 2;        // how often a task is tried; on another rank where there is one
-  double patience = 0.05;  // share of a task's work that ranks may idle while they wait for others to join them
+  double patience = 0.05;  // share of some work that ranks may idle for it, or spend on loading a model again
   Nodes nodes = {};        // of the ranks; empty: all are on one
 };
 
@@ -51,8 +52,13 @@ struct DispatchRules {
 //  2. A task whose critical path is longer than all remaining work spread over the ranks starts first: it decides the
 //  end.
 //  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
-//  4. Otherwise it takes the longest bundle that nobody holds; a task without residency is a bundle of its own.
+//  4. Otherwise it takes the longest bundle that nobody holds and that can be done in one go, so that its model is
+//  loaded once; a task without residency is a bundle of its own.
 //  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
+//  6. Otherwise it takes the longest bundle that still waits for tasks of others: who takes or shares one may have to
+//  leave it, so what is ready there must be worth it.
+// A rank does not go back to a bundle that it has left, unless nobody else can have it or loading it again is a small
+// part of what is left there: a group loads a model once.
 // A bundle of gangs is held by groups of ranks of one node. Where no node has so many free ranks, those that become
 // free on the node where a group is soonest complete wait for the others, if that costs little or there is nothing else
 // to do. A group lasts until one of its ranks is needed elsewhere or fails.
@@ -104,6 +110,7 @@ class Dispatcher {
   struct Item {  // of a task
     State state = State::blocked;
     int missing = 0;  // inputs that are not done
+    int foreign = 0;  // of these, those that other bundles have to make
     int bundle = nothing;
     int attempts = 0;
     int avoid = nothing;  // the rank that failed it
@@ -111,15 +118,21 @@ class Dispatcher {
     double critical = 0;  // seconds from its start to the end of the plan
     std::vector<int> dependents;
   };
+  struct Count {  // of ranks
+    int free = 0, alive = 0;
+  };
   struct Bundle {
     double load = 0;
     int gang = 1;
     bool resident = false;
     std::set<std::pair<double, int>> ready;  // (-critical seconds, task)
     double ready_seconds = 0;
-    int open = 0;  // tasks that are not done
-    int holders = 0, free_holders = 0;  // ranks, or gangs
-    std::vector<int> seated;            // ranks in gangs, by node
+    double open_seconds = 0;  // of tasks that are not done
+    int open = 0;             // tasks that are not done
+    int foreign = 0;  // inputs of these that other bundles have to make: until then who has it may have to leave it
+    Count had;        // ranks that hold it or have held it
+    std::vector<Count> had_on;                 // the same by node; of a bundle of gangs
+    int holders = 0, free_holders = 0;         // ranks, or gangs
     double asked_at = 0, complete_at = never;  // when a new gang's ranks are free, and when that was found
   };
   struct Rank {
@@ -128,17 +141,16 @@ class Dispatcher {
     int gang = 0;         // holds a part of the gang's model instead; 0: none
     int assignment = 0;
     int node = 0;
+    std::set<int> had;  // bundles it has held
   };
   struct Gang {
     int bundle = nothing;
     std::vector<int> ranks;
     bool busy = true;
   };
-  struct Node {
-    int free = 0, alive = 0;  // ranks
-  };
   struct Speed {  // of a stage
     double remaining = 0, measured = 0, estimated = 0;
+    double started_work = 0, started_ranks = 0, started_at = 0;  // sums over the ranks that have its tasks now
   };
   struct Gather {  // a group in the making
     int task = nothing;
@@ -167,7 +179,7 @@ class Dispatcher {
   void end(double now, int id, const Ending& ending);
   void retry_or_fail(int task, const Ending& ending);
 
-  enum class Rule { none, wait, share, longest_unheld, resident, decides_the_end };
+  enum class Rule { none, wait, unready, share, longest_unheld, resident, decides_the_end };
   struct Claim {  // of a bundle to be next
     Rule rule = Rule::none;
     double weight = 0;
@@ -176,11 +188,17 @@ class Dispatcher {
   int choose_bundle(double now);
   Claim claim_of(int bundle, double now);
   bool retry_one(double now, double seconds_left, std::vector<Assignment>& made);
-  int choose_rank(int bundle, int avoid, int node = nothing) const;
-  size_t wanted_ranks(int task) const;
+  int choose_rank(int task, int avoid, int node = nothing) const;
+  void count_running(const Assignment& assignment, double started, int change);
+  double running_work_left(double now) const;
+  double seconds_allowed(int task, double now) const;
+  size_t wanted_ranks(int task, double now) const;
   static size_t useful_ranks(const Task& work, int ranks);
-  double longest_wait(const Gather& group) const;
-  bool worth_waiting(const Gather& group, double now) const;
+  size_t ranks_at_hand(const Gather& group) const;
+  double longest_wait(int task, size_t ranks) const;
+  std::vector<double> ends_of_busy(double now) const;
+  bool worth_waiting(const Gather& group, size_t at_hand, double now) const;
+  bool is_better_later(const Gather& group, size_t at_hand, double now) const;
   void start_with(Gather group, double now, std::vector<Assignment>& made);
   void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
   void continue_gathering(double now, std::vector<Assignment>& made);
@@ -189,12 +207,8 @@ class Dispatcher {
   void cancel_gathering();
   void reconsider_gang(double now);
 
-  int held_by(int rank) const;
-  int worth_keeping(int rank, int bundle) const;
   bool can_host(int gang) const;
-  bool can_place(int task) const;
-  bool can_form_gang(int bundle) const;
-  bool node_has_free(int ranks) const;
+  bool can_place(int task, double now) const;
   double gang_complete_at(int bundle, double now);
   bool waits_too_long(double seconds, int gang, double work) const;
   Gather seats(int task, double now) const;
@@ -203,8 +217,20 @@ class Dispatcher {
   int join_gang(int bundle, const std::vector<int>& ranks);
   void end_gang_task(const Assignment& assignment, Result result);
   void dissolve(int gang);
+
+  int held_by(int rank) const;
+  int worth_keeping(int rank, int bundle) const;
   void set_state(int rank, Rank::State state);
   void hold(int rank, int bundle);
+  void remember_held(int rank, int bundle);
+  void forget_held(int rank);
+  void count_had(int rank, int Count::*which, int change);
+  bool has_had(int rank, int bundle) const { return ranks_[rank].had.contains(bundle); }
+  bool has_others(const Bundle& bundle, int Count::*which) const;
+  bool is_worth_loading(const Bundle& bundle, double seconds) const;
+  bool may_return(const Bundle& bundle) const;
+  bool is_barred(int rank, int task) const;
+  bool finds_ranks(int bundle, int Count::*which) const;
   double spread_work() const { return remaining_ / std::max(alive_, 1); }
 
   const Plan& plan_;
@@ -214,9 +240,10 @@ class Dispatcher {
   std::vector<Rank> ranks_;
   std::set<int> free_;    // ranks
   std::set<int> active_;  // bundles with ready tasks
-  std::vector<Node> nodes_;
+  std::vector<Count> nodes_;
   std::map<int, Gang> gangs_;
   std::vector<int> retries_;
+  std::vector<int> postponed_;  // shared tasks for which more ranks are better waited for; within `assign`
   Gather gather_;
   std::unordered_map<int, Assignment> running_;
   std::unordered_map<int, Ending> endings_;

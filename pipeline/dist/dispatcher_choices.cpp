@@ -20,13 +20,14 @@ std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
     if (bundle == nothing) break;
     place(bundles_[bundle].ready.begin()->second, now, seconds_left, made);
   }
+  for (const int task : std::exchange(postponed_, {})) make_ready(task);
   return made;
 }
 
 bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignment>& made) {
   for (auto retry = retries_.begin(); retry != retries_.end(); ++retry) {
     const int task = *retry;
-    if (!can_place(task)) continue;
+    if (!can_place(task, now)) continue;
     retries_.erase(retry);
     place(task, now, seconds_left, made);
     return true;
@@ -34,7 +35,7 @@ bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignme
   return false;
 }
 
-// The bundle that rules 2 to 5 say is next; the first among equals.
+// The bundle that rules 2 to 6 say is next; the first among equals.
 int Dispatcher::choose_bundle(double now) {
   Claim best;
   int chosen = nothing;
@@ -50,52 +51,58 @@ Dispatcher::Claim Dispatcher::claim_of(int id, double now) {
   const auto [minus_critical, task] = *bundle.ready.begin();
   const double critical = -minus_critical, ready = bundle.ready_seconds / bundle.gang;
   if (bundle.free_holders > 0) return {Rule::resident, critical};
+  const bool unready = bundle.resident && bundle.foreign > 0;
+  if (unready && !running_.empty() && !is_worth_loading(bundle, bundle.ready_seconds)) return {};
   if (bundle.holders > 0 && ready <= bundle.load * bundle.holders) return {};
-  if (bundle.gang > 1 && !node_has_free(bundle.gang)) {
-    if (gather_.task != nothing || !can_form_gang(id)) return {};
+  if (!finds_ranks(id, &Count::free)) {
+    if (bundle.gang == 1 || gather_.task != nothing || !finds_ranks(id, &Count::alive)) return {};
     if (waits_too_long(gang_complete_at(id, now) - now, bundle.gang, bundle.ready_seconds)) return {Rule::wait, ready};
   }
   if (bundle.holders > 0) return {Rule::share, ready / bundle.holders};
   if (critical > (spread_work() + bundle.load) * (1 + 1e-9)) return {Rule::decides_the_end, critical};
   const double own = seconds_on(plan_.tasks[task], 1);
-  return {Rule::longest_unheld, bundle.resident ? ready + std::max(critical - own, 0.0) : critical};
-}
-
-int Dispatcher::held_by(int rank) const {
-  const Rank& one = ranks_[rank];
-  return one.gang > 0 ? gangs_.at(one.gang).bundle : one.holds;
-}
-
-// How likely it is that what a rank holds is needed again by another bundle, from 0; -1 when it is this one.
-int Dispatcher::worth_keeping(int rank, int bundle) const {
-  const int held = held_by(rank);
-  if (held == nothing) return 0;
-  if (held == bundle) return -1;
-  return bundles_[held].open == 0 ? 1 : bundles_[held].ready.empty() ? 2 : 3;
+  return {unready ? Rule::unready : Rule::longest_unheld,
+          bundle.resident ? ready + std::max(critical - own, 0.0) : critical};
 }
 
 // A free rank that holds the bundle; else the one whose own bundle is least likely to be needed again. `node`: for a
 // new gang, one of that node.
-int Dispatcher::choose_rank(int bundle, int avoid, int node) const {
-  int chosen = nothing, least = 4;
+int Dispatcher::choose_rank(int task, int avoid, int node) const {
+  const int bundle = items_[task].bundle;
+  int chosen = nothing, least = 8;
   for (const int rank : free_) {
     if (rank == avoid && (alive_ > 1 || node != nothing)) continue;
+    if (node == nothing && is_barred(rank, task)) continue;  // a gang's node was chosen with that in mind
     if (node != nothing && (ranks_[rank].node != node || held_by(rank) == bundle)) continue;
-    const int worth = worth_keeping(rank, bundle);
+    const int worth = worth_keeping(rank, bundle) + (node != nothing && has_had(rank, bundle) ? 4 : 0);
     if (worth < least) least = worth, chosen = rank;
     if (worth == -1 || (worth == 0 && bundles_[bundle].free_holders == 0)) break;
   }
   return chosen;
 }
 
-// As many as bring the task's critical path below all work spread over the ranks, and the task itself below the work
-// that is ready or runs (otherwise ranks would idle until it ends).
-size_t Dispatcher::wanted_ranks(int task) const {
+// Estimated seconds on one rank that the tasks under way still need.
+double Dispatcher::running_work_left(double now) const {
+  double left = 0;
+  for (const auto& [stage, speed] : speeds_)
+    left += std::max(0.0, speed.started_work - (speed.started_ranks * now - speed.started_at) / slowness(stage));
+  return left;
+}
+
+// What `task` may take without deciding the end: all work spread over the ranks, less what must come after it.
+double Dispatcher::seconds_allowed(int task, double now) const {
+  const Task& work = plan_.tasks[task];
+  const double after = items_[task].critical - seconds_on(work, std::min<int>(work.shares, ranks_.size()));
+  return (remaining_ - running_seconds_ + running_work_left(now)) / alive_ - after;
+}
+
+// As many as keep the task from deciding the end, and from outlasting the work that is ready or runs (ranks would idle
+// until it ends).
+size_t Dispatcher::wanted_ranks(int task, double now) const {
   const Task& work = plan_.tasks[task];
   const int most = std::min(work.shares, alive_);
-  const double after = items_[task].critical - seconds_on(work, std::min<int>(work.shares, ranks_.size()));
-  const double spread_now = (ready_seconds_ + running_seconds_ + work.seconds) / alive_;
-  const double allowed = std::min(spread_now, spread_work() - after) * (1 + 1e-9);
+  const double spread_now = (ready_seconds_ + running_work_left(now) + work.seconds) / alive_;
+  const double allowed = std::min(spread_now, seconds_allowed(task, now)) * (1 + 1e-9);
   int wanted = 1;
   while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
   return useful_ranks(work, wanted);
@@ -113,7 +120,7 @@ void Dispatcher::place(int task, double now, double seconds_left, std::vector<As
   take_from_queue(task);
   Gather group = work.gang > 1 ? seats(task, now)
                                : Gather{.task = task,
-                                        .wanted = work.shares > 1 ? wanted_ranks(task) : 1,
+                                        .wanted = work.shares > 1 ? wanted_ranks(task, now) : 1,
                                         .until = never,
                                         .avoid = items_[task].avoid};
   if (!work.resumable && seconds_on(work, static_cast<int>(group.wanted)) * slowness(work.stage) > seconds_left) {
@@ -121,29 +128,57 @@ void Dispatcher::place(int task, double now, double seconds_left, std::vector<As
     close(task, State::not_run);
     return drop_dependents(task);
   }
+  const size_t at_hand = group.wanted > 1 ? ranks_at_hand(group) : 1;
+  const bool waits = work.gang > 1 || (at_hand < group.wanted && worth_waiting(group, at_hand, now));
+  if (at_hand < group.wanted && !waits && is_better_later(group, at_hand, now)) return postponed_.push_back(task);
   gather(group);
   if (group.ranks.size() == group.wanted) return start(task, std::move(group.ranks), now, made);
-  if (work.gang == 1) {
-    if (!worth_waiting(group, now)) return start_with(std::move(group), now, made);
-    group.until = now + longest_wait(group);
-  }
+  if (!waits) return start_with(std::move(group), now, made);
+  if (work.gang == 1) group.until = now + longest_wait(task, group.ranks.size());
+  expect(gather_.task == nothing, "one group of ranks gathers at a time");
   gather_ = std::move(group);
 }
 
-// Seconds that the ranks at hand may idle: together a small part of the task's work.
-double Dispatcher::longest_wait(const Gather& group) const {
-  return rules_.patience * plan_.tasks[group.task].seconds / static_cast<double>(group.ranks.size());
+// Free ranks that may take the group's task, those of its own included.
+size_t Dispatcher::ranks_at_hand(const Gather& group) const {
+  const auto may = [&](int rank) { return rank != group.avoid && !is_barred(rank, group.task); };
+  return group.ranks.size() + static_cast<size_t>(std::ranges::count_if(free_, may));
 }
 
-// Whether the ranks that a shared task lacks are expected soon.
-bool Dispatcher::worth_waiting(const Gather& group, double now) const {
+// Seconds that `ranks` may idle for others: together a small part of the task's work.
+double Dispatcher::longest_wait(int task, size_t ranks) const {
+  return rules_.patience * plan_.tasks[task].seconds / static_cast<double>(ranks);
+}
+
+// When the busy ranks are free, the soonest first.
+std::vector<double> Dispatcher::ends_of_busy(double now) const {
   std::vector<double> ends;
   for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank)
     if (ranks_[rank].state == Rank::State::busy) ends.push_back(free_at(rank, now));
-  const size_t missing = group.wanted - group.ranks.size();
-  if (gather_.task != nothing || ends.size() < missing) return false;
-  std::ranges::nth_element(ends, ends.begin() + static_cast<std::ptrdiff_t>(missing - 1));
-  return ends[missing - 1] - now <= longest_wait(group);
+  std::ranges::sort(ends);
+  return ends;
+}
+
+// Whether the ranks that a shared task lacks are expected soon.
+bool Dispatcher::worth_waiting(const Gather& group, size_t at_hand, double now) const {
+  if (gather_.task != nothing) return false;
+  const auto ends = ends_of_busy(now);
+  const size_t missing = group.wanted - at_hand;
+  return ends.size() >= missing && ends[missing - 1] - now <= longest_wait(group.task, at_hand);
+}
+
+// Whether a shared task would decide the end with the ranks at hand, and gains more than it waits when it starts later
+// with ranks that are busy now. Those at hand do something else meanwhile.
+bool Dispatcher::is_better_later(const Gather& group, size_t at_hand, double now) const {
+  const Task& work = plan_.tasks[group.task];
+  const double at_once = seconds_on(work, static_cast<int>(at_hand));
+  if (items_[group.task].avoid != nothing || at_once <= seconds_allowed(group.task, now)) return false;
+  const auto ends = ends_of_busy(now);
+  for (size_t more = 1; more <= std::min(ends.size(), group.wanted - at_hand); ++more) {
+    const double wait = ends[more - 1] - now;
+    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more))) > wait) return true;
+  }
+  return false;
 }
 
 // With the ranks at hand, but for those that would not make it shorter.
@@ -156,7 +191,7 @@ void Dispatcher::start_with(Gather group, double now, std::vector<Assignment>& m
 
 void Dispatcher::gather(Gather& group) {
   while (group.ranks.size() < group.wanted) {
-    const int rank = choose_rank(items_[group.task].bundle, group.avoid, group.node);
+    const int rank = choose_rank(group.task, group.avoid, group.node);
     if (rank == nothing) return;
     set_state(rank, Rank::State::gathered);
     group.ranks.push_back(rank);
@@ -183,23 +218,26 @@ void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
 void Dispatcher::start(int task, std::vector<int> ranks, double now, std::vector<Assignment>& made) {
   Item& item = items_[task];
   item.state = State::running, ++item.attempts;
-  running_seconds_ += plan_.tasks[task].seconds;
   std::ranges::sort(ranks);  // neighbours in the job are neighbours in the group
   Assignment assignment{.id = ++last_id_, .task = task, .ranks = std::move(ranks), .taken_over = item.taken_over};
   const Bundle& bundle = bundles_[item.bundle];
   if (bundle.gang > 1) {
     const int gangs_before = last_gang_;
+    const bool had = std::ranges::any_of(assignment.ranks, [&](int rank) { return has_had(rank, item.bundle); });
     assignment.gang = join_gang(item.bundle, assignment.ranks);
-    if (bundle.resident) assignment.loads = last_gang_ - gangs_before;
+    if (bundle.resident) assignment.loads = last_gang_ - gangs_before, assignment.reloads = had ? assignment.loads : 0;
   }
   for (const int rank : assignment.ranks) {
-    if (bundle.gang == 1 && bundle.resident && ranks_[rank].holds != item.bundle)
-      ++assignment.loads, hold(rank, item.bundle);
+    if (bundle.gang == 1 && bundle.resident && ranks_[rank].holds != item.bundle) {
+      ++assignment.loads, assignment.reloads += has_had(rank, item.bundle);
+      hold(rank, item.bundle);
+    }
     set_state(rank, Rank::State::busy);
     ranks_[rank].assignment = assignment.id;
   }
   assignment.seconds = seconds_on(plan_.tasks[task], static_cast<int>(assignment.ranks.size())) +
                        (assignment.loads > 0 ? bundle.load : 0);
+  count_running(assignment, now, 1);
   running_.emplace(assignment.id, assignment);
   endings_[assignment.id] = {now, {assignment.ranks.begin(), assignment.ranks.end()}, Result::done, "", 0, {}};
   made.push_back(std::move(assignment));

@@ -7,27 +7,13 @@
 namespace cmc::dist {
 
 bool Dispatcher::can_host(int gang) const {
-  return std::ranges::any_of(nodes_, [&](const Node& node) { return node.alive >= gang; });
+  return std::ranges::any_of(nodes_, [&](const Count& node) { return node.alive >= gang; });
 }
 
-bool Dispatcher::can_place(int task) const {
+bool Dispatcher::can_place(int task, double now) const {
   const int id = items_[task].bundle;
-  if (bundles_[id].gang == 1) return choose_rank(id, items_[task].avoid) != nothing;
-  return bundles_[id].free_holders > 0 || (gather_.task == nothing && can_form_gang(id));
-}
-
-// Whether a new gang finds its ranks once others of a node have ended their tasks.
-bool Dispatcher::can_form_gang(int id) const {
-  const Bundle& bundle = bundles_[id];
-  for (size_t node = 0; node < nodes_.size(); ++node) {
-    const int seated = node < bundle.seated.size() ? bundle.seated[node] : 0;
-    if (nodes_[node].alive - seated >= bundle.gang) return true;
-  }
-  return false;
-}
-
-bool Dispatcher::node_has_free(int ranks) const {
-  return std::ranges::any_of(nodes_, [&](const Node& node) { return node.free >= ranks; });
+  if (bundles_[id].gang == 1) return choose_rank(task, items_[task].avoid) != nothing;
+  return bundles_[id].free_holders > 0 || (gather_.task == nothing && seats(task, now).node != nothing);
 }
 
 // Looked up anew as the time comes nearer: it takes a look at every rank.
@@ -70,8 +56,9 @@ Dispatcher::Gather Dispatcher::seats_on_a_node(int task, int avoid, double now) 
   using Seat = std::pair<double, int>;  // when it is free, how much it is missed elsewhere
   std::vector<std::vector<Seat>> seats(nodes_.size());
   for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank)
-    if (ranks_[rank].state != Rank::State::lost && rank != avoid && held_by(rank) != id)
-      seats[ranks_[rank].node].emplace_back(free_at(rank, now), worth_keeping(rank, id));
+    if (ranks_[rank].state != Rank::State::lost && rank != avoid && held_by(rank) != id && !is_barred(rank, task))
+      seats[ranks_[rank].node].emplace_back(ranks_[rank].state == Rank::State::free ? -never : free_at(rank, now),
+                                            worth_keeping(rank, id));  // who is about to end is not yet free
   Gather best{.task = task, .wanted = wanted, .until = never, .avoid = avoid};
   Seat least(never, 0);
   for (int node = 0; node < static_cast<int>(nodes_.size()); ++node) {
@@ -107,10 +94,8 @@ int Dispatcher::join_gang(int bundle, const std::vector<int>& ranks) {
     set_state(rank, Rank::State::gathered);
     hold(rank, nothing);
     ranks_[rank].gang = last_gang_;
+    remember_held(rank, bundle);
   }
-  const int node = ranks_[ranks.front()].node;
-  bundles_[bundle].seated.resize(nodes_.size());
-  bundles_[bundle].seated[node] += static_cast<int>(ranks.size());
   gangs_[last_gang_] = {bundle, ranks, true};
   return last_gang_;
 }
@@ -133,7 +118,6 @@ void Dispatcher::dissolve(int number) {
   Bundle& bundle = bundles_[gang.bundle];
   --bundle.holders;
   if (!gang.busy) --bundle.free_holders;
-  bundle.seated[ranks_[gang.ranks.front()].node] -= static_cast<int>(gang.ranks.size());
   for (const int rank : gang.ranks) ranks_[rank].gang = 0;
 }
 

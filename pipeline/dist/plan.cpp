@@ -87,7 +87,7 @@ double least_seconds(const Plan& plan, int ranks) {
   std::map<std::string, double> load;
   for (const Task& task : plan.tasks) {
     work += task.seconds;
-    if (!task.residency.empty()) load[task.residency] = task.load_seconds * task.gang;
+    if (!task.residency.empty()) load[task.residency] = std::max(load[task.residency], task.load_seconds * task.gang);
   }
   for (const auto& [residency, seconds] : load) work += seconds;
   for (const double path : critical_seconds(plan, ranks)) longest = std::max(longest, path);

@@ -42,7 +42,7 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
   while (!dispatcher.complete()) {
     for (Assignment& one : dispatcher.assign(now, settings.seconds_left - now)) {
       const double seconds = settings.seconds ? settings.seconds(one) : one.seconds;
-      if (one.loads > 0) result.loads[plan.tasks[one.task].residency] += one.loads;
+      if (one.loads > 0) result.loads[plan.tasks[one.task].residency] += one.loads, result.reloads += one.reloads;
       if (settings.started) settings.started(now, one);
       busy += seconds * static_cast<double>(one.ranks.size());
       ends.push({now + seconds, std::move(one)});

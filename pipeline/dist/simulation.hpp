@@ -22,6 +22,7 @@ struct SimulationResult {
   double least = 0;                  // s: no schedule is shorter
   double idle_share = 0;             // of ranks * makespan
   std::map<std::string, int> loads;  // how often each residency was loaded
+  int reloads = 0;                   // of these, by ranks that had held it before
   Outcome outcome;
 };
 

@@ -179,7 +179,7 @@ TEST(Gang, WithoutANodeForItTheRestIsDone) {
 // Random plans in which every fourth residency is a gang's: no rank has two tasks, no gang spans nodes, all is done.
 TEST(Gang, RandomPlansKeepEveryRule) {
   Random random(13);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     const int nodes = 1 + static_cast<int>(random.below(3)), each = 2 + static_cast<int>(random.below(4));
     Plan plan;
     for (int i = 0; i < 40; ++i) {

@@ -123,7 +123,7 @@ struct Looker {  // holds each start against the rules
 
 TEST(Simulation, RandomPlansKeepEveryRule) {
   Random random(7);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     const int ranks = 1 + static_cast<int>(random.below(9));
     const Plan plan = random_plan(random, 1 + static_cast<int>(random.below(60)));
     Looker looker{plan};
@@ -140,7 +140,7 @@ TEST(Simulation, RandomPlansKeepEveryRule) {
 
 TEST(Simulation, RandomFailuresNeverHangAndEachTaskIsAccountedFor) {
   Random random(11);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     const int ranks = 1 + static_cast<int>(random.below(6));
     const Plan plan = random_plan(random, 40);
     Random chance(round);
@@ -183,6 +183,58 @@ TEST(Simulation, FourThousandRanks) {
   EXPECT_LE(result.makespan, 1.5 * result.least);
 }
 
+// The shape of the paper's plan in seconds on a GPU: deltas are trained beside the template, adapters of each target on
+// many ranks, every target is measured with every delta and its own adapter, and a judge reads all that they said.
+Plan paper_like_plan(int gang) {
+  struct Target {
+    const char* name;
+    double adapt, each;
+    int gang;
+  };
+  Plan plan;
+  const auto add = [&](Task one, int shares, int in_gang) {
+    one.shares = shares, one.gang = in_gang;
+    plan.tasks.push_back(std::move(one));
+    return plan.tasks.back().key;
+  };
+  std::vector<std::string> deltas;
+  for (int i = 0; i < 7; ++i) deltas.push_back(add(task("delta" + std::to_string(i), 3800, {}, "7b", 55), 16, 1));
+  for (const Target& target :
+       {Target{"7b", 31000, 28, 1}, {"13b", 61000, 53, 1}, {"70b", 320000, 275, gang}, {"other", 34000, 25, 1}}) {
+    const std::string name = target.name;
+    const std::string adapters = add(task("adapt " + name, target.adapt), 64, 1);
+    for (int i = 0; i < 260; ++i) {
+      const auto inputs = i < 26 ? std::vector<std::string>{} : std::vector{deltas[i % 7]};
+      const std::string key = add(task(name + std::to_string(i), target.each, inputs, name, 100), 1, target.gang);
+      if (i % 2 == 0) add(task("judge " + key, 75, {key}, "judge", 59), 1, 1);
+    }
+    for (int i = 0; i < 26; ++i)
+      add(task("adapted " + name + std::to_string(i), target.each, {adapters}, "adapted " + name, 100), 1, target.gang);
+  }
+  return plan;
+}
+
+TEST(Simulation, ThePapersPlanKeepsRanksBusyAndSeldomLoadsAModelAgain) {
+  for (const int ranks : {1, 2, 3, 4, 5, 8, 12, 16, 24, 28, 32, 40, 48, 56, 64}) {
+    SimulationSettings settings;
+    settings.rules.nodes = nodes_of(ranks, 8);
+    const auto result = simulate(paper_like_plan(ranks < 4 ? 1 : 4), {}, ranks, settings);
+    EXPECT_LE(result.reloads, ranks == 64 || ranks < 4 ? 0 : 2 * ranks) << ranks;
+    EXPECT_LE(result.idle_share, 0.05) << ranks;
+    EXPECT_LE(result.makespan, 1.1 * result.least) << ranks;
+  }
+}
+
+TEST(Simulation, OneRankWaitsWithAModelUntilAllItsTasksCanRun) {
+  Plan plan{{task("trained", 5, {}, "template", 3)}};
+  add_bundle(plan, "large", 10, 4, 30);
+  add_bundle(plan, "large needs it", 1, 1, 0, {"trained"});
+  plan.tasks.back().residency = "large", plan.tasks.back().load_seconds = 30;
+  const auto result = simulate(plan, {}, 1);
+  EXPECT_EQ(result.loads.at("large"), 1);
+  EXPECT_DOUBLE_EQ(result.makespan, 5 + 3 + 41 + 30);
+}
+
 // A sweep of a thousand deltas over four targets, one of which needs groups of four ranks: a hundred thousand tasks.
 TEST(Simulation, AThousandFoldSweepOnFourThousandRanks) {
   Random random(17);
@@ -197,8 +249,8 @@ TEST(Simulation, AThousandFoldSweepOnFourThousandRanks) {
       for (int i = 0; i < 25; ++i) {
         const std::string name = "m" + std::to_string(target);
         plan.tasks.push_back(task(name + "-" + std::to_string(delta) + "-" + std::to_string(i),
-                                  seconds_of[target] * (0.8 + 0.4 * random.uniform()), {"delta" + std::to_string(delta)},
-                                  name, 20));
+                                  seconds_of[target] * (0.8 + 0.4 * random.uniform()),
+                                  {"delta" + std::to_string(delta)}, name, 20));
         if (target == 3) plan.tasks.back().gang = 4;
       }
   SimulationSettings settings;
