@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -180,14 +181,26 @@ void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_befo
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
 }
 
+// What only tells how a run is getting on must not end it: the tasks' own files do, if they cannot be written.
+// `told`: whether it could be written last time, so that a full disk is warned of once.
+template <class Write>
+void tell(bool& told, Write write) {
+  try {
+    write();
+    told = true;
+  } catch (const Error& error) {
+    if (std::exchange(told, false)) log_warning(error.what());
+  }
+}
+
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
 auto progress_reporter(const OutputFolder& output, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&output, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
+  return [&output, &line, last = Clock::time_point{}, told = true](const dist::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
-    output.write_progress(progress);
+    tell(told, [&] { output.write_progress(progress); });
   };
 }
 
@@ -214,7 +227,8 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
                                     [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },
                                     settings);
     line.finish();
-    if (world.rank() == 0) request.output.write_outcome(report.outcome);
+    bool told = true;
+    if (world.rank() == 0) tell(told, [&] { request.output.write_outcome(report.outcome); });
   }
   if (world.rank() == 0) {
     merge(request, request.shard.count > 1 ? request.output.plan() : work.plan, report.already_done == report.total);
