@@ -52,39 +52,48 @@ Json run_environment(const dist::Session& session) {
   return environment;
 }
 
-// The keys of the plan's tasks that are done, in its order.
-std::vector<std::string> finished_of(const dist::Plan& plan, const store::UnitStore& units) {
-  const std::vector<std::string> present = units.keys();  // one listing: asking for each would be slow on a network
+// The keys of the plan's tasks that are done, in its order. `present`: the sorted keys of all units, of one listing, as
+// asking for each would be slow on a network.
+std::vector<std::string> finished_of(const dist::Plan& plan, const std::vector<std::string>& present) {
   std::vector<std::string> finished;
   for (const auto& task : plan.tasks)
     if (std::ranges::binary_search(present, task.key)) finished.push_back(task.key);
   return finished;
 }
 
+Work found_work(const RunRequest& request, const Json& environment) {
+  auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
+  request.output.claim(request.experiment, plan, environment);
+  const store::UnitStore units(request.output.path());
+  if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
+  const std::vector<std::string> present = units.keys();
+  plan = measured_costs(plan, present, units).calibrated(std::move(plan));
+  keep_shard(plan, request.shard);
+  std::vector<std::string> finished = finished_of(plan, present);
+  return {std::move(plan), std::move(places), std::move(finished)};
+}
+
+// Two lines: what is no plan, and the plan.
+Work work_from(const std::string& text) {
+  const size_t end = text.find('\n');
+  const Json first = Json::parse(text.substr(0, end));
+  return {plan_from(Json::parse(text.substr(end)), "plan"), first.at("places").get<Places>(),
+          first.at("finished").get<std::vector<std::string>>()};
+}
+
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
 Work share_work(const RunRequest& request, const dist::Session& session) {
-  std::string text;
-  if (session.world().rank() == 0) {
-    auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
-    request.output.claim(request.experiment, plan, run_environment(session));
-    plan = measured_costs(request.output.path()).calibrated(std::move(plan));
-    keep_shard(plan, request.shard);
-    const store::UnitStore units(request.output.path());
-    if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
-    Json work = {{"tasks", Json::array()}, {"finished", finished_of(plan, units)}, {"places", places}};
-    for (const auto& task : plan.tasks) work["tasks"].push_back(to_json(task));
-    text = work.dump();
-  }
-  int64_t size = static_cast<int64_t>(text.size());
-  session.world().broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
-  text.resize(static_cast<size_t>(size));
-  session.world().broadcast(std::as_writable_bytes(std::span(text)), 0);
-  const Json received = Json::parse(text);
   Work work;
-  for (const auto& task : received.at("tasks")) work.plan.tasks.push_back(task_from(task, "plan"));
-  work.places = received.at("places").get<Places>();
-  work.finished = received.at("finished").get<std::vector<std::string>>();
-  return work;
+  const auto& world = session.world();
+  if (world.rank() == 0) work = found_work(request, run_environment(session));
+  if (world.size() == 1) return work;
+  std::string text;
+  if (world.rank() == 0) text = Json{{"places", work.places}, {"finished", work.finished}}.dump() + "\n" + plan_text(work.plan);
+  int64_t size = static_cast<int64_t>(text.size());
+  world.broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
+  text.resize(static_cast<size_t>(size));
+  world.broadcast(std::as_writable_bytes(std::span(text)), 0);
+  return world.rank() == 0 ? std::move(work) : work_from(text);
 }
 
 const Stage& stage_named(const std::string& name) {
@@ -175,7 +184,7 @@ bool holds_all(const std::filesystem::path& results, const std::vector<std::stri
 
 void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_before) {
   const store::UnitStore units(request.output.path());
-  const std::vector<std::string> keys = finished_of(plan, units);
+  const std::vector<std::string> keys = finished_of(plan, units.keys());
   if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
   store::write_results(request.output.path(),
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);

@@ -14,14 +14,16 @@ namespace {
 namespace po = boost::program_options;
 
 Json gather(const OutputFolder& output) {
-  const std::vector<std::string> finished = store::UnitStore(output.path()).keys();
+  const store::UnitStore units(output.path());
+  const std::vector<std::string> finished = units.keys();
   const auto progress = output.progress();
   Json status = {{"state", progress ? progress->value("state", "unknown") : "unknown"}, {"failures", Json::array()}};
   if (progress && progress->contains("failures")) status["failures"] = progress->at("failures");
   if (progress && progress->contains("running")) status["running"] = progress->at("running");
   Json missing = Json::array();
   std::vector<std::string> done;
-  const dist::Plan plan = measured_costs(output.path()).calibrated(output.plan());
+  dist::Plan plan = output.plan();
+  plan = measured_costs(plan, finished, units).calibrated(std::move(plan));
   for (const auto& task : plan.tasks)
     if (std::ranges::binary_search(finished, task.key))
       done.push_back(task.key);
