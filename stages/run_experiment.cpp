@@ -207,6 +207,7 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     ProgressLine line;
     dist::SchedulerSettings settings;
     settings.nodes = dist::nodes_of(session.hosts());
+    settings.stall_seconds = request.stall_seconds;
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
     if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);

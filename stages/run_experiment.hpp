@@ -13,7 +13,8 @@ struct RunRequest {
   const Experiment& experiment;
   std::vector<std::string> only;  // stages; empty: all
   OutputFolder output;
-  Shard shard;                    // of the residencies: a job array's part
+  Shard shard = {};               // of the residencies: a job array's part
+  double stall_seconds = 600;     // a rank silent for longer loses its work to others
 };
 
 struct RunReport {

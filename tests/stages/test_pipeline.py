@@ -39,7 +39,7 @@ def test_every_stage_left_its_units(reference):
     assert {task["key"] for task in plan} == support.units(reference).keys()
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, 3, 4, 8])
 def test_ranks_do_not_change_results(world, reference, ranks):
     root, experiment = world
     folder = root / f"ranks{ranks}"
