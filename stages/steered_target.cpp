@@ -145,16 +145,21 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
   source_ = fusion::fused_source(std::move(base), std::move(deltas), settings);
 }
 
+SteeredTarget::Prompt SteeredTarget::prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta,
+                                            const std::string& question) const {
+  Prompt prompt{base.tokens(question, *tokenizer_), {}};
+  if (delta_tokenizer_) prompt.delta = delta.tokens(question, *delta_tokenizer_);
+  return prompt;
+}
+
 std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
     const std::vector<Prompt>& prompts, int64_t new_tokens, const std::function<void(const decode::GenerationProgress&)>& report) {
-  using text::AddedTokens;
   std::vector<decode::GenerationRequest> requests;
   for (const double strength : strengths_)
     for (const auto& prompt : prompts) {
       fusion::Row row;
-      row.prompt = fusion::tokens_of<BaseToken>(tokenizer_->encode(prompt.base, AddedTokens::as_model));
-      if (delta_tokenizer_)
-        row.delta_prompt = fusion::tokens_of<DeltaToken>(delta_tokenizer_->encode(prompt.delta, AddedTokens::as_model));
+      row.prompt = fusion::tokens_of<BaseToken>(prompt.base);
+      row.delta_prompt = fusion::tokens_of<DeltaToken>(prompt.delta);
       row.steering = {0, static_cast<float>(strength)};
       requests.push_back({std::move(row)});
     }
@@ -181,10 +186,7 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(const std::vector<A
       requests.push_back({fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
                           fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
                           {0, static_cast<float>(strength)},
-                          {{}, fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
-      if (delta_tokenizer_ && !answer.delta_prompt.empty())
-        requests.back().delta.prompt =
-            fusion::tokens_of<DeltaToken>(delta_tokenizer_->encode(answer.delta_prompt, text::AddedTokens::as_model));
+                          {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());
