@@ -1,9 +1,9 @@
 #include "stages/steered_target.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/metrics/strength.hpp"
 
 namespace cmc::stages {
 
@@ -60,10 +60,6 @@ void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>
     }
 }
 
-double nearest_to_1(const std::vector<double>& strengths) {
-  return *std::ranges::min_element(strengths, {}, [](double alpha) { return std::abs(alpha - 1); });
-}
-
 }  // namespace
 
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose) {
@@ -100,7 +96,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["target"] = e.target;
   p["model"] = e.model;
   p["method"] = e.method;
-  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? std::vector{nearest_to_1(strengths)} : strengths;
+  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
   task.gang = planner.tensor_parallel(e.target);
   planner.keeps(task, e.model, e.target);
   if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
