@@ -8,13 +8,14 @@
 
 namespace cmc::stages {
 
-// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json, progress.json, units/, checkpoints/, logs/.
+// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json (of the whole experiment), progress.json, units/,
+// checkpoints/, logs/.
 class OutputFolder {
  public:
   explicit OutputFolder(std::filesystem::path path) : path_(std::move(path)) {}
   const std::filesystem::path& path() const { return path_; }
 
-  // Claims the folder for this experiment; throws BadExperiment when it holds another one's results.
+  // Claims the folder for this experiment, whose whole plan it is given; throws BadExperiment when it holds another one's results.
   void claim(const Experiment& experiment, const dist::Plan& plan, const Json& environment) const;
 
   dist::Plan plan() const;  // throws MissingInput where no run has been

@@ -93,6 +93,21 @@ def test_shards_make_the_whole(world, reference):
     support.assert_same(support.units(reference), support.units(folder))
 
 
+def test_only_and_shard_choose_from_the_whole_plan(world, reference):
+    root, experiment = world
+    folder, plan = root / "chosen", lambda each: json.loads((each / "plan.json").read_text())["tasks"]
+    whole = {task["key"]: task["stage"] for task in plan(reference)}
+    cmc("run", experiment, "--output", folder, "--only", "token_map")
+    mapped = {key for key, stage in whole.items() if stage == "token_map"}
+    assert support.units(folder).keys() == mapped and {task["key"]: task["stage"] for task in plan(folder)} == whole
+    status = json.loads(cmc("status", folder, "--json").stdout)
+    assert (status["done"], status["total"]) == (len(mapped), len(whole)) and len(status["missing"]) == len(whole) - len(mapped)
+    with h5py.File(folder / "results.h5") as results:
+        assert set(results["tasks/key"].asstr()[:]) == mapped
+    cmc("run", experiment, "--output", folder, "--shard", "0/2")
+    assert {task["key"]: task["stage"] for task in plan(folder)} == whole
+
+
 def test_usr2_stops_with_75_and_the_next_run_goes_on(world, reference):
     root, experiment = world
     folder = root / "stopped"
