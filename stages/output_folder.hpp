@@ -1,15 +1,13 @@
 #pragma once
 #include <filesystem>
-#include <optional>
 
 #include "pipeline/dist/plan.hpp"
-#include "pipeline/dist/scheduler.hpp"
 #include "stages/experiment/experiment.hpp"
 
 namespace cmc::stages {
 
-// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json (of the whole experiment), progress.json, units/,
-// checkpoints/, logs/.
+// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json (of the whole experiment), units/,
+// checkpoints/, logs/ (RunLog).
 class OutputFolder {
  public:
   explicit OutputFolder(std::filesystem::path path) : path_(std::move(path)) {}
@@ -21,11 +19,6 @@ class OutputFolder {
   dist::Plan plan() const;  // throws MissingInput where no run has been
   Json environment() const;
   std::string experiment() const;
-
-  // How a run is getting on, for `status`; written at most every few seconds.
-  void write_progress(const dist::Progress& progress) const;
-  void write_outcome(const dist::Outcome& outcome) const;
-  std::optional<Json> progress() const;
 
  private:
   std::filesystem::path path_;

@@ -183,13 +183,13 @@ void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_befo
 }
 
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
-auto progress_reporter(const OutputFolder& output, ProgressLine& line) {
+auto progress_reporter(const RunLog& log, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&output, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
+  return [&log, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
-    output.write_progress(progress);
+    log.write_progress(progress);
   };
 }
 
@@ -211,14 +211,14 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     settings.nodes = dist::nodes_of(session.hosts());
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
-    if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);
+    if (world.rank() == 0) settings.progress = progress_reporter(request.log, line);
     report.outcome = dist::run_plan(work.plan, work.finished, world,
                                     [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },
                                     settings);
     line.finish();
-    if (world.rank() == 0) request.output.write_outcome(report.outcome);
   }
   if (world.rank() == 0) {
+    request.log.write_outcome(report.outcome);
     merge(request, work.merged, report.already_done == report.total);
     store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
   }
