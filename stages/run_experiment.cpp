@@ -27,6 +27,7 @@ namespace {
 
 struct Work {
   dist::Plan plan;
+  dist::Plan merged;  // rank 0's: what results.h5 is made of, the other shards' tasks too
   Places places;
   std::vector<std::string> finished;
 };
@@ -63,23 +64,24 @@ std::vector<std::string> finished_of(const dist::Plan& plan, const store::UnitSt
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
 Work share_work(const RunRequest& request, const dist::Session& session) {
   std::string text;
+  Work work;
   if (session.world().rank() == 0) {
-    auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
-    request.output.claim(request.experiment, plan, run_environment(session));
+    auto [whole, plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
+    request.output.claim(request.experiment, whole, run_environment(session));
+    work.merged = plan;
     plan = measured_costs(request.output.path()).calibrated(std::move(plan));
     keep_shard(plan, request.shard);
     const store::UnitStore units(request.output.path());
     if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
-    Json work = {{"tasks", Json::array()}, {"finished", finished_of(plan, units)}, {"places", places}};
-    for (const auto& task : plan.tasks) work["tasks"].push_back(to_json(task));
-    text = work.dump();
+    Json shared = {{"tasks", Json::array()}, {"finished", finished_of(plan, units)}, {"places", places}};
+    for (const auto& task : plan.tasks) shared["tasks"].push_back(to_json(task));
+    text = shared.dump();
   }
   int64_t size = static_cast<int64_t>(text.size());
   session.world().broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
   text.resize(static_cast<size_t>(size));
   session.world().broadcast(std::as_writable_bytes(std::span(text)), 0);
   const Json received = Json::parse(text);
-  Work work;
   for (const auto& task : received.at("tasks")) work.plan.tasks.push_back(task_from(task, "plan"));
   work.places = received.at("places").get<Places>();
   work.finished = received.at("finished").get<std::vector<std::string>>();
@@ -181,13 +183,13 @@ void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_befo
 }
 
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
-auto progress_reporter(const OutputFolder& output, ProgressLine& line) {
+auto progress_reporter(const RunLog& log, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&output, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
+  return [&log, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
-    output.write_progress(progress);
+    log.write_progress(progress);
   };
 }
 
@@ -210,15 +212,15 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     settings.stall_seconds = request.stall_seconds;
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
-    if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);
+    if (world.rank() == 0) settings.progress = progress_reporter(request.log, line);
     report.outcome = dist::run_plan(work.plan, work.finished, world,
                                     [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },
                                     settings);
     line.finish();
-    if (world.rank() == 0) request.output.write_outcome(report.outcome);
   }
   if (world.rank() == 0) {
-    merge(request, request.shard.count > 1 ? request.output.plan() : work.plan, report.already_done == report.total);
+    request.log.write_outcome(report.outcome);
+    merge(request, work.merged, report.already_done == report.total);
     store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
   }
   return report;

@@ -74,14 +74,15 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const Experiment experiment = read_experiment(arguments);
   const OutputFolder output(output_folder(arguments, experiment));
   const int rank = session.world().rank();
-  char name[32];
-  std::snprintf(name, sizeof name, "rank-%03d.log", rank);
-  start_log({.rank = rank, .to_terminal = rank == 0, .file = output.path() / "logs" / name});
+  const Shard shard = arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{};
+  const RunLog log = RunLog::open(output.path(), shard, session.world());
+  start_log({.rank = rank, .to_terminal = rank == 0, .file = log.file_of(rank)});
   const dist::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
   const RunReport report = run_experiment({.experiment = experiment,
                                            .only = only_stages(arguments),
                                            .output = output,
-                                           .shard = arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{},
+                                           .shard = shard,
+                                           .log = log,
                                            .stall_seconds = positive(arguments, "stall-seconds")},
                                           session, stop);
   if (rank != 0) return exit_code(report.outcome);
