@@ -4,18 +4,28 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 
-#include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 
 namespace cmc {
 namespace {
+// Once: each message would fail alike on a full disk. A log is not worth its run, whose own files tell better.
+void go_on_without(const std::string& what) {
+  static std::atomic<bool> told = false;
+  if (!told.exchange(true)) std::fprintf(stderr, "warning no log: %s\n", what.c_str());
+}
+
+// Null where it cannot be opened.
 std::shared_ptr<spdlog::sinks::basic_file_sink_mt> open_log(const std::filesystem::path& file) {
   try {
+    create_folder(file.parent_path());
     return std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
-  } catch (const spdlog::spdlog_ex& error) {
-    throw CannotCreate({file.string(), error.what(), "check the path, its permissions and the space there"});
+  } catch (const std::exception& error) {
+    go_on_without(error.what());
+    return nullptr;
   }
 }
 }  // namespace
@@ -29,13 +39,14 @@ void start_log(const LogSettings& settings) {
     sinks.push_back(terminal);
   }
   if (!settings.file.empty()) {
-    create_folder(settings.file.parent_path());
-    const auto file = open_log(settings.file);
-    file->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%l] " + std::string("rank ") + std::to_string(settings.rank) + ": %v");
-    sinks.push_back(file);
+    if (const auto file = open_log(settings.file)) {
+      file->set_pattern("%Y-%m-%dT%H:%M:%S.%e [%l] " + std::string("rank ") + std::to_string(settings.rank) + ": %v");
+      sinks.push_back(file);
+    }
   }
   auto logger = std::make_shared<spdlog::logger>("cmc", sinks.begin(), sinks.end());
   logger->flush_on(spdlog::level::info);
+  logger->set_error_handler(go_on_without);
   spdlog::set_default_logger(logger);
 }
 

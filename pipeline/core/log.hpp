@@ -8,7 +8,7 @@ namespace cmc {
 struct LogSettings {
   int rank = 0;
   bool to_terminal = true;          // stderr
-  std::filesystem::path file = {};  // empty: no file
+  std::filesystem::path file = {};  // empty: no file. One that cannot be written is warned of on stderr, once, and left out
 };
 
 // Sets up the process-wide log; call once more to change it. NO_COLOR is honoured. The library behind it (spdlog) stays in

@@ -196,6 +196,7 @@ void Dispatcher::retry_or_fail(int task, const Ending& ending) {
     return;
   }
   failures_.push_back({plan_.tasks[task].key, plan_.tasks[task].name, ending.message, ending.rank, ending.code});
+  disk_failed_ = disk_failed_ || ending.code == ExitCode::io_error || ending.code == ExitCode::cannot_create;
   close(task, State::failed);
   drop_dependents(task);
 }
@@ -214,7 +215,7 @@ double Dispatcher::work_left() const {
 
 bool Dispatcher::complete() const {
   if (!running_.empty()) return false;
-  if (stop_ || alive_ == 0) return true;
+  if (stop_ || disk_failed_ || alive_ == 0) return true;
   // Ranks that are lost may leave no node for a gang.
   const auto can_start = [&](int id) { return bundles_[id].gang == 1 || can_host(bundles_[id].gang); };
   return gather_.task == nothing && std::ranges::none_of(active_, can_start) &&

@@ -7,7 +7,7 @@ namespace cmc::dist {
 
 std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
   std::vector<Assignment> made;
-  if (stop_) {
+  if (stop_ || disk_failed_) {
     if (gather_.task != nothing) cancel_gathering();
     return made;
   }

@@ -175,21 +175,26 @@ void Trainer::resume() {
   if (training_.group.rank() == 0) log_info("training goes on behind step ", step, " of ", total_);
 }
 
-// Rank 0 writes; a failure there is one of every rank, so that none waits for the others in the next step.
+// Rank 0 writes; a failure there is one of every rank, so that none waits for the others in the next step. All give its
+// reason: any of them may be the first whose message is heard.
 void Trainer::save() {
   if (training_.checkpoints.empty()) return;
   std::exception_ptr failure;
+  std::string reason;
   if (training_.group.rank() == 0) {
     try {
       write_checkpoint(training_.checkpoints, state_, training_.trained, optimizer_);
-    } catch (...) {
+    } catch (const std::exception& error) {
       failure = std::current_exception();
+      reason = error.what();
     }
   }
   char failed = failure ? 1 : 0;
   training_.group.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
+  if (!failed) return;
+  reason = training_.group.all_gather(reason).front();
   if (failure) std::rethrow_exception(failure);
-  if (failed) throw IoError({training_.checkpoints.string(), "rank 0 could not write a checkpoint", "see its message"});
+  throw IoError({training_.checkpoints.string(), "rank 0 could not write a checkpoint: " + reason, ""});
 }
 
 void Trainer::throw_stopped() const {

@@ -45,17 +45,19 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
     std::cout << report.already_done + outcome.done << " of " << report.total << " tasks are done";
     if (report.already_done > 0) std::cout << " (" << report.already_done << " were before)";
   }
-  std::cout << "\nresults: " << (output.path() / "results.h5").string() << "\n";
+  if (!outcome.stopped) std::cout << "\nresults: " << (output.path() / "results.h5").string();
+  std::cout << "\n";
   for (const int lost : outcome.lost) log_warning("rank ", lost, " does not answer: the job ends without it");
-  if (outcome.stopped) std::cout << "stopped; run the same command again to go on\n";
+  if (outcome.stopped) std::cout << "stopped: run the same command again to go on; cmc-report " << output.path().string() << " shows what there is\n";
 }
 
-// A full disk is told as such, whatever was done before; else a failure of all there was to do tells what it was.
+// A full disk is told as such, whatever was done before, and is no stop after which a job would be queued again; else a
+// failure of all there was to do tells what it was.
 ExitCode exit_code(const dist::Outcome& outcome) {
-  if (outcome.stopped) return ExitCode::stopped;
-  if (outcome.failed.empty()) return outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
   for (const auto& failure : outcome.failed)
     if (failure.code == ExitCode::io_error || failure.code == ExitCode::cannot_create) return failure.code;
+  if (outcome.stopped) return ExitCode::stopped;
+  if (outcome.failed.empty()) return outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
   const ExitCode first = outcome.failed.front().code;
   const bool alike = std::ranges::all_of(outcome.failed, [&](const auto& failure) { return failure.code == first; });
   return outcome.done == 0 && alike ? first : ExitCode::some_failed;

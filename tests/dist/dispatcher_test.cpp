@@ -77,6 +77,22 @@ TEST(Dispatcher, RetriesOnAnotherRankThenFails) {
   EXPECT_FALSE(outcome.stopped);
 }
 
+TEST(Dispatcher, ADiskThatFailsATaskEndsTheRun) {
+  for (const ExitCode code : {ExitCode::io_error, ExitCode::bad_data}) {
+    const Plan plan{{task("bad", 3), task("good", 2), task("later", 1)}};
+    Dispatcher dispatcher(plan, {}, 1, {});
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      EXPECT_FALSE(dispatcher.complete());  // it may have been full for a moment
+      dispatcher.report(attempt, dispatcher.assign(attempt).at(0).id, 0, Result::failed, "full", code);
+    }
+    EXPECT_EQ(dispatcher.complete(), code == ExitCode::io_error);
+    EXPECT_EQ(dispatcher.assign(2).size(), code == ExitCode::io_error ? 0 : 1);
+    if (code != ExitCode::io_error) continue;
+    EXPECT_THAT(dispatcher.outcome().not_run, ElementsAre("good", "later"));
+    EXPECT_FALSE(dispatcher.outcome().stopped);
+  }
+}
+
 TEST(Dispatcher, OneRankRetriesItself) {
   const Plan plan{{task("bad")}};
   Dispatcher dispatcher(plan, {}, 1, {.attempts = 3});

@@ -1,10 +1,10 @@
 // A disk that fails on demand, for LD_PRELOAD: counts the calls that change or open files below FAULT_FOLDER and makes
 // the n-th of a kind fail, the same one each time. From the environment:
 //   FAULT_FOLDER  absolute path; calls on other files pass untouched
-//   FAULT_CALL    write, fsync, rename, open, close, mkdir, unlink
+//   FAULT_CALL    write, fsync, rename, open, close, mkdir, unlink; space: write, mkdir and the opening of a new file
 //   FAULT_NTH     which call, from 1
 //   FAULT_HOW     ENOSPC, EIO, EINTR; short (a write of half the bytes, at least one); crash (SIGKILL before the call)
-//   FAULT_ONWARD  1: every call from the n-th on fails, as on a full disk
+//   FAULT_ONWARD  1: every call from the n-th on fails, as on a full disk, in all processes that share FAULT_MARK
 //   FAULT_MARK    a file created when a fault was injected, outside FAULT_FOLDER
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -65,9 +65,11 @@ enum class Fault { none, error, half };
 Fault next(const char* call) {
   static std::atomic<long> count{0};
   const Settings& s = settings();
-  if (s.call != call) return Fault::none;
+  const std::string_view kind(call);
+  if (s.call != kind && !(s.call == "space" && (kind == "write" || kind == "open" || kind == "mkdir"))) return Fault::none;
   const long number = ++count;
-  if (s.onward ? number < s.nth : number != s.nth) return Fault::none;
+  const bool full = s.onward && (number > s.nth || ::access(s.mark.c_str(), F_OK) == 0);
+  if (!full && number != s.nth) return Fault::none;
   const long mark = ::syscall(SYS_openat, AT_FDCWD, s.mark.c_str(), O_WRONLY | O_CREAT, 0644);
   ::syscall(SYS_close, mark);
   if (s.how == "crash") ::kill(::getpid(), SIGKILL);
@@ -80,7 +82,7 @@ bool fails(const char* call, std::string_view path) { return is_below(path) && n
 
 // Opening what exists takes no space, and opening a folder is not interrupted.
 bool open_fails(const char* path, int flags) {
-  if (settings().how == "ENOSPC" && !(flags & O_CREAT)) return false;
+  if (settings().how == "ENOSPC" && (!(flags & O_CREAT) || ::access(path, F_OK) == 0)) return false;
   if (settings().how == "EINTR" && (flags & O_DIRECTORY)) return false;
   return fails("open", path);
 }
@@ -126,6 +128,22 @@ ssize_t writev(int descriptor, const iovec* parts, int count) {
   const Fault fault = is_below(descriptor) ? next("write") : Fault::none;
   if (fault == Fault::error) return -1;
   return original<ssize_t(int, const iovec*, int)>("writev")(descriptor, parts, fault == Fault::half ? 1 : count);
+}
+
+// Of a log: what stdio writes by itself passes by write().
+size_t fwrite(const void* bytes, size_t size, size_t count, FILE* file) {
+  const bool failing = is_below(::fileno(file)) && next("write") == Fault::error;
+  return failing ? 0 : original<size_t(const void*, size_t, size_t, FILE*)>("fwrite")(bytes, size, count, file);
+}
+
+FILE* fopen(const char* path, const char* mode) {
+  const bool failing = *mode != 'r' && open_fails(path, O_WRONLY | O_CREAT);
+  return failing ? nullptr : original<FILE*(const char*, const char*)>("fopen")(path, mode);
+}
+
+int posix_fallocate(int descriptor, off_t first, off_t length) {
+  const bool failing = is_below(descriptor) && next("write") == Fault::error;
+  return failing ? errno : original<int(int, off_t, off_t)>("posix_fallocate")(descriptor, first, length);
 }
 
 int fsync(int descriptor) {
