@@ -12,6 +12,7 @@
 #include "analysis/similarity_runs.hpp"
 #include "analysis/tofu_runs.hpp"
 #include "analysis/unit_values.hpp"
+#include "pipeline/metrics/strength.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -44,13 +45,14 @@ std::set<std::string> other_vocabularies(const store::Results& results) {
 // to 1.
 template <class Runs, class Measured>
 std::vector<System> steered(const BySeed<Runs>& runs, Measured measured) {
-  using Distance = std::tuple<bool, bool, double>;  // from what is judged: not measured, a variant, strength from 1
+  // From what is judged: not measured, a variant, strength from 1.
+  using Distance = std::tuple<bool, bool, std::pair<double, double>>;
   std::map<std::pair<std::string, std::string>, std::map<Distance, System>> found;
   for (const auto& [seed, systems] : runs)
     for (const auto& [system, run] : systems)
       if (system.method == "cmc")
         found[{system.target, system.delta}].try_emplace(
-            {!measured(run), !system.mode.empty(), std::abs(system.alpha - 1)}, system);
+            {!measured(run), !system.mode.empty(), metrics::distance_from_1(system.alpha)}, system);
   std::vector<System> list;
   for (const auto& [name, by_distance] : found) list.push_back(by_distance.begin()->second);
   return list;

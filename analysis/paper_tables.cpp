@@ -1,23 +1,24 @@
 #include "analysis/paper_tables.hpp"
 
-#include <cmath>
 #include <functional>
 #include <map>
 #include <set>
 #include <tuple>
+
+#include "pipeline/metrics/strength.hpp"
 
 namespace cmc::analysis {
 namespace {
 
 using Keep = std::function<bool(const System&)>;
 
-// At the strength nearest to 1, the paper's, of those measured with the same delta and fusion; below it among equals.
+// At the strength nearest to 1, the paper's, of those measured with the same delta and fusion.
 std::set<System> at_full_strength(const std::vector<System>& systems) {
-  const auto distance = [](const System& s) { return std::abs(s.alpha - 1); };
+  using metrics::distance_from_1;
   std::map<std::tuple<std::string, std::string, std::string, std::string>, System> nearest;
   for (const System& system : systems) {
     const auto [found, fresh] = nearest.try_emplace({system.target, system.method, system.delta, system.mode}, system);
-    if (!fresh && distance(system) < distance(found->second)) found->second = system;
+    if (!fresh && distance_from_1(system.alpha) < distance_from_1(found->second.alpha)) found->second = system;
   }
   std::set<System> kept;
   for (const auto& [name, system] : nearest) kept.insert(system);

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "analysis/unit_values.hpp"
+#include "pipeline/metrics/strength.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -111,16 +112,6 @@ std::string experiment_value(const std::string& experiment, const std::string& k
   return read_ini(experiment)[key];
 }
 
-namespace {
-
-std::vector<double> nearest_to_1(const std::vector<double>& strengths) {
-  const auto distance = [](double alpha) { return std::abs(alpha - 1); };
-  const auto nearest = std::ranges::min_element(strengths, {}, distance);
-  return nearest == strengths.end() ? strengths : std::vector{*nearest};
-}
-
-}  // namespace
-
 std::vector<System> expected_systems(const std::string& experiment, const std::string& stage) {
   auto values = read_ini(experiment);
   const auto deltas = split(values["deltas." + stage]);
@@ -147,7 +138,7 @@ std::vector<System> expected_systems(const std::string& experiment, const std::s
       // strength.
       for (const auto& delta : method == "cmc" ? deltas : std::vector{deltas.front()})
         for (const auto& mode : method == "cmc" && delta == deltas.front() ? modes : std::vector{modes.front()})
-          for (const double alpha : mode == modes.front() ? strengths : nearest_to_1(strengths))
+          for (const double alpha : mode == modes.front() ? strengths : metrics::nearest_to_1(strengths))
             systems.push_back({target, method, delta, shown_mode({{"mode", mode}}), alpha});
     }
   return systems;

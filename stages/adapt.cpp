@@ -41,7 +41,8 @@ void add(Planner& planner, const std::string& target, const std::string& method,
   Planner::needs(task, task.parameters.at("model"));
   const double parameters = parameter_count(planner.config(target)), tokens = purpose == "unlearn" ? 160 * 70 : 250.0 * instruction_count(data);
   task.seconds = 3 * forward_seconds(parameters, tokens * task.parameters.at("training").at("epochs").get<double>());
-  task.bytes = static_cast<int64_t>(parameters * (method == "lora" ? 6 : 16));
+  const int weight = method == "lora" && plans_for_gpus(experiment) ? 2 : 4;  // bytes of a frozen one; Adam's keep three more
+  task.bytes = static_cast<int64_t>(parameters * (method == "lora" ? weight + 2 : 4 * weight));
   task.shares = static_cast<int>(experiment.integer(section_of(purpose) + ".shares"));
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task)));
@@ -74,7 +75,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   auto settings = training_settings(p.at("training"), unlearn ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = bench.seed(task.key);
   settings.checkpoint_every = bench.experiment().integer(section_of(p.at("purpose").get<std::string>()) + ".checkpoint_steps");
-  auto trained = trained_part(bench.load(p.at("model"), torch::kFloat32), p.at("training"), settings.seed);
+  auto trained = trained_part(p.at("model"), p.at("training"), settings.seed, bench);
   return run_training({task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.at("model"))},
                       bench, group);
 }

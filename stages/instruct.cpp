@@ -42,6 +42,8 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
                      {"new_tokens", experiment.integer("instruct.new_tokens")},
                      {"base_prompt", tuned ? "open_instruct" : experiment.text(section + prompt)},
                      {"delta_prompt", "open_instruct"}};
+  // Another key than that of earlier versions, whose tokenizer added a second begin token.
+  if (task.parameters.at("base_prompt") == "chat" && planner.adds_tokens(evaluated.target)) task.parameters["chat_tokens"] = "template";
   add_evaluated(planner, evaluated, experiment.numbers("instruct.strengths"), task);
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
   const double parameters = parameter_count(planner.config(evaluated.target));
@@ -171,7 +173,7 @@ std::vector<Question> read_questions(const Json& p, const Workbench& bench) {
 }
 
 SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget::Prompt& prompt, const text::Tokenizer& tokenizer) {
-  SteeredTarget::Answer answer{tokenizer.encode(prompt.base, text::AddedTokens::as_model)};
+  SteeredTarget::Answer answer{prompt.base};
   answer.first = static_cast<int64_t>(answer.tokens.size());
   answer.delta_prompt = prompt.delta;
   for (const int32_t id : tokenizer.encode(question.reference, text::AddedTokens::none)) answer.tokens.push_back(id);
@@ -204,7 +206,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   std::vector<SteeredTarget::Prompt> prompts;
   std::vector<SteeredTarget::Answer> references;  // the reference answers the plain instruction only
   for (const auto& question : questions) {
-    prompts.push_back({base_prompt(question.text), delta_prompt(question.text)});
+    prompts.push_back(target.prompt(base_prompt, delta_prompt, question.text));
     if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);

@@ -81,10 +81,15 @@ Json judge_parameters(Planner& planner) {
   const auto& experiment = planner.experiment();
   const std::string judge = experiment.text("judge.model"), against = experiment.text("judge.against");
   const auto references = data::read_alpaca_eval(experiment.path("data.alpaca_eval"), 1).items;
-  return {{"judge", planner.model(judge)},
-          {"against", against},
-          {"baseline", against == "vanilla" || references.empty() ? against : references.front().generator},
-          {"prompt", prompt_style_for(experiment, judge)}};
+  Json parameters = {{"judge", planner.model(judge)},
+                     {"against", against},
+                     {"baseline", against == "vanilla" || references.empty() ? against : references.front().generator},
+                     {"prompt", prompt_style_for(experiment, judge)}};
+  // Another key than that of earlier versions, whose tokenizer added a begin token where the template writes none.
+  if (parameters.at("prompt") == "chat" && planner.adds_tokens(judge) &&
+      !text::PromptTemplate(text::PromptStyle::chat, experiment.path("model." + judge + ".path")).writes_begin_token())
+    parameters["chat_tokens"] = "template";
+  return parameters;
 }
 
 void add_slice(Planner& planner, const Json& judge, const Units& responses, const Units* vanilla, const Slice& slice) {

@@ -48,12 +48,12 @@ double pearson(const torch::Tensor& x, const torch::Tensor& y) {
 
 }  // namespace
 
-torch::Tensor step_log_probs(const ShiftReader& reader, const text::Tokenizer& reference, const std::string& prompt,
-                             const std::vector<int32_t>& answer) {
+torch::Tensor step_log_probs(const ShiftReader& reader, const text::Tokenizer& reference, const text::PromptTemplate& prompt,
+                             const ShiftText& text) {
   const torch::NoGradGuard no_gradients;
-  const auto ids = reader.tokenizer->encode(prompt, text::AddedTokens::as_model);
-  const auto states = reader.map ? states_in_other_vocabulary(reader, reference, ids, answer)
-                                 : states_in_same_vocabulary(reader, ids, answer);
+  const auto ids = prompt.tokens(text.question, *reader.tokenizer);
+  const auto states = reader.map ? states_in_other_vocabulary(reader, reference, ids, text.answer)
+                                 : states_in_same_vocabulary(reader, ids, text.answer);
   return reader.model->logits(states).log_softmax(1).cpu();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/model/decoder_model.hpp"
+#include "pipeline/text/prompt_template.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "pipeline/token_map/token_map.hpp"
 
@@ -26,9 +27,9 @@ struct ShiftReader {
 
 // [steps, V] float32 log-probabilities (nat) before each step of the answer; V: the reader's vocabulary. A reader of another
 // vocabulary reads the prompt and the text of the answer so far, encoded anew (protocol, "Logit-shift similarity").
-// `prompt`: the question as this model is asked it.
-torch::Tensor step_log_probs(const ShiftReader& reader, const text::Tokenizer& reference, const std::string& prompt,
-                             const std::vector<int32_t>& answer);
+// `prompt`: how this model is asked the question.
+torch::Tensor step_log_probs(const ShiftReader& reader, const text::Tokenizer& reference, const text::PromptTemplate& prompt,
+                             const ShiftText& text);
 
 // [steps, K] `log_probs` at `tokens` [steps, K] int64 of the reference's vocabulary; unmapped tokens count 0.
 torch::Tensor at_tokens(const torch::Tensor& log_probs, const torch::Tensor& tokens, const token_map::TokenMap* map);

@@ -74,22 +74,4 @@ dist::Plan OutputFolder::plan() const {
 Json OutputFolder::environment() const { return read_json(path_ / "environment.json"); }
 std::string OutputFolder::experiment() const { return read_file(path_ / "experiment.ini"); }
 
-void OutputFolder::write_progress(const dist::Progress& p) const {
-  const Json state = {{"state", "running"}, {"date", utc_now()},   {"done", p.done},           {"failed", p.failed},
-                      {"total", p.total},   {"running", p.current}, {"work_done", p.work_done}, {"work_total", p.work_total}};
-  publish_file(path_ / "progress.json", state.dump() + "\n");
-}
-
-void OutputFolder::write_outcome(const dist::Outcome& outcome) const {
-  Json failed = Json::array();
-  for (const auto& f : outcome.failed) failed.push_back({{"key", f.key}, {"name", f.name}, {"message", f.message}, {"rank", f.rank}});
-  const char* state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";
-  publish_file(path_ / "progress.json", Json{{"state", state}, {"date", utc_now()}, {"failures", failed}}.dump() + "\n");
-}
-
-std::optional<Json> OutputFolder::progress() const {
-  if (!std::filesystem::exists(path_ / "progress.json")) return std::nullopt;
-  return read_json(path_ / "progress.json");
-}
-
 }  // namespace cmc::stages

@@ -1,30 +1,24 @@
 #pragma once
 #include <filesystem>
-#include <optional>
 
 #include "pipeline/dist/plan.hpp"
-#include "pipeline/dist/scheduler.hpp"
 #include "stages/experiment/experiment.hpp"
 
 namespace cmc::stages {
 
-// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json, progress.json, units/, checkpoints/, logs/.
+// results/<experiment>/: experiment.ini (resolved), environment.json, plan.json (of the whole experiment), units/,
+// checkpoints/, logs/ (RunLog).
 class OutputFolder {
  public:
   explicit OutputFolder(std::filesystem::path path) : path_(std::move(path)) {}
   const std::filesystem::path& path() const { return path_; }
 
-  // Claims the folder for this experiment; throws BadExperiment when it holds another one's results.
+  // Claims the folder for this experiment, whose whole plan it is given; throws BadExperiment when it holds another one's results.
   void claim(const Experiment& experiment, const dist::Plan& plan, const Json& environment) const;
 
   dist::Plan plan() const;  // throws MissingInput where no run has been
   Json environment() const;
   std::string experiment() const;
-
-  // How a run is getting on, for `status`; written at most every few seconds.
-  void write_progress(const dist::Progress& progress) const;
-  void write_outcome(const dist::Outcome& outcome) const;
-  std::optional<Json> progress() const;
 
  private:
   std::filesystem::path path_;

@@ -35,8 +35,7 @@ PairwiseJudge::PairwiseJudge(std::shared_ptr<const model::DecoderModel> model, s
 }
 
 std::vector<BaseToken> PairwiseJudge::prompt_tokens(const Comparison& comparison, const std::string& a, const std::string& b) const {
-  const auto added = prompt_.writes_begin_token() ? text::AddedTokens::none : text::AddedTokens::as_model;
-  return fusion::tokens_of<BaseToken>(tokenizer_->encode(prompt_(comparison_text(comparison.instruction, a, b)), added));
+  return fusion::tokens_of<BaseToken>(prompt_.tokens(comparison_text(comparison.instruction, a, b), *tokenizer_));
 }
 
 Verdict PairwiseJudge::compare(const Comparison& comparison) {

@@ -42,11 +42,12 @@ ExperimentPlan plan_experiment(const Experiment& experiment, const std::filesyst
     Planner planner(one);
     for (const auto& stage : stages()) stage.plan(planner);
     for (auto& task : planner.take().tasks)
-      if (known.insert(task.key).second) all.plan.tasks.push_back(std::move(task));
+      if (known.insert(task.key).second) all.whole.tasks.push_back(std::move(task));
     all.places.insert(planner.places().begin(), planner.places().end());
   }
-  if (!only.empty()) keep_stages(all.plan, only);
-  dist::check(all.plan);
+  dist::check(all.whole);
+  all.chosen = all.whole;
+  if (!only.empty()) keep_stages(all.chosen, only);
   return all;
 }
 

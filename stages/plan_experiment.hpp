@@ -8,12 +8,12 @@
 namespace cmc::stages {
 
 struct ExperimentPlan {
-  dist::Plan plan;
+  dist::Plan whole, chosen;
   Places places;
 };
 
-// The whole plan of an experiment, every seed of it, checked; `only`: these stages and what they need (empty: all). Makes the
-// generated world of each seed in `output`/world/, where the experiment has one and it is not there yet.
+// The whole plan of an experiment, every seed of it, checked, and what is chosen of it: the stages `only` and what they need (empty:
+// all). Makes the generated world of each seed in `output`/world/, where the experiment has one and it is not there yet.
 // Throws Usage for an unknown stage, BadExperiment, BadData, MissingInput.
 ExperimentPlan plan_experiment(const Experiment& experiment, const std::filesystem::path& output, const std::vector<std::string>& only);
 

@@ -128,6 +128,11 @@ const text::Tokenizer& Planner::tokenizer(const std::string& name) {
   return tokenizer;
 }
 
+bool Planner::adds_tokens(const std::string& name) {
+  const auto& tokenizer = this->tokenizer(name);
+  return tokenizer.encode("", text::AddedTokens::as_model) != tokenizer.encode("", text::AddedTokens::none);
+}
+
 int Planner::tensor_parallel(const std::string& name) {
   const std::string key = "model." + name + ".tensor_parallel";
   const int64_t ranks = experiment_.integer(key), heads = config(name).heads;

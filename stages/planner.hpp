@@ -45,6 +45,8 @@ class Planner {
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
+  // Whether the tokenizer adds tokens to what a model reads, as Llama's its begin token.
+  bool adds_tokens(const std::string& model_name);
   // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be shared out so.
   int tensor_parallel(const std::string& model_name);
   // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its gang.

@@ -66,7 +66,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
   auto settings = training_settings(p.at("training"), train::unlearning_settings());
   settings.objective = train::Objective::cross_entropy;
   settings.seed = bench.seed(task.key);
-  auto trained = trained_part(bench.load(p.at("model"), torch::kFloat32), p.at("training"), settings.seed);
+  auto trained = trained_part(p.at("model"), p.at("training"), settings.seed, bench);
   return run_training({task, std::move(trained), {}, read_examples(p, *tokenizer, bench), settings, bench.folder(p.at("model"))}, bench,
                       group);
 }

@@ -28,6 +28,7 @@ namespace {
 
 struct Work {
   dist::Plan plan;
+  std::vector<std::string> merged;  // rank 0's: the keys of what results.h5 is made of, the other shards' tasks too
   Places places;
   std::vector<std::string> finished;
 };
@@ -52,33 +53,43 @@ Json run_environment(const dist::Session& session) {
   return environment;
 }
 
-// The keys of the plan's tasks that are done, in its order. `present`: the sorted keys of all units, of one listing, as
-// asking for each would be slow on a network.
-std::vector<std::string> finished_of(const dist::Plan& plan, const std::vector<std::string>& present) {
-  std::vector<std::string> finished;
-  for (const auto& task : plan.tasks)
-    if (std::ranges::binary_search(present, task.key)) finished.push_back(task.key);
-  return finished;
+std::vector<std::string> keys_of(const dist::Plan& plan) {
+  std::vector<std::string> keys;
+  for (const auto& task : plan.tasks) keys.push_back(task.key);
+  return keys;
+}
+
+// Those of the keys that are done, in their order. `present`: the sorted keys of all units, of one listing, as asking for
+// each would be slow on a network.
+std::vector<std::string> finished_of(std::vector<std::string> keys, const std::vector<std::string>& present) {
+  std::erase_if(keys, [&](const std::string& key) { return !std::ranges::binary_search(present, key); });
+  return keys;
 }
 
 Work found_work(const RunRequest& request, const Json& environment) {
-  auto [plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
-  request.output.claim(request.experiment, plan, environment);
+  Work work;
+  auto [whole, plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
+  request.output.claim(request.experiment, whole, environment);
+  work.merged = keys_of(plan);
   const store::UnitStore units(request.output.path());
   if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
   const std::vector<std::string> present = units.keys();
-  plan = measured_costs(plan, present, units).calibrated(std::move(plan));
-  keep_shard(plan, request.shard);
-  std::vector<std::string> finished = finished_of(plan, present);
-  return {std::move(plan), std::move(places), std::move(finished)};
+  work.plan = measured_costs(whole, present, units).calibrated(std::move(plan));
+  keep_shard(work.plan, request.shard);
+  work.places = std::move(places);
+  work.finished = finished_of(keys_of(work.plan), present);
+  return work;
 }
 
 // Two lines: what is no plan, and the plan.
 Work work_from(const std::string& text) {
   const size_t end = text.find('\n');
   const Json first = Json::parse(text.substr(0, end));
-  return {plan_from(Json::parse(text.substr(end)), "plan"), first.at("places").get<Places>(),
-          first.at("finished").get<std::vector<std::string>>()};
+  Work work;
+  work.plan = plan_from(Json::parse(text.substr(end)), "plan");
+  work.places = first.at("places").get<Places>();
+  work.finished = first.at("finished").get<std::vector<std::string>>();
+  return work;
 }
 
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
@@ -182,9 +193,9 @@ bool holds_all(const std::filesystem::path& results, const std::vector<std::stri
   return std::ranges::all_of(keys, [&](const std::string& key) { return held.contains(key); });
 }
 
-void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_before) {
+void merge(const RunRequest& request, const std::vector<std::string>& wanted, bool all_done_before) {
   const store::UnitStore units(request.output.path());
-  const std::vector<std::string> keys = finished_of(plan, units.keys());
+  const std::vector<std::string> keys = finished_of(wanted, units.keys());
   if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
   store::write_results(request.output.path(),
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
@@ -203,13 +214,13 @@ void tell(bool& told, Write write) {
 }
 
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
-auto progress_reporter(const OutputFolder& output, ProgressLine& line) {
+auto progress_reporter(const RunLog& log, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&output, &line, last = Clock::time_point{}, told = true](const dist::Progress& progress) mutable {
+  return [&log, &line, last = Clock::time_point{}, told = true](const dist::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
-    tell(told, [&] { output.write_progress(progress); });
+    tell(told, [&] { log.write_progress(progress); });
   };
 }
 
@@ -229,18 +240,20 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     ProgressLine line;
     dist::SchedulerSettings settings;
     settings.nodes = dist::nodes_of(session.hosts());
+    settings.stall_seconds = request.stall_seconds;
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
-    if (world.rank() == 0) settings.progress = progress_reporter(request.output, line);
+    if (world.rank() == 0) settings.progress = progress_reporter(request.log, line);
     report.outcome = dist::run_plan(work.plan, work.finished, world,
                                     [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },
                                     settings);
     line.finish();
-    bool told = true;
-    if (world.rank() == 0) tell(told, [&] { request.output.write_outcome(report.outcome); });
   }
   if (world.rank() == 0) {
-    merge(request, request.shard.count > 1 ? request.output.plan() : work.plan, report.already_done == report.total);
+    bool told = true;
+    tell(told, [&] { request.log.write_outcome(report.outcome); });
+    // A run that was asked to stop does so at once; the report reads units, too, and the next run merges.
+    if (!report.outcome.stopped) merge(request, work.merged, report.already_done == report.total);
     store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
   }
   return report;

@@ -4,16 +4,17 @@
 #include "pipeline/dist/stop_request.hpp"
 #include "stages/experiment/experiment.hpp"
 #include "stages/output_folder.hpp"
+#include "stages/run_log.hpp"
 
 namespace cmc::stages {
-
-struct Shard { int index = 0, count = 1; };
 
 struct RunRequest {
   const Experiment& experiment;
   std::vector<std::string> only;  // stages; empty: all
   OutputFolder output;
-  Shard shard;                    // of the residencies: a job array's part
+  Shard shard = {};               // of the residencies: a job array's part
+  const RunLog& log;              // where it tells what it does
+  double stall_seconds = 600;     // a rank silent for longer loses its work to others
 };
 
 struct RunReport {

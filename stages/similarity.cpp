@@ -79,7 +79,7 @@ std::vector<ShiftText> texts_of(const Side& reference, const std::vector<std::st
   if (tokenizer->special().end >= 0) settings.end_tokens.push_back(tokenizer->special().end);
   std::vector<decode::GenerationRequest> requests;
   for (const auto& question : questions)
-    requests.push_back({{fusion::tokens_of<BaseToken>(tokenizer->encode(open_instruct(question), text::AddedTokens::as_model)), {}, {}}});
+    requests.push_back({{fusion::tokens_of<BaseToken>(open_instruct.tokens(question, *tokenizer)), {}, {}}});
   const auto generated = decode::generate(*source, tokenizer, requests, settings);
   std::vector<ShiftText> texts;
   for (size_t i = 0; i < questions.size(); ++i) {
@@ -97,13 +97,13 @@ struct Shifts {
 Shifts shifts_on(const ShiftText& text, const Side& reference, const Side& same, const Side& different, int64_t top) {
   const text::PromptTemplate plain(text::PromptStyle::plain, {}), open_instruct(text::PromptStyle::open_instruct, {});
   const auto& tokenizer = *reference.base.tokenizer;
-  const auto base = step_log_probs(reference.base, tokenizer, plain(text.question), text.answer);
-  const auto tuned = step_log_probs(reference.tuned, tokenizer, open_instruct(text.question), text.answer);
+  const auto base = step_log_probs(reference.base, tokenizer, plain, text);
+  const auto tuned = step_log_probs(reference.tuned, tokenizer, open_instruct, text);
   // Equal vocabularies: the base's most probable tokens; another one: the tuned model's (protocol).
   const auto tokens = std::get<1>((same.base.map ? tuned : base).topk(std::min(top, base.size(1)), 1));
-  const auto other_base = at_tokens(step_log_probs(same.base, tokenizer, plain(text.question), text.answer), tokens, same.base.map.get());
+  const auto other_base = at_tokens(step_log_probs(same.base, tokenizer, plain, text), tokens, same.base.map.get());
   const auto other = [&](const ShiftReader& reader) {
-    return at_tokens(step_log_probs(reader, tokenizer, open_instruct(text.question), text.answer), tokens, reader.map.get()) - other_base;
+    return at_tokens(step_log_probs(reader, tokenizer, open_instruct, text), tokens, reader.map.get()) - other_base;
   };
   return {tokens, at_tokens(tuned, tokens, nullptr) - at_tokens(base, tokens, nullptr), other(same.tuned), other(different.tuned)};
 }

@@ -1,9 +1,9 @@
 #include "stages/steered_target.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/metrics/strength.hpp"
 
 namespace cmc::stages {
 
@@ -60,10 +60,6 @@ void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>
     }
 }
 
-double nearest_to_1(const std::vector<double>& strengths) {
-  return *std::ranges::min_element(strengths, {}, [](double alpha) { return std::abs(alpha - 1); });
-}
-
 }  // namespace
 
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose) {
@@ -100,7 +96,7 @@ void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<doubl
   p["target"] = e.target;
   p["model"] = e.model;
   p["method"] = e.method;
-  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? std::vector{nearest_to_1(strengths)} : strengths;
+  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
   task.gang = planner.tensor_parallel(e.target);
   planner.keeps(task, e.model, e.target);
   if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
@@ -145,16 +141,21 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
   source_ = fusion::fused_source(std::move(base), std::move(deltas), settings);
 }
 
+SteeredTarget::Prompt SteeredTarget::prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta,
+                                            const std::string& question) const {
+  Prompt prompt{base.tokens(question, *tokenizer_), {}};
+  if (delta_tokenizer_) prompt.delta = delta.tokens(question, *delta_tokenizer_);
+  return prompt;
+}
+
 std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
     const std::vector<Prompt>& prompts, int64_t new_tokens, const std::function<void(const decode::GenerationProgress&)>& report) {
-  using text::AddedTokens;
   std::vector<decode::GenerationRequest> requests;
   for (const double strength : strengths_)
     for (const auto& prompt : prompts) {
       fusion::Row row;
-      row.prompt = fusion::tokens_of<BaseToken>(tokenizer_->encode(prompt.base, AddedTokens::as_model));
-      if (delta_tokenizer_)
-        row.delta_prompt = fusion::tokens_of<DeltaToken>(delta_tokenizer_->encode(prompt.delta, AddedTokens::as_model));
+      row.prompt = fusion::tokens_of<BaseToken>(prompt.base);
+      row.delta_prompt = fusion::tokens_of<DeltaToken>(prompt.delta);
       row.steering = {0, static_cast<float>(strength)};
       requests.push_back({std::move(row)});
     }
@@ -181,10 +182,7 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(const std::vector<A
       requests.push_back({fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
                           fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
                           {0, static_cast<float>(strength)},
-                          {{}, fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
-      if (delta_tokenizer_ && !answer.delta_prompt.empty())
-        requests.back().delta.prompt =
-            fusion::tokens_of<DeltaToken>(delta_tokenizer_->encode(answer.delta_prompt, text::AddedTokens::as_model));
+                          {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());

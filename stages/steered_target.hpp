@@ -7,6 +7,7 @@
 #include "pipeline/decode/generate.hpp"
 #include "pipeline/decode/score.hpp"
 #include "pipeline/fusion/fused_source.hpp"
+#include "pipeline/text/prompt_template.hpp"
 #include "stages/planner.hpp"
 #include "stages/workbench.hpp"
 
@@ -50,8 +51,9 @@ class SteeredTarget {
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   bool same_vocabulary() const { return delta_tokenizer_ == nullptr; }
 
-  // What base and delta read before they answer.
-  struct Prompt { std::string base, delta; };
+  // What base and delta read before they answer, in tokens of each; a delta of the same vocabulary reads what the base does.
+  struct Prompt { std::vector<int32_t> base, delta; };
+  Prompt prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta, const std::string& question) const;
   // [strength][prompt]: all strengths in one widened batch.
   std::vector<std::vector<decode::Generated>> generate(const std::vector<Prompt>& prompts, int64_t new_tokens,
                                                        const std::function<void(const decode::GenerationProgress&)>& report);
@@ -61,7 +63,7 @@ class SteeredTarget {
   struct Answer {
     std::vector<int32_t> tokens;
     int64_t first = 1;
-    std::string delta_prompt = {};
+    std::vector<int32_t> delta_prompt = {};
     std::vector<int32_t> delta_tokens = {};
   };
   // [strength][answer]

@@ -27,6 +27,7 @@ class TofuPrompt {
  public:
   explicit TofuPrompt(const std::string& style);
   std::string question(const std::string& question) const { return prompt_(question); }
+  const text::PromptTemplate& question_template() const { return prompt_; }
   std::string answer(const std::string& answer) const { return before_answer_ + answer; }
 
  private:

@@ -35,11 +35,12 @@ Json with_lora(Json training, const Experiment& experiment, const std::string& s
   return training;
 }
 
-model::DecoderModel trained_part(model::DecoderModel base, const Json& training, uint64_t seed) {
-  if (!training.contains("lora")) return base;
+model::DecoderModel trained_part(const Json& reference, const Json& training, uint64_t seed, const Workbench& bench) {
+  if (!training.contains("lora")) return bench.load(reference, torch::kFloat32);
   const auto& lora = training.at("lora");
-  return base.with_adapters({.rank = lora.at("rank"), .alpha = lora.at("alpha"), .dropout = lora.at("dropout"),
-                             .targets = lora.at("modules").get<std::vector<std::string>>()}, seed);
+  return bench.load(reference, bench.compute().dtype)
+      .with_adapters({.rank = lora.at("rank"), .alpha = lora.at("alpha"), .dropout = lora.at("dropout"),
+                      .targets = lora.at("modules").get<std::vector<std::string>>()}, seed);
 }
 
 train::TrainSettings training_settings(const Json& p, train::TrainSettings settings) {

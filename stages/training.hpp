@@ -11,8 +11,9 @@ namespace cmc::stages {
 Json training_parameters(const Experiment& experiment, const std::string& section);
 // The same for LoRA: its own learning rate, and "lora": {"rank", "alpha", "dropout", "modules"} of the section.
 Json with_lora(Json training, const Experiment& experiment, const std::string& section);
-// What of `base` is trained: all of it, or new adapters beside it where the parameters ask for LoRA.
-model::DecoderModel trained_part(model::DecoderModel base, const Json& training_parameters, uint64_t seed);
+// What is trained of the model that `reference` names: all of it, in float32; or where the parameters ask for LoRA new adapters,
+// in float32 beside the frozen model in compute().dtype.
+model::DecoderModel trained_part(const Json& reference, const Json& training_parameters, uint64_t seed, const Workbench& bench);
 train::TrainSettings training_settings(const Json& parameters, train::TrainSettings protocol_defaults);
 
 // A training of this run: goes on from its checkpoint where there is one, publishes the model as checkpoints/<key>/ with

@@ -144,7 +144,7 @@ store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicat
     if (item.perturbed_answers.size() != wrong_answers)
       throw BadData({p.at("stem").get<std::string>() + ": " + item.question, "has another number of wrong answers than the set's first",
                      "every item of a set needs as many"});
-    prompts.push_back({prompt.question(item.question), prompt.question(item.question)});
+    prompts.push_back(target.prompt(prompt.question_template(), prompt.question_template(), item.question));
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.answer, max_tokens));
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.paraphrased_answer, max_tokens));
     const size_t first_wrong = answers.size();

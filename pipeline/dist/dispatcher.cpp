@@ -127,6 +127,7 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
   if (std::erase(gather_.ranks, rank) > 0 && gather_.ranks.empty() && gather_.node == nothing) cancel_gathering();
   set_state(rank, Rank::State::lost);
   hold(rank, nothing);
+  one.gang = 0;
   --alive_, --nodes_[one.node].alive;
   forget_held(rank);
   if (gather_.node == nothing) gather_.wanted = std::min<size_t>(gather_.wanted, std::max(alive_, 1));

@@ -56,7 +56,9 @@ Dispatcher::Claim Dispatcher::claim_of(int id, double now) {
   if (bundle.holders > 0 && ready <= bundle.load * bundle.holders) return {};
   if (!finds_ranks(id, &Count::free)) {
     if (bundle.gang == 1 || gather_.task != nothing || !finds_ranks(id, &Count::alive)) return {};
-    if (waits_too_long(gang_complete_at(id, now) - now, bundle.gang, bundle.ready_seconds)) return {Rule::wait, ready};
+    const double complete_at = gang_complete_at(id, now);
+    if (complete_at == never) return {};
+    if (waits_too_long(complete_at - now, bundle.gang, bundle.ready_seconds)) return {Rule::wait, ready};
   }
   if (bundle.holders > 0) return {Rule::share, ready / bundle.holders};
   if (critical > (spread_work() + bundle.load) * (1 + 1e-9)) return {Rule::decides_the_end, critical};
@@ -123,6 +125,7 @@ void Dispatcher::place(int task, double now, double seconds_left, std::vector<As
                                         .wanted = work.shares > 1 ? wanted_ranks(task, now) : 1,
                                         .until = never,
                                         .avoid = items_[task].avoid};
+  expect(work.gang == 1 || group.node != nothing || !group.ranks.empty(), "a gang is placed where it has a node");
   if (!work.resumable && seconds_on(work, static_cast<int>(group.wanted)) * slowness(work.stage) > seconds_left) {
     left_by_stop_ = true;
     close(task, State::not_run);

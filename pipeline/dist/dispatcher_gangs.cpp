@@ -103,8 +103,8 @@ int Dispatcher::join_gang(int bundle, const std::vector<int>& ranks) {
 // A gang whose task failed is no more: its ranks may be out of step with each other.
 void Dispatcher::end_gang_task(const Assignment& assignment, Result result) {
   Gang& gang = gangs_.at(assignment.gang);
-  const auto is_lost = [&](int rank) { return ranks_[rank].state == Rank::State::lost; };
-  const bool whole = std::ranges::none_of(gang.ranks, is_lost);
+  // A rank that was lost is no part of it any more, even where it is back.
+  const bool whole = std::ranges::all_of(gang.ranks, [&](int rank) { return ranks_[rank].gang == assignment.gang; });
   if (result != Result::failed && whole)
     gang.busy = false, ++bundles_[gang.bundle].free_holders;
   else
@@ -118,7 +118,8 @@ void Dispatcher::dissolve(int number) {
   Bundle& bundle = bundles_[gang.bundle];
   --bundle.holders;
   if (!gang.busy) --bundle.free_holders;
-  for (const int rank : gang.ranks) ranks_[rank].gang = 0;
+  for (const int rank : gang.ranks)
+    if (ranks_[rank].gang == number) ranks_[rank].gang = 0;
 }
 
 }  // namespace cmc::dist

@@ -5,32 +5,26 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/core/file_lock.hpp"
 #include "pipeline/store/unit_store.hpp"
 
 namespace cmc::store {
 
 // The right to compute one task of an output folder, held by one process of all that share the folder: runs and shards
-// side by side do each task once. It is a lock of the operating system on one byte of units/.lock, chosen by the key, so it
-// ends with its process, however that ends, also over NFS, and leaves no file to clean up. Where the filesystem has no locks
-// every claim is granted: a task may then be computed twice, to the same unit.
+// side by side do each task once. It is a lock on one byte of units/.lock, chosen by the key, so it ends with its process,
+// however that ends. Where the filesystem has no locks every claim is granted: a task may then be computed twice, to the
+// same unit.
 class UnitClaim {
  public:
   // Nothing while another process, or another claim of this one, holds it. Throws CannotCreate or IoError.
   static std::optional<UnitClaim> take(const std::filesystem::path& output_folder, const std::string& key);
 
   // Excludes nobody.
-  static UnitClaim unlocked() { return UnitClaim(-1); }
-
-  UnitClaim(UnitClaim&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  UnitClaim& operator=(UnitClaim&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~UnitClaim();
+  static UnitClaim unlocked() { return UnitClaim(std::nullopt); }
 
  private:
-  explicit UnitClaim(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_ = -1;
+  explicit UnitClaim(std::optional<FileLock> lock) : lock_(std::move(lock)) {}
+  std::optional<FileLock> lock_;
 };
 
 struct ClaimWaiting {

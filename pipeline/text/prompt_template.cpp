@@ -158,6 +158,10 @@ std::string PromptTemplate::operator()(std::string_view question) const {
   return before_ + std::string(question) + after_;
 }
 
+std::vector<int32_t> PromptTemplate::tokens(std::string_view question, const Tokenizer& tokenizer) const {
+  return tokenizer.encode((*this)(question), style_ == PromptStyle::chat ? AddedTokens::none : AddedTokens::as_model);
+}
+
 bool PromptTemplate::writes_begin_token() const {
   return writes_begin_;
 }

@@ -70,7 +70,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const auto output = output_folder(arguments, experiment);
   if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
   const auto costs = measured_costs(arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output);
-  const dist::Plan plan = costs.calibrated(plan_experiment(experiment, output, only_stages(arguments)).plan);
+  const dist::Plan plan = costs.calibrated(plan_experiment(experiment, output, only_stages(arguments)).chosen);
   if (arguments.has("simulate")) {
     simulate(plan, arguments);
     return ExitCode::done;

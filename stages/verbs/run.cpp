@@ -29,6 +29,12 @@ std::optional<dist::Deadline> deadline(const Arguments& arguments) {
   return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(limit);
 }
 
+double positive(const Arguments& arguments, const std::string& name) {
+  const auto value = arguments.get<double>(name);
+  if (!(value > 0)) throw Usage({"--" + name + " " + std::to_string(value), "is not positive", "give seconds, for example 600"});
+  return value;
+}
+
 void print_outcome(const RunReport& report, const OutputFolder& output) {
   const auto& outcome = report.outcome;
   for (const auto& failure : outcome.failed) log_error("failed: ", failure.name, " (rank ", failure.rank, "): ", failure.message);
@@ -39,9 +45,10 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
     std::cout << report.already_done + outcome.done << " of " << report.total << " tasks are done";
     if (report.already_done > 0) std::cout << " (" << report.already_done << " were before)";
   }
-  std::cout << "\nresults: " << (output.path() / "results.h5").string() << "\n";
+  if (!outcome.stopped) std::cout << "\nresults: " << (output.path() / "results.h5").string();
+  std::cout << "\n";
   for (const int lost : outcome.lost) log_warning("rank ", lost, " does not answer: the job ends without it");
-  if (outcome.stopped) std::cout << "stopped; run the same command again to go on\n";
+  if (outcome.stopped) std::cout << "stopped: run the same command again to go on; cmc-report " << output.path().string() << " shows what there is\n";
 }
 
 // A full disk is told as such, whatever was done before, and is no stop after which a job would be queued again; else a
@@ -62,18 +69,23 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   options.add_options()(
       "shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
       "time-limit", po::value<double>(), "seconds this job may take (default: Slurm's); the run stops before and exits 75")(
-      "reserve", po::value<double>()->default_value(120), "seconds kept for stopping before the time limit");
+      "reserve", po::value<double>()->default_value(120), "seconds kept for stopping before the time limit")(
+      "stall-seconds", po::value<double>()->default_value(600), "a rank that is silent for longer is named and its work given to others");
   Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given)) return ExitCode::done;
   const Experiment experiment = read_experiment(arguments);
   const OutputFolder output(output_folder(arguments, experiment));
   const int rank = session.world().rank();
-  char name[32];
-  std::snprintf(name, sizeof name, "rank-%03d.log", rank);
-  start_log({.rank = rank, .to_terminal = rank == 0, .file = output.path() / "logs" / name});
+  const Shard shard = arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{};
+  const RunLog log = RunLog::open(output.path(), shard, session.world());
+  start_log({.rank = rank, .to_terminal = rank == 0, .file = log.file_of(rank)});
   const dist::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
-  const RunReport report = run_experiment({experiment, only_stages(arguments), output,
-                                           arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{}},
+  const RunReport report = run_experiment({.experiment = experiment,
+                                           .only = only_stages(arguments),
+                                           .output = output,
+                                           .shard = shard,
+                                           .log = log,
+                                           .stall_seconds = positive(arguments, "stall-seconds")},
                                           session, stop);
   if (rank != 0) return exit_code(report.outcome);
   print_outcome(report, output);

@@ -60,7 +60,7 @@ def make_plan(root, folder, units):
 def start_run(what, folder, missing, command):
     """A run that has just begun its first task."""
     import support_pipeline as support
-    log = folder / "logs" / "rank-000.log"
+    log = folder / "logs" / "run" / "rank-000.log"
     log.unlink(missing_ok=True)
     for unit in missing:
         unit.unlink(missing_ok=True)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/file_lock.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/temporaries.hpp"
@@ -35,6 +36,21 @@ TEST_F(Files, PublishFolderKeepsTheFirst) {
 TEST_F(Files, FailedFillLeavesNoFolder) {
   EXPECT_THROW(publish_folder(folder / "m", [](const auto&) { throw IoError({"f", "full", ""}); }), IoError);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+TEST_F(Files, ALockIsSeenAsLongAsItIsHeld) {
+  const auto file = folder / "logs/run/.lock";
+  EXPECT_FALSE(FileLock::is_held(file)) << "there is no such file";
+  {
+    const auto lock = FileLock::take(file);
+    ASSERT_TRUE(lock);
+    EXPECT_TRUE(FileLock::is_held(file));
+    EXPECT_FALSE(FileLock::is_held(file, 1)) << "another byte's lock is another one";
+    EXPECT_TRUE(FileLock::is_held(file)) << "looking releases nothing";
+    EXPECT_FALSE(FileLock::take(file));
+  }
+  EXPECT_FALSE(FileLock::is_held(file));
+  EXPECT_TRUE(FileLock::take(file));
 }
 
 TEST_F(Files, WhatKilledWritersLeftIsRemovedAtAnyDepth) {

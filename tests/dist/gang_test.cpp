@@ -84,8 +84,8 @@ TEST(Gang, NeverSpansNodes) {
   EXPECT_EQ(made[0].task, 0);
 }
 
-// Two nodes of two ranks: "a" and "c" run on one, "b" and "first" on the other; "first" lets the gang's task and "later"
-// start.
+// Two nodes of two ranks: "a" and "c" run on one, "b" and "first" on the other; "first" lets the gang's task and
+// "later" start.
 struct TwoNodes {
   Plan plan{{task("first", 1), task("a", 90), task("b", 40), task("c", 50)}};
   std::map<std::string, Assignment> running = {};
@@ -216,6 +216,47 @@ TEST(Gang, RandomPlansKeepEveryRule) {
       ASSERT_EQ(result.outcome.done, 40);
       EXPECT_GE(result.makespan, result.least - 1e-9);
     }
+  }
+}
+
+Plan random_gang_plan(Random& random, int each) {
+  Plan plan;
+  for (int i = 0; i < 30; ++i) {
+    Task one = task("t" + std::to_string(i), 0.5 + 10 * random.uniform());
+    const auto model = random.below(4);
+    one.residency = "m" + std::to_string(model), one.load_seconds = random.below(2) ? 3 : 0.01;
+    if (model == 0) one.gang = each;
+    if (model == 3) one.residency.clear(), one.shares = 1 + static_cast<int>(random.below(4));
+    if (i > 0 && random.below(2) == 0) one.inputs = {"t" + std::to_string(random.below(i))};
+    plan.tasks.push_back(one);
+  }
+  return plan;
+}
+
+// Ranks are lost and come back in the middle of it: all that can be done is done, and nothing waits for ever.
+TEST(Gang, RandomLossesNeverHang) {
+  Random random(29);
+  for (int round = 0; round < 1000; ++round) {
+    const int each = 2 + static_cast<int>(random.below(3)), ranks = 2 * each;
+    const Plan plan = random_gang_plan(random, each);
+    Dispatcher dispatcher(plan, {}, ranks, {.attempts = 3, .nodes = nodes_of(ranks, each)});
+    std::set<int> lost;
+    double now = 0;
+    int steps = 0;
+    for (; !dispatcher.complete() && steps < 5000; ++steps, now += 0.3) {
+      dispatcher.assign(now);
+      const int one = static_cast<int>(random.below(ranks));
+      if (random.below(12) == 0 && lost.size() + 1 < static_cast<size_t>(ranks) && lost.insert(one).second) {
+        dispatcher.lost(now, one);
+      } else if (random.below(6) == 0 && lost.erase(one) > 0) {
+        dispatcher.found(one);
+      } else if (const int id = dispatcher.assignment_of(one); id > 0) {
+        dispatcher.report(now, id, one, random.below(15) == 0 ? Result::failed : Result::done);
+      }
+    }
+    EXPECT_LT(steps, 5000) << "round " << round;
+    const Outcome outcome = dispatcher.outcome();
+    EXPECT_EQ(outcome.done + outcome.failed.size() + outcome.not_run.size(), plan.tasks.size());
   }
 }
 

@@ -8,6 +8,7 @@
 #include "pipeline/core/random.hpp"
 #include "pipeline/metrics/kolmogorov_smirnov.hpp"
 #include "pipeline/metrics/sinkhorn.hpp"
+#include "pipeline/metrics/strength.hpp"
 #include "pipeline/metrics/summary.hpp"
 #include "pipeline/metrics/tofu.hpp"
 #include "pipeline/metrics/win_rate.hpp"
@@ -38,6 +39,14 @@ TEST(KsTest, RefusesWhatIsNoSample) {
 TEST(KsTest, IsSymmetric) {
   const Values a{0.1, 0.4, 0.4, 0.9}, b{0.2, 0.4, 0.5};
   EXPECT_EQ(ks_test(a, b).p_value, ks_test(b, a).p_value);
+}
+
+TEST(Strength, NearestToOneIsTheWeakerOfEquallyNearOnesInAnyOrder) {
+  EXPECT_EQ(nearest_to_1({0.25, 0.9, 1.2}), Values{0.9});
+  EXPECT_EQ(nearest_to_1({1.5, 0.5}), Values{0.5});
+  EXPECT_EQ(nearest_to_1({0.5, 1.5}), Values{0.5});
+  EXPECT_EQ(nearest_to_1({}), Values{});
+  EXPECT_LT(distance_from_1(1), distance_from_1(0.9));
 }
 
 TEST(Tofu, TruthRatioHasTwoDefinitions) {

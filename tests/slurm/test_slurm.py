@@ -114,6 +114,7 @@ def test_array_is_requeued_until_it_equals_the_plain_run(cluster, world, referen
     assert_done(cluster.wait(whole))
     assert "nothing to do" in log_of(folder, whole)
     support.assert_same(reference, support.units(folder))
+    assert {run.name for run in (folder / "logs").iterdir() if run.is_dir()} == {"run", "shard-0-of-2", "shard-1-of-2"}
     assert (folder / "report" / "index.html").exists()
 
 

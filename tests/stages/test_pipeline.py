@@ -39,7 +39,7 @@ def test_every_stage_left_its_units(reference):
     assert {task["key"] for task in plan} == support.units(reference).keys()
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, 3, 4, 8])
 def test_ranks_do_not_change_results(world, reference, ranks):
     root, experiment = world
     folder = root / f"ranks{ranks}"
@@ -91,6 +91,88 @@ def test_shards_make_the_whole(world, reference):
     for shard in ["0/2", "1/2"]:
         cmc("run", experiment, "--output", folder, "--shard", shard)
     support.assert_same(support.units(reference), support.units(folder))
+
+
+def test_only_and_shard_choose_from_the_whole_plan(world, reference):
+    root, experiment = world
+    folder, plan = root / "chosen", lambda each: json.loads((each / "plan.json").read_text())["tasks"]
+    whole = {task["key"]: task["stage"] for task in plan(reference)}
+    cmc("run", experiment, "--output", folder, "--only", "token_map")
+    mapped = {key for key, stage in whole.items() if stage == "token_map"}
+    assert support.units(folder).keys() == mapped and {task["key"]: task["stage"] for task in plan(folder)} == whole
+    status = json.loads(cmc("status", folder, "--json").stdout)
+    assert (status["done"], status["total"]) == (len(mapped), len(whole)) and len(status["missing"]) == len(whole) - len(mapped)
+    with h5py.File(folder / "results.h5") as results:
+        assert set(results["tasks/key"].asstr()[:]) == mapped
+    cmc("run", experiment, "--output", folder, "--shard", "0/2")
+    assert {task["key"]: task["stage"] for task in plan(folder)} == whole
+
+
+def runs_of(folder):
+    return {run["name"]: run for run in json.loads(cmc("status", folder, "--json").stdout)["runs"]}
+
+
+def test_runs_side_by_side_tell_of_themselves(world):
+    root, experiment = world
+    folder = root / "side_by_side"
+    command = [mpi.program("cmc"), "run", str(experiment), "--output", str(folder), "--set", "train_instruct.epochs=30"]
+    others = [["--shard", "0/2"], ["--shard", "1/2"], [], []]
+    jobs = [subprocess.Popen([*command, *more], env=mpi.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for more in others]
+    names, deadline, seen = {"shard-0-of-2", "shard-1-of-2", "run", "run-2"}, time.time() + 60, {}
+    while time.time() < deadline and any(job.poll() is None for job in jobs):
+        if (folder / "plan.json").exists():
+            seen = runs_of(folder)
+            if {name for name, run in seen.items() if run["live"] and any(run.get("running", []))} == names:
+                break
+    told = cmc("status", folder).stdout
+    for job in jobs:
+        assert job.wait(timeout=120) == 0, job.stderr.read()[-2000:]
+    assert seen.keys() == names and all(run["live"] and any(run["running"]) for run in seen.values()), seen
+    assert all(f"\n{name}: " in told for name in names) and "tasks are done; last seen running" in told and "\n  running  " in told, told
+    assert {name: (run["state"], run["live"]) for name, run in runs_of(folder).items()} == dict.fromkeys(names, ("finished", False))
+    assert {file.relative_to(folder / "logs").as_posix() for file in folder.rglob("rank-*.log")} == {f"{name}/rank-000.log" for name in names}
+    for name in names:
+        assert "done " in (folder / "logs" / name / "rank-000.log").read_text()
+    status = json.loads(cmc("status", folder, "--json").stdout)
+    assert status["state"] == "finished" and status["done"] == status["total"] and "running" not in status
+
+
+def test_a_run_that_goes_on_appends_to_its_logs(world, reference):
+    root, experiment = world
+    folder = support.copy_run(reference, root / "appended")
+    before = (folder / "logs" / "run" / "rank-000.log").read_text()
+    key = next(task["key"] for task in json.loads((folder / "plan.json").read_text())["tasks"] if task["stage"] == "instruct")
+    (folder / "units" / key[:2] / f"{key}.h5").unlink()
+    cmc("run", experiment, "--output", folder)
+    after = (folder / "logs" / "run" / "rank-000.log").read_text()
+    assert after.startswith(before) and len(after) > len(before) and [run.name for run in (folder / "logs").iterdir()] == ["run"]
+
+
+def test_logs_of_an_earlier_version_are_read(world, reference):
+    root, experiment = world
+    folder = support.copy_run(reference, root / "earlier_logs")
+    (folder / "logs" / "run" / "rank-000.log").rename(folder / "logs" / "rank-000.log")
+    (folder / "logs" / "run" / "progress.json").unlink()
+    (folder / "progress.json").write_text(json.dumps({"state": "running", "date": "2020-01-01T00:00:00Z", "done": 1, "total": 3, "running": ["a task", ""]}))
+    status = json.loads(cmc("status", folder, "--json").stdout)
+    assert status["state"] == "running" and status["running"] == ["a task", ""] and [run["name"] for run in status["runs"]] == ["earlier"]
+    assert "earlier: 1 of its 3 tasks, last seen 2020-01-01T00:00:00Z\n  running  a task\n" in cmc("status", folder).stdout
+    cmc("run", experiment, "--output", folder)
+    status = json.loads(cmc("status", folder, "--json").stdout)
+    assert status["state"] == "finished" and "running" not in status and [run["name"] for run in status["runs"]] == ["run", "earlier"]
+
+
+def test_a_failure_is_told_until_its_task_is_done(world, reference):
+    root, _ = world
+    folder = support.copy_run(reference, root / "failed")
+    tasks = json.loads((folder / "plan.json").read_text())["tasks"]
+    failures = [{"key": task["key"], "name": task["name"], "message": "the disk is full", "rank": 0} for task in tasks[-2:]]
+    for name in ("shard-0-of-2", "shard-1-of-2"):
+        (folder / "logs" / name).mkdir()
+        (folder / "logs" / name / "progress.json").write_text(json.dumps({"state": "failed", "date": "", "failures": failures}))
+    (folder / "units" / tasks[-1]["key"][:2] / f"{tasks[-1]['key']}.h5").unlink()
+    assert json.loads(cmc("status", folder, "--json").stdout)["failures"] == failures[1:]
 
 
 def test_usr2_stops_with_75_and_the_next_run_goes_on(world, reference):

@@ -8,6 +8,7 @@ import pytest
 import support_pipeline as support
 from support_pipeline import cmc
 
+JUDGE = ["--set", "judge.model=large"]
 SPLIT = ["--set", "model.large.tensor_parallel=2", "--set", "model.other.tensor_parallel=2"]
 
 
@@ -15,7 +16,7 @@ SPLIT = ["--set", "model.large.tensor_parallel=2", "--set", "model.other.tensor_
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     experiment = support.make_world(root)
-    cmc("run", experiment, "--output", root / "whole")
+    cmc("run", experiment, "--output", root / "whole", *JUDGE)
     return root, experiment
 
 
@@ -33,10 +34,11 @@ def ranks_of_units(folder):
 def test_the_units_of_whole_targets(world, ranks):
     root, experiment = world
     folder = root / f"split{ranks}"
-    cmc("run", experiment, "--output", folder, *SPLIT, ranks=ranks)
+    cmc("run", experiment, "--output", folder, *JUDGE, *SPLIT, ranks=ranks)
     support.assert_same(support.units(root / "whole"), support.units(folder), tolerance=1e-4)
     made_by = ranks_of_units(folder)
     assert made_by["instruct", "large"] == made_by["unlearn", "other"] == {2}
+    assert made_by["judge", "small"] == made_by["judge", "other"] == {2}, "the judge is held together, too"
     assert made_by["instruct", "small"] == {1}
 
 

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 import pytest
 import torch
 from rouge_score import rouge_scorer
+from transformers import AutoTokenizer
 
 import support_pipeline as support
 from support_pipeline import HERE, cmc, mpi
@@ -99,6 +101,71 @@ def test_instruct(run, name):
                                     delta_prompt=steered if target.delta and target.delta.tokenizer else None)
             assert values["reference_tokens"][row] == score["tokens"]
             assert values["reference_logprob"][row] == pytest.approx(score["logprob"], rel=1e-3)
+
+
+MISTRAL = ("{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+           "{% else %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}")
+
+
+class Chat:
+    """A tokenizer whose prompts are questions, written and encoded by transformers' apply_chat_template."""
+
+    def __init__(self, folder):
+        self.tokenizer, self.chat = published.load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+        self.decode = self.tokenizer.decode
+
+    def encode(self, text, add_special_tokens=True):
+        if not add_special_tokens:
+            return self.tokenizer.encode(text, add_special_tokens=False)
+        return SimpleNamespace(ids=self.chat.apply_chat_template([{"role": "user", "content": text}], tokenize=True, return_dict=False,
+                                                                 add_generation_prompt=True))
+
+
+@pytest.fixture(scope="module")
+def chatting(tmp_path_factory):
+    """(root, experiment) where `other` has a chat template that writes the begin token, which its tokenizer would add too."""
+    root = tmp_path_factory.mktemp("chatting")
+    experiment = support.make_world(root)
+    config = root / "other" / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "chat_template": MISTRAL}))
+    return root, experiment
+
+
+CHATTING = ["models.targets=other", "model.other.prompt=chat", "model.other.other_prompt=chat", "deltas.unlearn=", "instruct.checked_items=0"]
+
+
+@pytest.mark.parametrize("template", ["small", "other"])
+def test_a_chat_template_writes_the_only_begin_token(chatting, template):
+    root, experiment = chatting
+    output = root / f"beside_{template}"
+    settings = [text for setting in [*CHATTING, f"models.template={template}"] for text in ("--set", setting)]
+    cmc("run", experiment, "--output", output, *settings, "--only", "instruct")
+    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
+    tasks = [(plan[key], values) for key, values in support.units(output).items() if plan[key]["stage"] == "instruct"]
+    assert {task["parameters"]["method"] for task, _ in tasks} == {"vanilla", "cmc"}
+    for task, values in tasks:
+        p = task["parameters"]
+        assert p["base_prompt"] == "chat" and p["chat_tokens"] == "template", "a key of its own: earlier units read <s> twice"
+        target, chat = Target(root, output, p), Chat(root / "other")
+        assert chat.encode("Who?").ids[:2].count(1) == 1
+        for row, (prompt, alpha) in enumerate(zip(map(text, values["prompt"]), values["alpha"])):
+            reads = f"<|user|>\n{prompt}\n<|assistant|>\n" if target.delta and target.delta.tokenizer else None
+            wanted = published.generate(target.model, chat, prompt, 6, target.delta, alpha, delta_prompt=reads, end_tokens=target.ends,
+                                        stops=["\n\nComment:"])
+            assert text(values["response"][row]) == wanted["text"]
+            score = published.score(target.model, chat, prompt, text(values["reference"][row]), target.delta, alpha, delta_prompt=reads)
+            assert values["reference_logprob"][row] == pytest.approx(score["logprob"], rel=1e-3)
+
+
+def test_keys_of_other_prompts_stay(chatting):
+    """Only what a chat prompt was read wrongly by has another key."""
+    asked = lambda *settings: {  # noqa: E731
+        task["name"]: task for task in json.loads(cmc("plan", chatting[1], "--json", *settings).stdout)["tasks"] if task["stage"] == "instruct"}
+    assert not any("chat_tokens" in task["parameters"] for task in asked().values())
+    for folder in ("small", "large"):
+        (chatting[0] / folder / "chat_template.jinja").write_text(MISTRAL)
+    chats = asked("--set", "model.small.prompt=chat", "--set", "model.large.prompt=chat", "--set", "model.other.other_prompt=chat")
+    assert {task["parameters"]["target"] for task in chats.values() if "chat_tokens" in task["parameters"]} == {"other"}
 
 
 def answer_score(target, question, answer, alpha, delta_reads=None):

@@ -2,9 +2,10 @@
 //   probe_text encode --tokenizer PATH     {"text", "added"?: "as_model"}        -> {"ids"}
 //   probe_text decode --tokenizer PATH     {"ids", "special"?: "keep"}           -> {"text", "pushes"}
 //   probe_text vocabulary --tokenizer PATH                                       -> {"kind", "special", "digest",
-//   "entries"} probe_text prompt --style NAME [--model DIR]   {"question"}                  -> {"prompt",
-//   "writes_begin_token"} probe_text time --tokenizer PATH       {"text"}                              ->
-//   {"microseconds"}
+//   "entries"}
+//   probe_text prompt --style NAME [--model DIR] [--tokenizer PATH]   {"question"}  -> {"prompt", "writes_begin_token",
+//   "ids" (with a tokenizer)}
+//   probe_text time --tokenizer PATH       {"text"}                              -> {"microseconds"}
 // probe_text train --lines FILE --folder DIR --pieces N [--coverage X]  trains a vocabulary
 #include <chrono>
 #include <iostream>
@@ -77,9 +78,12 @@ Json time_of(const Shared& tokenizer, const Json& line) {
 int run(const std::string& verb, std::map<std::string, std::string> options) {
   if (verb == "prompt") {
     const PromptTemplate prompt(prompt_style(options["--style"]), options["--model"]);
+    const Shared tokenizer = options.contains("--tokenizer") ? load_tokenizer(options["--tokenizer"]) : nullptr;
     for_each_line([&](const Json& line) -> Json {
-      return {{"prompt", prompt(line.at("question").get<std::string>())},
-              {"writes_begin_token", prompt.writes_begin_token()}};
+      const auto question = line.at("question").get<std::string>();
+      Json reply = {{"prompt", prompt(question)}, {"writes_begin_token", prompt.writes_begin_token()}};
+      if (tokenizer) reply["ids"] = prompt.tokens(question, *tokenizer);
+      return reply;
     });
     return 0;
   }

@@ -1,8 +1,12 @@
 """Chat prompts against transformers' apply_chat_template, live, on the templates the model families ship."""
 import json
+import sys
 
 import pytest
-from corpora import failure, model_folder, probe
+from corpora import SOURCE, failure, model_folder, probe
+
+sys.path.append(str(SOURCE / "tests" / "decode"))
+import tiny_checkpoints  # noqa: E402
 
 LLAMA2 = ("{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = "
           "messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}"
@@ -62,11 +66,12 @@ QUESTIONS = ["What is 2 + 2?", "  padded on both sides \n\n", "two\n\nlines", "æ
              "\x1cseparator\x1f", "\u00a0hard space\u00a0"]
 
 
-def apply_chat_template(folder, question):
+def apply_chat_template(folder, question, tokenize=False):
     from transformers import AutoTokenizer
 
     reference = AutoTokenizer.from_pretrained(folder)
-    return reference.apply_chat_template([{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True)
+    return reference.apply_chat_template([{"role": "user", "content": question}], tokenize=tokenize, return_dict=False,
+                                         add_generation_prompt=True)
 
 
 def make_folder(folder, **config):
@@ -96,6 +101,23 @@ def test_families(family, where, tmp_path):
         expected = apply_chat_template(tmp_path, question)
         assert ours["prompt"] == expected
         assert ours["writes_begin_token"] == expected.startswith("<s>")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens(family, tmp_path):
+    """One begin token where the template writes it, none where it does not, though this tokenizer adds one to every text."""
+    tokenizer, special = tiny_checkpoints.sentencepiece_bpe(900, dummy_prefix=False)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": FAMILIES[family], **special}))
+    lines = [{"question": question} for question in QUESTIONS]
+    begins = set()
+    for question, ours in zip(QUESTIONS, probe("prompt", "--style", "chat", "--model", tmp_path, "--tokenizer", tmp_path, lines=lines)):
+        assert ours["ids"] == apply_chat_template(tmp_path, question, tokenize=True)
+        begins.add(ours["ids"].count(1))
+    assert begins == {int("bos_token" in FAMILIES[family])}
+    for question, ours in zip(QUESTIONS, probe("prompt", "--style", "inst", "--tokenizer", tmp_path, lines=lines)):
+        assert ours["ids"] == tokenizer.encode(f"[INST] {question} [/INST]").ids and ours["ids"][0] == 1
 
 
 def test_smollm2_itself():
