@@ -16,7 +16,7 @@ constexpr size_t units_of_a_stage = 48;  // enough for a median
 
 std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::UnitStore& units) {
   try {
-    const Json cost = units.read(task.key).cost;
+    const Json cost = units.read_cost(task.key);
     if (!cost.contains("wall_seconds") || !cost.contains("ranks")) return std::nullopt;
     return dist::MeasuredTask{task.stage, dist::seconds_on(task, cost.at("ranks")),
                               cost.value("loaded", false) ? task.load_seconds : 0, cost.at("wall_seconds")};
