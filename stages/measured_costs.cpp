@@ -16,7 +16,7 @@ constexpr size_t units_of_a_stage = 48;  // enough for a median
 
 std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::UnitStore& units) {
   try {
-    const Json cost = units.read(task.key).cost;
+    const Json cost = units.read_cost(task.key);
     if (!cost.contains("wall_seconds") || !cost.contains("ranks")) return std::nullopt;
     return dist::MeasuredTask{task.stage, dist::seconds_on(task, cost.at("ranks")),
                               cost.value("loaded", false) ? task.load_seconds : 0, cost.at("wall_seconds")};
@@ -27,20 +27,23 @@ std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::
 
 }  // namespace
 
-dist::CostModel measured_costs(const std::filesystem::path& folder) {
-  if (!std::filesystem::exists(folder / "plan.json")) return {};
-  const dist::Plan plan = OutputFolder(folder).plan();
-  const store::UnitStore units(folder);
-  std::map<std::string, std::vector<const dist::Task*>> finished;  // by stage
+dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::string>& finished, const store::UnitStore& units) {
+  std::map<std::string, std::vector<const dist::Task*>> by_stage;
   for (const auto& task : plan.tasks)
-    if (units.has(task.key)) finished[task.stage].push_back(&task);
+    if (std::ranges::binary_search(finished, task.key)) by_stage[task.stage].push_back(&task);
   std::vector<dist::MeasuredTask> all;
-  for (const auto& [stage, tasks] : finished) {
+  for (const auto& [stage, tasks] : by_stage) {
     const size_t step = tasks.size() / units_of_a_stage + 1;  // spread over the stage's targets
     for (size_t i = 0; i < tasks.size(); i += step)
       if (const auto one = measured(*tasks[i], units)) all.push_back(*one);
   }
   return dist::CostModel(all);
+}
+
+dist::CostModel measured_costs(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "plan.json")) return {};
+  const store::UnitStore units(folder);
+  return measured_costs(OutputFolder(folder).plan(), units.keys(), units);
 }
 
 }  // namespace cmc::stages

@@ -2,11 +2,15 @@
 #include <filesystem>
 
 #include "pipeline/dist/cost_model.hpp"
+#include "pipeline/store/unit_store.hpp"
 
 namespace cmc::stages {
 
-// Fitted to the finished units of a run's folder (its plan.json holds their estimates); every factor is 1 where there are
-// none. Reads some dozens of units of each stage. Damaged ones are left out: `cmc verify` names them.
+// Fitted to the units of `finished` (sorted keys) that the plan has estimates of; every factor is 1 where there are none.
+// Reads some dozens of units of each stage. Damaged ones are left out: `cmc verify` names them.
+dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::string>& finished, const store::UnitStore& units);
+
+// The same for a run's folder and its plan.json; where there is none, every factor is 1.
 dist::CostModel measured_costs(const std::filesystem::path& folder);
 
 }  // namespace cmc::stages

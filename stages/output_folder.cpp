@@ -12,12 +12,14 @@ Json to_json(const dist::Task& t) {
           {"load_seconds", t.load_seconds}, {"shares", t.shares}, {"gang", t.gang}, {"resumable", t.resumable}};
 }
 
-dist::Task task_from(const Json& json, const std::string& where) {
+namespace {
+
+// Copying its parameters would take longer than parsing them: they are moved.
+dist::Task task_from(Json json, const std::string& where) {
   dist::Task task;
   task.key = json_field<std::string>(json, "key", where);
   task.stage = json_field<std::string>(json, "stage", where);
   task.name = json_field<std::string>(json, "name", where);
-  task.parameters = json_field<Json>(json, "parameters", where);
   task.inputs = json_field<std::vector<std::string>>(json, "inputs", where);
   task.residency = json_field<std::string>(json, "residency", where);
   task.seconds = json_field<double>(json, "seconds", where);
@@ -27,7 +29,24 @@ dist::Task task_from(const Json& json, const std::string& where) {
   task.load_seconds = json_field_or(json, "load_seconds", 0.0, where);
   task.gang = json_field_or(json, "gang", 1, where);
   task.resumable = json_field_or(json, "resumable", false, where);
+  if (!json.contains("parameters")) throw_bad_field(where, "parameters", "is missing");
+  task.parameters = std::move(json["parameters"]);
   return task;
+}
+
+}  // namespace
+
+std::string plan_text(const dist::Plan& plan) {
+  std::string text = "{\"tasks\":[";
+  for (const auto& task : plan.tasks) text += (&task == &plan.tasks.front() ? "" : ",") + to_json(task).dump();
+  return text + "]}";
+}
+
+dist::Plan plan_from(Json json, const std::string& where) {
+  if (!json.is_object() || !json["tasks"].is_array()) throw_bad_field(where, "tasks", "is missing or no list");
+  dist::Plan plan;
+  for (Json& task : json["tasks"]) plan.tasks.push_back(task_from(std::move(task), where));
+  return plan;
 }
 
 void OutputFolder::claim(const Experiment& experiment, const dist::Plan& plan, const Json& environment) const {
@@ -40,21 +59,16 @@ void OutputFolder::claim(const Experiment& experiment, const dist::Plan& plan, c
   }
   Json described = environment;
   described["experiment"] = experiment.name();
-  Json tasks = Json::array();
-  for (const auto& task : plan.tasks) tasks.push_back(to_json(task));
   publish_file(path_ / "environment.json", described.dump(2) + "\n");
   publish_file(path_ / "experiment.ini", experiment.resolved());
-  publish_file(path_ / "plan.json", Json{{"tasks", tasks}}.dump() + "\n");
+  publish_file(path_ / "plan.json", plan_text(plan) + "\n");
 }
 
 dist::Plan OutputFolder::plan() const {
   const auto file = path_ / "plan.json";
   if (!std::filesystem::exists(file))
     throw MissingInput({path_.string(), "holds no plan.json: no run has been here", "give the folder of a run"});
-  dist::Plan plan;
-  for (const auto& task : json_field<std::vector<Json>>(read_json(file), "tasks", file.string()))
-    plan.tasks.push_back(task_from(task, file.string()));
-  return plan;
+  return plan_from(read_json(file), file.string());
 }
 
 Json OutputFolder::environment() const { return read_json(path_ / "environment.json"); }

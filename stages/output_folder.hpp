@@ -25,6 +25,10 @@ class OutputFolder {
 };
 
 Json to_json(const dist::Task& task);
-dist::Task task_from(const Json& json, const std::string& where);
+
+// A plan as JSON, and back. Plans of 10,000 tasks are usual: neither holds all of it as JSON values beside the tasks for
+// longer than it must. Throws BadData naming `where`.
+std::string plan_text(const dist::Plan& plan);
+dist::Plan plan_from(Json json, const std::string& where);
 
 }  // namespace cmc::stages

@@ -28,7 +28,7 @@ namespace {
 
 struct Work {
   dist::Plan plan;
-  dist::Plan merged;  // rank 0's: what results.h5 is made of, the other shards' tasks too
+  std::vector<std::string> merged;  // rank 0's: the keys of what results.h5 is made of, the other shards' tasks too
   Places places;
   std::vector<std::string> finished;
 };
@@ -53,40 +53,58 @@ Json run_environment(const dist::Session& session) {
   return environment;
 }
 
-// The keys of the plan's tasks that are done, in its order.
-std::vector<std::string> finished_of(const dist::Plan& plan, const store::UnitStore& units) {
-  const std::vector<std::string> present = units.keys();  // one listing: asking for each would be slow on a network
-  std::vector<std::string> finished;
-  for (const auto& task : plan.tasks)
-    if (std::ranges::binary_search(present, task.key)) finished.push_back(task.key);
-  return finished;
+std::vector<std::string> keys_of(const dist::Plan& plan) {
+  std::vector<std::string> keys;
+  for (const auto& task : plan.tasks) keys.push_back(task.key);
+  return keys;
+}
+
+// Those of the keys that are done, in their order. `present`: the sorted keys of all units, of one listing, as asking for
+// each would be slow on a network.
+std::vector<std::string> finished_of(std::vector<std::string> keys, const std::vector<std::string>& present) {
+  std::erase_if(keys, [&](const std::string& key) { return !std::ranges::binary_search(present, key); });
+  return keys;
+}
+
+Work found_work(const RunRequest& request, const Json& environment) {
+  Work work;
+  auto [whole, plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
+  request.output.claim(request.experiment, whole, environment);
+  work.merged = keys_of(plan);
+  const store::UnitStore units(request.output.path());
+  if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
+  const std::vector<std::string> present = units.keys();
+  work.plan = measured_costs(whole, present, units).calibrated(std::move(plan));
+  keep_shard(work.plan, request.shard);
+  work.places = std::move(places);
+  work.finished = finished_of(keys_of(work.plan), present);
+  return work;
+}
+
+// Two lines: what is no plan, and the plan.
+Work work_from(const std::string& text) {
+  const size_t end = text.find('\n');
+  const Json first = Json::parse(text.substr(0, end));
+  Work work;
+  work.plan = plan_from(Json::parse(text.substr(end)), "plan");
+  work.places = first.at("places").get<Places>();
+  work.finished = first.at("finished").get<std::vector<std::string>>();
+  return work;
 }
 
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
 Work share_work(const RunRequest& request, const dist::Session& session) {
-  std::string text;
   Work work;
-  if (session.world().rank() == 0) {
-    auto [whole, plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
-    request.output.claim(request.experiment, whole, run_environment(session));
-    work.merged = plan;
-    plan = measured_costs(request.output.path()).calibrated(std::move(plan));
-    keep_shard(plan, request.shard);
-    const store::UnitStore units(request.output.path());
-    if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
-    Json shared = {{"tasks", Json::array()}, {"finished", finished_of(plan, units)}, {"places", places}};
-    for (const auto& task : plan.tasks) shared["tasks"].push_back(to_json(task));
-    text = shared.dump();
-  }
+  const auto& world = session.world();
+  if (world.rank() == 0) work = found_work(request, run_environment(session));
+  if (world.size() == 1) return work;
+  std::string text;
+  if (world.rank() == 0) text = Json{{"places", work.places}, {"finished", work.finished}}.dump() + "\n" + plan_text(work.plan);
   int64_t size = static_cast<int64_t>(text.size());
-  session.world().broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
+  world.broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
   text.resize(static_cast<size_t>(size));
-  session.world().broadcast(std::as_writable_bytes(std::span(text)), 0);
-  const Json received = Json::parse(text);
-  for (const auto& task : received.at("tasks")) work.plan.tasks.push_back(task_from(task, "plan"));
-  work.places = received.at("places").get<Places>();
-  work.finished = received.at("finished").get<std::vector<std::string>>();
-  return work;
+  world.broadcast(std::as_writable_bytes(std::span(text)), 0);
+  return world.rank() == 0 ? std::move(work) : work_from(text);
 }
 
 const Stage& stage_named(const std::string& name) {
@@ -175,9 +193,9 @@ bool holds_all(const std::filesystem::path& results, const std::vector<std::stri
   return std::ranges::all_of(keys, [&](const std::string& key) { return held.contains(key); });
 }
 
-void merge(const RunRequest& request, const dist::Plan& plan, bool all_done_before) {
+void merge(const RunRequest& request, const std::vector<std::string>& wanted, bool all_done_before) {
   const store::UnitStore units(request.output.path());
-  const std::vector<std::string> keys = finished_of(plan, units);
+  const std::vector<std::string> keys = finished_of(wanted, units.keys());
   if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
   store::write_results(request.output.path(),
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);

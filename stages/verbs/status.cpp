@@ -38,11 +38,13 @@ Json told_by_runs(const std::vector<Json>& runs, const std::vector<std::string>&
 }
 
 Json gather(const OutputFolder& output) {
-  const std::vector<std::string> finished = store::UnitStore(output.path()).keys();
+  const store::UnitStore units(output.path());
+  const std::vector<std::string> finished = units.keys();
   Json status = told_by_runs(states_of_runs(output.path()), finished);
   Json missing = Json::array();
   std::vector<std::string> done;
-  const dist::Plan plan = measured_costs(output.path()).calibrated(output.plan());
+  dist::Plan plan = output.plan();
+  plan = measured_costs(plan, finished, units).calibrated(std::move(plan));
   for (const auto& task : plan.tasks)
     if (std::ranges::binary_search(finished, task.key))
       done.push_back(task.key);

@@ -48,6 +48,23 @@ Json units(const fs::path& folder, int count) {
   return {{"made", made}};
 }
 
+// FOLDER PLAN.json: a unit for each of its tasks that has none, as if all had been run.
+Json plan_units(const fs::path& folder, const fs::path& plan) {
+  const UnitStore store(folder);
+  const Json planned = read_json(plan);
+  int made = 0;
+  for (const Json& task : planned.at("tasks")) {
+    Unit unit = testing_units::everything("");
+    unit.key = task.at("key");
+    unit.stage = task.at("stage");
+    unit.cost = {{"wall_seconds", 1.25}, {"ranks", 1}};
+    if (store.has(unit.key)) continue;
+    store.publish(unit);
+    ++made;
+  }
+  return {{"made", made}};
+}
+
 // FOLDER TITLE: merges all units.
 void merge(const fs::path& folder, const std::string& title) {
   write_results(folder, {title, "[run]\n", {{"version", "1"}}}, UnitStore(folder).keys());
@@ -82,6 +99,8 @@ int dispatch(const std::vector<std::string>& given) {
     publish(folder, given[2], std::stod(given[3]));
   } else if (verb == "units" && given.size() == 3) {
     std::cout << units(folder, std::stoi(given[2])) << std::endl;
+  } else if (verb == "plan-units" && given.size() == 3) {
+    std::cout << plan_units(folder, given[2]) << std::endl;
   } else if (verb == "merge" && given.size() == 3) {
     merge(folder, given[2]);
   } else if (verb == "model" && given.size() == 2) {

@@ -59,6 +59,7 @@ TEST_F(UnitStoreTest, GivesBackWhatWasPublished) {
   EXPECT_TRUE(store.has(unit.key));
   EXPECT_EQ(store.keys(), std::vector{unit.key});
   EXPECT_EQ(store.read_stage(unit.key), "instruct");
+  EXPECT_EQ(store.read_cost(unit.key), unit.cost);
   expect_same(unit, store.read(unit.key));
   EXPECT_TRUE(store.verify().empty());
   EXPECT_EQ(store.bytes(), static_cast<int64_t>(std::filesystem::file_size(store.path(unit.key))));
