@@ -179,7 +179,7 @@ void Dispatcher::count_running(const Assignment& assignment, double started, int
 
 void Dispatcher::finish(int task) {
   close(task, State::done);
-  ++done_;
+  ++done_, disk_failures_ = 0;
   for (const int next : items_[task].dependents) {
     Item& item = items_[next];
     if (item.state != State::blocked) continue;
@@ -190,13 +190,15 @@ void Dispatcher::finish(int task) {
 
 void Dispatcher::retry_or_fail(int task, const Ending& ending) {
   Item& item = items_[task];
-  if (item.attempts < rules_.attempts) {
+  const bool disk = ending.code == ExitCode::io_error || ending.code == ExitCode::cannot_create;
+  if (disk) ++disk_failures_;
+  if (item.attempts < rules_.attempts && disk_failures_ < rules_.attempts) {
     item.state = State::ready, item.avoid = ending.rank;
     retries_.push_back(task);
     return;
   }
   failures_.push_back({plan_.tasks[task].key, plan_.tasks[task].name, ending.message, ending.rank, ending.code});
-  disk_failed_ = disk_failed_ || ending.code == ExitCode::io_error || ending.code == ExitCode::cannot_create;
+  disk_failed_ = disk_failed_ || disk;
   close(task, State::failed);
   drop_dependents(task);
 }

@@ -48,8 +48,8 @@ struct DispatchRules {
 };
 
 // Decides which ranks run which task, from events alone: no clock, no MPI, no threads. Its rules, in this order:
-//  1. A failed task is tried again on another rank. Where the disk fails it for good (io_error, cannot_create), no other
-//  starts: nothing of it could be stored.
+//  1. A failed task is tried again on another rank. Where the disk fails it for good (io_error, cannot_create), or as many
+//  tasks in a row as it has attempts, no other starts: nothing of it could be stored.
 //  2. A task whose critical path is longer than all remaining work spread over the ranks starts first: it decides the
 //  end.
 //  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
@@ -252,6 +252,7 @@ class Dispatcher {
   std::map<std::string, Speed> speeds_;  // by stage
   int alive_, done_ = 0, total_ = 0, last_id_ = 0, last_gang_ = 0;
   bool stop_ = false, left_by_stop_ = false, disk_failed_ = false;
+  int disk_failures_ = 0;  // in a row, of any tasks: a retry may have to wait long for another rank
   double remaining_ = 0, ready_seconds_ = 0, running_seconds_ = 0, work_total_ = 0;
   Speed all_;  // measured and estimated over all stages
 };

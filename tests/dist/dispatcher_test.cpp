@@ -93,6 +93,28 @@ TEST(Dispatcher, ADiskThatFailsATaskEndsTheRun) {
   }
 }
 
+TEST(Dispatcher, ADiskThatFailsTwoTasksInARowEndsTheRun) {
+  const Plan plan{{task("long", 9), task("a", 3), task("b", 2), task("c", 1), task("d", 1), task("e", 1)}};
+  Dispatcher dispatcher(plan, {}, 2, {});
+  auto made = dispatcher.assign(0);
+  ASSERT_EQ(key_of(plan, made.at(0)), "long");
+  const int rank = made.at(1).ranks.at(0);
+  for (const Result result : {Result::failed, Result::done, Result::failed, Result::failed}) {
+    EXPECT_FALSE(dispatcher.complete());  // the other rank, which the retries wait for, is busy all the time
+    dispatcher.report(1, made.back().id, rank, result, "full", ExitCode::io_error);
+    made = dispatcher.assign(1);
+  }
+  EXPECT_THAT(made, IsEmpty());
+  dispatcher.report(9, 1, 1 - rank, Result::done);
+  EXPECT_TRUE(dispatcher.complete());
+  const Outcome outcome = dispatcher.outcome();
+  EXPECT_EQ(outcome.done, 2);
+  ASSERT_EQ(outcome.failed.size(), 1u);
+  EXPECT_EQ(outcome.failed[0].key, "d");
+  EXPECT_THAT(outcome.not_run, ElementsAre("a", "c", "e"));
+  EXPECT_FALSE(outcome.stopped);
+}
+
 TEST(Dispatcher, OneRankRetriesItself) {
   const Plan plan{{task("bad")}};
   Dispatcher dispatcher(plan, {}, 1, {.attempts = 3});

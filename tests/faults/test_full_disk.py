@@ -32,12 +32,12 @@ def test_a_full_disk_ends_a_run_that_space_lets_finish(world, tmp_path, call, nt
 
 @pytest.mark.parametrize("below, nth", [("checkpoints", 1), ("checkpoints", 40), ("units", 10)])
 def test_what_cannot_be_stored_is_not_computed(world, tmp_path, below, nth):
-    """The first task that fails on two ranks is the last one: few others are at work meanwhile."""
+    """After two failures in a row only what is at work ends; between trainings that fail, others succeed."""
     experiment, _, expected = world
     folder = tmp_path / "out"
     done = full_disk.run(experiment, folder, **full(tmp_path, "write", nth, below))
     file, kept = full_disk.check_failed(done, folder)
-    assert file.startswith(below) and done.stderr.count(" failed on rank ") <= 6, done.stderr
+    assert file.startswith(below) and (below != "units" or done.stderr.count(" failed on rank ") <= 3), done.stderr
     full_disk.check_finishes(experiment, folder, kept, expected)
 
 
