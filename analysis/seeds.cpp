@@ -147,6 +147,15 @@ std::vector<Key> keys_of(const std::vector<const Table*>& tables) {
   return keys;
 }
 
+// The cell of a row in the column of this name: tables of other seeds may have more or fewer. Null: none.
+const Cell* find_cell(const Table* table, const Key& key, const Column& column) {
+  const Row* row = find_row(table, key);
+  if (!row) return nullptr;
+  const auto same = [&](const Column& other) { return other.header == column.header && other.group == column.group; };
+  const auto found = std::ranges::find_if(table->columns, same);
+  return found == table->columns.end() ? nullptr : &(*row)[static_cast<size_t>(found - table->columns.begin())];
+}
+
 Table combined(const std::string& id, const std::vector<Seeded>& sections, const Section& fixed) {
   std::vector<const Table*> tables;
   std::vector<int64_t> seeds;
@@ -161,13 +170,12 @@ Table combined(const std::string& id, const std::vector<Seeded>& sections, const
                  " of the seed's own figure ± its sample standard deviation over the seeds; n counts the items of all "
                  "seeds. A figure without ± was measured once; – was not measured.";
   for (const Key& key : keys_of(tables)) {
-    const Row* once = find_row(find_table(fixed, id), key);
     Row& row = whole.rows.emplace_back();
-    for (size_t c = 0; c < whole.columns.size(); ++c) {
+    for (const Column& column : whole.columns) {
       std::vector<std::pair<int64_t, const Cell*>> cells;
       for (size_t t = 0; t < tables.size(); ++t)
-        if (const Row* found = find_row(tables[t], key)) cells.emplace_back(seeds[t], &(*found)[c]);
-      row.push_back(combined(cells, once ? &(*once)[c] : nullptr, whole.columns[c].over_seeds));
+        if (const Cell* found = find_cell(tables[t], key, column)) cells.emplace_back(seeds[t], found);
+      row.push_back(combined(cells, find_cell(find_table(fixed, id), key, column), column.over_seeds));
     }
   }
   const auto varies = [](const Cell& cell) {

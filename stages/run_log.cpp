@@ -22,13 +22,22 @@ std::string name_of(const Shard& shard, int number) {
   return number == 1 ? name : name + "-" + std::to_string(number);
 }
 
+// A log is not worth its run: where the lock cannot be written, the run goes on without.
+std::optional<FileLock> lock_unused_name(const fs::path& logs, const Shard& shard, int& number) {
+  try {
+    for (;; ++number)
+      if (auto lock = FileLock::take(logs / name_of(shard, number) / lock_file)) return lock;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 RunLog RunLog::open(const fs::path& output, const Shard& shard, const dist::Communicator& world) {
   std::optional<FileLock> alive;
   int number = 1;
-  if (world.rank() == 0)
-    while (!(alive = FileLock::take(output / "logs" / name_of(shard, number) / lock_file))) ++number;
+  if (world.rank() == 0) alive = lock_unused_name(output / "logs", shard, number);
   world.broadcast(std::as_writable_bytes(std::span(&number, 1)), 0);
   return {output / "logs" / name_of(shard, number), std::move(alive)};
 }

@@ -17,7 +17,7 @@ struct Shard { int index = 0, count = 1; };
 // one of its name ended appends to its logs.
 class RunLog {
  public:
-  // Collective over the run's ranks. Throws CannotCreate or IoError.
+  // Collective over the run's ranks.
   static RunLog open(const std::filesystem::path& output, const Shard& shard, const dist::Communicator& world);
 
   std::filesystem::path file_of(int rank) const;

@@ -1,6 +1,8 @@
 #include "stages/training.hpp"
 
+#include "pipeline/core/log.hpp"
 #include "pipeline/model/lora.hpp"
+#include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
 #include "stages/columns.hpp"
 #include "stages/planner.hpp"
@@ -97,6 +99,8 @@ void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, 
 
 store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group) {
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
+  if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
+    log_info(run.task.name, " goes on behind step ", step);
   const auto progress = log_progress(run.task.name);
   const auto report = [&](const train::StepReport& step) { progress(step.step, step.total, " steps, loss " + std::to_string(step.loss)); };
   const auto reports = train::train({.trained = run.trained,

@@ -7,7 +7,6 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
-#include "pipeline/core/log.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
@@ -172,7 +171,6 @@ void Trainer::resume() {
   training_.group.broadcast(std::as_writable_bytes(std::span(&step, 1)), 0);
   if (step < 0) return;
   state_ = read_checkpoint(training_.checkpoints, step, state_.identity, training_.trained, optimizer_);
-  if (training_.group.rank() == 0) log_info("training goes on behind step ", step, " of ", total_);
 }
 
 // Rank 0 writes; a failure there is one of every rank, so that none waits for the others in the next step. All give its

@@ -58,7 +58,7 @@ def moment_of(file):
     """When the disk was full, from the first file that it did not take."""
     if file.startswith("checkpoints/"):
         return "a training checkpoint" if "/step-" in file else "a trained model"
-    return {"units": "a unit", "results.h5": "the merge", "progress.json": "between tasks"}.get(file.split("/")[0], "before the first task")
+    return {"units": "a unit", "results.h5": "the merge", "logs": "between tasks"}.get(file.split("/")[0], "before the first task")
 
 
 class SmallDisk:

@@ -69,8 +69,9 @@ def warn_once_started(cluster, folder, record, seen):
     name = name_of(record)
     if record["JobState"] != "RUNNING" or seen.get(name, 0) > int(record["Restarts"]):
         return
-    this_start = log_of(folder, name).split("restart ")[-1]
-    if "done " in this_start:
+    # A start that has not written its line yet has no trap either: the warning would kill it.
+    _, told, this_start = log_of(folder, name).rpartition(f"restart {record['Restarts']} of ")
+    if told and "done " in this_start:
         cluster.call("scancel", "--signal=USR2", "--batch", name)
         seen[name] = int(record["Restarts"]) + 1
 

@@ -49,7 +49,7 @@ def test_a_stopped_rank_is_named_and_its_work_done_by_others(world, reference):
     root, experiment = world
     folder = root / "frozen"
     job = start(3, experiment, folder, "--stall-seconds", "3")
-    wait_for(lambda: (folder / "logs" / "rank-002.log").exists() and list(folder.glob("units/*/*.h5")))
+    wait_for(lambda: (folder / "logs" / "run" / "rank-002.log").exists() and list(folder.glob("units/*/*.h5")))
     os.kill(process_of(job, 2), signal.SIGSTOP)
     out, err = job.communicate(timeout=120)
     assert job.returncode == 0, err[-3000:]
@@ -74,7 +74,7 @@ def test_a_time_limit_within_a_training(world):
         codes.append(job.returncode)
         kept += bool(list(folder.glob("checkpoints/.*/*")))
     assert kept > 0, "no leg stopped within the training: the test checked nothing"
-    assert "training goes on behind step" in "".join(log.read_text() for log in folder.rglob("rank-*.log"))
+    assert " goes on behind step " in "".join(log.read_text() for log in folder.rglob("rank-*.log"))
     support.assert_same(support.units(straight), support.units(folder))
 
 
