@@ -40,6 +40,21 @@ dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::st
   return dist::CostModel(all);
 }
 
+dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::Plan& plan) {
+  dist::Plan costed = measured_costs(folder).calibrated(plan);
+  const store::UnitStore units(folder);
+  const std::vector<std::string> present = units.keys();
+  for (size_t i = 0; i < plan.tasks.size(); ++i) {
+    dist::Task& task = costed.tasks[i];
+    if (!std::ranges::binary_search(present, task.key)) continue;
+    const auto own = measured(plan.tasks[i], units);
+    if (!own || own->estimated_seconds <= 0) continue;
+    const double loading = own->load_seconds > 0 ? task.load_seconds : 0;
+    task.seconds = plan.tasks[i].seconds * std::max(0.0, own->wall_seconds - loading) / own->estimated_seconds;
+  }
+  return costed;
+}
+
 dist::CostModel measured_costs(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / "plan.json")) return {};
   const store::UnitStore units(folder);

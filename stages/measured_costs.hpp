@@ -13,4 +13,7 @@ dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::st
 // The same for a run's folder and its plan.json; where there is none, every factor is 1.
 dist::CostModel measured_costs(const std::filesystem::path& folder);
 
+// The plan with what its tasks took in a run: of those that it finished their own time, of the others by the fit.
+dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::Plan& plan);
+
 }  // namespace cmc::stages
