@@ -40,8 +40,8 @@ dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::st
   return dist::CostModel(all);
 }
 
-dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::Plan& plan) {
-  dist::Plan costed = measured_costs(folder).calibrated(plan);
+dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::CostModel& fit, const dist::Plan& plan) {
+  dist::Plan costed = fit.calibrated(plan);
   const store::UnitStore units(folder);
   const std::vector<std::string> present = units.keys();
   for (size_t i = 0; i < plan.tasks.size(); ++i) {

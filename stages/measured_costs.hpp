@@ -13,7 +13,8 @@ dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::st
 // The same for a run's folder and its plan.json; where there is none, every factor is 1.
 dist::CostModel measured_costs(const std::filesystem::path& folder);
 
-// The plan with what its tasks took in a run: of those that it finished their own time, of the others by the fit.
-dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::Plan& plan);
+// The plan with what its tasks took in the run of `folder`: of those that it finished their own time, of the others by `fit`,
+// that run's measured_costs.
+dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::CostModel& fit, const dist::Plan& plan);
 
 }  // namespace cmc::stages

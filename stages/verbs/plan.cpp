@@ -70,13 +70,14 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const auto output = output_folder(arguments, experiment);
   if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
   const auto costs = arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output;
-  const dist::Plan plan = with_costs_of(costs, plan_experiment(experiment, output, only_stages(arguments)).chosen);
+  const dist::CostModel fit = measured_costs(costs);
+  const dist::Plan plan = with_costs_of(costs, fit, plan_experiment(experiment, output, only_stages(arguments)).chosen);
   if (arguments.has("simulate")) {
     simulate(plan, arguments);
     return ExitCode::done;
   }
   if (!arguments.has("json")) {
-    print(plan, std::max(1, arguments.get<int>("ranks")), assumption(experiment, !measured_costs(costs).factors().empty()));
+    print(plan, std::max(1, arguments.get<int>("ranks")), assumption(experiment, !fit.factors().empty()));
     return ExitCode::done;
   }
   Json tasks = Json::array();
