@@ -201,26 +201,14 @@ void merge(const RunRequest& request, const std::vector<std::string>& wanted, bo
                        {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
 }
 
-// What only tells how a run is getting on must not end it: the tasks' own files do, if they cannot be written.
-// `told`: whether it could be written last time, so that a full disk is warned of once.
-template <class Write>
-void tell(bool& told, Write write) {
-  try {
-    write();
-    told = true;
-  } catch (const Error& error) {
-    if (std::exchange(told, false)) log_warning(error.what());
-  }
-}
-
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
 auto progress_reporter(const RunLog& log, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&log, &line, last = Clock::time_point{}, told = true](const dist::Progress& progress) mutable {
+  return [&log, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
-    tell(told, [&] { log.write_progress(progress); });
+    log.write_progress(progress);
   };
 }
 
@@ -250,8 +238,7 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
     line.finish();
   }
   if (world.rank() == 0) {
-    bool told = true;
-    tell(told, [&] { request.log.write_outcome(report.outcome); });
+    request.log.write_outcome(report.outcome);
     // A run that was asked to stop does so at once; the report reads units, too, and the next run merges.
     if (!report.outcome.stopped) merge(request, work.merged, report.already_done == report.total);
     store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end

@@ -4,9 +4,11 @@
 #include <cstdio>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/log.hpp"
 #include "pipeline/core/provenance.hpp"
 
 namespace cmc::stages {
@@ -48,17 +50,26 @@ fs::path RunLog::file_of(int rank) const {
   return folder_ / name;
 }
 
+void RunLog::publish(const Json& state) const {
+  try {
+    publish_file(folder_ / progress_file, state.dump() + "\n");
+    told_ = true;
+  } catch (const Error& error) {
+    if (std::exchange(told_, false)) log_warning(error.what());
+  }
+}
+
 void RunLog::write_progress(const dist::Progress& p) const {
   const Json state = {{"state", "running"}, {"date", utc_now()},   {"done", p.done},           {"failed", p.failed},
                       {"total", p.total},   {"running", p.current}, {"work_done", p.work_done}, {"work_total", p.work_total}};
-  publish_file(folder_ / progress_file, state.dump() + "\n");
+  publish(state);
 }
 
 void RunLog::write_outcome(const dist::Outcome& outcome) const {
   Json failed = Json::array();
   for (const auto& f : outcome.failed) failed.push_back({{"key", f.key}, {"name", f.name}, {"message", f.message}, {"rank", f.rank}});
   const char* state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";
-  publish_file(folder_ / progress_file, Json{{"state", state}, {"date", utc_now()}, {"failures", failed}}.dump() + "\n");
+  publish({{"state", state}, {"date", utc_now()}, {"failures", failed}});
 }
 
 std::vector<Json> states_of_runs(const fs::path& output) {

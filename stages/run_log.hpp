@@ -21,15 +21,19 @@ class RunLog {
   static RunLog open(const std::filesystem::path& output, const Shard& shard, const dist::Communicator& world);
 
   std::filesystem::path file_of(int rank) const;
-  // On rank 0: how the run is getting on, for `status`.
+  // On rank 0: how the run is getting on, for `status`. What only tells that must not end the run: where it cannot be written, the
+  // first time is warned of.
   void write_progress(const dist::Progress& progress) const;
   void write_outcome(const dist::Outcome& outcome) const;
 
  private:
   RunLog(std::filesystem::path folder, std::optional<FileLock> alive) : folder_(std::move(folder)), alive_(std::move(alive)) {}
 
+  void publish(const Json& state) const;
+
   std::filesystem::path folder_;
   std::optional<FileLock> alive_;  // rank 0's, as long as the run lives
+  mutable bool told_ = true;       // whether it could be written last time
 };
 
 // What every run over the folder has said last, the latest first: {"name", "state", "date", "live" (its process is seen to hold its
