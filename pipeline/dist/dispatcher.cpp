@@ -190,7 +190,7 @@ void Dispatcher::finish(int task) {
 
 void Dispatcher::retry_or_fail(int task, const Ending& ending) {
   Item& item = items_[task];
-  const bool disk = ending.code == ExitCode::io_error || ending.code == ExitCode::cannot_create;
+  const bool disk = is_disk_failure(ending.code);
   if (disk) ++disk_failures_;
   if (item.attempts < rules_.attempts && disk_failures_ < rules_.attempts) {
     item.state = State::ready, item.avoid = ending.rank;

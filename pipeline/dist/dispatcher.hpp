@@ -18,6 +18,11 @@ struct Failure {
   ExitCode code = ExitCode::internal;  // of the error that was thrown
 };
 
+// Codes of errors that another rank or a later task would meet as well: what is computed cannot be stored.
+constexpr bool is_disk_failure(ExitCode code) {
+  return code == ExitCode::io_error || code == ExitCode::cannot_create;
+}
+
 // What became of the plan. Tasks that were finished before the run are not counted.
 struct Outcome {
   int done = 0;
@@ -48,7 +53,7 @@ struct DispatchRules {
 };
 
 // Decides which ranks run which task, from events alone: no clock, no MPI, no threads. Its rules, in this order:
-//  1. A failed task is tried again on another rank. Where the disk fails it for good (io_error, cannot_create), or as many
+//  1. A failed task is tried again on another rank. Where the disk fails it for good (is_disk_failure), or as many
 //  tasks in a row as it has attempts, no other starts: nothing of it could be stored.
 //  2. A task whose critical path is longer than all remaining work spread over the ranks starts first: it decides the
 //  end.
@@ -198,8 +203,8 @@ class Dispatcher {
   size_t ranks_at_hand(const Gather& group) const;
   double longest_wait(int task, size_t ranks) const;
   std::vector<double> ends_of_busy(double now) const;
-  bool worth_waiting(const Gather& group, size_t at_hand, double now) const;
-  bool is_better_later(const Gather& group, size_t at_hand, double now) const;
+  enum class WithFew { start, wait, postpone };
+  WithFew decide_with_few(const Gather& group, size_t at_hand, double now) const;
   void start_with(Gather group, double now, std::vector<Assignment>& made);
   void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
   void continue_gathering(double now, std::vector<Assignment>& made);

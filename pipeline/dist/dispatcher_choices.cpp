@@ -132,11 +132,12 @@ void Dispatcher::place(int task, double now, double seconds_left, std::vector<As
     return drop_dependents(task);
   }
   const size_t at_hand = group.wanted > 1 ? ranks_at_hand(group) : 1;
-  const bool waits = work.gang > 1 || (at_hand < group.wanted && worth_waiting(group, at_hand, now));
-  if (at_hand < group.wanted && !waits && is_better_later(group, at_hand, now)) return postponed_.push_back(task);
+  WithFew with_few = WithFew::wait;  // a gang needs all of them
+  if (work.gang == 1 && at_hand < group.wanted) with_few = decide_with_few(group, at_hand, now);
+  if (with_few == WithFew::postpone) return postponed_.push_back(task);
   gather(group);
   if (group.ranks.size() == group.wanted) return start(task, std::move(group.ranks), now, made);
-  if (!waits) return start_with(std::move(group), now, made);
+  if (with_few == WithFew::start) return start_with(std::move(group), now, made);
   if (work.gang == 1) group.until = now + longest_wait(task, group.ranks.size());
   expect(gather_.task == nothing, "one group of ranks gathers at a time");
   gather_ = std::move(group);
@@ -162,26 +163,22 @@ std::vector<double> Dispatcher::ends_of_busy(double now) const {
   return ends;
 }
 
-// Whether the ranks that a shared task lacks are expected soon.
-bool Dispatcher::worth_waiting(const Gather& group, size_t at_hand, double now) const {
-  if (gather_.task != nothing) return false;
+// What a shared task does that finds fewer ranks than it wants. It waits with those at hand where the others are
+// expected soon. It is postponed, and those at hand do something else, where it would decide the end with them and
+// gains more than it waits when it starts later with ranks that are busy now.
+Dispatcher::WithFew Dispatcher::decide_with_few(const Gather& group, size_t at_hand, double now) const {
+  const Task& work = plan_.tasks[group.task];
   const auto ends = ends_of_busy(now);
   const size_t missing = group.wanted - at_hand;
-  return ends.size() >= missing && ends[missing - 1] - now <= longest_wait(group.task, at_hand);
-}
-
-// Whether a shared task would decide the end with the ranks at hand, and gains more than it waits when it starts later
-// with ranks that are busy now. Those at hand do something else meanwhile.
-bool Dispatcher::is_better_later(const Gather& group, size_t at_hand, double now) const {
-  const Task& work = plan_.tasks[group.task];
+  const bool soon = ends.size() >= missing && ends[missing - 1] - now <= longest_wait(group.task, at_hand);
+  if (soon && gather_.task == nothing) return WithFew::wait;
   const double at_once = seconds_on(work, static_cast<int>(at_hand));
-  if (items_[group.task].avoid != nothing || at_once <= seconds_allowed(group.task, now)) return false;
-  const auto ends = ends_of_busy(now);
-  for (size_t more = 1; more <= std::min(ends.size(), group.wanted - at_hand); ++more) {
+  if (items_[group.task].avoid != nothing || at_once <= seconds_allowed(group.task, now)) return WithFew::start;
+  for (size_t more = 1; more <= std::min(ends.size(), missing); ++more) {
     const double wait = ends[more - 1] - now;
-    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more))) > wait) return true;
+    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more))) > wait) return WithFew::postpone;
   }
-  return false;
+  return WithFew::start;
 }
 
 // With the ranks at hand, but for those that would not make it shorter.

@@ -55,7 +55,7 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
 // failure of all there was to do tells what it was.
 ExitCode exit_code(const dist::Outcome& outcome) {
   for (const auto& failure : outcome.failed)
-    if (failure.code == ExitCode::io_error || failure.code == ExitCode::cannot_create) return failure.code;
+    if (dist::is_disk_failure(failure.code)) return failure.code;
   if (outcome.stopped) return ExitCode::stopped;
   if (outcome.failed.empty()) return outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
   const ExitCode first = outcome.failed.front().code;
