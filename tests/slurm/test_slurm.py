@@ -12,6 +12,7 @@ from support_cluster import ROOT, Cluster
 
 sys.path.insert(0, str(ROOT / "tests" / "stages"))
 import support_pipeline as support  # noqa: E402
+from support_pipeline import world  # noqa: E402, F401
 
 # Two targets, four strengths, some seconds of work.
 SWEEP = {"models.targets": "small,other", "instruct.strengths": "0.25,0.5,1,1.5", "unlearn.strengths": "0.25,0.5,1,1.5",
@@ -25,12 +26,6 @@ def cluster():
     started = Cluster()
     yield started
     started.stop()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world")
-    return root, support.make_world(root)
 
 
 @pytest.fixture(scope="module")

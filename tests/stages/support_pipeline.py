@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "decode"), str(HERE.parent / "distributed")]
@@ -93,6 +94,13 @@ def make_world(root):
     file = root / "tiny.ini"
     file.write_text(EXPERIMENT.format(root=root), encoding="utf-8")
     return file
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """(folder, its experiment file), for the modules that import it."""
+    root = tmp_path_factory.mktemp("world")
+    return root, make_world(root)
 
 
 def cmc(*arguments, ranks=None, expect=0, timeout=300):

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 import support_pipeline as support
-from support_pipeline import cmc, mpi
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("bad")
-    return root, support.make_world(root)
+from support_pipeline import cmc, mpi, world  # noqa: F401
 
 
 def broken(world, tmp_path, model="other"):

@@ -8,13 +8,7 @@ import time
 import pytest
 
 import support_pipeline as support
-from support_pipeline import cmc, mpi
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("interrupted")
-    return root, support.make_world(root)
+from support_pipeline import cmc, mpi, world  # noqa: F401
 
 
 @pytest.fixture(scope="module")

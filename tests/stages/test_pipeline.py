@@ -14,13 +14,7 @@ import torch
 
 import support_official as official
 import support_pipeline as support
-from support_pipeline import cmc, mpi
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world")
-    return root, support.make_world(root)
+from support_pipeline import cmc, mpi, world  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 import support_pipeline as support
-from support_pipeline import cmc
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("recorded")
-    return root, support.make_world(root)
+from support_pipeline import cmc, world  # noqa: F401
 
 
 def trained(world, loss):
