@@ -15,10 +15,11 @@ MAY_USE = {
     "metrics": {"core"},
     "dist": {"core"},
     "store": {"core"},
+    "kernels": {"core"},
     "checkpoint": {"core"},
     "token_map": {"core", "text"},
-    "model": {"core", "checkpoint", "dist"},
-    "fusion": {"core", "text", "token_map", "model"},
+    "model": {"core", "kernels", "checkpoint", "dist"},
+    "fusion": {"core", "kernels", "text", "token_map", "model"},
     "decode": {"core", "text", "fusion", "model"},
     "train": {"core", "text", "data", "dist", "model", "fusion"},
 }
@@ -26,6 +27,7 @@ TORCH_LAYERS = {"checkpoint", "model", "fusion", "decode", "train", "stages"}
 # library header → the only folder that may include it
 ONLY_HOME = {
     r"mpi\.h": "pipeline/dist",
+    r"cuda.*\.h": "pipeline/kernels",
     r"hdf5.*\.h": "pipeline/store",
     r"sentencepiece.*": "pipeline/text",
     r"pcre2\.h": "pipeline/text",

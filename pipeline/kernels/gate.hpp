@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+
+#include "pipeline/kernels/queue.hpp"
+
+namespace cmc::kernels {
+
+enum class Activation { silu, gelu_tanh, gelu };
+
+// out = activation(gate) · up for joined = [gate, up] (SwiGLU, GeGLU; Shazeer 2020); the activation is rounded to
+// `type`.
+struct Gate {
+  Type type = Type::float32;
+  Activation activation = Activation::silu;
+  const void* joined = nullptr;  // [rows, 2 · width]
+  int64_t rows = 0, width = 0;
+  void* out = nullptr;  // [rows, width]
+};
+void gate(const Gate& arguments, const Queue& queue);
+
+}  // namespace cmc::kernels
