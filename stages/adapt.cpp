@@ -26,7 +26,7 @@ void add(Planner& planner, const std::string& target, const std::string& method,
   const auto& experiment = planner.experiment();
   const std::string name = purpose + "." + method;
   if (!planner.find("adapt." + name, target).empty()) return;
-  dist::Task task;
+  distributed::Task task;
   task.stage = "adapt";
   task.name = (method == "lora" ? "LoRA of " : "fine-tune ") + target + ", " + purpose;
   task.parameters = {{"target", target},
@@ -68,7 +68,7 @@ train::TrainData read_data(const Json& p, const text::Tokenizer& tokenizer, cons
   return data;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto& p = task.parameters;
   const auto tokenizer = bench.tokenizer(p.at("model"));
   const bool unlearn = p.at("purpose") == "unlearn";

@@ -31,7 +31,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   // A tuned target reads what it was tuned on, whatever its vocabulary.
   const bool tuned = evaluated.method == "lora" || evaluated.method == "full";
   const std::string prompt = planner.share_vocabulary(evaluated.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
-  dist::Task task;
+  distributed::Task task;
   task.stage = "instruct";
   task.name = (slice.prompts == "plain" ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
               std::to_string(slice.first + slice.count - 1) + " " + describe(evaluated);
@@ -48,7 +48,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
   const double parameters = parameter_count(planner.config(evaluated.target));
   task.seconds = forward_seconds(parameters, rows * (300 + 2 * static_cast<double>(experiment.integer("instruct.new_tokens"))));
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
   if (slice.prompts == "checked") task.parameters["seed"] = experiment.integer("experiment.seed");
   planner.add(std::move(task));
 }
@@ -198,7 +198,7 @@ void add_reference(Rows& rows, const Question& question, const decode::Score& sc
   rows.reference_tokens.push_back(score.tokens());
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto& p = task.parameters;
   const auto questions = read_questions(p, bench);
   SteeredTarget target(p, bench);

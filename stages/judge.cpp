@@ -19,7 +19,7 @@ namespace cmc::stages {
 namespace {
 
 // The planned units of one system's plain AlpacaEval responses.
-using Units = std::vector<dist::Task>;
+using Units = std::vector<distributed::Task>;
 
 // Two units are of one system where all but the slice of prompts is the same.
 std::vector<Units> planned_responses(const Planner& planner) {
@@ -95,7 +95,7 @@ Json judge_parameters(Planner& planner) {
 void add_slice(Planner& planner, const Json& judge, const Units& responses, const Units* vanilla, const Slice& slice) {
   const auto& system = responses.front().parameters;
   const std::string judge_name = judge.at("judge").at("name");
-  dist::Task task;
+  distributed::Task task;
   task.stage = "judge";
   task.parameters = judge;
   for (const char* key : {"target", "method", "delta", "mode", "map_method", "unmapped", "top", "strengths", "seed"})
@@ -110,13 +110,13 @@ void add_slice(Planner& planner, const Json& judge, const Units& responses, cons
   }
   task.name = judge_name + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
               label_of(responses);
-  task.gang = planner.tensor_parallel(judge_name);
+  task.tensor_parallel = planner.tensor_parallel(judge_name);
   planner.keeps(task, judge.at("judge"), judge_name);
   const double parameters = parameter_count(planner.config(judge_name));
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(system.at("strengths").size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
   planner.add(std::move(task));
 }
 
@@ -178,7 +178,7 @@ store::Unit to_unit(Rows rows) {
   return unit;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto& p = task.parameters;
   const Slice slice{p.at("first"), p.at("count")};
   const Responses responses = read_responses(p.at("responses"), slice, bench);

@@ -7,7 +7,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
-#include "pipeline/dist/session.hpp"
+#include "pipeline/distributed/session.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace {
@@ -22,7 +22,7 @@ void print_help(std::ostream& out) {
          "73/74 cannot create/write, 75 stopped (run again to go on), 77 refused, 78 bad experiment, 130 interrupted.\n";
 }
 
-ExitCode run_verb(const std::vector<std::string>& arguments, const dist::Session& session) {
+ExitCode run_verb(const std::vector<std::string>& arguments, const distributed::Session& session) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
     print_help(arguments.empty() ? std::cerr : std::cout);
     return arguments.empty() ? ExitCode::usage : ExitCode::done;
@@ -33,7 +33,7 @@ ExitCode run_verb(const std::vector<std::string>& arguments, const dist::Session
 }
 
 // What a verb throws becomes this process's exit code, and its ranks' end.
-int run_program(const std::vector<std::string>& arguments, const dist::Session& session) {
+int run_program(const std::vector<std::string>& arguments, const distributed::Session& session) {
   start_log({.rank = session.world().rank(), .to_terminal = session.world().rank() == 0});
   ExitCode code = ExitCode::internal;
   std::string message;
@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
   start_log({});
   try {
-    const dist::Session session(argc, argv);
+    const distributed::Session session(argc, argv);
     return run_program({argv + 1, argv + argc}, session);
   } catch (const Error& error) {  // of the session itself
     log_error(error.what());

@@ -14,11 +14,11 @@ namespace {
 
 constexpr size_t units_of_a_stage = 48;  // enough for a median
 
-std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::UnitStore& units) {
+std::optional<distributed::MeasuredTask> measured(const distributed::Task& task, const store::UnitStore& units) {
   try {
     const Json cost = units.read_cost(task.key);
     if (!cost.contains("wall_seconds") || !cost.contains("ranks")) return std::nullopt;
-    return dist::MeasuredTask{task.stage, dist::seconds_on(task, cost.at("ranks")),
+    return distributed::MeasuredTask{task.stage, distributed::seconds_on(task, cost.at("ranks")),
                               cost.value("loaded", false) ? task.load_seconds : 0, cost.at("wall_seconds")};
   } catch (const BadData&) {
     return std::nullopt;
@@ -27,25 +27,25 @@ std::optional<dist::MeasuredTask> measured(const dist::Task& task, const store::
 
 }  // namespace
 
-dist::CostModel measured_costs(const dist::Plan& plan, const std::vector<std::string>& finished, const store::UnitStore& units) {
-  std::map<std::string, std::vector<const dist::Task*>> by_stage;
+distributed::CostModel measured_costs(const distributed::Plan& plan, const std::vector<std::string>& finished, const store::UnitStore& units) {
+  std::map<std::string, std::vector<const distributed::Task*>> by_stage;
   for (const auto& task : plan.tasks)
     if (std::ranges::binary_search(finished, task.key)) by_stage[task.stage].push_back(&task);
-  std::vector<dist::MeasuredTask> all;
+  std::vector<distributed::MeasuredTask> all;
   for (const auto& [stage, tasks] : by_stage) {
     const size_t step = tasks.size() / units_of_a_stage + 1;  // spread over the stage's targets
     for (size_t i = 0; i < tasks.size(); i += step)
       if (const auto one = measured(*tasks[i], units)) all.push_back(*one);
   }
-  return dist::CostModel(all);
+  return distributed::CostModel(all);
 }
 
-dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::CostModel& fit, const dist::Plan& plan) {
-  dist::Plan costed = fit.calibrated(plan);
+distributed::Plan with_costs_of(const std::filesystem::path& folder, const distributed::CostModel& fit, const distributed::Plan& plan) {
+  distributed::Plan costed = fit.calibrated(plan);
   const store::UnitStore units(folder);
   const std::vector<std::string> present = units.keys();
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
-    dist::Task& task = costed.tasks[i];
+    distributed::Task& task = costed.tasks[i];
     if (!std::ranges::binary_search(present, task.key)) continue;
     const auto own = measured(plan.tasks[i], units);
     if (!own || own->estimated_seconds <= 0) continue;
@@ -55,7 +55,7 @@ dist::Plan with_costs_of(const std::filesystem::path& folder, const dist::CostMo
   return costed;
 }
 
-dist::CostModel measured_costs(const std::filesystem::path& folder) {
+distributed::CostModel measured_costs(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / "plan.json")) return {};
   const store::UnitStore units(folder);
   return measured_costs(OutputFolder(folder).plan(), units.keys(), units);

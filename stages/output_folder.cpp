@@ -6,17 +6,17 @@
 
 namespace cmc::stages {
 
-Json to_json(const dist::Task& t) {
+Json to_json(const distributed::Task& t) {
   return {{"key", t.key},         {"stage", t.stage},     {"name", t.name},   {"parameters", t.parameters},
           {"inputs", t.inputs},   {"residency", t.residency}, {"seconds", t.seconds}, {"bytes", t.bytes},
-          {"load_seconds", t.load_seconds}, {"shares", t.shares}, {"gang", t.gang}, {"resumable", t.resumable}};
+          {"load_seconds", t.load_seconds}, {"shares", t.shares}, {"tensor_parallel", t.tensor_parallel}, {"resumable", t.resumable}};
 }
 
 namespace {
 
 // Copying its parameters would take longer than parsing them: they are moved.
-dist::Task task_from(Json json, const std::string& where) {
-  dist::Task task;
+distributed::Task task_from(Json json, const std::string& where) {
+  distributed::Task task;
   task.key = json_field<std::string>(json, "key", where);
   task.stage = json_field<std::string>(json, "stage", where);
   task.name = json_field<std::string>(json, "name", where);
@@ -27,7 +27,7 @@ dist::Task task_from(Json json, const std::string& where) {
   task.shares = json_field<int>(json, "shares", where);
   // A plan.json that an earlier version wrote lacks these.
   task.load_seconds = json_field_or(json, "load_seconds", 0.0, where);
-  task.gang = json_field_or(json, "gang", 1, where);
+  task.tensor_parallel = json_field_or(json, "tensor_parallel", 1, where);
   task.resumable = json_field_or(json, "resumable", false, where);
   if (!json.contains("parameters")) throw_bad_field(where, "parameters", "is missing");
   task.parameters = std::move(json["parameters"]);
@@ -36,20 +36,20 @@ dist::Task task_from(Json json, const std::string& where) {
 
 }  // namespace
 
-std::string plan_text(const dist::Plan& plan) {
+std::string plan_text(const distributed::Plan& plan) {
   std::string text = "{\"tasks\":[";
   for (const auto& task : plan.tasks) text += (&task == &plan.tasks.front() ? "" : ",") + to_json(task).dump();
   return text + "]}";
 }
 
-dist::Plan plan_from(Json json, const std::string& where) {
+distributed::Plan plan_from(Json json, const std::string& where) {
   if (!json.is_object() || !json["tasks"].is_array()) throw_bad_field(where, "tasks", "is missing or no list");
-  dist::Plan plan;
+  distributed::Plan plan;
   for (Json& task : json["tasks"]) plan.tasks.push_back(task_from(std::move(task), where));
   return plan;
 }
 
-void OutputFolder::claim(const Experiment& experiment, const dist::Plan& plan, const Json& environment) const {
+void OutputFolder::claim(const Experiment& experiment, const distributed::Plan& plan, const Json& environment) const {
   create_folder(path_);
   if (std::filesystem::exists(path_ / "environment.json")) {
     const std::string other = this->environment().value("experiment", "");
@@ -64,7 +64,7 @@ void OutputFolder::claim(const Experiment& experiment, const dist::Plan& plan, c
   publish_file(path_ / "plan.json", plan_text(plan) + "\n");
 }
 
-dist::Plan OutputFolder::plan() const {
+distributed::Plan OutputFolder::plan() const {
   const auto file = path_ / "plan.json";
   if (!std::filesystem::exists(file))
     throw MissingInput({path_.string(), "holds no plan.json: no run has been here", "give the folder of a run"});

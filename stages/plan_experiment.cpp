@@ -20,7 +20,7 @@ void check_stages(const std::vector<std::string>& only) {
 }
 
 // `only` and everything it needs.
-void keep_stages(dist::Plan& plan, const std::vector<std::string>& only) {
+void keep_stages(distributed::Plan& plan, const std::vector<std::string>& only) {
   std::map<std::string, bool> wanted;
   for (auto task = plan.tasks.rbegin(); task != plan.tasks.rend(); ++task) {
     bool& keep = wanted[task->key];
@@ -28,7 +28,7 @@ void keep_stages(dist::Plan& plan, const std::vector<std::string>& only) {
     if (keep)
       for (const auto& input : task->inputs) wanted[input] = true;
   }
-  std::erase_if(plan.tasks, [&](const dist::Task& task) { return !wanted[task.key]; });
+  std::erase_if(plan.tasks, [&](const distributed::Task& task) { return !wanted[task.key]; });
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ ExperimentPlan plan_experiment(const Experiment& experiment, const std::filesyst
       if (known.insert(task.key).second) all.whole.tasks.push_back(std::move(task));
     all.places.insert(planner.places().begin(), planner.places().end());
   }
-  dist::check(all.whole);
+  distributed::check(all.whole);
   all.chosen = all.whole;
   if (!only.empty()) keep_stages(all.chosen, only);
   return all;

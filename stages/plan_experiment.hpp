@@ -8,7 +8,7 @@
 namespace cmc::stages {
 
 struct ExperimentPlan {
-  dist::Plan whole, chosen;
+  distributed::Plan whole, chosen;
   Places places;
 };
 

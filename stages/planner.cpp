@@ -144,10 +144,10 @@ int Planner::tensor_parallel(const std::string& name) {
                        "set one of " + fitting});
 }
 
-void Planner::keeps(dist::Task& task, const Json& reference, const std::string& name) {
+void Planner::keeps(distributed::Task& task, const Json& reference, const std::string& name) {
   needs(task, reference);
   task.residency = reference.dump();
-  task.load_seconds = 1 + 4 * parameter_count(config(name)) / task.gang / 500e6;  // float32 from disk at 500 MB/s
+  task.load_seconds = 1 + 4 * parameter_count(config(name)) / task.tensor_parallel / 500e6;  // float32 from disk at 500 MB/s
 }
 
 bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
@@ -157,17 +157,17 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
   return shares_[pair] = token_map::same_vocabulary(tokenizer(name), tokenizer(other));
 }
 
-void Planner::needs(dist::Task& task, const Json& reference) {
+void Planner::needs(distributed::Task& task, const Json& reference) {
   if (reference.contains("task")) task.inputs.push_back(reference.at("task"));
   if (reference.contains("base")) needs(task, reference.at("base"));
 }
 
-std::string Planner::add(dist::Task task) {
+std::string Planner::add(distributed::Task task) {
   std::ranges::sort(task.inputs);
   task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
   if (experiment_.has_world()) task.parameters["seed"] = experiment_.integer("experiment.seed");
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
-  task.key = dist::task_key(task.stage, task.parameters, task.inputs);
+  task.key = distributed::task_key(task.stage, task.parameters, task.inputs);
   const std::string key = task.key;
   plan_.tasks.push_back(std::move(task));
   return key;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "pipeline/checkpoint/model_config.hpp"
-#include "pipeline/dist/plan.hpp"
+#include "pipeline/distributed/plan.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "stages/experiment/experiment.hpp"
 
@@ -49,21 +49,21 @@ class Planner {
   bool adds_tokens(const std::string& model_name);
   // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be shared out so.
   int tensor_parallel(const std::string& model_name);
-  // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its gang.
-  void keeps(dist::Task& task, const Json& reference, const std::string& model_name);
+  // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its tensor-parallel group.
+  void keeps(distributed::Task& task, const Json& reference, const std::string& model_name);
   // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map.
   bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
 
   // Makes `reference`, where a task makes it, an input of `task`.
-  static void needs(dist::Task& task, const Json& reference);
+  static void needs(distributed::Task& task, const Json& reference);
   // Adds a task whose key follows from stage, parameters and inputs; returns the key.
-  std::string add(dist::Task task);
+  std::string add(distributed::Task task);
   // A task that other stages look up by what it is for, e.g. ("map", "gemma"); empty: none planned.
   void remember(const std::string& purpose, const std::string& name, const std::string& key);
   std::string find(const std::string& purpose, const std::string& name) const;
 
-  const std::vector<dist::Task>& tasks() const { return plan_.tasks; }  // so far
-  dist::Plan take() { return std::move(plan_); }
+  const std::vector<distributed::Task>& tasks() const { return plan_.tasks; }  // so far
+  distributed::Plan take() { return std::move(plan_); }
   const Places& places() const { return places_; }
 
  private:
@@ -71,7 +71,7 @@ class Planner {
   const text::Tokenizer& load(const std::string& model_name);
 
   const Experiment& experiment_;
-  dist::Plan plan_;
+  distributed::Plan plan_;
   Places places_;
   std::map<std::string, Json> models_, files_;
   std::map<std::string, checkpoint::ModelConfig> configs_;

@@ -18,7 +18,7 @@ Json training_of(const Experiment& experiment) {
 // `part`: "all" of TOFU, or "retain" alone: the model that forget quality compares with.
 void add(Planner& planner, const std::string& name, const std::string& part) {
   const auto& experiment = planner.experiment();
-  dist::Task task;
+  distributed::Task task;
   task.stage = "prepare";
   task.name = "fine-tune " + name + (part == "all" ? " on TOFU" : " on TOFU's retained examples alone");
   task.parameters = {{"target", name},
@@ -60,7 +60,7 @@ train::TrainData read_examples(const Json& p, const text::Tokenizer& tokenizer, 
   return data;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto& p = task.parameters;
   const auto tokenizer = bench.tokenizer(p.at("model"));
   auto settings = training_settings(p.at("training"), train::unlearning_settings());

@@ -14,7 +14,7 @@ void add(Planner& planner, const std::string& section, const std::string& of) {
   const bool delta = section.starts_with("delta.");
   const auto number = [&](const char* key) { return experiment.number("pretrain." + std::string(key)); };
   const auto integer = [&](const char* key) { return experiment.integer("pretrain." + std::string(key)); };
-  dist::Task task;
+  distributed::Task task;
   task.stage = "pretrain";
   task.name = "pre-train " + section.substr(section.find('.') + 1);
   task.parameters = {{"target", section.substr(section.find('.') + 1)},
@@ -92,7 +92,7 @@ train::TrainSettings settings_of(const Json& p) {
   return settings;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto& p = task.parameters;
   const auto folder = bench.file(p.at("tokenizer"));
   const auto tokenizer = text::load_tokenizer(folder);

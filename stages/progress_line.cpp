@@ -16,7 +16,7 @@ std::string clock_time(double seconds) {
   return text;
 }
 
-std::string describe(const dist::Progress& p, double gone) {
+std::string describe(const distributed::Progress& p, double gone) {
   const double share = p.work_total > 0 ? p.work_done / p.work_total : 1;
   std::string text = std::to_string(p.done) + "/" + std::to_string(p.total) + " tasks";
   if (p.failed > 0) text += ", " + std::to_string(p.failed) + " failed";
@@ -30,7 +30,7 @@ std::string describe(const dist::Progress& p, double gone) {
 
 ProgressLine::ProgressLine() : terminal_(::isatty(STDERR_FILENO) != 0) {}
 
-void ProgressLine::show(const dist::Progress& progress) {
+void ProgressLine::show(const distributed::Progress& progress) {
   const auto now = Clock::now();
   if (now - last_ < (terminal_ ? std::chrono::milliseconds(500) : std::chrono::seconds(30))) return;
   last_ = now;

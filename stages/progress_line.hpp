@@ -2,7 +2,7 @@
 #include <chrono>
 #include <string>
 
-#include "pipeline/dist/scheduler.hpp"
+#include "pipeline/distributed/scheduler.hpp"
 
 namespace cmc::stages {
 
@@ -10,7 +10,7 @@ namespace cmc::stages {
 class ProgressLine {
  public:
   ProgressLine();
-  void show(const dist::Progress& progress);
+  void show(const distributed::Progress& progress);
   void finish();
 
  private:
@@ -21,7 +21,7 @@ class ProgressLine {
 };
 
 // "12/48 tasks, 35 %, 0:02:10 gone, about 0:04:02 left; now: …". Time left from the speed so far.
-std::string describe(const dist::Progress& progress, double seconds_gone);
+std::string describe(const distributed::Progress& progress, double seconds_gone);
 
 // "1:02:03"
 std::string clock_time(double seconds);

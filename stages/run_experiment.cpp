@@ -27,14 +27,14 @@ namespace cmc::stages {
 namespace {
 
 struct Work {
-  dist::Plan plan;
+  distributed::Plan plan;
   std::vector<std::string> merged;  // rank 0's: the keys of what results.h5 is made of, the other shards' tasks too
   Places places;
   std::vector<std::string> finished;
 };
 
 // Shards share out residencies, so that a target is loaded by one shard; what others need too (inputs) is in all of them.
-void keep_shard(dist::Plan& plan, const Shard& shard) {
+void keep_shard(distributed::Plan& plan, const Shard& shard) {
   if (shard.count == 1) return;
   std::set<std::string> wanted;
   for (auto task = plan.tasks.rbegin(); task != plan.tasks.rend(); ++task) {
@@ -42,10 +42,10 @@ void keep_shard(dist::Plan& plan, const Shard& shard) {
     if (place == static_cast<uint64_t>(shard.index)) wanted.insert(task->key);
     if (wanted.contains(task->key)) wanted.insert(task->inputs.begin(), task->inputs.end());
   }
-  std::erase_if(plan.tasks, [&](const dist::Task& task) { return !wanted.contains(task.key); });
+  std::erase_if(plan.tasks, [&](const distributed::Task& task) { return !wanted.contains(task.key); });
 }
 
-Json run_environment(const dist::Session& session) {
+Json run_environment(const distributed::Session& session) {
   Json environment = provenance();
   environment["ranks"] = session.world().size();
   environment["threads_per_rank"] = at::get_num_threads();
@@ -53,7 +53,7 @@ Json run_environment(const dist::Session& session) {
   return environment;
 }
 
-std::vector<std::string> keys_of(const dist::Plan& plan) {
+std::vector<std::string> keys_of(const distributed::Plan& plan) {
   std::vector<std::string> keys;
   for (const auto& task : plan.tasks) keys.push_back(task.key);
   return keys;
@@ -93,7 +93,7 @@ Work work_from(const std::string& text) {
 }
 
 // Rank 0 reads the disk, the others get what it found: one plan, whatever happens meanwhile.
-Work share_work(const RunRequest& request, const dist::Session& session) {
+Work share_work(const RunRequest& request, const distributed::Session& session) {
   Work work;
   const auto& world = session.world();
   if (world.rank() == 0) work = found_work(request, run_environment(session));
@@ -113,7 +113,7 @@ const Stage& stage_named(const std::string& name) {
 
 // Whether the group computes the task now: not when a run or shard beside this one has done it meanwhile. On the group's
 // first rank `claim` keeps others from it.
-bool is_ours(const dist::Task& task, Workbench& bench, const dist::Communicator& group, std::optional<store::UnitClaim>& claim) {
+bool is_ours(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group, std::optional<store::UnitClaim>& claim) {
   char needed = 0;
   if (group.rank() == 0) {
     // The rank that fell silent may hold the claim for ever: whoever takes its task over does not wait for it.
@@ -128,7 +128,7 @@ bool is_ours(const dist::Task& task, Workbench& bench, const dist::Communicator&
 }
 
 // Where a rank works alone and memory runs out, it goes on with half the batch: a group's ranks would come out of step.
-store::Unit run_stage(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+store::Unit run_stage(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto work = [&] { return stage_named(task.stage).run(task, bench, group); };
   if (group.size() > 1) return work();
   return with_less_memory(work, [&] {
@@ -147,20 +147,20 @@ double device_clock(const Compute& compute) {
 }
 
 // Of all ranks of the group; collective.
-double over_ranks(double seconds, const dist::Communicator& group) {
+double over_ranks(double seconds, const distributed::Communicator& group) {
   double total = 0;
   for (const auto& mine : group.all_gather(Json(seconds).dump())) total += Json::parse(mine).get<double>();
   return total;
 }
 
 // On the scheduler's worker thread, whose number of threads is its own.
-void run_task(const dist::Task& task, Workbench& bench, const dist::Communicator& group, const Json& environment) {
+void run_task(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group, const Json& environment) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
   using Clock = std::chrono::steady_clock;
   std::optional<store::UnitClaim> claim;
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
   const auto start = Clock::now();
-  const bool loaded = bench.enter(task.residency, task.gang > 1 ? group : dist::Communicator());
+  const bool loaded = bench.enter(task.residency, task.tensor_parallel > 1 ? group : distributed::Communicator());
   restart_peak_memory();
   const double device_start = device_clock(bench.compute());
   store::Unit unit = run_stage(task, bench, group);
@@ -204,7 +204,7 @@ void merge(const RunRequest& request, const std::vector<std::string>& wanted, bo
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
 auto progress_reporter(const RunLog& log, ProgressLine& line) {
   using Clock = std::chrono::steady_clock;
-  return [&log, &line, last = Clock::time_point{}](const dist::Progress& progress) mutable {
+  return [&log, &line, last = Clock::time_point{}](const distributed::Progress& progress) mutable {
     line.show(progress);
     if (Clock::now() - last < std::chrono::seconds(2)) return;
     last = Clock::now();
@@ -214,9 +214,9 @@ auto progress_reporter(const RunLog& log, ProgressLine& line) {
 
 }  // namespace
 
-RunReport run_experiment(const RunRequest& request, const dist::Session& session, const dist::StopRequest& stop) {
+RunReport run_experiment(const RunRequest& request, const distributed::Session& session, const distributed::StopRequest& stop) {
   const auto& world = session.world();
-  torch::set_num_threads(dist::threads_of_this_rank(session));
+  torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Work work = share_work(request, session);
   RunReport report;
   report.total = static_cast<int>(work.plan.tasks.size());
@@ -226,14 +226,14 @@ RunReport run_experiment(const RunRequest& request, const dist::Session& session
                     [&] { return stop.asked(); });
     const Json environment = run_environment(session);
     ProgressLine line;
-    dist::SchedulerSettings settings;
-    settings.nodes = dist::nodes_of(session.hosts());
+    distributed::SchedulerSettings settings;
+    settings.nodes = distributed::nodes_of(session.hosts());
     settings.stall_seconds = request.stall_seconds;
     settings.stop = [&] { return stop.asked(); };
     settings.seconds_left = [&] { return stop.seconds_left(); };
     if (world.rank() == 0) settings.progress = progress_reporter(request.log, line);
-    report.outcome = dist::run_plan(work.plan, work.finished, world,
-                                    [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, bench, group, environment); },
+    report.outcome = distributed::run_plan(work.plan, work.finished, world,
+                                    [&](const distributed::Task& task, const distributed::Communicator& group) { run_task(task, bench, group, environment); },
                                     settings);
     line.finish();
   }

@@ -1,7 +1,7 @@
 #pragma once
-#include "pipeline/dist/scheduler.hpp"
-#include "pipeline/dist/session.hpp"
-#include "pipeline/dist/stop_request.hpp"
+#include "pipeline/distributed/scheduler.hpp"
+#include "pipeline/distributed/session.hpp"
+#include "pipeline/distributed/stop_request.hpp"
 #include "stages/experiment/experiment.hpp"
 #include "stages/output_folder.hpp"
 #include "stages/run_log.hpp"
@@ -18,11 +18,11 @@ struct RunRequest {
 };
 
 struct RunReport {
-  dist::Outcome outcome;
+  distributed::Outcome outcome;
   int already_done = 0, total = 0;
 };
 
 // Collective over the session's ranks: plans on rank 0, runs what is missing, merges results.h5.
-RunReport run_experiment(const RunRequest& request, const dist::Session& session, const dist::StopRequest& stop);
+RunReport run_experiment(const RunRequest& request, const distributed::Session& session, const distributed::StopRequest& stop);
 
 }  // namespace cmc::stages

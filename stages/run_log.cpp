@@ -36,7 +36,7 @@ std::optional<FileLock> lock_unused_name(const fs::path& logs, const Shard& shar
 
 }  // namespace
 
-RunLog RunLog::open(const fs::path& output, const Shard& shard, const dist::Communicator& world) {
+RunLog RunLog::open(const fs::path& output, const Shard& shard, const distributed::Communicator& world) {
   std::optional<FileLock> alive;
   int number = 1;
   if (world.rank() == 0) alive = lock_unused_name(output / "logs", shard, number);
@@ -59,13 +59,13 @@ void RunLog::publish(const Json& state) const {
   }
 }
 
-void RunLog::write_progress(const dist::Progress& p) const {
+void RunLog::write_progress(const distributed::Progress& p) const {
   const Json state = {{"state", "running"}, {"date", utc_now()},   {"done", p.done},           {"failed", p.failed},
                       {"total", p.total},   {"running", p.current}, {"work_done", p.work_done}, {"work_total", p.work_total}};
   publish(state);
 }
 
-void RunLog::write_outcome(const dist::Outcome& outcome) const {
+void RunLog::write_outcome(const distributed::Outcome& outcome) const {
   Json failed = Json::array();
   for (const auto& f : outcome.failed) failed.push_back({{"key", f.key}, {"name", f.name}, {"message", f.message}, {"rank", f.rank}});
   const char* state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";

@@ -5,8 +5,8 @@
 
 #include "pipeline/core/file_lock.hpp"
 #include "pipeline/core/json.hpp"
-#include "pipeline/dist/communicator.hpp"
-#include "pipeline/dist/scheduler.hpp"
+#include "pipeline/distributed/communicator.hpp"
+#include "pipeline/distributed/scheduler.hpp"
 
 namespace cmc::stages {
 
@@ -18,13 +18,13 @@ struct Shard { int index = 0, count = 1; };
 class RunLog {
  public:
   // Collective over the run's ranks.
-  static RunLog open(const std::filesystem::path& output, const Shard& shard, const dist::Communicator& world);
+  static RunLog open(const std::filesystem::path& output, const Shard& shard, const distributed::Communicator& world);
 
   std::filesystem::path file_of(int rank) const;
   // On rank 0: how the run is getting on, for `status`. What only tells that must not end the run: where it cannot be written, the
   // first time is warned of.
-  void write_progress(const dist::Progress& progress) const;
-  void write_outcome(const dist::Outcome& outcome) const;
+  void write_progress(const distributed::Progress& progress) const;
+  void write_outcome(const distributed::Outcome& outcome) const;
 
  private:
   RunLog(std::filesystem::path folder, std::optional<FileLock> alive) : folder_(std::move(folder)), alive_(std::move(alive)) {}

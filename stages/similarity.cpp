@@ -29,7 +29,7 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   const std::string method = experiment.text("similarity.method");
   for (const auto& pair : model_pairs(experiment)) {
-    dist::Task task;
+    distributed::Task task;
     task.stage = "similarity";
     task.name = "logit shifts of " + pair.reference + " and " + pair.other;
     task.parameters = {{"target", pair.other},
@@ -156,7 +156,7 @@ store::Unit to_unit(Columns columns) {
   return unit;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto& p = task.parameters;
   const Side reference = load(p.at("reference"), "instruct", nullptr, bench);
   const auto other_tokenizer = bench.tokenizer(p.at("other").at("base"));

@@ -19,11 +19,11 @@ std::string model_of(const std::string& residency) {
   return reference.value("name", residency) + (made.empty() ? "" : " " + made.substr(0, 8));
 }
 
-double above_least(const dist::SimulationResult& result) {
+double above_least(const distributed::SimulationResult& result) {
   return result.makespan > 0 ? std::max(0.0, 1 - result.least / result.makespan) : 0;
 }
 
-int most_loads(const dist::SimulationResult& result) {
+int most_loads(const distributed::SimulationResult& result) {
   int most = 0;
   for (const auto& [residency, times] : result.loads) most = std::max(most, times);
   return most;
@@ -31,13 +31,13 @@ int most_loads(const dist::SimulationResult& result) {
 
 }  // namespace
 
-std::vector<SimulatedRun> simulate_runs(const dist::Plan& plan, const std::vector<std::string>& finished,
+std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std::vector<std::string>& finished,
                                         const std::vector<int>& ranks, int ranks_per_node) {
   std::vector<SimulatedRun> runs;
   for (const int count : ranks) {
-    dist::SimulationSettings settings;
-    settings.rules.nodes = dist::nodes_of(count, ranks_per_node);
-    runs.push_back({count, dist::simulate(plan, finished, count, settings)});
+    distributed::SimulationSettings settings;
+    settings.rules.nodes = distributed::nodes_of(count, ranks_per_node);
+    runs.push_back({count, distributed::simulate(plan, finished, count, settings)});
   }
   return runs;
 }

@@ -2,19 +2,19 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/dist/plan.hpp"
-#include "pipeline/dist/simulation.hpp"
+#include "pipeline/distributed/plan.hpp"
+#include "pipeline/distributed/simulation.hpp"
 
 namespace cmc::stages {
 
 struct SimulatedRun {
   int ranks = 0;
-  dist::SimulationResult result;
+  distributed::SimulationResult result;
 };
 
 // What `plan` would take on each number of ranks, `ranks_per_node` of them on a node. Throws BadExperiment where the plan
 // needs more of a node.
-std::vector<SimulatedRun> simulate_runs(const dist::Plan& plan, const std::vector<std::string>& finished,
+std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std::vector<std::string>& finished,
                                         const std::vector<int>& ranks, int ranks_per_node);
 
 // {"ranks", "makespan" (s), "least" (s), "idle_share", "above_least" (share of the makespan beyond the lower bound),

@@ -2,8 +2,8 @@
 #include <string_view>
 #include <vector>
 
-#include "pipeline/dist/communicator.hpp"
-#include "pipeline/dist/plan.hpp"
+#include "pipeline/distributed/communicator.hpp"
+#include "pipeline/distributed/plan.hpp"
 #include "pipeline/store/unit.hpp"
 
 namespace cmc::stages {
@@ -16,7 +16,7 @@ struct Stage {
   std::string_view name;
   void (*plan)(Planner& planner);
   // Every rank of `group` calls it; rank 0's unit is stored. Fills datasets, ragged and cost.
-  store::Unit (*run)(const dist::Task& task, Workbench& bench, const dist::Communicator& group);
+  store::Unit (*run)(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group);
 };
 
 // In the order they plan: a stage may ask only for what earlier ones planned.

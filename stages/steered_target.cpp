@@ -90,14 +90,14 @@ Json parts_of(Planner& planner, const Evaluated& e) {
 
 }  // namespace
 
-void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, dist::Task& task) {
+void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, distributed::Task& task) {
   const auto& experiment = planner.experiment();
   auto& p = task.parameters;
   p["target"] = e.target;
   p["model"] = e.model;
   p["method"] = e.method;
   p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
-  task.gang = planner.tensor_parallel(e.target);
+  task.tensor_parallel = planner.tensor_parallel(e.target);
   planner.keeps(task, e.model, e.target);
   if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
   if (e.delta.empty()) return;

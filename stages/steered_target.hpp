@@ -37,7 +37,7 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, c
 // Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "parts" (models and
 // their weights), "delta_tokenizer", "map" (key; "" same vocabulary), "map_method", "mode", in another vocabulary "unmapped" and
 // "top". Adds the tasks' inputs and residency to `task`.
-void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, dist::Task& task);
+void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, distributed::Task& task);
 
 // What is evaluated, for people: "gemma vanilla", "gemma + tiny".
 std::string describe(const Evaluated& evaluated);

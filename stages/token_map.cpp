@@ -11,7 +11,7 @@ namespace {
 
 void add(Planner& planner, const std::string& target, const std::string& template_name, const std::string& method) {
   const auto& experiment = planner.experiment();
-  dist::Task task;
+  distributed::Task task;
   task.stage = "token_map";
   task.name = "map " + target + " to " + template_name + (method == "pm_mined" ? "" : " (" + method + ")");
   task.parameters = {{"base", planner.model(target)},
@@ -36,7 +36,7 @@ void plan(Planner& planner) {
   }
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto& p = task.parameters;
   const auto map = token_map::make_token_map(*bench.tokenizer(p.at("base")), *bench.tokenizer(p.at("delta")),
                                              token_map::method_named(p.at("method").get<std::string>()),

@@ -16,10 +16,10 @@ namespace {
 //   delta   beside the frozen template: the paper's
 //   expert  alone, as a language model: proxy tuning adds what it has learnt, expert − start
 //   offset  beside the template, with its start taken away: delta-unlearning's pair
-dist::Task base_task(Planner& planner, const std::string& kind, const std::string& role, const std::string& delta) {
+distributed::Task base_task(Planner& planner, const std::string& kind, const std::string& role, const std::string& delta) {
   const auto& experiment = planner.experiment();
   const std::string section = "train_" + kind, name = experiment.template_of(kind);
-  dist::Task task;
+  distributed::Task task;
   task.stage = "train";
   task.name = "train " + (role == "delta" ? "delta " : role + " ") + delta + " to " + kind;
   const Json template_model = kind == "unlearn" ? planner.prepared(name) : planner.model(name);
@@ -42,7 +42,7 @@ dist::Task base_task(Planner& planner, const std::string& kind, const std::strin
 }
 
 // Template once over the data, then output layers of template and delta in every epoch.
-void estimate(Planner& planner, dist::Task& task, double items, double tokens_each) {
+void estimate(Planner& planner, distributed::Task& task, double items, double tokens_each) {
   const auto& config = planner.config(planner.experiment().template_of(task.parameters.at("kind")));
   const double output = static_cast<double>(config.vocabulary * config.hidden), tokens = items * tokens_each;
   const double epochs = task.parameters.at("training").at("epochs");
@@ -95,7 +95,7 @@ std::vector<train::FrozenModel> frozen_models(const Json& p, double alpha, Workb
   return frozen;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator& group) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto& p = task.parameters;
   const auto template_model = bench.model(p.at("template"));
   const auto tokenizer = bench.tokenizer(p.at("template"));

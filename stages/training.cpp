@@ -97,7 +97,7 @@ void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, 
 
 }  // namespace
 
-store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group) {
+store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group) {
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
   if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
     log_info(run.task.name, " goes on behind step ", step);

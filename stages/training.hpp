@@ -1,5 +1,5 @@
 #pragma once
-#include "pipeline/dist/plan.hpp"
+#include "pipeline/distributed/plan.hpp"
 #include "pipeline/store/unit.hpp"
 #include "pipeline/train/trainer.hpp"
 #include "stages/experiment/experiment.hpp"
@@ -19,13 +19,13 @@ train::TrainSettings training_settings(const Json& parameters, train::TrainSetti
 // A training of this run: goes on from its checkpoint where there is one, publishes the model as checkpoints/<key>/ with
 // the tokenizer of `tokenizer_folder`, and gives the unit with the loss of every step.
 struct TrainingRun {
-  const dist::Task& task;
+  const distributed::Task& task;
   model::DecoderModel trained;
   std::vector<train::FrozenModel> frozen;
   train::TrainData data;
   train::TrainSettings settings;
   std::filesystem::path tokenizer_folder;
 };
-store::Unit run_training(TrainingRun run, Workbench& bench, const dist::Communicator& group);
+store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group);
 
 }  // namespace cmc::stages

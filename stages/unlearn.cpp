@@ -30,7 +30,7 @@ struct Slice {
 
 void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice) {
   const auto& experiment = planner.experiment();
-  dist::Task task;
+  distributed::Task task;
   task.stage = "unlearn";
   task.name = "TOFU " + slice.set + " " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
               describe(evaluated);
@@ -48,7 +48,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const double parameters = parameter_count(planner.config(evaluated.target));
   const double generated = items * strengths * 1.5 * static_cast<double>(experiment.integer("unlearn.new_tokens"));
   task.seconds = forward_seconds(parameters, generated + items * strengths * 6 * 80);
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.gang);
+  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
   planner.add(std::move(task));
 }
 
@@ -131,7 +131,7 @@ store::Unit to_unit(Rows rows, int64_t wrong_answers) {
   return unit;
 }
 
-store::Unit run(const dist::Task& task, Workbench& bench, const dist::Communicator&) {
+store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto& p = task.parameters;
   const auto items = read_slice(p, bench);
   const int64_t max_tokens = p.at("max_tokens");

@@ -50,12 +50,12 @@ const std::string& Workbench::place(const std::string& content) const {
   return found->second;
 }
 
-bool Workbench::enter(const std::string& residency, const dist::Communicator& gang) {
-  if (residency == residency_ && gang.transport() == gang_.transport()) return false;
+bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group) {
+  if (residency == residency_ && tensor_group.transport() == tensor_group_.transport()) return false;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
-  gang_ = gang;
+  tensor_group_ = tensor_group;
   batch_ = experiment_.integer("compute.batch");
   return true;
 }
@@ -71,10 +71,10 @@ void expect_planned(const std::filesystem::path& file, const std::string& conten
   if (content_hash != reference.at("sha256")) throw BadData({file.string(), "has changed since the plan was made", "run again"});
 }
 
-model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype, model::Seat seat) const {
+model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype, model::TensorRank tensor_rank) const {
   const auto path = folder(reference);
-  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device, seat);
-  return load(reference.at("base"), dtype, seat).with_adapters(path).merged();
+  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
+  return load(reference.at("base"), dtype, tensor_rank).with_adapters(path).merged();
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {
@@ -87,12 +87,12 @@ std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& referenc
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::target(const Json& reference) {
-  if (gang_.size() == 1) return model(reference);
+  if (tensor_group_.size() == 1) return model(reference);
   auto& model = models_["split: " + reference.dump()];
   if (!model) {
-    const model::TensorGroup group(gang_, compute_.device);
-    log_info("loading part ", gang_.rank() + 1, " of ", gang_.size(), " of ", folder(reference).string());
-    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.seat()).over(group));
+    const model::TensorGroup group(tensor_group_, compute_.device);
+    log_info("loading part ", tensor_group_.rank() + 1, " of ", tensor_group_.size(), " of ", folder(reference).string());
+    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.tensor_rank()).over(group));
   }
   return model;
 }

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "pipeline/core/json.hpp"
-#include "pipeline/dist/communicator.hpp"
+#include "pipeline/distributed/communicator.hpp"
 #include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/store/unit_store.hpp"
 #include "pipeline/train/hidden_store.hpp"
@@ -39,16 +39,16 @@ class Workbench {
   const std::function<bool()>& stop() const { return stop_; }
 
   // Drops what another residency left behind, or another group of ranks that held it together. False: it was here already.
-  bool enter(const std::string& residency, const dist::Communicator& gang);
+  bool enter(const std::string& residency, const distributed::Communicator& tensor_group);
   // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
-  const dist::Communicator& gang() const { return gang_; }
+  const distributed::Communicator& tensor_group() const { return tensor_group_; }
 
   // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
   // which are merged into it. On compute().device.
-  model::DecoderModel load(const Json& reference, torch::Dtype dtype, model::Seat seat = {}) const;
+  model::DecoderModel load(const Json& reference, torch::Dtype dtype, model::TensorRank tensor_rank = {}) const;
   // The same in compute().dtype, kept.
   std::shared_ptr<const model::DecoderModel> model(const Json& reference);
-  // The same for a model that the gang holds together: split over it, where it is more than this rank.
+  // The same for a model that the tensor-parallel group holds together: split over it, where it is more than this rank.
   std::shared_ptr<const model::DecoderModel> target(const Json& reference);
   std::shared_ptr<const text::Tokenizer> tokenizer(const Json& reference);
   // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
@@ -81,7 +81,7 @@ class Workbench {
   std::function<bool()> stop_;
   std::string residency_;
   int64_t batch_;
-  dist::Communicator gang_;
+  distributed::Communicator tensor_group_;
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::string, std::shared_ptr<const token_map::TokenMap>> maps_;

@@ -52,7 +52,7 @@ DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<Model
     : config_(std::move(config)), weights_(std::move(weights)) {}
 
 DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
-                                Seat seat) {
+                                TensorRank tensor_rank) {
   const checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
   const checkpoint::WeightFiles files(folder);
   std::set<std::string> used;
@@ -72,7 +72,7 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
     copy_slices(stored, plan.rows, plan.columns, target);
     used.insert(name);
   };
-  auto weights = std::make_shared<ModelWeights>(make_weights(config, seat, dtype, device, fill));
+  auto weights = std::make_shared<ModelWeights>(make_weights(config, tensor_rank, dtype, device, fill));
   for (const std::string& name : files.names()) {
     if (used.count(name) == 0 && !may_be_left(name, config)) {
       throw BadData({folder.string() + ": " + name,
@@ -101,11 +101,11 @@ torch::Dtype DecoderModel::dtype() const {
   return weights_->embedding.scalar_type();
 }
 bool DecoderModel::is_split() const {
-  return weights_->split.seat.size > 1;
+  return weights_->split.tensor_rank.size > 1;
 }
 
 DecoderModel DecoderModel::over(const TensorGroup& group) const {
-  expect(group.seat() == weights_->split.seat, "a part of a model runs in the seat it was loaded for");
+  expect(group.tensor_rank() == weights_->split.tensor_rank, "a part of a model runs on the rank that it was loaded for");
   DecoderModel result = *this;
   result.group_ = group;
   return result;

@@ -39,9 +39,9 @@ struct ModelInput {
 class DecoderModel {
  public:
   // Hugging Face folder. Throws MissingInput/BadData/Refused. Weights are converted to `dtype` on `device`.
-  // `seat`: the part that this rank of a group holds, of which alone the weights are read; run it `over` the group.
+  // `tensor_rank`: the part that this rank of a group holds, of which alone the weights are read; run it `over` the group.
   static DecoderModel load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
-                           Seat seat = {});
+                           TensorRank tensor_rank = {});
   // Random initialisation N(0, config.initializer_range, default 0.02), reproducible by seed on any machine.
   static DecoderModel random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
                              torch::Device device);

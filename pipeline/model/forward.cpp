@@ -129,7 +129,7 @@ torch::Tensor DecoderModel::embed(const torch::Tensor& tokens) const {
 
 torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) const {
   const ModelConfig& local = weights_->split.local;
-  expect(group_.seat() == weights_->split.seat, "a split model runs over its group");
+  expect(group_.tensor_rank() == weights_->split.tensor_rank, "a split model runs over its group");
   // A cache is written in place, and ranks speak to each other, which autograd cannot follow.
   const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr && !is_split());
   if (cache != nullptr) check_cache(local, *cache, dtype(), device());

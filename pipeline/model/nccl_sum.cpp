@@ -10,7 +10,7 @@ namespace cmc::model {
 
 #if defined(USE_C10D_NCCL)
 
-DeviceSum make_device_sum(const dist::Communicator& ranks, torch::Device device) {
+DeviceSum make_device_sum(const distributed::Communicator& ranks, torch::Device device) {
   namespace nccl = torch::cuda::nccl;
   nccl::ncclUniqueId id{};
   if (ranks.rank() == 0) nccl::get_unique_id(id);
@@ -26,7 +26,7 @@ DeviceSum make_device_sum(const dist::Communicator& ranks, torch::Device device)
 
 #else
 
-DeviceSum make_device_sum(const dist::Communicator&, torch::Device) {
+DeviceSum make_device_sum(const distributed::Communicator&, torch::Device) {
   throw Refused({"tensor_parallel on CUDA", "needs a LibTorch that was built with NCCL",
                  "use such a LibTorch, or compute.device = cpu"});
 }

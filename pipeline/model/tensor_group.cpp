@@ -18,13 +18,13 @@ std::span<const std::byte> bytes_of(const torch::Tensor& contiguous) {
 
 }  // namespace
 
-TensorGroup::TensorGroup(const dist::Communicator& ranks, torch::Device device)
-    : seat_{ranks.rank(), ranks.size()}, ranks_(ranks.awake(between_sums)) {
-  if (device.is_cuda() && seat_.size > 1) device_sum_ = make_device_sum(ranks_, device);
+TensorGroup::TensorGroup(const distributed::Communicator& ranks, torch::Device device)
+    : tensor_rank_{ranks.rank(), ranks.size()}, ranks_(ranks.awake(between_sums)) {
+  if (device.is_cuda() && tensor_rank_.size > 1) device_sum_ = make_device_sum(ranks_, device);
 }
 
 torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {
-  if (seat_.size == 1) return partial;
+  if (tensor_rank_.size == 1) return partial;
   if (device_sum_) {
     torch::Tensor total = partial.clone(torch::MemoryFormat::Contiguous);
     device_sum_(total);
@@ -36,21 +36,21 @@ torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {
 }
 
 torch::Tensor TensorGroup::gather_columns(const torch::Tensor& part, int64_t columns) const {
-  if (seat_.size == 1) return part;
+  if (tensor_rank_.size == 1) return part;
   const int64_t rows = part.size(0);
   if (device_sum_) {  // the other shares are zeros: shares need not be of one size, as NCCL's gathering asks
     torch::Tensor result = torch::zeros({rows, columns}, part.options());
-    const Range own = share_of(columns, seat_);
+    const Range own = share_of(columns, tensor_rank_);
     result.narrow(1, own.first, own.count).copy_(part);
     device_sum_(result);
     return result;
   }
   torch::Tensor result = torch::empty({rows, columns}, part.options());
-  std::vector<dist::Bytes> parts = ranks_.exchange(bytes_of(part.contiguous()));
-  for (int rank = 0; rank < seat_.size; ++rank) {
-    const Range share = share_of(columns, {rank, seat_.size});
+  std::vector<distributed::Bytes> parts = ranks_.exchange(bytes_of(part.contiguous()));
+  for (int rank = 0; rank < tensor_rank_.size; ++rank) {
+    const Range share = share_of(columns, {rank, tensor_rank_.size});
     torch::Tensor to = result.narrow(1, share.first, share.count);
-    dist::Bytes& bytes = parts[static_cast<size_t>(rank)];
+    distributed::Bytes& bytes = parts[static_cast<size_t>(rank)];
     expect(bytes.size() == to.nbytes(), "the ranks of a split model gather parts of the same rows");
     to.copy_(torch::from_blob(bytes.data(), {rows, share.count}, part.options()));
   }
@@ -58,10 +58,10 @@ torch::Tensor TensorGroup::gather_columns(const torch::Tensor& part, int64_t col
 }
 
 void TensorGroup::expect_same(const torch::Tensor& tokens) const {
-  if (seat_.size == 1) return;
+  if (tensor_rank_.size == 1) return;
   const torch::Tensor mine = tokens.to(torch::kCPU, torch::kInt64).contiguous();
   const std::span<const std::byte> own = bytes_of(mine);
-  for (const dist::Bytes& other : ranks_.exchange(own)) {
+  for (const distributed::Bytes& other : ranks_.exchange(own)) {
     expect(std::ranges::equal(other, own), "the ranks of a split model read the same tokens");
   }
 }

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "pipeline/dist/communicator.hpp"
+#include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
@@ -11,7 +11,7 @@ namespace cmc::model {
 // Sums a contiguous CUDA tensor over the ranks of a group, in place; each rank has a device of its own.
 using DeviceSum = std::function<void(torch::Tensor&)>;
 // Over NCCL where LibTorch has it; throws Refused elsewhere. Collective.
-DeviceSum make_device_sum(const dist::Communicator& ranks, torch::Device device);
+DeviceSum make_device_sum(const distributed::Communicator& ranks, torch::Device device);
 
 // The ranks that run one split model together: each calls the same operations in the same order. The default one is a
 // single rank, for which all are the identity. A value; copies use the same communicator.
@@ -19,9 +19,9 @@ class TensorGroup {
  public:
   TensorGroup() = default;
   // Collective over `ranks`.
-  TensorGroup(const dist::Communicator& ranks, torch::Device device);
+  TensorGroup(const distributed::Communicator& ranks, torch::Device device);
 
-  Seat seat() const { return seat_; }
+  TensorRank tensor_rank() const { return tensor_rank_; }
 
   // The sum of every rank's tensor; the same bits on every rank, so that all decide alike.
   torch::Tensor sum(const torch::Tensor& partial) const;
@@ -31,8 +31,8 @@ class TensorGroup {
   void expect_same(const torch::Tensor& tokens) const;
 
  private:
-  Seat seat_;
-  dist::Communicator ranks_;
+  TensorRank tensor_rank_;
+  distributed::Communicator ranks_;
   DeviceSum device_sum_;  // empty on a CPU
 };
 

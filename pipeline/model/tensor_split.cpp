@@ -8,12 +8,12 @@ namespace cmc::model {
 
 namespace {
 
-[[noreturn]] void refuse(const checkpoint::ModelConfig& config, Seat seat, const std::string& what) {
+[[noreturn]] void refuse(const checkpoint::ModelConfig& config, TensorRank tensor_rank, const std::string& what) {
   std::string fitting;
   for (int64_t size = 1; size <= config.heads; ++size) {
     if (config.heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
   }
-  throw Refused({config.architecture + " over " + std::to_string(seat.size) + " ranks", what,
+  throw Refused({config.architecture + " over " + std::to_string(tensor_rank.size) + " ranks", what,
                  "set tensor_parallel to one of " + fitting});
 }
 
@@ -50,19 +50,19 @@ void copy_slices(const torch::Tensor& stored, const Slices& rows, const Slices& 
   }
 }
 
-Range share_of(int64_t whole, Seat seat) {
-  const int64_t first = whole * seat.rank / seat.size;
-  return {first, whole * (seat.rank + 1) / seat.size - first};
+Range share_of(int64_t whole, TensorRank tensor_rank) {
+  const int64_t first = whole * tensor_rank.index / tensor_rank.size;
+  return {first, whole * (tensor_rank.index + 1) / tensor_rank.size - first};
 }
 
-TensorSplit split_model(const checkpoint::ModelConfig& config, Seat seat) {
-  expect(seat.rank >= 0 && seat.rank < seat.size, "a seat is one of its group");
-  if (config.heads % seat.size != 0) {
-    refuse(config, seat, "cannot be split: it has " + std::to_string(config.heads) + " attention heads");
+TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor_rank) {
+  expect(tensor_rank.index >= 0 && tensor_rank.index < tensor_rank.size, "a rank is one of its group");
+  if (config.heads % tensor_rank.size != 0) {
+    refuse(config, tensor_rank, "cannot be split: it has " + std::to_string(config.heads) + " attention heads");
   }
-  if (config.intermediate < seat.size || config.vocabulary < seat.size) refuse(config, seat, "leaves a rank nothing");
-  TensorSplit split{seat, config, {}, {}, {}, {}};
-  const int64_t heads = config.heads / seat.size, first = heads * seat.rank, group = config.heads / config.kv_heads;
+  if (config.intermediate < tensor_rank.size || config.vocabulary < tensor_rank.size) refuse(config, tensor_rank, "leaves a rank nothing");
+  TensorSplit split{tensor_rank, config, {}, {}, {}, {}};
+  const int64_t heads = config.heads / tensor_rank.size, first = heads * tensor_rank.index, group = config.heads / config.kv_heads;
   // Attention wants one number of query heads for each key/value head. The largest that fits: a head that queries of
   // two ranks read is held by both, one that they read unevenly even several times by one rank.
   const int64_t together = std::gcd(heads, group);
@@ -70,11 +70,11 @@ TensorSplit split_model(const checkpoint::ModelConfig& config, Seat seat) {
   for (int64_t head = first; head < first + heads; head += together) read.push_back(head / group);
   split.local.heads = heads;
   split.local.kv_heads = static_cast<int64_t>(read.size());
-  split.local.intermediate = share_of(config.intermediate, seat).count;
+  split.local.intermediate = share_of(config.intermediate, tensor_rank).count;
   split.queries = {config.heads * config.head_dim, {{first * config.head_dim, heads * config.head_dim}}};
   split.keys = heads_of(read, config.kv_heads, config.head_dim);
-  split.intermediate = {config.intermediate, {share_of(config.intermediate, seat)}};
-  split.vocabulary = {config.vocabulary, {share_of(config.vocabulary, seat)}};
+  split.intermediate = {config.intermediate, {share_of(config.intermediate, tensor_rank)}};
+  split.vocabulary = {config.vocabulary, {share_of(config.vocabulary, tensor_rank)}};
   return split;
 }
 

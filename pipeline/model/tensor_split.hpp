@@ -9,9 +9,9 @@
 namespace cmc::model {
 
 // A rank's place among those that a model is split over.
-struct Seat {
-  int rank = 0, size = 1;
-  bool operator==(const Seat&) const = default;
+struct TensorRank {
+  int index = 0, size = 1;
+  bool operator==(const TensorRank&) const = default;
 };
 
 struct Range {
@@ -32,7 +32,7 @@ void copy_slices(const torch::Tensor& stored, const Slices& rows, const Slices& 
 // Which part of a model a rank holds (tensor parallelism; Shoeybi et al. 2019): whole query heads with the key/value
 // heads that they read, and contiguous shares of the MLP's width and of the vocabulary.
 struct TensorSplit {
-  Seat seat;
+  TensorRank tensor_rank;
   checkpoint::ModelConfig local;  // the model's configuration with this rank's heads and MLP width
   Slices queries, keys;           // rows of q_proj; of k_proj and v_proj
   Slices intermediate;            // rows of gate_proj and up_proj
@@ -40,9 +40,9 @@ struct TensorSplit {
 };
 
 // Throws Refused when the heads cannot be dealt out evenly, or a rank would get nothing of the rest.
-TensorSplit split_model(const checkpoint::ModelConfig& config, Seat seat);
+TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor_rank);
 
-// The share of `rank` of `size` in `whole`, contiguous and as even as can be.
-Range share_of(int64_t whole, Seat seat);
+// The share of a rank in `whole`, contiguous and as even as can be.
+Range share_of(int64_t whole, TensorRank tensor_rank);
 
 }  // namespace cmc::model

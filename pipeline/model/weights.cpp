@@ -58,8 +58,8 @@ class Builder {
 };
 
 // A layer whose inputs are split gives a part of a sum: one rank alone adds the bias.
-void keep_one_bias(const Linear& layer, Seat seat) {
-  if (seat.rank > 0 && layer.bias.defined()) torch::Tensor(layer.bias).zero_();
+void keep_one_bias(const Linear& layer, TensorRank tensor_rank) {
+  if (tensor_rank.index > 0 && layer.bias.defined()) torch::Tensor(layer.bias).zero_();
 }
 
 LayerWeights make_layer(const checkpoint::ModelConfig& config, const TensorSplit& split, const std::string& prefix,
@@ -78,7 +78,7 @@ LayerWeights make_layer(const checkpoint::ModelConfig& config, const TensorSplit
   layer.gate_up = build.linear({{mlp + "gate_proj", split.intermediate}, {mlp + "up_proj", split.intermediate}},
                                hidden, config.mlp_bias);
   layer.down = build.linear({{mlp + "down_proj", hidden}}, split.intermediate, config.mlp_bias);
-  for (const Linear* summed : {&layer.attention_output, &layer.down}) keep_one_bias(*summed, split.seat);
+  for (const Linear* summed : {&layer.attention_output, &layer.down}) keep_one_bias(*summed, split.tensor_rank);
   layer.attention_norm = build.norm(prefix + "input_layernorm", config.hidden);
   if (config.post_norms) {
     layer.after_attention_norm = build.norm(prefix + "post_attention_layernorm", config.hidden);
@@ -100,13 +100,13 @@ std::vector<Linear*> linear_blocks(ModelWeights& weights) {
   return blocks;
 }
 
-ModelWeights make_weights(const checkpoint::ModelConfig& config, Seat seat, torch::Dtype dtype, torch::Device device,
+ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype, torch::Device device,
                           const FillTensor& fill) {
   // Ordinary tensors even when the caller is in inference mode: they may be trained later.
   const c10::InferenceMode ordinary(false);
   const torch::NoGradGuard no_gradients;
   ModelWeights weights;
-  weights.split = split_model(config, seat);
+  weights.split = split_model(config, tensor_rank);
   const TensorSplit& split = weights.split;
   Builder build(config, dtype, device, fill, weights);
   weights.embedding = build.matrix("model.embed_tokens.weight", split.vocabulary, all_of(config.hidden));
@@ -129,7 +129,7 @@ ModelWeights copy_weights(const checkpoint::ModelConfig& config, const ModelWeig
   const FillTensor fill = [&](const TensorPlan&, torch::Tensor& target) {
     target.copy_(weights.named[next++].second);  // both are made in one order
   };
-  return make_weights(config, weights.split.seat, weights.embedding.scalar_type(), weights.embedding.device(), fill);
+  return make_weights(config, weights.split.tensor_rank, weights.embedding.scalar_type(), weights.embedding.device(), fill);
 }
 
 }  // namespace cmc::model

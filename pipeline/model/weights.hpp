@@ -53,8 +53,8 @@ struct TensorPlan {
 // Fills `target` (of the model's dtype and device) with it.
 using FillTensor = std::function<void(const TensorPlan& plan, torch::Tensor& target)>;
 
-// The part of the model that a rank in `seat` holds. Throws as split_model does.
-ModelWeights make_weights(const checkpoint::ModelConfig& config, Seat seat, torch::Dtype dtype, torch::Device device,
+// The part of the model that `tensor_rank` holds. Throws as split_model does.
+ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype, torch::Device device,
                           const FillTensor& fill);
 
 }  // namespace cmc::model

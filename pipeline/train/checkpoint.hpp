@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/dist/communicator.hpp"
+#include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/train/optimizer.hpp"
 #include "pipeline/train/trainer.hpp"

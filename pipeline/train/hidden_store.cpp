@@ -131,7 +131,7 @@ torch::Tensor HiddenStore::states(std::span<const Example* const> examples) {
 }
 
 std::vector<const Example*> HiddenStore::missing_anywhere(std::span<const Example* const> examples,
-                                                          const dist::Communicator& group) const {
+                                                          const distributed::Communicator& group) const {
   std::vector<float> mine, sum(examples.size());
   for (const Example* example : examples) mine.push_back(places_.contains(content_key(*example)) ? 0.0f : 1.0f);
   const std::span<const float> share(mine);
@@ -143,7 +143,7 @@ std::vector<const Example*> HiddenStore::missing_anywhere(std::span<const Exampl
   return missing;
 }
 
-void HiddenStore::fill(std::span<const Example* const> examples, const dist::Communicator& group) {
+void HiddenStore::fill(std::span<const Example* const> examples, const distributed::Communicator& group) {
   const std::vector<const Example*> missing = missing_anywhere(examples, group);
   const auto size = static_cast<size_t>(group.size());
   for (size_t i = static_cast<size_t>(group.rank()); i < missing.size(); i += size) find_or_compute(*missing[i]);
@@ -163,7 +163,7 @@ void HiddenStore::fill(std::span<const Example* const> examples, const dist::Com
 }
 
 void HiddenStore::exchange(std::span<const Example* const> examples, int root, int64_t bytes,
-                           const dist::Communicator& group) {
+                           const distributed::Communicator& group) {
   std::vector<std::byte> buffer(static_cast<size_t>(bytes));
   std::byte* next = buffer.data();
   const auto each = [&](const auto& take) {

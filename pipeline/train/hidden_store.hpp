@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "pipeline/dist/communicator.hpp"
+#include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/train/example.hpp"
 
@@ -38,7 +38,7 @@ class HiddenStore {
   torch::Tensor states(std::span<const Example* const> examples);
 
   // Collective: computes what any rank lacks, dealt over the ranks, and hands every rank the result.
-  void fill(std::span<const Example* const> examples, const dist::Communicator& group);
+  void fill(std::span<const Example* const> examples, const distributed::Communicator& group);
 
   const model::DecoderModel& model() const { return *model_; }
   int64_t examples() const;
@@ -55,8 +55,8 @@ class HiddenStore {
   torch::Tensor at(const Place& place) const;
   Place& find_or_compute(const Example& example);
   std::vector<const Example*> missing_anywhere(std::span<const Example* const> examples,
-                                               const dist::Communicator& group) const;
-  void exchange(std::span<const Example* const> examples, int root, int64_t bytes, const dist::Communicator& group);
+                                               const distributed::Communicator& group) const;
+  void exchange(std::span<const Example* const> examples, int root, int64_t bytes, const distributed::Communicator& group);
 
   std::shared_ptr<const model::DecoderModel> model_;
   torch::Dtype kept_as_;

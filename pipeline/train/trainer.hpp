@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pipeline/dist/communicator.hpp"
+#include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/train/example.hpp"
 #include "pipeline/train/frozen_model.hpp"
@@ -86,7 +86,7 @@ struct Training {
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;
   TrainSettings settings;
-  dist::Communicator group;                       // data parallel; null: this process alone
+  distributed::Communicator group;                       // data parallel; null: this process alone
   std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
   std::string identity;                           // what made it (task key); a checkpoint of another one is refused
   std::function<void(const StepReport&)> report;  // rank 0, after every step

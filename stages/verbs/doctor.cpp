@@ -36,7 +36,7 @@ Finding folder(const char* variable, const std::string& purpose, const std::stri
   return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")", remedy};
 }
 
-Finding devices(const dist::Session& session) {
+Finding devices(const distributed::Session& session) {
   const auto count = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
   const int ranks = session.ranks_on_node();
   std::string text = std::to_string(count) + " CUDA devices for " + std::to_string(ranks) + " ranks on this node";
@@ -44,15 +44,15 @@ Finding devices(const dist::Session& session) {
   return {!shared, text, "more ranks than devices: several ranks share one; start fewer"};
 }
 
-Finding threads(const dist::Session& session) {
-  const int each = dist::threads_of_this_rank(session), ranks = session.ranks_on_node();
+Finding threads(const distributed::Session& session) {
+  const int each = distributed::threads_of_this_rank(session), ranks = session.ranks_on_node();
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   return {each * ranks <= cores, std::to_string(ranks) + " ranks on this node × " + std::to_string(each) + " threads on " +
                                      std::to_string(cores) + " cores",
           "set OMP_NUM_THREADS to cores ÷ ranks, or mpirun --bind-to none"};
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   Arguments arguments("doctor", boost::program_options::options_description("options"), {});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const Json facts = provenance();  // named: items() does not keep it alive

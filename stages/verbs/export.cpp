@@ -15,7 +15,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-bool matches(const dist::Task& task, const std::string& stage, const Arguments& arguments) {
+bool matches(const distributed::Task& task, const std::string& stage, const Arguments& arguments) {
   const auto& p = task.parameters;
   if (task.stage != stage || p.at("target") != arguments.get("target")) return false;
   const std::string delta = arguments.has("delta") ? arguments.get("delta") : "";
@@ -118,7 +118,7 @@ void export_hf(const Arguments& arguments) {
   throw Usage({"--model " + arguments.get("model"), "is not a model of this run", "known: " + known});
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("to", po::value<std::string>(), "file (hf: new folder) to write")(
       "target", po::value<std::string>(), "alpaca_eval, tofu: which target")(

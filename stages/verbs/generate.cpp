@@ -28,7 +28,7 @@ std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments,
   return requests;
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
   options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(

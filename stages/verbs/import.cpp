@@ -148,7 +148,7 @@ void print_annotations(const Json& result) {
               static_cast<long>(result.at("n").get<int64_t>()), static_cast<long>(result.at("missing").get<int64_t>()));
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("retain", po::value<std::string>(),
                         "tofu: log of a model that never saw the forget set, for forget quality")("json", "as JSON");

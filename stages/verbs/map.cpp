@@ -30,7 +30,7 @@ Json to_json(const token_map::TokenMap& map, const text::Tokenizer& base) {
   return json;
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("from", po::value<std::string>(), "tokenizer of the base (target) model")(
       "to", po::value<std::string>(), "tokenizer of the delta model")(

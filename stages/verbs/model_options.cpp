@@ -43,12 +43,12 @@ void add_model_options(po::options_description& options) {
       "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
 }
 
-bool takes_part(const Arguments& arguments, const dist::Session& session) {
+bool takes_part(const Arguments& arguments, const distributed::Session& session) {
   return session.world().rank() == 0 || arguments.get<bool>("tensor-parallel");
 }
 
-LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
-  torch::set_num_threads(dist::threads_of_this_rank(session));
+LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
+  torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
   const auto load = [&](const std::filesystem::path& folder) {
     return std::make_shared<const model::DecoderModel>(model::DecoderModel::load(folder, compute.dtype, compute.device));
@@ -58,7 +58,7 @@ LoadedPair load_pair(const Arguments& arguments, const dist::Session& session) {
   fusion::Base base{nullptr, nullptr};
   if (arguments.get<bool>("tensor-parallel")) {
     const model::TensorGroup group(session.world(), compute.device);
-    const auto part = model::DecoderModel::load(folder, compute.dtype, compute.device, group.seat());
+    const auto part = model::DecoderModel::load(folder, compute.dtype, compute.device, group.tensor_rank());
     base.model = std::make_shared<const model::DecoderModel>(part.over(group));
   } else {
     base.model = load(folder);

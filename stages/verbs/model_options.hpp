@@ -11,7 +11,7 @@ namespace cmc::stages {
 // generate and score.
 void add_model_options(boost::program_options::options_description& options);
 // Whether this rank does anything: rank 0 alone, unless the target is split over all. Rank 0 alone prints.
-bool takes_part(const Arguments& arguments, const dist::Session& session);
+bool takes_part(const Arguments& arguments, const distributed::Session& session);
 
 struct LoadedPair {
   std::unique_ptr<fusion::LogitSource> source;
@@ -20,6 +20,6 @@ struct LoadedPair {
   std::vector<int32_t> end_tokens;
 };
 // Throws BadData when a delta's vocabulary is not that of its tokenizer.
-LoadedPair load_pair(const Arguments& arguments, const dist::Session& session);
+LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session);
 
 }  // namespace cmc::stages

@@ -14,7 +14,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-void print(const dist::Plan& plan, int ranks, const std::string& assumed) {
+void print(const distributed::Plan& plan, int ranks, const std::string& assumed) {
   struct Sum { int tasks = 0; double seconds = 0; int64_t bytes = 0; };
   std::map<std::string, Sum> by_stage;
   Sum all;
@@ -43,7 +43,7 @@ std::string assumption(const Experiment& experiment, bool measured) {
          "; --costs of a finished run calibrates";
 }
 
-void simulate(const dist::Plan& plan, const Arguments& arguments) {
+void simulate(const distributed::Plan& plan, const Arguments& arguments) {
   const int on_a_node = arguments.get<int>("ranks-per-node");
   if (on_a_node < 1) throw Usage({"--ranks-per-node", "is below 1", "give the ranks of a node"});
   const auto runs = simulate_runs(plan, {}, rank_counts(arguments.get("simulate")), on_a_node);
@@ -56,7 +56,7 @@ void simulate(const dist::Plan& plan, const Arguments& arguments) {
   std::cout << Json{{"simulated", simulated}}.dump(2) << "\n";
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
   options.add_options()("ranks", po::value<int>()->default_value(session.world().size()), "ranks to estimate for")(
@@ -70,8 +70,8 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const auto output = output_folder(arguments, experiment);
   if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
   const auto costs = arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output;
-  const dist::CostModel fit = measured_costs(costs);
-  const dist::Plan plan = with_costs_of(costs, fit, plan_experiment(experiment, output, only_stages(arguments)).chosen);
+  const distributed::CostModel fit = measured_costs(costs);
+  const distributed::Plan plan = with_costs_of(costs, fit, plan_experiment(experiment, output, only_stages(arguments)).chosen);
   if (arguments.has("simulate")) {
     simulate(plan, arguments);
     return ExitCode::done;

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "pipeline/core/log.hpp"
-#include "pipeline/dist/stop_request.hpp"
+#include "pipeline/distributed/stop_request.hpp"
 #include "stages/run_experiment.hpp"
 #include "stages/verbs/experiment_options.hpp"
 
@@ -23,8 +23,8 @@ Shard parse_shard(const std::string& text) {
   return shard;
 }
 
-std::optional<dist::Deadline> deadline(const Arguments& arguments) {
-  if (!arguments.has("time-limit")) return dist::slurm_deadline();
+std::optional<distributed::Deadline> deadline(const Arguments& arguments) {
+  if (!arguments.has("time-limit")) return distributed::slurm_deadline();
   const std::chrono::duration<double> limit(arguments.get<double>("time-limit"));
   return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(limit);
 }
@@ -53,9 +53,9 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
 
 // A full disk is told as such, whatever was done before, and is no stop after which a job would be queued again; else a
 // failure of all there was to do tells what it was.
-ExitCode exit_code(const dist::Outcome& outcome) {
+ExitCode exit_code(const distributed::Outcome& outcome) {
   for (const auto& failure : outcome.failed)
-    if (dist::is_disk_failure(failure.code)) return failure.code;
+    if (distributed::is_disk_failure(failure.code)) return failure.code;
   if (outcome.stopped) return ExitCode::stopped;
   if (outcome.failed.empty()) return outcome.not_run.empty() ? ExitCode::done : ExitCode::some_failed;
   const ExitCode first = outcome.failed.front().code;
@@ -63,7 +63,7 @@ ExitCode exit_code(const dist::Outcome& outcome) {
   return outcome.done == 0 && alike ? first : ExitCode::some_failed;
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
   options.add_options()(
@@ -79,7 +79,7 @@ ExitCode run(const std::vector<std::string>& given, const dist::Session& session
   const Shard shard = arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{};
   const RunLog log = RunLog::open(output.path(), shard, session.world());
   start_log({.rank = rank, .to_terminal = rank == 0, .file = log.file_of(rank)});
-  const dist::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
+  const distributed::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
   const RunReport report = run_experiment({.experiment = experiment,
                                            .only = only_stages(arguments),
                                            .output = output,

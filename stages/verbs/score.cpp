@@ -10,7 +10,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
   options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"");

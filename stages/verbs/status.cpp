@@ -43,7 +43,7 @@ Json gather(const OutputFolder& output) {
   Json status = told_by_runs(states_of_runs(output.path()), finished);
   Json missing = Json::array();
   std::vector<std::string> done;
-  dist::Plan plan = output.plan();
+  distributed::Plan plan = output.plan();
   plan = measured_costs(plan, finished, units).calibrated(std::move(plan));
   for (const auto& task : plan.tasks)
     if (std::ranges::binary_search(finished, task.key))
@@ -51,7 +51,7 @@ Json gather(const OutputFolder& output) {
     else
       missing.push_back({{"key", task.key}, {"name", task.name}, {"stage", task.stage}});
   int ranks = output.environment().value("ranks", 1);
-  for (const auto& task : plan.tasks) ranks = std::max(ranks, task.gang);
+  for (const auto& task : plan.tasks) ranks = std::max(ranks, task.tensor_parallel);
   status["done"] = done.size();
   status["total"] = plan.tasks.size();
   status["missing"] = missing;
@@ -84,7 +84,7 @@ void print(const Json& status) {
     std::cout << "about " << clock_time(status.at("estimated_seconds_left")) << " left on " << status.at("ranks") << " ranks\n";
 }
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("json", "as JSON");
   Arguments arguments("status DIR [--json]", options, {"folder"});

@@ -9,7 +9,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("tokenizer", po::value<std::string>(), "model folder, tokenizer.json or tokenizer.model")(
       "texts", po::value<std::string>(), "JSON lines with \"text\"");

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/dist/session.hpp"
+#include "pipeline/distributed/session.hpp"
 
 namespace cmc::stages {
 
@@ -13,7 +13,7 @@ namespace cmc::stages {
 struct Verb {
   std::string_view name;
   std::string_view summary;  // one line
-  ExitCode (*run)(const std::vector<std::string>& arguments, const dist::Session& session);
+  ExitCode (*run)(const std::vector<std::string>& arguments, const distributed::Session& session);
 };
 
 const std::vector<Verb>& verbs();

@@ -6,7 +6,7 @@
 namespace cmc::stages {
 namespace {
 
-ExitCode run(const std::vector<std::string>& given, const dist::Session& session) {
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   Arguments arguments("verify DIR", boost::program_options::options_description("options"), {"folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::filesystem::path folder = arguments.get("folder");

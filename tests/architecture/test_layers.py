@@ -13,20 +13,20 @@ MAY_USE = {
     "text": {"core"},
     "data": {"core"},
     "metrics": {"core"},
-    "dist": {"core"},
+    "distributed": {"core"},
     "store": {"core"},
     "kernels": {"core"},
     "checkpoint": {"core"},
     "token_map": {"core", "text"},
-    "model": {"core", "kernels", "checkpoint", "dist"},
+    "model": {"core", "kernels", "checkpoint", "distributed"},
     "fusion": {"core", "kernels", "text", "token_map", "model"},
     "decode": {"core", "text", "fusion", "model"},
-    "train": {"core", "text", "data", "dist", "model", "fusion"},
+    "train": {"core", "text", "data", "distributed", "model", "fusion"},
 }
 TORCH_LAYERS = {"checkpoint", "model", "fusion", "decode", "train", "stages"}
 # library header → the only folder that may include it
 ONLY_HOME = {
-    r"mpi\.h": "pipeline/dist",
+    r"mpi\.h": "pipeline/distributed",
     r"cuda.*\.h": "pipeline/kernels",
     r"hdf5.*\.h": "pipeline/store",
     r"sentencepiece.*": "pipeline/text",

@@ -55,7 +55,7 @@ def run(ranks, *arguments, expect=0, **extra):
 
 
 def probe(ranks, verb, argument=None, **options):
-    return run(ranks, program("probe_dist"), verb, json.dumps(argument or {}), **options)
+    return run(ranks, program("probe_distributed"), verb, json.dumps(argument or {}), **options)
 
 
 def lines(text):

@@ -27,14 +27,14 @@ def test_session_knows_its_ranks(ranks):
 def test_unbound_ranks_divide_the_cores():
     environment = mpi.environment()
     environment.pop("OMP_NUM_THREADS")
-    done = subprocess.run(mpi.command(2, mpi.program("probe_dist"), "info"), env=environment, text=True, capture_output=True,
+    done = subprocess.run(mpi.command(2, mpi.program("probe_distributed"), "info"), env=environment, text=True, capture_output=True,
                           check=True, timeout=60)
     for line in mpi.lines(done.stdout):
         assert line["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def test_one_process_without_mpirun():
-    done = subprocess.run([mpi.program("probe_dist"), "sum", '{"shares": 4, "length": 100000}'], text=True,
+    done = subprocess.run([mpi.program("probe_distributed"), "sum", '{"shares": 4, "length": 100000}'], text=True,
                           capture_output=True, check=True, timeout=60)
     assert mpi.lines(done.stdout)[0]["sums"] == mpi.probe(3, "sum", {"shares": 4, "length": 100000})[0]["sums"]
 
@@ -64,7 +64,7 @@ def test_an_exception_on_one_rank_ends_the_job_with_its_code(failing):
 
 
 def test_a_killed_rank_ends_the_job():
-    process = mpi.start(3, mpi.program("probe_dist"), "hang")
+    process = mpi.start(3, mpi.program("probe_distributed"), "hang")
     try:
         os.kill(mpi.pids(process, 3)[2], signal.SIGKILL)
         assert process.wait(timeout=60) != 0

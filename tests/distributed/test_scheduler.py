@@ -110,8 +110,8 @@ def test_a_failure_in_a_group_releases_the_others(how, tmp_path):
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_a_gang_keeps_its_ranks(ranks):
-    tasks = [{"key": f"large{i}", "gang": 2, "residency": "large", "sum": 1000, "seconds": 10, "load_seconds": 100}
+def test_a_tensor_parallel_group_keeps_its_ranks(ranks):
+    tasks = [{"key": f"large{i}", "tensor_parallel": 2, "residency": "large", "sum": 1000, "seconds": 10, "load_seconds": 100}
              for i in range(6)]
     tasks += [{"key": str(i), "sleep": 0.02} for i in range(6)]
     lines = mpi.probe(ranks, "run", {"tasks": tasks})
@@ -121,14 +121,14 @@ def test_a_gang_keeps_its_ranks(ranks):
     assert len({(line["rank"], line["group_rank"]) for line in together}) == 2
 
 
-def test_a_gang_is_made_anew_after_a_failure(tmp_path):
-    tasks = [{"key": f"large{i}", "gang": 2, "residency": "large", "fail": "once", "fail_rank": i % 2} for i in range(4)]
+def test_a_tensor_parallel_group_is_made_anew_after_a_failure(tmp_path):
+    tasks = [{"key": f"large{i}", "tensor_parallel": 2, "residency": "large", "fail": "once", "fail_rank": i % 2} for i in range(4)]
     lines = mpi.probe(3, "run", {"tasks": tasks, "folder": str(tmp_path)})
     assert outcome_of(lines, 3)["done"] == 4
 
 
-def test_a_gang_larger_than_every_node_is_refused():
-    mpi.probe(2, "run", {"tasks": [{"key": "large", "gang": 3}]}, expect=65)
+def test_a_tensor_parallel_group_larger_than_every_node_is_refused():
+    mpi.probe(2, "run", {"tasks": [{"key": "large", "tensor_parallel": 3}]}, expect=65)
 
 
 def test_a_task_that_stops_ends_the_run():
@@ -142,7 +142,7 @@ def test_a_task_that_stops_ends_the_run():
 @pytest.mark.parametrize("to", ["mpirun", "rank 1"])
 def test_usr2_stops_at_the_next_task(to):
     tasks = [{"key": str(i), "sleep": 0.2} for i in range(200)]
-    process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
+    process = mpi.start(3, mpi.program("probe_distributed"), "run", json.dumps({"tasks": tasks, "watch": True}))
     pids = mpi.pids(process, 3)
     time.sleep(0.5)
     os.kill(process.pid if to == "mpirun" else pids[1], signal.SIGUSR2)
@@ -153,7 +153,7 @@ def test_usr2_stops_at_the_next_task(to):
 
 def test_a_killed_worker_ends_the_job():
     tasks = [{"key": str(i), "sleep": 60} for i in range(9)]
-    process = mpi.start(3, mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True}))
+    process = mpi.start(3, mpi.program("probe_distributed"), "run", json.dumps({"tasks": tasks, "watch": True}))
     try:
         os.kill(mpi.pids(process, 3)[1], signal.SIGKILL)
         assert process.wait(timeout=50) != 0
@@ -164,7 +164,7 @@ def test_a_killed_worker_ends_the_job():
 
 def start_watched(ranks, tasks, **settings):
     argument = json.dumps({"tasks": tasks, "watch": True, "stall_seconds": 0.5, **settings})
-    process = mpi.start(ranks, mpi.program("probe_dist"), "run", argument)
+    process = mpi.start(ranks, mpi.program("probe_distributed"), "run", argument)
     return process, mpi.pids(process, ranks)
 
 
@@ -182,14 +182,14 @@ def test_a_silent_rank_is_named_and_works_again():
     assert all(count <= 2 for count in times(lines).values())
 
 
-@pytest.mark.parametrize("gang", [1, 2])
-def test_a_stopped_ranks_work_is_done_elsewhere_and_the_run_ends(gang):
-    tasks = [{"key": str(i), "sleep": 0.4, "gang": gang, "residency": "m" if gang > 1 else ""} for i in range(12)]
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_stopped_ranks_work_is_done_elsewhere_and_the_run_ends(size):
+    tasks = [{"key": str(i), "sleep": 0.4, "tensor_parallel": size, "residency": "m" if size > 1 else ""} for i in range(12)]
     process, pids = start_watched(3, tasks)
     time.sleep(0.9)
-    os.kill(pids[2 if gang == 1 else 1], signal.SIGSTOP)
+    os.kill(pids[2 if size == 1 else 1], signal.SIGSTOP)
     lines, log = mpi.finish(process, timeout=60)
-    assert f"rank {2 if gang == 1 else 1} does not answer" in log
+    assert f"rank {2 if size == 1 else 1} does not answer" in log
     outcome = outcome_of_rank_0(lines)
     assert outcome["done"] == 12 and not outcome["failed"] and not outcome["not_run"]
     assert len({line["ran"] for line in ran(lines) if "taken_over" in line}) == 1

@@ -13,7 +13,7 @@ import distributed.mpi as mpi
 
 def start_alone(tasks, **settings):
     """One rank without mpirun, which would take INT for itself; returns the process, whose first task runs."""
-    command = [mpi.program("probe_dist"), "run", json.dumps({"tasks": tasks, "watch": True, **settings})]
+    command = [mpi.program("probe_distributed"), "run", json.dumps({"tasks": tasks, "watch": True, **settings})]
     process = subprocess.Popen(command, env=mpi.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert "pid" in process.stdout.readline()
     assert "ran" in process.stdout.readline()
@@ -47,7 +47,7 @@ def test_a_second_interrupt_ends_at_once():
 
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_at_most_the_running_tasks_end_after_usr2(ranks):
-    process = mpi.start(ranks, mpi.program("probe_dist"), "run",
+    process = mpi.start(ranks, mpi.program("probe_distributed"), "run",
                         json.dumps({"tasks": [{"key": str(i), "sleep": 1} for i in range(60)], "watch": True}))
     pids = mpi.pids(process, ranks)
     os.kill(pids[0], signal.SIGUSR2)

@@ -1,11 +1,11 @@
-// Drives store and dist through faults: probe_faults VERB ARGUMENTS, see the verbs below. Prints one JSON line.
+// Drives store and distributed through faults: probe_faults VERB ARGUMENTS, see the verbs below. Prints one JSON line.
 #include <iostream>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/log.hpp"
-#include "pipeline/dist/session.hpp"
+#include "pipeline/distributed/session.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
 #include "tests/faults/synthetic_run.hpp"
@@ -122,7 +122,7 @@ int dispatch(const std::vector<std::string>& given) {
 int main(int argc, char** argv) {
   try {
     if (argc > 1 && std::string_view(argv[1]) == "run") {
-      dist::Session session(argc, argv);
+      distributed::Session session(argc, argv);
       start_log({.rank = session.world().rank()});
       return faults::run_synthetic(session, Json::parse(argv[2]));
     }

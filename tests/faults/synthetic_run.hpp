@@ -10,9 +10,9 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/random.hpp"
-#include "pipeline/dist/scheduler.hpp"
-#include "pipeline/dist/session.hpp"
-#include "pipeline/dist/stop_request.hpp"
+#include "pipeline/distributed/scheduler.hpp"
+#include "pipeline/distributed/session.hpp"
+#include "pipeline/distributed/stop_request.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -22,11 +22,11 @@
 namespace cmc::faults {
 
 // "tasks" tasks, some of which need earlier ones, some for groups of ranks; the same for the same "seed".
-inline dist::Plan synthetic_plan(const Json& with) {
+inline distributed::Plan synthetic_plan(const Json& with) {
   Random random(with.at("seed").get<uint64_t>());
-  dist::Plan plan;
+  distributed::Plan plan;
   for (int i = 0; i < with.at("tasks").get<int>(); ++i) {
-    dist::Task& task = plan.tasks.emplace_back();
+    distributed::Task& task = plan.tasks.emplace_back();
     task.stage = "synthetic";
     task.name = "task " + std::to_string(i);
     task.parameters = {{"name", task.name}, {"seed", with.at("seed")}, {"milliseconds", 1 + 12 * random.uniform()}};
@@ -35,7 +35,7 @@ inline dist::Plan synthetic_plan(const Json& with) {
     task.residency = i % 3 == 0 ? "" : "model " + std::to_string(i % 3);
     task.seconds = 0.01;
     task.shares = random.uniform() < 0.2 ? 3 : 1;
-    task.key = dist::task_key(task.stage, task.parameters, task.inputs);
+    task.key = distributed::task_key(task.stage, task.parameters, task.inputs);
   }
   return plan;
 }
@@ -48,8 +48,8 @@ inline std::vector<float> share_values(const std::string& key, int share) {
 }
 
 // Every value depends on the task and on its inputs' units.
-inline store::Unit compute(const dist::Task& task, const dist::Communicator& group, const store::UnitStore& units) {
-  const auto [first, last] = dist::shares_of(group.rank(), group.size(), task.shares);
+inline store::Unit compute(const distributed::Task& task, const distributed::Communicator& group, const store::UnitStore& units) {
+  const auto [first, last] = distributed::shares_of(group.rank(), group.size(), task.shares);
   std::vector<std::vector<float>> shares;
   for (int share = first; share < last; ++share) shares.push_back(share_values(task.key, share));
   const std::vector<std::span<const float>> mine(shares.begin(), shares.end());
@@ -72,8 +72,8 @@ inline void note(const std::filesystem::path& file, const std::string& line) {
   out << line + "\n" << std::flush;
 }
 
-inline void run_task(const dist::Task& task, const dist::Communicator& group, const store::UnitStore& units, const Json& with,
-                     const dist::StopRequest& stop) {
+inline void run_task(const distributed::Task& task, const distributed::Communicator& group, const store::UnitStore& units, const Json& with,
+                     const distributed::StopRequest& stop) {
   std::optional<store::UnitClaim> claim;
   char needed = 0;
   if (group.rank() == 0) {
@@ -90,22 +90,22 @@ inline void run_task(const dist::Task& task, const dist::Communicator& group, co
 }
 
 // {"folder", "seed", "tasks", "computed": file that gets the key of each computed task, "patience"?, "stall_seconds"?}
-inline int run_synthetic(const dist::Session& session, const Json& with) {
-  const dist::Plan plan = synthetic_plan(with);
+inline int run_synthetic(const distributed::Session& session, const Json& with) {
+  const distributed::Plan plan = synthetic_plan(with);
   const store::UnitStore units(with.at("folder").get<std::string>());
-  const dist::StopRequest stop;
+  const distributed::StopRequest stop;
   std::vector<std::string> finished;
   if (session.world().rank() == 0) {
     units.remove_abandoned();
     finished = units.keys();
   }
-  dist::SchedulerSettings settings;
+  distributed::SchedulerSettings settings;
   settings.poll_seconds = 0.001;
   settings.stall_seconds = with.value("stall_seconds", settings.stall_seconds);
   settings.stop = [&] { return stop.asked(); };
-  const dist::Outcome outcome = dist::run_plan(
+  const distributed::Outcome outcome = distributed::run_plan(
       plan, finished, session.world(),
-      [&](const dist::Task& task, const dist::Communicator& group) { run_task(task, group, units, with, stop); }, settings);
+      [&](const distributed::Task& task, const distributed::Communicator& group) { run_task(task, group, units, with, stop); }, settings);
   for (const auto& failure : outcome.failed) std::cerr << failure.name << ": " << failure.message << std::endl;
   if (outcome.stopped) return static_cast<int>(ExitCode::stopped);
   if (!outcome.failed.empty()) return static_cast<int>(ExitCode::some_failed);

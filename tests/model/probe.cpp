@@ -23,7 +23,7 @@
 #include "pipeline/checkpoint/safetensors_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
-#include "pipeline/dist/session.hpp"
+#include "pipeline/distributed/session.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/lora.hpp"
 
@@ -49,7 +49,7 @@ DecoderModel load(const Json& request) {
   const bool merge = request.value("merge", false), split = request.value("split", false);
   if (merge && adapters.is_string() && !split)
     return DecoderModel::load_merged(folder, adapters.get<std::string>(), dtype, torch::kCPU);
-  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU, split ? group.seat() : cmc::model::Seat{});
+  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU, split ? group.tensor_rank() : cmc::model::TensorRank{});
   if (adapters.is_string()) model = model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
   if (adapters.is_object()) {
     model = model.with_adapters({.rank = adapters.at("rank"),
@@ -171,7 +171,7 @@ Json held(const Json& request) {
   const DecoderModel model = load(request);
   size_t bytes = 0;
   for (const auto& [name, tensor] : model.parameters()) bytes += tensor.nbytes();
-  return {{"bytes", bytes}, {"rank", group.seat().rank}};
+  return {{"bytes", bytes}, {"rank", group.tensor_rank().index}};
 }
 
 Json random(const Json& request) {
@@ -198,7 +198,7 @@ Json answer(const Json& request) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cmc::dist::Session session(argc, argv);
+  cmc::distributed::Session session(argc, argv);
   const auto& world = session.world();
   group = cmc::model::TensorGroup(world, torch::kCPU);
   if (world.size() > 1) out_suffix = std::string(".").append(std::to_string(world.rank()));

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/dist/thread_transport.hpp"
+#include "pipeline/distributed/thread_transport.hpp"
 #include "pipeline/model/decoder_model.hpp"
 
 namespace cmc::model {
@@ -111,17 +111,17 @@ TEST(CopySlices, TouchesItsOwnPagesOnly) {
 }
 
 TEST(TensorGroup, ColumnsComeTogetherAndTokensAreCompared) {
-  auto ranks = dist::thread_ranks(3);
+  auto ranks = distributed::thread_ranks(3);
   const torch::Tensor whole = torch::arange(40, torch::kFloat32).view({4, 10});
   std::vector<std::jthread> threads;
-  for (const dist::Communicator& rank : ranks) {
+  for (const distributed::Communicator& rank : ranks) {
     threads.emplace_back([&] {
       const TensorGroup group(rank, torch::kCPU);
-      const Range own = share_of(10, group.seat());
+      const Range own = share_of(10, group.tensor_rank());
       EXPECT_TRUE(torch::equal(group.gather_columns(whole.narrow(1, own.first, own.count), 10), whole));
       EXPECT_TRUE(torch::equal(group.sum(whole.to(torch::kBFloat16)), (3 * whole).to(torch::kBFloat16)));
       group.expect_same(torch::arange(5));
-      EXPECT_THROW(group.expect_same(torch::arange(5) + group.seat().rank), Internal);
+      EXPECT_THROW(group.expect_same(torch::arange(5) + group.tensor_rank().index), Internal);
     });
   }
 }

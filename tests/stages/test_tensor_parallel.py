@@ -45,9 +45,9 @@ def test_the_units_of_whole_targets(world, ranks):
 def test_the_plan_asks_for_the_ranks(world):
     root, experiment = world
     tasks = json.loads(cmc("plan", experiment, "--output", root / "unused", "--json", *SPLIT).stdout)["tasks"]
-    gangs = {(task["stage"], task["parameters"].get("target")): task["gang"] for task in tasks}
-    assert gangs["instruct", "large"] == gangs["unlearn", "other"] == 2
-    assert gangs["instruct", "small"] == gangs["prepare", "large"] == 1
+    sizes = {(task["stage"], task["parameters"].get("target")): task["tensor_parallel"] for task in tasks}
+    assert sizes["instruct", "large"] == sizes["unlearn", "other"] == 2
+    assert sizes["instruct", "small"] == sizes["prepare", "large"] == 1
     whole = json.loads(cmc("plan", experiment, "--output", root / "unused", "--json").stdout)["tasks"]
     assert [task["key"] for task in tasks] == [task["key"] for task in whole], "how a target is held changes no result"
 

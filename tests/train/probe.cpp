@@ -5,7 +5,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
-#include "pipeline/dist/session.hpp"
+#include "pipeline/distributed/session.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
@@ -104,7 +104,7 @@ model::DecoderModel trained_model(const Request& request) {
 }
 
 // Trains; `kill_after`: ends this process with -9 after that step, as the machine may.
-Json train_from(const Request& request, const dist::Session& session) {
+Json train_from(const Request& request, const distributed::Session& session) {
   model::DecoderModel trained = trained_model(request);
   const TrainData data = request.data();
   Training training{.trained = trained,
@@ -232,7 +232,7 @@ Json create_from(const Request& request) {
   return {{"parameters", delta.parameter_count()}};
 }
 
-Json answer(const Request& request, const dist::Session& session) {
+Json answer(const Request& request, const distributed::Session& session) {
   const std::string command = json_field<std::string>(request.json, "command", "request");
   if (command == "train") return train_from(request, session);
   if (command == "gradient") return gradient_from(request);
@@ -248,8 +248,8 @@ Json answer(const Request& request, const dist::Session& session) {
 
 int main(int argc, char** argv) {
   try {
-    cmc::dist::Session session(argc, argv);
-    torch::set_num_threads(cmc::dist::threads_of_this_rank(session));
+    cmc::distributed::Session session(argc, argv);
+    torch::set_num_threads(cmc::distributed::threads_of_this_rank(session));
     if (argc != 2) throw cmc::Usage({"probe_train", "takes one request file", ""});
     const cmc::Json answer = cmc::train::answer({cmc::read_json(argv[1])}, session);
     if (session.world().rank() == 0) std::cout << answer.dump() << std::endl;

@@ -1,0 +1,18 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "pipeline/distributed/plan.hpp"
+
+namespace cmc::distributed {
+
+// Where ranks are: the number of each rank's node, by rank, from 0 without gaps.
+using Nodes = std::vector<int>;
+
+Nodes nodes_of(const std::vector<std::string>& hosts);  // by rank: Session::hosts
+Nodes nodes_of(int ranks, int ranks_on_each);           // in blocks, as launchers place them by default
+
+// Throws BadExperiment naming the first task that is not in `finished` and whose tensor-parallel group is larger than every node.
+void check_tensor_groups(const Plan& plan, const std::vector<std::string>& finished, const Nodes& nodes);
+
+}  // namespace cmc::distributed

@@ -1,0 +1,52 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pipeline/core/json.hpp"
+
+namespace cmc::distributed {
+
+// One piece of work. Pure data: knows nothing of MPI, models or files.
+struct Task {
+  std::string key;                  // SHA-256 over stage, parameters, inputs and content identities
+  std::string stage;                // which stage runs it
+  std::string name;                 // for people: "instruct gemma cmc alpha 1 prompts 0-31"
+  Json parameters;                  // resolved; a task can be run from this alone
+  std::vector<std::string> inputs;  // keys of the tasks it needs
+  std::string residency;            // what a worker keeps loaded between tasks ("" none): the target model
+  double seconds = 1;               // estimated work on one rank, without loading the residency
+  double load_seconds = 0;          // estimated time to load the residency on a rank that does not hold it
+  int64_t bytes = 0;                // estimated peak memory
+  int shares = 1;                   // how many ranks can work on it together (data parallel)
+  int tensor_parallel = 1;  // ranks of one node that hold its model together; more than 1: with shares 1 only
+  bool resumable = false;           // goes on from its checkpoint: started even when less time is left than it needs
+  bool taken_over = false;          // set for the run: a rank that does not answer has it, too
+};
+
+// A DAG of tasks, in an order in which inputs come first.
+struct Plan {
+  std::vector<Task> tasks;
+};
+
+// SHA-256 of stage, parameters and input keys in canonical JSON. Throws Internal when the parameters hold a number
+// that JSON cannot write (NaN, infinity) or text that is not UTF-8: two such tasks would share a key.
+std::string task_key(const std::string& stage, const Json& parameters, const std::vector<std::string>& inputs);
+
+// Throws Internal on an empty or duplicate key, an input that is unknown or does not come first (so also on a cycle),
+// and on figures that are no estimate (negative or not finite seconds, fewer than one share or rank, both together).
+void check(const Plan& plan);
+
+// Seconds of `task` on a group of `ranks`: its shares are worked through in rounds, so 4 shares take 3 ranks two
+// rounds. A tensor-parallel group divides its work evenly.
+double seconds_on(const Task& task, int ranks);
+
+// For each task, seconds that must pass from its start to the end of the plan on `ranks` ranks, whatever the order:
+// itself, then the longest of its dependents' paths or, if larger, the dependents' work spread over all ranks.
+std::vector<double> critical_seconds(const Plan& plan, int ranks);
+
+// No schedule of the plan is shorter: the longest path, or all work and one load of each residency (by every
+// rank of a tensor-parallel group) over all ranks.
+double least_seconds(const Plan& plan, int ranks);
+
+}  // namespace cmc::distributed

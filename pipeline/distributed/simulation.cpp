@@ -1,0 +1,74 @@
+#include "pipeline/distributed/simulation.hpp"
+
+#include <algorithm>
+#include <queue>
+#include <unordered_set>
+
+#include "pipeline/core/error.hpp"
+
+namespace cmc::distributed {
+namespace {
+
+Plan unfinished(const Plan& plan, const std::vector<std::string>& finished) {
+  const std::unordered_set<std::string> done(finished.begin(), finished.end());
+  Plan rest;
+  for (const Task& task : plan.tasks)
+    if (!done.contains(task.key)) {
+      Task& kept = rest.tasks.emplace_back(task);
+      std::erase_if(kept.inputs, [&](const std::string& input) { return done.contains(input); });
+    }
+  return rest;
+}
+
+struct End {
+  double at;
+  Assignment assignment;
+  bool operator>(const End& other) const {
+    return std::pair(at, assignment.id) > std::pair(other.at, other.assignment.id);
+  }
+};
+
+}  // namespace
+
+SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
+                          const SimulationSettings& settings) {
+  check(plan);
+  check_tensor_groups(plan, finished, settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes);
+  expect(ranks > 0, "a simulation has at least one rank");
+  Dispatcher dispatcher(plan, finished, ranks, settings.rules);
+  std::priority_queue<End, std::vector<End>, std::greater<>> ends;
+  SimulationResult result;
+  double now = 0, busy = 0;
+  while (!dispatcher.complete()) {
+    for (Assignment& one : dispatcher.assign(now, settings.seconds_left - now)) {
+      const double seconds = settings.seconds ? settings.seconds(one) : one.seconds;
+      if (one.loads > 0) result.loads[plan.tasks[one.task].residency] += one.loads, result.reloads += one.reloads;
+      if (settings.started) settings.started(now, one);
+      busy += seconds * static_cast<double>(one.ranks.size());
+      ends.push({now + seconds, std::move(one)});
+    }
+    if (ends.empty()) {
+      if (dispatcher.complete()) break;
+      now = dispatcher.wake_up();
+      expect(now < Dispatcher::never, "a plan that is not complete goes on");
+      continue;
+    }
+    if (dispatcher.wake_up() < ends.top().at) {
+      now = dispatcher.wake_up();
+      continue;
+    }
+    const End end = ends.top();
+    ends.pop();
+    now = end.at;
+    const Result how = settings.fails && settings.fails(end.assignment) ? Result::failed : Result::done;
+    for (const int rank : end.assignment.ranks)
+      dispatcher.report(now, end.assignment.id, rank, how, "simulated failure");
+    result.makespan = now;
+  }
+  result.outcome = dispatcher.outcome();
+  result.least = least_seconds(unfinished(plan, finished), ranks);
+  if (result.makespan > 0) result.idle_share = 1 - busy / (result.makespan * ranks);
+  return result;
+}
+
+}  // namespace cmc::distributed
