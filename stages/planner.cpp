@@ -1,6 +1,6 @@
 #include "stages/planner.hpp"
 
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 

@@ -1,5 +1,8 @@
 #include "stages/run_experiment.hpp"
 
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>

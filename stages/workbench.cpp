@@ -1,5 +1,7 @@
 #include "stages/workbench.hpp"
 
+#include <torch/cuda.h>
+
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"

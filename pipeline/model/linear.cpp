@@ -19,14 +19,13 @@ torch::Tensor Linear::operator()(const torch::Tensor& x, std::optional<uint64_t>
 }
 
 torch::Tensor Linear::multiply(const torch::Tensor& x) const {
-  namespace F = torch::nn::functional;
   const bool is_trained = weights.front().requires_grad();
   // Weights in training change each step: packing them would cost more than it saves.
   if (takes_cpu_kernels(x) && !is_trained) return multiply_packed(x);
-  if (!torch::GradMode::is_enabled() || !is_trained) return F::linear(x, weight, bias);
+  if (!torch::GradMode::is_enabled() || !is_trained) return torch::linear(x, weight, bias);
   std::vector<torch::Tensor> results;
   for (size_t i = 0; i < weights.size(); ++i) {
-    results.push_back(F::linear(x, weights[i], biases.empty() ? torch::Tensor() : biases[i]));
+    results.push_back(torch::linear(x, weights[i], biases.empty() ? torch::Tensor() : biases[i]));
   }
   return results.size() == 1 ? results.front() : torch::cat(results, -1);
 }

@@ -1,5 +1,8 @@
 #include "pipeline/model/recompute.hpp"
 
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "pipeline/core/error.hpp"
 
 namespace cmc::model {

@@ -1,5 +1,7 @@
 #include "pipeline/train/fused_rows.hpp"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"

@@ -1,4 +1,6 @@
-#include <torch/torch.h>
+#include <ATen/Version.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
 
 #include <cstdlib>
 #include <filesystem>

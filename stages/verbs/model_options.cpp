@@ -1,5 +1,7 @@
 #include "stages/verbs/model_options.hpp"
 
+#include <ATen/Parallel.h>
+
 namespace cmc::stages {
 namespace {
 

@@ -2,7 +2,7 @@
 //   {"op": "config", "folder": DIR}   the ModelConfig's fields      {"op": "parse", "config": {…}}   the same
 //   {"op": "tensors", "folder": DIR, "out": FILE}   every tensor of the folder, written again
 //   {"op": "identity", "folder": DIR}
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <iostream>
 

@@ -14,7 +14,8 @@
 //   model over the ranks, and "out" gets ".RANK" appended.
 //   Wherever "model" is read: "adapters": DIR of peft, or {"rank", "alpha", "dropout", "targets", "seed"} of new ones;
 //   "merge": true adds them to the weights
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <fstream>
@@ -159,7 +160,7 @@ Json gradient(const Json& request) {
   input.tokens = tokens_of(packed);
   input.recompute_layers = request.value("recompute", false);
   const torch::Tensor logits = model.logits(model.hidden(input, nullptr).index_select(0, tokens_of(rows)));
-  const torch::Tensor loss = torch::nn::functional::cross_entropy(logits, tokens_of(targets));
+  const torch::Tensor loss = torch::cross_entropy_loss(logits, tokens_of(targets));
   loss.backward();
   std::vector<std::pair<std::string, torch::Tensor>> results;
   for (const auto& [name, tensor] : model.trainable()) results.emplace_back(name, tensor.grad());

@@ -1,7 +1,7 @@
 #include "stages/memory_retry.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <new>
 

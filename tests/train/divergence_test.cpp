@@ -1,6 +1,7 @@
 #include "pipeline/train/divergence.hpp"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/loss.hpp"
@@ -40,9 +41,8 @@ struct Problem {
 
   // TOFU's published call, kl_div(current, oracle, log_target=True), a row at a time.
   Tensor naive() const {
-    const auto options = torch::nn::functional::KLDivFuncOptions().reduction(torch::kNone).log_target(true);
-    const Tensor each = torch::nn::functional::kl_div(log_probabilities(input.trained),
-                                                      log_probabilities(input.reference).detach(), options);
+    const Tensor each = torch::kl_div(log_probabilities(input.trained), log_probabilities(input.reference).detach(),
+                                      at::Reduction::None, true);
     return (each.sum(1) * input.weights).sum();
   }
 

@@ -1,7 +1,8 @@
 #include "pipeline/train/forget_terms.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/types.h>
 
 #include "pipeline/core/error.hpp"
 

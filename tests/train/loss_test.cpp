@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "pipeline/core/error.hpp"
 
@@ -39,8 +40,7 @@ struct Problem {
     };
     for (const LogitTerm& term : input.frozen) add(term, normalise);
     add(input.trained, false);
-    const auto options = torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kNone);
-    return (torch::nn::functional::cross_entropy(logits, input.labels, options) * input.weights).sum();
+    return (torch::cross_entropy_loss(logits, input.labels, {}, at::Reduction::None) * input.weights).sum();
   }
 
   std::pair<Tensor, Tensor> gradients(const Tensor& loss) const {

@@ -1,6 +1,8 @@
 #include "pipeline/train/optimizer.hpp"
 
 #include <gtest/gtest.h>
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
 
 #include "pipeline/core/error.hpp"
 

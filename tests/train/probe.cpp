@@ -1,4 +1,5 @@
 // Drives pipeline/train from Python: one JSON request (a file) in, one JSON answer on stdout.
+#include <ATen/Parallel.h>
 #include <csignal>
 #include <iostream>
 #include <optional>
