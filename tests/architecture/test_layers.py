@@ -1,84 +1,63 @@
 """The tree against its own rules: include directions, the only home of each library, tests that no suite runs, size."""
 
-import os
 import re
 import subprocess
-from pathlib import Path
 
-ROOT = Path(os.environ["CMC_SOURCE"])
+from layer_table import FOLDERS, ROOT, includes, layer_of, read_layers, sources
 
-# CONTRIBUTING.md, "Layers". A layer may include itself and these.
-MAY_USE = {
-    "core": set(),
-    "text": {"core"},
-    "data": {"core"},
-    "metrics": {"core"},
-    "distributed": {"core"},
-    "store": {"core"},
-    "kernels": {"core"},
-    "checkpoint": {"core"},
-    "token_map": {"core", "text"},
-    "model": {"core", "kernels", "checkpoint", "distributed"},
-    "fusion": {"core", "kernels", "text", "token_map", "model"},
-    "decode": {"core", "text", "fusion", "model"},
-    "train": {"core", "text", "data", "distributed", "model", "fusion"},
+LAYERS = read_layers()
+HEADERS = {  # of the libraries that the table gives a home
+    "nlohmann-json": r"nlohmann/.*",
+    "spdlog": r"spdlog/.*",
+    "OpenSSL": r"openssl/.*",
+    "SentencePiece": r"sentencepiece.*",
+    "PCRE2": r"pcre2\.h",
+    "utf8proc": r"utf8proc\.h",
+    "MPI": r"mpi\.h",
+    "HDF5": r"hdf5.*\.h",
+    "CUDA": r"cuda.*\.h",
+    "Boost.Program_options": r"boost/program_options.*",
 }
-TORCH_LAYERS = {"checkpoint", "model", "fusion", "decode", "train", "stages"}
-# library header → the only folder that may include it
-ONLY_HOME = {
-    r"mpi\.h": "pipeline/distributed",
-    r"cuda.*\.h": "pipeline/kernels",
-    r"hdf5.*\.h": "pipeline/store",
-    r"sentencepiece.*": "pipeline/text",
-    r"pcre2\.h": "pipeline/text",
-    r"utf8proc\.h": "pipeline/text",
-    r"openssl/.*": "pipeline/core",
-    r"boost/program_options.*": "stages",
-}
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
-def sources(*folders):
-    for folder in folders:
-        for file in sorted((ROOT / folder).rglob("*")):
-            if file.suffix in (".hpp", ".cpp"):
-                yield file
+def test_every_layer_is_in_the_table():
+    found = {p.name for p in (ROOT / "pipeline").iterdir() if p.is_dir()} | set(FOLDERS) - {"pipeline"}
+    assert found == set(LAYERS), "CONTRIBUTING.md's table has a row for each folder"
+    for layer in LAYERS.values():
+        assert layer.may_use <= set(LAYERS) | {"LibTorch"}, f"{layer.name} may use what is no layer"
+    homes = {library for layer in LAYERS.values() for library in layer.only_home_of}
+    assert homes - set(HEADERS) == {"gnuplot"}, "a library needs the pattern of its headers (gnuplot is a program)"
 
 
-def layer_of(path):
-    parts = Path(path).parts
-    return parts[1] if parts[0] == "pipeline" else parts[0]
-
-
-def test_every_layer_is_known():
-    found = {p.name for p in (ROOT / "pipeline").iterdir() if p.is_dir()}
-    assert found == set(MAY_USE), "a new layer needs a line in MAY_USE and in CONTRIBUTING.md"
+def test_the_table_has_no_loop():
+    """Each layer uses layers above it alone."""
+    above = set()
+    for layer in LAYERS.values():
+        assert layer.may_use - {layer.name, "LibTorch"} <= above, f"{layer.name} uses what comes below it"
+        above.add(layer.name)
 
 
 def test_includes_follow_the_layers():
     wrong = []
-    for file in sources("pipeline", "analysis", "stages"):
-        own = layer_of(file.relative_to(ROOT))
-        allowed = {
-            "analysis": {"analysis", "core", "store", "metrics"},
-            "stages": {"stages", *MAY_USE},
-        }.get(own, MAY_USE.get(own, set()) | {own})
-        for include in INCLUDE.findall(file.read_text()):
-            if include.split("/")[0] in ("pipeline", "stages", "analysis") and layer_of(include) not in allowed:
+    for file in sources():
+        own = LAYERS[layer_of(file.relative_to(ROOT))]
+        for include in includes(file):
+            if include.split("/")[0] in FOLDERS and layer_of(include) not in own.may_use:
                 wrong.append(f"{file.relative_to(ROOT)} includes {include}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_each_library_has_one_home():
     wrong = []
-    for file in sources("pipeline", "analysis", "stages"):
-        name = file.relative_to(ROOT).as_posix()
-        for include in INCLUDE.findall(file.read_text()):
-            for pattern, home in ONLY_HOME.items():
-                if re.fullmatch(pattern, include) and not name.startswith(home + "/"):
-                    wrong.append(f"{name} includes {include}, which only {home} may")
-            if re.match(r"(torch|ATen|c10)/", include) and layer_of(name) not in TORCH_LAYERS:
-                wrong.append(f"{name} includes {include}: LibTorch starts at the checkpoint layer")
+    for file in sources():
+        own = LAYERS[layer_of(file.relative_to(ROOT))]
+        for include in includes(file):
+            for library, pattern in HEADERS.items():
+                homes = [layer.name for layer in LAYERS.values() if library in layer.only_home_of]
+                if re.fullmatch(pattern, include) and own.name not in homes:
+                    wrong.append(f"{file.relative_to(ROOT)} includes {include}, which only {homes} may")
+            if re.match(r"(torch|ATen|c10)/", include) and not own.uses_torch:
+                wrong.append(f"{file.relative_to(ROOT)} includes {include}: {own.name} does not use LibTorch")
     assert not wrong, "\n".join(wrong)
 
 
@@ -95,11 +74,11 @@ def test_includes_give_the_full_path():
 def test_headers_compile_alone():
     """Each header in one translation unit of its own; LibTorch's come precompiled as everywhere."""
     light, torch = [], []
-    for file in sources("pipeline", "stages", "analysis"):
+    for file in sources():
         if file.suffix == ".hpp":
             text = file.read_text()
             assert text.startswith("#pragma once"), f"{file}: begins with #pragma once"
-            (torch if layer_of(file.relative_to(ROOT)) in TORCH_LAYERS else light).append(file)
+            (torch if LAYERS[layer_of(file.relative_to(ROOT))].uses_torch else light).append(file)
     failures = []
     for file in light:
         unit = f'#include "{file.relative_to(ROOT)}"\n'
