@@ -6,6 +6,8 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
+include(pipeline/cuda.cmake)
+cmc_prepare_cuda()
 if(CMC_WITH_TORCH)
   find_package(Torch REQUIRED)
   # LibTorch's headers cost half a minute a file: compiled once, reused by every TORCH layer. GCC takes a precompiled header
@@ -14,11 +16,18 @@ if(CMC_WITH_TORCH)
   file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "// Exists to own the precompiled LibTorch headers.\n")
   add_library(cmc_torch STATIC ${PROJECT_BINARY_DIR}/torch_pch.cpp)
   target_link_libraries(cmc_torch PUBLIC ${TORCH_LIBRARIES} Threads::Threads PRIVATE cmc_warnings)
-  target_include_directories(cmc_torch SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+  target_include_directories(cmc_torch SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS} ${CMC_CUDA_HEADERS})
+  # Wheels of LibTorch export their own std::filesystem; that of 2.11's libtorch.so crashes in remove_all (PyTorch issue
+  # 133437). The first library that a program needs is asked first.
+  target_link_options(cmc_torch PUBLIC "LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state")
   separate_arguments(CMC_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(cmc_torch PUBLIC ${CMC_TORCH_FLAGS})
   target_precompile_headers(cmc_torch PRIVATE <torch/types.h> <nlohmann/json.hpp> <algorithm> <chrono> <filesystem>
     <functional> <iostream> <map> <memory> <set> <span> <sstream> <string> <unordered_map> <vector>)
+endif()
+
+if(CMC_WITH_CUDA)
+  enable_language(CUDA)
 endif()
 
 # CMC_USES_<layer>: the column "may use" of the table's rows: | `layer` | holds | may use | only home of |

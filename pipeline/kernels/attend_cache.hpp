@@ -25,8 +25,8 @@ struct AttendCache {
 };
 inline constexpr int64_t attend_largest_dim = 512;
 
-// Bytes of workspace. The same counts and capacity must be passed then.
-int64_t attend_workspace(int64_t count, int64_t heads, int64_t kv_heads, int64_t dim, int64_t capacity);
+// Bytes of workspace for heads of this size, whatever the counts.
+int64_t attend_workspace(int64_t dim);
 void attend_cache(const AttendCache& arguments, const Queue& queue);
 
 }  // namespace cmc::kernels

@@ -35,8 +35,9 @@ struct FusedScores {
   int term_count = 0;
   void* workspace = nullptr;  // fused_workspace() bytes, zero before its first use; left ready for the next
 };
+inline constexpr int64_t fused_largest_vocabulary = 682 * 2048;  // of base and deltas
 
-// Bytes of workspace for so many rows and terms, and smaller uses.
-int64_t fused_workspace(int64_t rows, int64_t vocabulary, int terms);
+// Bytes of workspace for so many rows, or fewer.
+int64_t fused_workspace(int64_t rows);
 
 }  // namespace cmc::kernels
