@@ -1,15 +1,18 @@
 #include "pipeline/decode/generate.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/random.hpp"
 #include "pipeline/decode/answer_text.hpp"
 
 namespace cmc::decode {
 namespace {
 
-// The requests under way, one a slot. Closes its slots however the generation ends.
+// The requests under way, one a slot. Steps are started before the tokens of earlier ones are read, as many as the
+// source's lag says: what a row that had ended chose in them is left unread. Closes its slots however it ends.
 class Batch {
  public:
   Batch(fusion::LogitSource& source, std::shared_ptr<const text::Tokenizer> tokenizer,
@@ -31,7 +34,8 @@ class Batch {
   std::vector<Generated> run(const ReportGeneration& report) {
     while (progress_.finished < progress_.total) {
       refill();
-      step();
+      const bool started = start_step();
+      while (std::ssize(steps_) > (started ? source_.lag() : 0)) take_step();
       if (report) report(progress_);
     }
     return std::move(results_);
@@ -41,8 +45,17 @@ class Batch {
   struct Active {
     size_t request;
     Random random;
+    double uniform;  // for the next token: drawn in the order of its tokens, whatever else is in the batch
     AnswerText answer;
-    int64_t chosen;  // tokens so far
+    int64_t asked = 0, chosen = 0;  // tokens of the steps started, and of those read
+  };
+  struct Row {
+    int64_t slot;
+    size_t request;
+  };
+  struct Step {
+    std::shared_ptr<fusion::Chosen> chosen;
+    std::vector<Row> rows;
   };
 
   int64_t total() const { return static_cast<int64_t>(requests_.size()); }
@@ -52,28 +65,43 @@ class Batch {
       if (active_[slot]) continue;
       const auto& request = requests_[waiting_];
       source_.open(static_cast<int64_t>(slot), request.row);
-      active_[slot].emplace(Active{waiting_, Random(request.seed), AnswerText(tokenizer_, settings_.stop_strings), 0});
+      Random random(request.seed);
+      const double uniform = random.uniform();
+      active_[slot].emplace(Active{waiting_, random, uniform, AnswerText(tokenizer_, settings_.stop_strings)});
       ++waiting_;
     }
   }
 
-  void step() {
-    std::vector<int64_t> slots;
-    for (size_t slot = 0; slot < active_.size(); ++slot)
-      if (active_[slot]) slots.push_back(static_cast<int64_t>(slot));
-    const auto tokens = choose(source_.next(slots), slots);
-    for (size_t i = 0; i < slots.size(); ++i) take(slots[i], tokens[i]);
+  // False when no row needs a token that is not on its way.
+  bool start_step() {
+    std::vector<fusion::Turn> turns;
+    Step step;
+    for (size_t slot = 0; slot < active_.size(); ++slot) {
+      if (!active_[slot] || active_[slot]->asked == settings_.max_new_tokens) continue;
+      turns.push_back({static_cast<int64_t>(slot), active_[slot]->uniform});
+      step.rows.push_back({static_cast<int64_t>(slot), active_[slot]->request});
+    }
+    if (turns.empty()) return false;
+    step.chosen = source_.step(turns, settings_.sampling);
+    for (size_t i = 0; i < turns.size(); ++i) {
+      if (!step.chosen->chose(i)) continue;
+      auto& active = *active_[static_cast<size_t>(turns[i].slot)];
+      ++active.asked;
+      active.uniform = active.random.uniform();
+    }
+    steps_.push_back(std::move(step));
+    return true;
   }
 
-  std::vector<BaseToken> choose(const fusion::FusedLogits& logits, const std::vector<int64_t>& slots) {
-    if (settings_.sampling.greedy()) return logits.argmax();
-    const auto scores = logits.scores().cpu().contiguous();
-    const auto width = static_cast<size_t>(logits.vocabulary());
-    std::vector<BaseToken> tokens;
-    for (size_t i = 0; i < slots.size(); ++i)
-      tokens.push_back(sample({scores.const_data_ptr<float>() + i * width, width}, settings_.sampling,
-                              active_[static_cast<size_t>(slots[i])]->random));
-    return tokens;
+  void take_step() {
+    const Step step = std::move(steps_.front());
+    steps_.pop_front();
+    const auto& tokens = step.chosen->tokens();
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const auto [slot, request] = step.rows[i];
+      const auto& active = active_[static_cast<size_t>(slot)];
+      if (step.chosen->chose(i) && active && active->request == request) take(slot, tokens[i]);
+    }
   }
 
   void take(int64_t slot, BaseToken token) {
@@ -84,7 +112,6 @@ class Batch {
     if (std::find(ends.begin(), ends.end(), token.value) != ends.end()) return finish(slot, StopReason::end_token);
     if (active.answer.push(token)) return finish(slot, StopReason::stop_string);
     if (active.chosen == settings_.max_new_tokens) return finish(slot, StopReason::length);
-    source_.append(slot, token);
   }
 
   void finish(int64_t slot, StopReason reason) {
@@ -101,6 +128,7 @@ class Batch {
   std::span<const GenerationRequest> requests_;
   const GenerationSettings& settings_;
   std::vector<std::optional<Active>> active_;  // [slots]
+  std::deque<Step> steps_;                     // started, not read yet
   size_t waiting_ = 0;                         // the next request to start
   std::vector<Generated> results_;
   GenerationProgress progress_;

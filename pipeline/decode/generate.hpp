@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/decode/sampler.hpp"
 #include "pipeline/fusion/logit_source.hpp"
 #include "pipeline/text/tokenizer.hpp"
 
@@ -21,7 +20,7 @@ struct GenerationSettings {
   int64_t max_new_tokens = 512;
   std::vector<int32_t> end_tokens;        // any of them ends a sequence
   std::vector<std::string> stop_strings;  // e.g. "\n\nComment:"; found across token borders
-  Sampling sampling;                      // greedy by default
+  fusion::Sampling sampling;              // greedy by default
 };
 
 enum class StopReason { end_token, stop_string, length };
@@ -35,7 +34,7 @@ struct Generated {
 
 struct GenerationProgress {
   int64_t finished = 0, total = 0;  // sequences
-  int64_t tokens = 0;               // chosen so far, end tokens included
+  int64_t tokens = 0;               // chosen so far, end tokens included, those after an end not
 };
 
 // Called after each step (rarely enough to print, often enough to stop: what it throws ends the generation).

@@ -23,30 +23,41 @@ void ContextCache::append(int64_t slot, int32_t id) {
   wanted_[static_cast<size_t>(slot)].push_back(id);
 }
 
-torch::Tensor ContextCache::next(std::span<const int64_t> slots) {
+int64_t ContextCache::unread(int64_t slot) const {
+  expect(length(slot) > 0, "a context to be continued is not empty");
+  return std::max<int64_t>(1, length(slot) - cache_.length(slot));
+}
+
+torch::Tensor ContextCache::read(std::span<const Portion> portions) {
   const torch::NoGradGuard no_gradients;
   std::vector<int64_t> tokens, last;
   std::vector<model::Span> spans;
   int64_t longest = 0;
-  for (const int64_t slot : slots) {
-    const auto& wanted = wanted_[static_cast<size_t>(slot)];
-    expect(!wanted.empty(), "a context to be continued is not empty");
+  for (const auto& portion : portions) {
+    expect(portion.tokens > 0 && portion.tokens <= unread(portion.slot), "a portion of what is unread");
+    const bool whole = portion.tokens == unread(portion.slot);
     // A context cut back to a part of what was read: its last token is read again for its state.
-    if (cache_.length(slot) == length(slot)) cache_.truncate(slot, length(slot) - 1);
-    const auto from = static_cast<size_t>(cache_.length(slot));
-    tokens.insert(tokens.end(), wanted.begin() + static_cast<std::ptrdiff_t>(from), wanted.end());
-    spans.push_back({slot, static_cast<int64_t>(wanted.size() - from)});
-    last.push_back(static_cast<int64_t>(tokens.size()) - 1);
-    longest = std::max(longest, length(slot));
+    if (cache_.length(portion.slot) == length(portion.slot)) cache_.truncate(portion.slot, length(portion.slot) - 1);
+    const auto from = wanted_[static_cast<size_t>(portion.slot)].begin() + cache_.length(portion.slot);
+    tokens.insert(tokens.end(), from, from + portion.tokens);
+    spans.push_back({portion.slot, portion.tokens});
+    if (whole) last.push_back(std::ssize(tokens) - 1);
+    longest = std::max(longest, cache_.length(portion.slot) + portion.tokens);
   }
+  if (portions.empty()) return no_logits();
   if (longest > cache_.capacity()) grow(longest);
   model::ModelInput input;
   input.tokens = torch::tensor(tokens, torch::kInt64).to(model_->device());
   input.spans = std::move(spans);
   auto hidden = model_->hidden(input, &cache_);
-  if (tokens.size() != slots.size())
+  if (last.empty()) return no_logits();
+  if (tokens.size() != last.size())
     hidden = hidden.index_select(0, torch::tensor(last, torch::kInt64).to(hidden.device()));
   return model_->logits(hidden);
+}
+
+torch::Tensor ContextCache::no_logits() const {
+  return torch::empty({0, model_->config().vocabulary}, torch::dtype(torch::kFloat32).device(model_->device()));
 }
 
 void ContextCache::grow(int64_t capacity) {

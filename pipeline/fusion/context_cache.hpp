@@ -10,6 +10,11 @@
 
 namespace cmc::fusion {
 
+// So many of the unread tokens of a slot's context are read in one pass.
+struct Portion {
+  int64_t slot = 0, tokens = 1;
+};
+
 // One model that follows the contexts of several slots. A context may change anywhere: the cache is kept up to the
 // longest common prefix and only what differs is read again.
 class ContextCache {
@@ -21,10 +26,15 @@ class ContextCache {
   void clear(int64_t slot) { set(slot, {}); }
   int64_t length(int64_t slot) const { return static_cast<int64_t>(wanted_[static_cast<size_t>(slot)].size()); }
 
-  // Reads what is new in one packed pass; [K, V] float32 logits after the last token of each slot (none may be empty).
-  torch::Tensor next(std::span<const int64_t> slots);
+  // Tokens that a pass has to read before the context can be continued: at least one, for the state after it.
+  int64_t unread(int64_t slot) const;
+
+  // Reads these portions in one packed pass; [K, V] float32 logits after the last token of each slot that is read whole
+  // with it, in their order.
+  torch::Tensor read(std::span<const Portion> portions);
 
  private:
+  torch::Tensor no_logits() const;
   void grow(int64_t capacity);
 
   std::shared_ptr<const model::DecoderModel> model_;

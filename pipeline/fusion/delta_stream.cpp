@@ -1,5 +1,7 @@
 #include "pipeline/fusion/delta_stream.hpp"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <string>
 
@@ -71,6 +73,8 @@ DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& se
     variant_.candidates = tensor_of(delta_.map->candidates, device_);
     variant_.offsets = offsets_of(*delta_.map, base.model->config().vocabulary, device_);
   }
+  index_ =
+      index_of(map_, variant_, delta_.parts[0].model->config().vocabulary, base.model->config().vocabulary, device_);
   contexts_.resize(static_cast<size_t>(settings_.slots));
 }
 
@@ -118,24 +122,36 @@ void DeltaStream::close(int64_t slot) {
   if (!same_vocabulary()) contexts_[static_cast<size_t>(slot)].reset();
 }
 
-void DeltaStream::add_terms(std::span<const Use> uses, std::vector<LogitTerm>& terms) {
-  std::vector<int64_t> slots, rows;
+void DeltaStream::settle(std::span<const int64_t> slots) {
+  if (same_vocabulary()) return;
+  at::parallel_for(0, std::ssize(slots), 1, [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; ++i) contexts_[static_cast<size_t>(slots[static_cast<size_t>(i)])]->ids();
+  });
+  for (const int64_t slot : slots) {
+    const auto ids = contexts_[static_cast<size_t>(slot)]->ids();
+    check_ids(ids);
+    for (auto& cache : caches_) cache.set(slot, ids);
+  }
+}
+
+int64_t DeltaStream::unread(int64_t slot) const {
+  return caches_[0].length(slot) == 0 ? 0 : caches_[0].unread(slot);
+}
+
+void DeltaStream::read(std::span<const Use> uses, std::vector<LogitTerm>& terms) {
+  std::vector<Portion> portions;
+  std::vector<int64_t> rows;
   std::vector<float> alphas;
   for (const auto& use : uses) {
-    if (!same_vocabulary()) {
-      const auto ids = contexts_[static_cast<size_t>(use.slot)]->ids();
-      check_ids(ids);
-      for (auto& cache : caches_) cache.set(use.slot, ids);
-    }
-    if (caches_[0].length(use.slot) == 0) continue;
-    slots.push_back(use.slot);
+    portions.push_back(use.portion);
+    if (use.row < 0) continue;
     rows.push_back(use.row);
     alphas.push_back(use.alpha);
   }
-  if (slots.empty()) return;
+  if (portions.empty()) return;
   std::vector<torch::Tensor> logits;
-  for (auto& cache : caches_) logits.push_back(cache.next(slots));
-  terms.push_back(term(combined(std::move(logits)), std::move(rows), std::move(alphas)));
+  for (auto& cache : caches_) logits.push_back(cache.read(portions));
+  if (!rows.empty()) terms.push_back(term(combined(std::move(logits)), std::move(rows), std::move(alphas)));
 }
 
 torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
@@ -156,7 +172,9 @@ LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std
           std::move(alphas),
           map_,
           to_normalise ? Normalisation::log_softmax : Normalisation::raw,
-          variant_};
+          variant_,
+          {},
+          index_};
 }
 
 }  // namespace cmc::fusion

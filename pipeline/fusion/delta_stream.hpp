@@ -23,13 +23,19 @@ class DeltaStream {
   void append(int64_t slot, BaseToken token);
   void close(int64_t slot);
 
-  // A slot in use and the row of the fused logits it stands for.
+  // Encodes again what has become stale in these slots of another vocabulary, several at once.
+  void settle(std::span<const int64_t> slots);
+  // Tokens that a pass has to read of the slot's context; 0: the context is empty and gives no shift.
+  int64_t unread(int64_t slot) const;
+
+  // So many unread tokens of a slot, and the row of the fused logits that it stands for: -1 unless that is all.
   struct Use {
-    int64_t slot = 0, row = 0;
+    Portion portion;
+    int64_t row = 0;
     float alpha = 0.0f;
   };
-  // Lets each part read what is new and adds their term. A slot whose context is empty gets no shift.
-  void add_terms(std::span<const Use> uses, std::vector<LogitTerm>& terms);
+  // Lets each part read these portions and adds the term of the rows.
+  void read(std::span<const Use> uses, std::vector<LogitTerm>& terms);
 
   // [K, Vi] the delta's logits: the parts' [K, Vi] times their weights. One sum before the map, since a variant of the
   // map takes maxima of what the whole delta says.
@@ -48,8 +54,9 @@ class DeltaStream {
   std::shared_ptr<const text::Tokenizer> base_tokenizer_;
   FusionSettings settings_;
   torch::Device device_;
-  torch::Tensor map_;                                  // [base vocabulary] int32; undefined: same vocabulary
+  torch::Tensor map_;  // [base vocabulary] int32; undefined: same vocabulary
   MapVariant variant_;
+  MapIndex index_;
   std::vector<ContextCache> caches_;                   // one a part; made at the first use
   std::vector<std::optional<DeltaContext>> contexts_;  // [slots], other vocabulary only
 };

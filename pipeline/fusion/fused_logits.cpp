@@ -66,7 +66,7 @@ class CpuRows {
     });
     held_.push_back(scaled);
     if (variant) return add_variant(term, scaled);
-    const int32_t* index = identity ? nullptr : index_of(term, width);
+    const int32_t* index = identity ? nullptr : columns_of(term, width);
     for (size_t k = 0; k < term.rows.size(); ++k)
       rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
           {scaled.const_data_ptr<float>() + static_cast<int64_t>(k) * (width + 1), index});
@@ -80,7 +80,7 @@ class CpuRows {
     const auto ids = (lists ? variant.candidates : term.map).contiguous(),
                offsets = lists ? variant.offsets.contiguous() : torch::Tensor();
     held_.insert(held_.end(), {ids, offsets});
-    const int32_t* index = lists || variant.top > 0 ? nullptr : index_of(term, width);
+    const int32_t* index = lists || variant.top > 0 ? nullptr : columns_of(term, width);
     at::parallel_for(0, std::ssize(term.rows), 1, [&](int64_t from, int64_t to) {
       for (int64_t k = from; k < to; ++k) {
         const float coefficient = term.coefficients[static_cast<size_t>(k)];
@@ -110,15 +110,11 @@ class CpuRows {
     out[width] = 0.0f;
   }
 
-  const int32_t* index_of(const LogitTerm& term, int64_t width) {
-    auto index = torch::full({vocabulary_}, width, torch::kInt32);
-    int32_t* out = index.data_ptr<int32_t>();
-    const auto map = term.map.defined() ? term.map.contiguous() : torch::arange(width, torch::kInt32);
-    const int32_t* in = map.const_data_ptr<int32_t>();
-    for (int64_t v = 0; v < std::min(vocabulary_, map.size(0)); ++v)
-      if (in[v] >= 0) out[v] = in[v];
-    held_.push_back(index);
-    return out;
+  const int32_t* columns_of(const LogitTerm& term, int64_t width) {
+    auto columns = term.index.columns;
+    if (!columns.defined()) columns = index_of(term.map, {}, width, vocabulary_, torch::kCPU).columns;
+    held_.push_back(columns);
+    return columns.const_data_ptr<int32_t>();
   }
 
   int64_t vocabulary_;
@@ -133,6 +129,7 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
     : base_(std::move(base)), base_normalisation_(base_normalisation), terms_(std::move(terms)) {
   expect(base_.dim() == 2 && base_.scalar_type() == torch::kFloat32, "base logits are [rows, vocabulary] float32");
   for (const auto& term : terms_) {
+    expect(!term.index.columns.defined() || term.index.columns.numel() == vocabulary(), "a column for each base token");
     expect(term.logits.dim() == 2 && term.logits.scalar_type() == torch::kFloat32, "term logits are [K, V] float32");
     expect(term.logits.device() == base_.device(), "base and term logits are on one device");
     const auto count = static_cast<size_t>(term.logits.size(0));
@@ -148,7 +145,7 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
 }
 
 std::vector<BaseToken> FusedLogits::argmax() const {
-  if (!base_.is_cpu()) return first_maxima(scores());
+  if (!base_.is_cpu()) return choose_by_torch({}, {});
   std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
   const CpuRows fused(base_, base_, terms_);
   std::vector<Best> best(tokens.size() * static_cast<size_t>(fused.pieces()));
@@ -162,6 +159,34 @@ std::vector<BaseToken> FusedLogits::argmax() const {
       if (row[p].token >= 0 && (top.token < 0 || row[p].score > top.score)) top = row[p];
     if (top.token < 0 || !std::isfinite(top.score)) throw_not_finite();
     tokens[r].value = static_cast<int32_t>(top.token);
+  }
+  return tokens;
+}
+
+std::vector<BaseToken> FusedLogits::choose(const Sampling& sampling, std::span<const double> uniforms) const {
+  if (sampling.greedy()) return argmax();
+  expect(static_cast<int64_t>(uniforms.size()) == rows(), "one number a row decides its draw");
+  if (!base_.is_cpu()) return choose_by_torch(sampling, uniforms);
+  std::vector<BaseToken> tokens(uniforms.size());
+  const CpuRows fused(base_, base_, terms_);
+  at::parallel_for(0, rows(), 1, [&](int64_t from, int64_t to) {
+    std::vector<float> scores(static_cast<size_t>(vocabulary()));
+    for (int64_t row = from; row < to; ++row) {
+      fuse(fused[row], 0, vocabulary(), scores.data());
+      tokens[static_cast<size_t>(row)] = draw(scores, sampling, uniforms[static_cast<size_t>(row)]);
+    }
+  });
+  return tokens;
+}
+
+std::vector<BaseToken> FusedLogits::choose_by_torch(const Sampling& sampling, std::span<const double> uniforms) const {
+  const auto numbers = torch::tensor(std::vector<double>(uniforms.begin(), uniforms.end()), torch::kFloat64);
+  const auto scores = fused_scores(base_, Normalisation::raw, terms_);
+  const auto ids = choice_among(scores, sampling, numbers.to(base_.device())).cpu();
+  std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    tokens[r].value = ids.const_data_ptr<int32_t>()[r];
+    if (tokens[r].value < 0) throw_not_finite();
   }
   return tokens;
 }

@@ -6,10 +6,17 @@
 
 #include "pipeline/core/ids.hpp"
 #include "pipeline/fusion/map_variant.hpp"
+#include "pipeline/fusion/sampling.hpp"
 
 namespace cmc::fusion {
 
 enum class Normalisation { raw, log_softmax };
+
+// Where a device reads which rows a term is for: views of what the step's one copy brought.
+struct Placed {
+  torch::Tensor row_of;        // [R] int32 row of the term's logits for each row of the base, -1: none
+  torch::Tensor coefficients;  // [K] float32
+};
 
 // One delta's share of the sum, for some of the rows: coefficient · logits[map], unmapped base tokens get 0.
 struct LogitTerm {
@@ -19,6 +26,8 @@ struct LogitTerm {
   torch::Tensor map;  // [V] int32 on the logits' device, ids below Vi, -1: unmapped; undefined: same vocabulary
   Normalisation normalisation = Normalisation::raw;  // log_softmax: over the delta's own vocabulary, before mapping
   MapVariant variant = {};                           // the default in the same vocabulary
+  Placed placed = {};   // says the same as rows and coefficients; undefined: made when needed
+  MapIndex index = {};  // of map and variant, where it is kept; undefined: made when needed
 };
 
 // The next-token scores of R rows as a sum not yet carried out: base + Σ terms. The CPU operations make one pass over
@@ -31,8 +40,11 @@ class FusedLogits {
   int64_t rows() const { return base_.size(0); }
   int64_t vocabulary() const { return base_.size(1); }
 
-  // Most probable token of each row, the lowest id among equals. Throws BadData where a row holds no finite score.
+  // Most probable token of each row, the lowest id among equals; told by the base before its normalisation, whose
+  // rounding could make scores equal. Throws BadData where a row holds no finite score.
   std::vector<BaseToken> argmax() const;
+  // argmax() or a draw for each row; `uniforms` [R] in [0, 1), ignored when greedy. Throws as argmax().
+  std::vector<BaseToken> choose(const Sampling& sampling, std::span<const double> uniforms) const;
   // [R] float32 log-probability (nat) of one token a row.
   torch::Tensor log_prob_of(std::span<const BaseToken> tokens) const;
   // [R, V] float32 log-probabilities (nat).
@@ -44,6 +56,8 @@ class FusedLogits {
   const std::vector<LogitTerm>& terms() const { return terms_; }
 
  private:
+  std::vector<BaseToken> choose_by_torch(const Sampling& sampling, std::span<const double> uniforms) const;
+
   torch::Tensor base_;
   Normalisation base_normalisation_;
   std::vector<LogitTerm> terms_;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "pipeline/fusion/fusion_mode.hpp"
@@ -42,6 +43,9 @@ struct FusionSettings {
   // Of deltas of another vocabulary, see MapVariant.
   int64_t top = 0;  // 0: all
   Unmapped unmapped = Unmapped::zero;
+  // Tokens of a prompt read in one pass beside rows that decode; 0: whole prompts on a CPU, 512 on a device.
+  int64_t prefill_chunk = 0;
+  std::optional<int64_t> lag = {};  // see LogitSource; none: 0 on a CPU, 1 on a device
 };
 
 // A base with any number of deltas, same or other vocabulary (none: the single model). Rows with distinct deltas run in

@@ -7,16 +7,6 @@
 namespace cmc::fusion {
 namespace {
 
-// [V] the column of a term's logits that each base token takes; unmapped ones a column after the last.
-torch::Tensor columns_of(const LogitTerm& term, int64_t vocabulary) {
-  const int64_t width = term.logits.size(1);
-  auto index = term.map.defined() ? term.map.to(torch::kInt64)
-                                  : torch::arange(width, torch::dtype(torch::kInt64).device(term.logits.device()));
-  index = index.narrow(0, 0, std::min(index.size(0), vocabulary));
-  index = torch::where(index < 0, torch::full_like(index, width), index);
-  return torch::constant_pad_nd(index, {0, vocabulary - index.size(0)}, width);
-}
-
 // [R, V] where a base token is among its row's most probable, the lowest ids among equals.
 torch::Tensor among_top(const torch::Tensor& base, int64_t top) {
   const auto last = std::get<0>(base.topk(std::min(top, base.size(1)), 1)).narrow(1, -1, 1);
@@ -25,12 +15,11 @@ torch::Tensor among_top(const torch::Tensor& base, int64_t top) {
 }
 
 // [K, V] the largest of `delta` [K, Vi] among each base token's candidates; minus infinity where there is none.
-torch::Tensor largest_of_candidates(const torch::Tensor& delta, const MapVariant& variant) {
-  const auto counts = variant.offsets.diff();
-  const auto values = delta.index_select(1, variant.candidates.to(torch::kInt64));
-  const auto owner = torch::repeat_interleave(counts).unsqueeze(0).expand_as(values);
-  return torch::full({delta.size(0), counts.size(0)}, -std::numeric_limits<float>::infinity(), delta.options())
-      .scatter_reduce(1, owner, values, "amax");
+torch::Tensor largest_of_candidates(const torch::Tensor& delta, const MapVariant& variant, const MapIndex& index) {
+  const auto values = delta.index_select(1, variant.candidates);
+  return torch::full({delta.size(0), variant.offsets.size(0) - 1}, -std::numeric_limits<float>::infinity(),
+                     delta.options())
+      .scatter_reduce(1, index.owners.unsqueeze(0).expand_as(values), values, "amax");
 }
 
 // [K, 1] what unmapped tokens get, from the delta logits [K, V] of those that are `known` [K, V].
@@ -44,32 +33,63 @@ torch::Tensor fill_of(const torch::Tensor& delta, const torch::Tensor& known, Un
   return zero;
 }
 
-// [K, V] delta logits of all base tokens as the term's variant of the map says. `base`: [R, V] not normalised.
+// [R, V] delta logits of all base tokens as the term's variant of the map says. `base`: [R, V] not normalised; `delta`:
+// [R, Vi] of the same rows.
 torch::Tensor variant_logits(const torch::Tensor& base, const torch::Tensor& delta, const LogitTerm& term,
-                             const torch::Tensor& rows) {
+                             const MapIndex& index) {
   const auto& variant = term.variant;
   torch::Tensor spread, known;
   if (variant.one_to_many()) {
-    spread = largest_of_candidates(delta, variant);
+    spread = largest_of_candidates(delta, variant, index);
     known = (variant.offsets.diff() > 0).expand_as(spread);
   } else {
-    const auto columns = columns_of(term, base.size(1));
-    spread = torch::constant_pad_nd(delta, {0, 1}, 0.0).index_select(1, columns);
-    known = (columns < delta.size(1)).expand_as(spread);
+    spread = torch::constant_pad_nd(delta, {0, 1}, 0.0).index_select(1, index.columns);
+    known = (index.columns < delta.size(1)).expand_as(spread);
   }
-  if (variant.top > 0) known = known & among_top(base.index_select(0, rows), variant.top);
+  if (variant.top > 0) known = known & among_top(base, variant.top);
   return torch::where(known, spread, fill_of(spread, known, variant.unmapped));
 }
 
+// Rows that the term is not for are computed along with those of another and masked out: which ones they are is in a
+// tensor, so that the same operations serve every step.
 void add_term(torch::Tensor& sum, const torch::Tensor& base, const LogitTerm& term) {
-  const auto device = sum.device();
-  const auto rows = torch::tensor(term.rows, torch::kInt64).to(device);
+  const int64_t vocabulary = sum.size(1), width = term.logits.size(1);
+  const auto place = placed(term, sum.size(0));
+  const auto from = place.row_of.clamp_min(0);
   auto delta = term.normalisation == Normalisation::log_softmax ? term.logits.log_softmax(1) : term.logits;
-  if (!term.variant.is_default()) delta = variant_logits(base, delta, term, rows);
-  delta = delta * torch::tensor(term.coefficients, torch::kFloat32).to(device).unsqueeze(1);
-  if (term.variant.is_default())
-    delta = torch::constant_pad_nd(delta, {0, 1}, 0.0).index_select(1, columns_of(term, sum.size(1)));
-  sum.index_add_(0, rows, delta);
+  delta = delta.index_select(0, from);
+  const bool identity = !term.map.defined() && width >= vocabulary;
+  if (identity) {
+    delta = delta.narrow(1, 0, vocabulary);
+  } else {
+    const auto index =
+        term.index.columns.defined() ? term.index : index_of(term.map, term.variant, width, vocabulary, sum.device());
+    delta = term.variant.is_default() ? torch::constant_pad_nd(delta, {0, 1}, 0.0).index_select(1, index.columns)
+                                      : variant_logits(base, delta, term, index);
+  }
+  delta = delta * place.coefficients.index_select(0, from).unsqueeze(1);
+  sum.add_(delta.masked_fill_((place.row_of < 0).unsqueeze(1), 0.0));
+}
+
+// [R] position of the last one where `holds` [R, V].
+torch::Tensor last_where(const torch::Tensor& holds) {
+  const auto position = torch::arange(holds.size(1), torch::dtype(torch::kInt64).device(holds.device()));
+  return torch::where(holds, position, torch::full_like(position, -1)).amax(1);
+}
+
+// Drawn in id order, in double precision, as draw() does.
+torch::Tensor drawn(const torch::Tensor& scores, const torch::Tensor& top, const Sampling& sampling,
+                    const torch::Tensor& uniforms) {
+  auto weights = ((scores.to(torch::kFloat64) - top) / sampling.temperature).exp();
+  if (sampling.top_p < 1.0) {
+    const auto [ranked, order] = weights.sort(/*stable=*/true, 1, /*descending=*/true);
+    const auto before = ranked.cumsum(1) - ranked;
+    const auto kept = ranked.masked_fill(before >= sampling.top_p * weights.sum(1, true), 0.0);
+    weights = torch::zeros_like(weights).scatter_(1, order, kept);
+  }
+  const auto reached = weights.cumsum(1);
+  const auto passed = (reached <= uniforms.unsqueeze(1) * reached.narrow(1, -1, 1)).sum(1);
+  return torch::minimum(passed, last_where(weights > 0));
 }
 
 }  // namespace
@@ -81,16 +101,25 @@ torch::Tensor fused_scores(const torch::Tensor& base, Normalisation base_normali
   return sum;
 }
 
-std::vector<BaseToken> first_maxima(const torch::Tensor& scores) {
+torch::Tensor choice_among(const torch::Tensor& scores, const Sampling& sampling, const torch::Tensor& uniforms) {
   const auto top = scores.amax(1, true);
-  if (!top.isfinite().all().item<bool>()) throw_not_finite();
-  // argmax leaves the choice among equals open; the smallest position that attains the maximum does not.
-  const auto position = torch::arange(scores.size(1), torch::dtype(torch::kInt32).device(scores.device()));
-  const auto beyond = torch::full_like(position, scores.size(1));
-  const auto first = torch::where(scores == top, position, beyond).amin(1).cpu();
-  std::vector<BaseToken> tokens(static_cast<size_t>(scores.size(0)));
-  for (size_t r = 0; r < tokens.size(); ++r) tokens[r].value = first.const_data_ptr<int32_t>()[r];
-  return tokens;
+  torch::Tensor tokens;
+  if (sampling.greedy()) {
+    // argmax leaves the choice among equals open; the smallest position that attains the maximum does not.
+    const auto position = torch::arange(scores.size(1), torch::dtype(torch::kInt64).device(scores.device()));
+    tokens = torch::where(scores == top, position, torch::full_like(position, scores.size(1))).amin(1);
+  } else {
+    tokens = drawn(scores, top, sampling, uniforms);
+  }
+  return tokens.masked_fill_(top.isfinite().logical_not_().squeeze(1), -1).to(torch::kInt32);
+}
+
+Placed placed(const LogitTerm& term, int64_t rows) {
+  if (term.placed.row_of.defined()) return term.placed;
+  std::vector<int32_t> row_of(static_cast<size_t>(rows), -1);
+  for (size_t k = 0; k < term.rows.size(); ++k) row_of[static_cast<size_t>(term.rows[k])] = static_cast<int32_t>(k);
+  return {torch::tensor(row_of, torch::kInt32).to(term.logits.device()),
+          torch::tensor(term.coefficients, torch::kFloat32).to(term.logits.device())};
 }
 
 void throw_not_finite() {

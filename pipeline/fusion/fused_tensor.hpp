@@ -5,13 +5,19 @@
 
 namespace cmc::fusion {
 
-// The fused sum by torch operations, on any device: what FusedLogits does where its CPU kernels do not reach.
-// [R, V] float32.
+// Fusion and choice by torch operations, on any device: what FusedLogits does where no kernels reach. They launch work
+// and read nothing back.
+
+// [R, V] float32: the fused sum.
 torch::Tensor fused_scores(const torch::Tensor& base, Normalisation base_normalisation,
                            const std::vector<LogitTerm>& terms);
 
-// Position of each row's largest score, the lowest among equals. Throws BadData where a row's largest is not finite.
-std::vector<BaseToken> first_maxima(const torch::Tensor& scores);
+// [R] int32: each row's largest score, the lowest id among equals, or a draw by `uniforms` [R] float64; -1 where no
+// score is finite. `scores`: [R, V].
+torch::Tensor choice_among(const torch::Tensor& scores, const Sampling& sampling, const torch::Tensor& uniforms);
+
+// Where a device reads a term's rows; made of its host numbers where the step has not brought them along.
+Placed placed(const LogitTerm& term, int64_t rows);
 
 [[noreturn]] void throw_not_finite();
 

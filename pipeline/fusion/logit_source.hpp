@@ -1,10 +1,13 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "pipeline/core/ids.hpp"
+#include "pipeline/fusion/chosen.hpp"
 #include "pipeline/fusion/fused_logits.hpp"
+#include "pipeline/fusion/sampling.hpp"
 
 namespace cmc::fusion {
 
@@ -28,6 +31,12 @@ struct Row {
   std::vector<BaseToken> prompt;         // what the base reads, special tokens included; not empty
   std::vector<DeltaToken> delta_prompt;  // what a delta of another vocabulary reads; ignored in the same vocabulary
   Steering steering;
+};
+
+// A row of a step.
+struct Turn {
+  int64_t slot = 0;      // open; each at most once in a step
+  double uniform = 0.0;  // in [0, 1): decides the row's draw; ignored when greedy, and where no token is chosen
 };
 
 // One known sequence whose tokens from `first` on are predicted, each from all before it.
@@ -59,13 +68,16 @@ class LogitSource {
 
   virtual int64_t vocabulary() const = 0;  // of the base: the width of all logits
   virtual int64_t slots() const = 0;       // rows that can be open at once
+  // Steps that may be started before the tokens of one are asked for, so that a device never waits for its host. A row
+  // that turns out to have ended has then computed so many for nothing. 0: ask at once.
+  virtual int64_t lag() const = 0;
 
   // Starts a sequence in a free slot. Throws BadData (empty prompt, id out of range, unknown delta).
   virtual void open(int64_t slot, Row row) = 0;
-  // A chosen token; the models read it at the next call of next().
-  virtual void append(int64_t slot, BaseToken token) = 0;
-  // Lets the models read what is new in these open slots; row i of the result continues slots[i].
-  virtual FusedLogits next(std::span<const int64_t> slots) = 0;
+  // Lets the models read what is new in these slots (of a prompt, a part at most), chooses a token for each row whose
+  // prompt is read whole, where its logits are, and gives it to the row's models as their next token. Does not wait for
+  // a device. Steps are in the order of their calls.
+  virtual std::shared_ptr<Chosen> step(std::span<const Turn> turns, const Sampling& sampling) = 0;
   virtual void close(int64_t slot) = 0;  // frees the slot; closing a free one is allowed
 
   // Teacher forcing. Calls `take(logits, positions)` in chunks, one row per predicted position, so that tokens ×

@@ -31,4 +31,15 @@ struct MapVariant {
   bool is_default() const { return !one_to_many() && top == 0 && unmapped == Unmapped::zero; }
 };
 
+// What operations read a map by; made once a map, not once a step.
+struct MapIndex {
+  torch::Tensor
+      columns;  // [V] int32 column of the delta's logits that each base token takes; unmapped: one past the last
+  torch::Tensor owners;  // [N] int64 base token of each candidate; undefined: one-to-one
+};
+
+// `map`: [<= V] int32, -1: unmapped, undefined: same vocabulary; `width`: logits of the delta.
+MapIndex index_of(const torch::Tensor& map, const MapVariant& variant, int64_t width, int64_t vocabulary,
+                  torch::Device device);
+
 }  // namespace cmc::fusion

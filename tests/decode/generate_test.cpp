@@ -26,6 +26,14 @@ std::vector<GenerationRequest> some_requests(size_t count) {
   return requests;
 }
 
+// How a source may go about it: what it writes is the same.
+struct Way {
+  int64_t slots, lag;
+  size_t chunk;
+};
+const std::vector<Way> ways{{1, 0, 100}, {3, 0, 1},  {16, 0, 2}, {64, 0, 100}, {1, 1, 100},
+                            {3, 1, 100}, {16, 1, 2}, {64, 1, 1}, {5, 2, 3},    {3, 40, 1}};
+
 // How many tokens fit into the first `length` letters; a special token has no letter.
 size_t tokens_within(const std::vector<BaseToken>& tokens, size_t length) {
   size_t letters_so_far = 0, kept = 0;
@@ -64,14 +72,15 @@ Generated one_by_one(const GenerationRequest& request, const GenerationSettings&
 
 }  // namespace
 
-TEST(Generate, EqualsOneRequestAtATimeForAnyNumberOfSlots) {
+TEST(Generate, EqualsOneRequestAtATimeForAnyNumberOfSlotsLagAndChunk) {
   const auto requests = some_requests(40);
   GenerationSettings settings;
   settings.max_new_tokens = 30;
   settings.end_tokens = {0, 5};
   std::set<StopReason> seen;
-  for (const int64_t slots : {1, 3, 16, 64}) {
-    LetterSource source(slots);
+  for (const auto& [slots, lag, chunk] : ways) {
+    SCOPED_TRACE(testing::Message() << slots << " slots, lag " << lag << ", chunk " << chunk);
+    LetterSource source(slots, lag, chunk);
     const auto generated = generate(source, letters, requests, settings);
     ASSERT_EQ(generated.size(), requests.size());
     for (size_t i = 0; i < requests.size(); ++i) {
@@ -98,17 +107,19 @@ TEST(Generate, StopStringsAcrossTokensEndTheTextBeforeThem) {
     ASSERT_GE(plain.text.size(), 12u);
     settings.stop_strings.push_back(plain.text.substr(9, 3));
   }
-  LetterSource source(7);
-  const auto generated = generate(source, letters, requests, settings);
-  int stopped = 0;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    const auto expected = one_by_one(requests[i], settings);
-    EXPECT_EQ(generated[i].text, expected.text) << i;
-    EXPECT_EQ(generated[i].tokens, expected.tokens) << i;
-    EXPECT_EQ(generated[i].reason, expected.reason) << i;
-    stopped += generated[i].reason == StopReason::stop_string;
+  for (const int64_t lag : {0, 1, 3}) {
+    LetterSource source(7, lag);
+    const auto generated = generate(source, letters, requests, settings);
+    int stopped = 0;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const auto expected = one_by_one(requests[i], settings);
+      EXPECT_EQ(generated[i].text, expected.text) << i;
+      EXPECT_EQ(generated[i].tokens, expected.tokens) << i;
+      EXPECT_EQ(generated[i].reason, expected.reason) << i;
+      stopped += generated[i].reason == StopReason::stop_string;
+    }
+    EXPECT_GE(stopped, 3);
   }
-  EXPECT_GE(stopped, 3);
 }
 
 TEST(Generate, SamplesDependOnTheSeedAloneNotOnBatchOrOrder) {
@@ -116,9 +127,11 @@ TEST(Generate, SamplesDependOnTheSeedAloneNotOnBatchOrOrder) {
   GenerationSettings settings;
   settings.max_new_tokens = 12;
   settings.sampling = {1.3, 0.9};
-  LetterSource one(1), five(5), reversed(5);
+  LetterSource one(1), five(5), reversed(5), late(4, 1, 1);
   const auto alone = generate(one, letters, requests, settings), together = generate(five, letters, requests, settings);
   for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(alone[i].tokens, together[i].tokens);
+  const auto with_lag = generate(late, letters, requests, settings);
+  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(alone[i].tokens, with_lag[i].tokens);
   std::reverse(requests.begin(), requests.end());
   auto backwards = generate(reversed, letters, requests, settings);
   std::reverse(backwards.begin(), backwards.end());
@@ -144,6 +157,26 @@ TEST(Generate, AFinishedSlotIsRefilledAtOnce) {
   EXPECT_EQ(last.total, 30);
   EXPECT_EQ(source.rows, last.tokens) << "no row is computed for a sequence that has ended";
   EXPECT_LE(source.steps, last.tokens / 4 + settings.max_new_tokens) << "slots stay full until the requests run out";
+}
+
+// Only a row that ends by what it wrote is computed in vain, once: its greatest length is known beforehand.
+TEST(Generate, ALagWastesAtMostOneStepARowThatEnds) {
+  const auto requests = some_requests(30);
+  GenerationSettings settings;
+  settings.max_new_tokens = 25;
+  settings.end_tokens = {0, 1, 2, 3};
+  LetterSource source(4, 1);
+  GenerationProgress last;
+  const auto generated = generate(source, letters, requests, settings, [&](const auto& progress) { last = progress; });
+  const auto ended = std::count_if(generated.begin(), generated.end(),
+                                   [](const auto& each) { return each.reason == StopReason::end_token; });
+  EXPECT_GT(ended, 10);
+  EXPECT_GT(source.rows, last.tokens) << "a lag of one has its price";
+  EXPECT_LE(source.rows, last.tokens + ended);
+  settings.end_tokens = {};
+  LetterSource unending(4, 1);
+  generate(unending, letters, requests, settings);
+  EXPECT_EQ(unending.rows, 30 * 25);
 }
 
 TEST(Generate, SlotsAreClosedWhenAStepOrTheReportThrows) {

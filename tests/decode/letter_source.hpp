@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -40,30 +41,41 @@ class LetterTokenizer final : public text::Tokenizer {
 };
 
 // A "language model" whose logits are a hash of all tokens so far: any mix-up of rows or slots shows. Counts what it is
-// asked for.
+// asked for. Its tokens are known at once, yet with a lag nobody may ask for them before later steps have started; a
+// prompt longer than `chunk` takes several steps.
 class LetterSource final : public fusion::LogitSource {
  public:
-  explicit LetterSource(int64_t slots) : contexts_(static_cast<size_t>(slots)) {}
+  explicit LetterSource(int64_t slots, int64_t lag = 0, size_t chunk = 1000)
+      : contexts_(static_cast<size_t>(slots)), unread_(static_cast<size_t>(slots)), lag_(lag), chunk_(chunk) {}
 
   int64_t vocabulary() const override { return 28; }
   int64_t slots() const override { return static_cast<int64_t>(contexts_.size()); }
+  int64_t lag() const override { return lag_; }
   void open(int64_t slot, fusion::Row row) override {
     auto& context = contexts_.at(static_cast<size_t>(slot));
     if (context) throw std::logic_error("opened twice");
     context = row.prompt;
+    unread_[static_cast<size_t>(slot)] = row.prompt.size();
   }
-  void append(int64_t slot, BaseToken token) override {
-    contexts_.at(static_cast<size_t>(slot)).value().push_back(token);
-  }
-  fusion::FusedLogits next(std::span<const int64_t> slots) override {
+  std::shared_ptr<fusion::Chosen> step(std::span<const fusion::Turn> turns, const fusion::Sampling& sampling) override {
     ++steps;
-    rows += static_cast<int64_t>(slots.size());
     if (fail_at == steps) throw std::runtime_error("the device is lost");
-    auto logits = torch::empty({static_cast<int64_t>(slots.size()), vocabulary()}, torch::kFloat32);
-    for (size_t i = 0; i < slots.size(); ++i)
-      fill(contexts_.at(static_cast<size_t>(slots[i])).value(),
-           logits.data_ptr<float>() + static_cast<int64_t>(i) * vocabulary());
-    return {logits, fusion::Normalisation::log_softmax, {}};
+    std::vector<bool> chose;
+    std::vector<BaseToken> tokens;
+    for (const auto& turn : turns) {
+      auto& context = contexts_.at(static_cast<size_t>(turn.slot)).value();
+      auto& unread = unread_[static_cast<size_t>(turn.slot)];
+      chose.push_back(unread <= chunk_);
+      unread -= std::min(unread, chunk_);
+      if (!chose.back()) continue;
+      ++rows;
+      auto logits = torch::empty({1, vocabulary()}, torch::kFloat32);
+      fill(context, logits.data_ptr<float>());
+      tokens.push_back(fusion::FusedLogits(logits, fusion::Normalisation::log_softmax, {})
+                           .choose(sampling, std::vector<double>{turn.uniform})[0]);
+      context.push_back(tokens.back());
+    }
+    return std::make_shared<fusion::Chosen>(std::move(chose), tokens);
   }
   void close(int64_t slot) override { contexts_.at(static_cast<size_t>(slot)).reset(); }
   void force(std::span<const fusion::ForcedSequence> sequences, const TakeForced& take) override {
@@ -91,6 +103,9 @@ class LetterSource final : public fusion::LogitSource {
 
  private:
   std::vector<std::optional<std::vector<BaseToken>>> contexts_;
+  std::vector<size_t> unread_;  // tokens of the prompts
+  int64_t lag_;
+  size_t chunk_;
 };
 
 }  // namespace cmc::decode

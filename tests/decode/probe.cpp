@@ -16,7 +16,7 @@ namespace {
 using text::AddedTokens;
 
 // {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "map",
-// "unmapped", "top", "slots"}
+// "unmapped", "top", "slots", "prefill_chunk", "lag"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
@@ -55,6 +55,8 @@ Setting setting_of(const Json& spec) {
   settings.initial_capacity = spec.value("initial_capacity", settings.initial_capacity);
   settings.forced_tokens = spec.value("forced_tokens", settings.forced_tokens);
   settings.forced_logits = spec.value("forced_logits", settings.forced_logits);
+  settings.prefill_chunk = spec.value("prefill_chunk", settings.prefill_chunk);
+  settings.lag = spec.value("lag", 0);
   setting.source = fusion::fused_source({load_model(folder), setting.tokenizer}, std::move(deltas), settings);
   return setting;
 }

@@ -116,11 +116,11 @@ def test_generate(checkpoints, pair, tmp_path):
              if len(part) == 3 and "\ufffd" not in part and part not in free[1]["text"]][:2]
     expected = [published.generate(model, tokenizer, item["prompt"], NEW, made[item["delta"]][1], item["alpha"], mode, None, end_tokens, stops)
                 for item in items]
-    for slots in (1, 16):
+    for slots, chunk, lag in [(1, 0, 0), (16, 0, 0), (16, 3, 0), (16, 5, 1)]:
         got = probe("generate", {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, "slots": slots,
-                                 "initial_capacity": 8, "new": NEW, "end_tokens": end_tokens, "stop_strings": stops, "requests": items}, tmp_path)
+                                 "prefill_chunk": chunk, "lag": lag, "initial_capacity": 8, "new": NEW, "end_tokens": end_tokens, "stop_strings": stops, "requests": items}, tmp_path)
         for item, wanted, result in zip(items, expected, got["results"]):
-            assert result == wanted, (slots, item)
+            assert result == wanted, (slots, chunk, lag, item)
     # Vocabularies are trained anew for each run, so which ends occur is up to them; generate_test.cpp exercises them all.
     assert any(result["reason"] != "length" for result in expected)
     assert len({tuple(result["ids"]) for result in free}) == len(free), "strengths and deltas do change the texts"

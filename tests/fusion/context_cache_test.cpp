@@ -12,21 +12,23 @@ namespace {
 torch::Tensor fresh(const model::DecoderModel& model, const std::vector<int32_t>& ids) {
   const torch::NoGradGuard no_gradients;
   const std::vector<int64_t> tokens(ids.begin(), ids.end());
-  const auto hidden =
-      model.hidden({torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(ids.size())}}, {}, {}, {}, {}}, nullptr);
+  const auto hidden = model.hidden(
+      {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(ids.size())}}, {}, {}, {}, {}}, nullptr);
   return model.logits(hidden.slice(0, -1)).squeeze(0);
 }
 
 }  // namespace
 
 // Slots that grow, are cut back and change in the middle, past the first capacity, always equal a fresh read.
+// A portion of what is unread may come at a time.
 TEST(ContextCache, FollowsAnyChangeOfContext) {
   const auto model = tiny_llama(30, 5);
   ContextCache cache(model, 3, 4);
   std::vector<std::vector<int32_t>> contexts(3);
   Random random(6);
   for (int step = 0; step < 40; ++step) {
-    std::vector<int64_t> asked;
+    std::vector<Portion> asked;
+    std::vector<int64_t> whole;
     for (int64_t slot = 0; slot < 3; ++slot) {
       auto& ids = contexts[static_cast<size_t>(slot)];
       const auto token = static_cast<int32_t>(random.below(30));
@@ -39,14 +41,19 @@ TEST(ContextCache, FollowsAnyChangeOfContext) {
         ids.push_back(token);
         cache.append(slot, token);
       }
-      if (random.below(4) != 0) asked.push_back(slot);
+      if (random.below(4) == 0) continue;
+      const int64_t unread = cache.unread(slot);
+      asked.push_back({slot, random.below(2) == 0
+                                 ? unread
+                                 : 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(unread)))});
+      if (asked.back().tokens == unread) whole.push_back(slot);
     }
-    if (asked.empty()) continue;
-    const auto logits = cache.next(asked);
-    for (size_t i = 0; i < asked.size(); ++i)
+    const auto logits = cache.read(asked);
+    ASSERT_EQ(logits.size(0), std::ssize(whole));
+    for (size_t i = 0; i < whole.size(); ++i)
       ASSERT_TRUE(torch::allclose(logits[static_cast<int64_t>(i)],
-                                  fresh(*model, contexts[static_cast<size_t>(asked[i])]), 1e-4, 1e-4))
-          << "step " << step << " slot " << asked[i];
+                                  fresh(*model, contexts[static_cast<size_t>(whole[i])]), 1e-4, 1e-4))
+          << "step " << step << " slot " << whole[i];
   }
 }
 
@@ -54,11 +61,12 @@ TEST(ContextCache, TheSameContextCanBeAskedTwice) {
   const auto model = tiny_llama(30, 7);
   ContextCache cache(model, 1, 8);
   cache.set(0, std::vector<int32_t>{1, 2, 3});
-  const std::vector<int64_t> slots{0};
-  const auto first = cache.next(slots);
-  EXPECT_TRUE(torch::allclose(first, cache.next(slots), 1e-5, 1e-5));
+  const std::vector<Portion> all{{0, 3}}, last{{0, 1}};
+  const auto first = cache.read(all);
+  EXPECT_TRUE(torch::allclose(first, cache.read(last), 1e-5, 1e-5));
   cache.set(0, std::vector<int32_t>{1, 2});
-  EXPECT_TRUE(torch::allclose(cache.next(slots)[0], fresh(*model, {1, 2}), 1e-4, 1e-4));
+  EXPECT_EQ(cache.unread(0), 1);
+  EXPECT_TRUE(torch::allclose(cache.read(last)[0], fresh(*model, {1, 2}), 1e-4, 1e-4));
 }
 
 }  // namespace cmc::fusion

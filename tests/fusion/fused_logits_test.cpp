@@ -7,6 +7,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/random.hpp"
+#include "pipeline/fusion/chosen.hpp"
 #include "pipeline/fusion/fused_tensor.hpp"
 
 namespace cmc::fusion {
@@ -88,7 +89,8 @@ TEST(FusedLogits, EqualsTheDefinitionInEveryModeAndSize) {
         const auto c = random_case(3, vocabulary, base, delta, random);
         const FusedLogits fused(c.base, c.base_normalisation, c.terms);
         const auto scores = fused.scores(), by_torch = fused_scores(c.base, c.base_normalisation, c.terms);
-        const auto best = fused.argmax(), best_by_torch = first_maxima(by_torch);
+        const auto best = fused.argmax();
+        const auto best_by_torch = choice_among(by_torch, {}, {});
         const std::vector<BaseToken> asked{
             {0}, {static_cast<int32_t>(vocabulary / 2)}, {static_cast<int32_t>(vocabulary - 1)}};
         const auto log_probs = fused.log_prob_of(asked), all = fused.log_probs();
@@ -107,7 +109,7 @@ TEST(FusedLogits, EqualsTheDefinitionInEveryModeAndSize) {
           }
           const auto r = static_cast<size_t>(row);
           EXPECT_EQ(best[r].value, static_cast<int32_t>(top));
-          EXPECT_EQ(best_by_torch[r].value, static_cast<int32_t>(top));
+          EXPECT_EQ(best_by_torch.const_data_ptr<int32_t>()[row], static_cast<int32_t>(top));
           const double log_prob = expected[static_cast<size_t>(asked[r].value)] - total;
           EXPECT_NEAR(log_probs.const_data_ptr<float>()[row], log_prob, 2e-5 * (1 + std::abs(log_prob)));
         }
@@ -122,8 +124,52 @@ TEST(FusedLogits, LowestIdWinsAmongEquals) {
     const FusedLogits fused(base, Normalisation::log_softmax, {});
     EXPECT_EQ(fused.argmax()[0].value, vocabulary - 2);
     EXPECT_EQ(fused.argmax()[1].value, 0);
-    EXPECT_EQ(first_maxima(base)[0].value, vocabulary - 2);
-    EXPECT_EQ(first_maxima(base)[1].value, 0);
+    EXPECT_TRUE(torch::equal(choice_among(base, {}, {}), torch::tensor({vocabulary - 2, int64_t{0}}, torch::kInt32)));
+  }
+}
+
+// What a base says after its normalisation may be equal where it was not before: the choice is made before.
+TEST(FusedLogits, EqualsAreToldBeforeNormalisation) {
+  auto base = torch::zeros({1, 5000});
+  base.index_put_({0, 4000}, 1e-9f);
+  const FusedLogits fused(base, Normalisation::log_softmax, {});
+  const auto scores = fused.scores();
+  ASSERT_EQ(scores[0][0].item<float>(), scores[0][4000].item<float>()) << "normalising does round the difference away";
+  EXPECT_EQ(fused.argmax()[0].value, 4000);
+}
+
+// Draws by torch operations and by the CPU's threads are those of draw() from the definition's scores.
+TEST(FusedLogits, DrawsAreTheSameOnEveryPath) {
+  Random random(3);
+  for (const Sampling sampling : {Sampling{1.0, 1.0}, Sampling{0.7, 0.9}, Sampling{3.0, 0.5}, Sampling{1.0, 1e-9}}) {
+    const auto c = random_case(6, 3000, Normalisation::log_softmax, Normalisation::raw, random);
+    std::vector<double> uniforms;
+    for (int row = 0; row < 6; ++row) uniforms.push_back(random.uniform());
+    const auto by_threads = FusedLogits(c.base, c.base_normalisation, c.terms).choose(sampling, uniforms);
+    const auto by_torch = choice_among(fused_scores(c.base, Normalisation::raw, c.terms), sampling,
+                                       torch::tensor(uniforms, torch::kFloat64));
+    for (int64_t row = 0; row < 6; ++row) {
+      const auto expected = naive_scores(c.base, c.base_normalisation, c.terms, row);
+      const std::vector<float> scores(expected.begin(), expected.end());
+      const auto token = draw(scores, sampling, uniforms[static_cast<size_t>(row)]).value;
+      EXPECT_EQ(by_threads[static_cast<size_t>(row)].value, token);
+      EXPECT_EQ(by_torch.const_data_ptr<int32_t>()[row], token);
+    }
+  }
+}
+
+TEST(FusedLogits, ARowWithoutFiniteScoresChoosesNothing) {
+  auto base = torch::zeros({3, 700});
+  base[1].fill_(std::nanf(""));
+  base[2].fill_(-std::numeric_limits<float>::infinity());
+  for (const Sampling sampling : {Sampling{}, Sampling{1.0, 1.0}, Sampling{1.0, 0.5}}) {
+    const auto uniforms = torch::full({3}, 0.5, torch::kFloat64);
+    const auto tokens = choice_among(base, sampling, uniforms);
+    EXPECT_GE(tokens[0].item<int32_t>(), 0);
+    EXPECT_EQ(tokens[1].item<int32_t>(), -1);
+    EXPECT_EQ(tokens[2].item<int32_t>(), -1);
+    EXPECT_THROW(Chosen({true, false, true}, tokens.slice(0, 0, 2).clone(), {}).tokens(), BadData);
+    EXPECT_THROW(FusedLogits(base, Normalisation::raw, {}).choose(sampling, std::vector<double>(3, 0.5)), BadData);
   }
 }
 
@@ -159,7 +205,7 @@ TEST(FusedLogits, ScoresThatAreNotFiniteAreAnErrorNotATokenOfNoMeaning) {
   EXPECT_THROW(
       FusedLogits(torch::full({1, 9}, std::numeric_limits<float>::infinity()), Normalisation::raw, {}).argmax(),
       BadData);
-  EXPECT_THROW(first_maxima(nan), BadData);
+  EXPECT_EQ(choice_among(nan, {}, {})[0].item<int32_t>(), -1);
 }
 
 TEST(FusedLogits, ShapesThatDisagreeAreRefused) {

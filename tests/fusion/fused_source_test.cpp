@@ -4,6 +4,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/random.hpp"
+#include "pipeline/fusion/steered_contexts.hpp"
 #include "tests/fusion/character_tokenizer.hpp"
 #include "tests/fusion/tiny_models.hpp"
 
@@ -18,24 +19,49 @@ std::vector<BaseToken> random_tokens(size_t count, Random& random) {
   return tokens;
 }
 
+Base plain_base() {
+  return {tiny_llama(vocabulary, 1), nullptr};
+}
+
+std::vector<Delta> same_vocabulary_deltas() {
+  return {delta_model(tiny_llama(vocabulary, 2)), proxy_tuning(tiny_llama(vocabulary, 3), tiny_llama(vocabulary, 4))};
+}
+
 std::unique_ptr<LogitSource> same_vocabulary_source(const FusionSettings& settings) {
-  return fused_source(
-      {tiny_llama(vocabulary, 1), nullptr},
-      {delta_model(tiny_llama(vocabulary, 2)), proxy_tuning(tiny_llama(vocabulary, 3), tiny_llama(vocabulary, 4))},
-      settings);
+  return fused_source(plain_base(), same_vocabulary_deltas(), settings);
+}
+
+// Log-probabilities [rows, V] of the tokens after these slots' contexts, however many passes their prompts take.
+torch::Tensor read_whole(SteeredContexts& contexts, std::span<const int64_t> slots) {
+  std::vector<torch::Tensor> rows(slots.size());
+  std::vector<int64_t> left(slots.begin(), slots.end());
+  while (!left.empty()) {
+    const auto read = contexts.read(left);
+    const auto log_probs = read.logits.log_probs();
+    std::vector<int64_t> unread;
+    for (size_t i = 0, row = 0; i < left.size(); ++i) {
+      if (!read.whole[i])
+        unread.push_back(left[i]);
+      else
+        rows[static_cast<size_t>(std::find(slots.begin(), slots.end(), left[i]) - slots.begin())] =
+            log_probs[static_cast<int64_t>(row++)];
+    }
+    left = unread;
+  }
+  return torch::stack(rows);
 }
 
 // Log-probabilities of each token from `first` on, read one token at a time.
-std::vector<float> step_by_step(LogitSource& source, const ForcedSequence& sequence) {
+std::vector<float> step_by_step(SteeredContexts& contexts, const ForcedSequence& sequence) {
   std::vector<float> log_probs;
   const auto first = static_cast<size_t>(sequence.first);
   const std::vector<int64_t> slots{0};
-  source.open(0, {{sequence.tokens.begin(), sequence.tokens.begin() + sequence.first}, {}, sequence.steering});
+  contexts.open(0, {{sequence.tokens.begin(), sequence.tokens.begin() + sequence.first}, {}, sequence.steering});
   for (size_t t = first; t < sequence.tokens.size(); ++t) {
-    log_probs.push_back(source.next(slots).log_prob_of({&sequence.tokens[t], 1}).item<float>());
-    source.append(0, sequence.tokens[t]);
+    log_probs.push_back(read_whole(contexts, slots)[0][sequence.tokens[t].value].item<float>());
+    contexts.append(0, sequence.tokens[t]);
   }
-  source.close(0);
+  contexts.close(0);
   return log_probs;
 }
 
@@ -70,10 +96,11 @@ TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
   Random random(8);
   for (const auto mode : {FusionMode::base_normalized, FusionMode::both_normalized, FusionMode::raw_sum}) {
     const auto sequences = mixed_sequences(random);
-    const auto source = same_vocabulary_source({mode, 2, 4, 40, 5 * vocabulary});
-    const auto together = forced(*source, sequences);
+    const FusionSettings settings{mode, 2, 4, 40, 5 * vocabulary, 0, Unmapped::zero, 4, {}};
+    const auto together = forced(*same_vocabulary_source(settings), sequences);
+    SteeredContexts contexts(plain_base(), same_vocabulary_deltas(), settings);
     for (size_t s = 0; s < sequences.size(); ++s) {
-      const auto alone = step_by_step(*source, sequences[s]);
+      const auto alone = step_by_step(contexts, sequences[s]);
       ASSERT_EQ(alone.size(), together[s].size());
       for (size_t i = 0; i < alone.size(); ++i)
         EXPECT_NEAR(alone[i], together[s][i], 1e-3 * (1 + std::abs(alone[i]))) << s << " " << i;
@@ -84,24 +111,24 @@ TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
 // Rows with distinct deltas and strengths share a batch without touching each other, whatever slot they sit in.
 TEST(FusedSource, RowsOfABatchAreIndependent) {
   Random random(9);
-  const auto together = same_vocabulary_source({FusionMode::base_normalized, 4, 4, 64, 1024});
-  const auto alone = same_vocabulary_source({FusionMode::base_normalized, 1, 4, 64, 1024});
+  SteeredContexts together(plain_base(), same_vocabulary_deltas(), {FusionMode::base_normalized, 4, 4, 64, 1024});
+  SteeredContexts alone(plain_base(), same_vocabulary_deltas(), {FusionMode::base_normalized, 1, 4, 64, 1024});
   const std::vector<Steering> steerings{{0, 1.0f}, {1, 1.0f}, {0, 0.0f}, {0, 2.5f}};
   std::vector<std::vector<BaseToken>> contexts;
   for (int64_t slot = 0; slot < 4; ++slot) {
     contexts.push_back(random_tokens(static_cast<size_t>(1 + 3 * slot), random));
-    together->open(slot, {contexts.back(), {}, steerings[static_cast<size_t>(slot)]});
+    together.open(slot, {contexts.back(), {}, steerings[static_cast<size_t>(slot)]});
   }
   for (int step = 0; step < 5; ++step) {
     const std::vector<int64_t> order{2, 0, 3, 1}, only{0};
-    const auto logits = together->next(order).log_probs();
+    const auto logits = read_whole(together, order);
     for (int64_t row = 0; row < 4; ++row) {
       const auto slot = static_cast<size_t>(order[static_cast<size_t>(row)]);
-      alone->open(0, {contexts[slot], {}, steerings[slot]});
-      EXPECT_TRUE(torch::allclose(logits[row], alone->next(only).log_probs()[0], 1e-4, 1e-4)) << "slot " << slot;
-      alone->close(0);
+      alone.open(0, {contexts[slot], {}, steerings[slot]});
+      EXPECT_TRUE(torch::allclose(logits[row], read_whole(alone, only)[0], 1e-4, 1e-4)) << "slot " << slot;
+      alone.close(0);
       contexts[slot].push_back({static_cast<int32_t>(random.below(vocabulary))});
-      together->append(static_cast<int64_t>(slot), contexts[slot].back());
+      together.append(static_cast<int64_t>(slot), contexts[slot].back());
     }
   }
 }
@@ -153,7 +180,8 @@ TEST(FusedSource, OtherVocabularyScoringEqualsOnePassAPrefix) {
         const auto last_logits = [](const model::DecoderModel& model, const std::vector<int32_t>& context) {
           const std::vector<int64_t> tokens(context.begin(), context.end());
           return model.logits(model.hidden(
-              {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(tokens.size())}}, {}, {}, {}, {}}, nullptr))[-1];
+              {torch::tensor(tokens, torch::kInt64), {{0, static_cast<int64_t>(tokens.size())}}, {}, {}, {}, {}},
+              nullptr))[-1];
         };
         auto fused = last_logits(*base, ids);
         const auto context =

@@ -1,4 +1,4 @@
-#include "pipeline/decode/sampler.hpp"
+#include "pipeline/fusion/sampling.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,9 @@
 #include <numeric>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/random.hpp"
 
-namespace cmc::decode {
+namespace cmc::fusion {
 namespace {
 
 // [V] the distribution by its definition: softmax at the temperature, sorted, cut after top_p, normalised again.
@@ -41,7 +42,7 @@ std::vector<float> some_scores(size_t size, uint64_t seed) {
 }  // namespace
 
 // Pearson's chi-square against the exact probabilities; the bound is far out in the tail (mean k, deviation sqrt(2k)).
-TEST(Sampler, DrawsFollowTheExactProbabilities) {
+TEST(Sampling, DrawsFollowTheExactProbabilities) {
   for (const Sampling sampling :
        {Sampling{1.0, 1.0}, Sampling{0.7, 1.0}, Sampling{1.0, 0.6}, Sampling{1.5, 0.95}, Sampling{1.0, 1e-9}}) {
     const auto scores = some_scores(30, 5);
@@ -49,7 +50,7 @@ TEST(Sampler, DrawsFollowTheExactProbabilities) {
     std::vector<int> counts(scores.size(), 0);
     const int draws = 20000;
     Random random(17);
-    for (int i = 0; i < draws; ++i) ++counts[static_cast<size_t>(sample(scores, sampling, random).value)];
+    for (int i = 0; i < draws; ++i) ++counts[static_cast<size_t>(draw(scores, sampling, random.uniform()).value)];
     double chi_square = 0.0, degrees = -1.0;
     for (size_t v = 0; v < scores.size(); ++v) {
       if (expected[v] == 0.0) {
@@ -63,36 +64,33 @@ TEST(Sampler, DrawsFollowTheExactProbabilities) {
   }
 }
 
-TEST(Sampler, TheNucleusOfALargeVocabularyIsTheSortedOne) {
+TEST(Sampling, TheNucleusOfALargeVocabularyIsTheSortedOne) {
   const auto scores = some_scores(20000, 6);
   for (const double top_p : {0.001, 0.3, 0.9, 0.999}) {
     const auto expected = exact(scores, {1.0, top_p});
     Random random(18);
     for (int i = 0; i < 200; ++i)
-      EXPECT_GT(expected[static_cast<size_t>(sample(scores, {1.0, top_p}, random).value)], 0.0);
+      EXPECT_GT(expected[static_cast<size_t>(draw(scores, {1.0, top_p}, random.uniform()).value)], 0.0);
   }
 }
 
-TEST(Sampler, UsesOneNumberADrawAndSkipsImpossibleTokens) {
+TEST(Sampling, SkipsImpossibleTokens) {
   std::vector<float> scores(50, -std::numeric_limits<float>::infinity());
   scores[31] = -1000.0f;
-  Random random(19), same(19);
-  EXPECT_EQ(sample(scores, {1.0, 1.0}, random).value, 31);
-  EXPECT_EQ(sample(scores, {1.0, 0.5}, random).value, 31);
-  same.next();
-  same.next();
-  EXPECT_EQ(random.next(), same.next());
+  for (const double uniform : {0.0, 0.5, 1.0 - 1e-16}) {
+    EXPECT_EQ(draw(scores, {1.0, 1.0}, uniform).value, 31);
+    EXPECT_EQ(draw(scores, {1.0, 0.5}, uniform).value, 31);
+  }
 }
 
-TEST(Sampler, SettingsThatMeanNothingAreRefused) {
+TEST(Sampling, SettingsThatMeanNothingAreRefused) {
   EXPECT_THROW(check({-1.0, 1.0}), BadExperiment);
   EXPECT_THROW(check({std::nan(""), 1.0}), BadExperiment);
   EXPECT_THROW(check({1.0, 0.0}), BadExperiment);
   EXPECT_THROW(check({1.0, 1.1}), BadExperiment);
   EXPECT_NO_THROW(check({0.0, 1.0}));
-  Random random(1);
   const std::vector<float> nan(4, std::nanf(""));
-  EXPECT_THROW(sample(nan, {1.0, 1.0}, random), BadData);
+  EXPECT_THROW(draw(nan, {1.0, 1.0}, 0.5), BadData);
 }
 
-}  // namespace cmc::decode
+}  // namespace cmc::fusion

@@ -1,12 +1,11 @@
 #pragma once
-#include <cstdint>
 #include <span>
 
 #include "pipeline/core/ids.hpp"
-#include "pipeline/core/random.hpp"
 
-namespace cmc::decode {
+namespace cmc::fusion {
 
+// How a token is chosen among a row's scores.
 struct Sampling {
   double temperature = 0.0;  // 0: greedy; else the scores are divided by it before the softmax
   double top_p = 1.0;        // smallest set of tokens with at least this probability; 1: all
@@ -18,7 +17,8 @@ struct Sampling {
 void check(const Sampling& sampling);
 
 // Draws one token from softmax(scores / temperature) restricted to the nucleus (Holtzman et al. 2020; ties go to the
-// lower id). `scores`: [V] log-probabilities or logits. Uses exactly one number of `random`.
-BaseToken sample(std::span<const float> scores, const Sampling& sampling, Random& random);
+// lower id). `scores`: [V] log-probabilities or logits; `uniform` in [0, 1) decides. Throws BadData where no score is
+// finite.
+BaseToken draw(std::span<const float> scores, const Sampling& sampling, double uniform);
 
-}  // namespace cmc::decode
+}  // namespace cmc::fusion

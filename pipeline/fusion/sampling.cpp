@@ -1,4 +1,4 @@
-#include "pipeline/decode/sampler.hpp"
+#include "pipeline/fusion/sampling.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/fused_tensor.hpp"
 
-namespace cmc::decode {
+namespace cmc::fusion {
 namespace {
 
 // exp((score - maximum) / temperature): probabilities up to their common factor.
 std::vector<double> weights_of(std::span<const float> scores, double temperature) {
   const float maximum = *std::max_element(scores.begin(), scores.end());
-  if (!std::isfinite(maximum))
-    throw BadData({"logits", "hold no finite score (NaN or infinity)", "check the checkpoint's weights and alpha"});
+  if (!std::isfinite(maximum)) throw_not_finite();
   std::vector<double> weights(scores.size());
   for (size_t v = 0; v < scores.size(); ++v)
     weights[v] = std::exp((static_cast<double>(scores[v]) - maximum) / temperature);
@@ -54,12 +54,11 @@ void check(const Sampling& sampling) {
     throw BadExperiment({"top_p", "is " + std::to_string(sampling.top_p), "give a number above 0 and at most 1"});
 }
 
-BaseToken sample(std::span<const float> scores, const Sampling& sampling, Random& random) {
+BaseToken draw(std::span<const float> scores, const Sampling& sampling, double uniform) {
   expect(!scores.empty() && sampling.temperature > 0.0, "a sample is drawn from scores at a positive temperature");
   const auto weights = weights_of(scores, sampling.temperature);
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   // Drawn in id order, not by rank: rounding that swaps near-equal tokens then moves no border but theirs.
-  const double uniform = random.uniform();
   int32_t last = -1;
   if (sampling.top_p >= 1.0) {
     double rest = uniform * total;
@@ -81,4 +80,4 @@ BaseToken sample(std::span<const float> scores, const Sampling& sampling, Random
   return {last};
 }
 
-}  // namespace cmc::decode
+}  // namespace cmc::fusion
