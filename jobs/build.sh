@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Configures and builds a preset (default: release). LibTorch comes from Torch_DIR or CMAKE_PREFIX_PATH, else from the
-# virtual environment. The programs land in build/<preset>/bin/ (preset ci: build/release/bin/).
+# virtual environment: that of setup.sh --cuda for the preset cuda. The programs land in build/<preset>/bin/ (preset ci:
+# build/release/bin/).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
-python=${CMC_VENV:-$PWD/.venv}/bin/python
+venv=$PWD/.venv
+[ "$preset" = cuda ] && venv=$PWD/.venv-cuda
+python=${CMC_VENV:-$venv}/bin/python
 [ -x "$python" ] || python=python3
 export CCACHE_DEPEND=1  # a miss does not preprocess first
 options=(-DCMC_PYTHON="$python")

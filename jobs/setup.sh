@@ -3,20 +3,24 @@
 # the comparison tests need. Says what to do where it may not install. Safe to run again; does nothing when all is there.
 #   jobs/setup.sh            what building and running needs
 #   jobs/setup.sh --tests    also what the tests compare with
+#   jobs/setup.sh --cuda     LibTorch with CUDA instead (.venv-cuda, or CMC_VENV), for jobs/build.sh cuda; nvcc of CUDA 13 is there
 #   jobs/setup.sh --models   also the two small real models (SmolLM2-135M-Instruct, Gemma 3 270M) into models/ (CMC_MODELS)
 # An existing LibTorch is used instead of the virtual environment's when Torch_DIR or CMAKE_PREFIX_PATH names one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-venv=${CMC_VENV:-$PWD/.venv}
 models=${CMC_MODELS:-$PWD/models}
-want_tests=no want_models=no
+want_tests=no want_models=no want_cuda=no
 for argument in "$@"; do
   case $argument in
     --tests) want_tests=yes ;;
     --models) want_models=yes ;;
-    *) echo "setup.sh: unknown option $argument (known: --tests --models)" >&2; exit 2 ;;
+    --cuda) want_cuda=yes ;;
+    *) echo "setup.sh: unknown option $argument (known: --tests --models --cuda)" >&2; exit 2 ;;
   esac
 done
+venv=$PWD/.venv requirements=jobs/requirements.txt
+[ "$want_cuda" = yes ] && venv=$PWD/.venv-cuda requirements=jobs/requirements-cuda.txt
+venv=${CMC_VENV:-$venv}
 say() { echo "setup: $*" >&2; }
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
@@ -69,7 +73,12 @@ need_venv=no
 [ "$want_tests$want_models" != nono ] && need_venv=yes
 if [ "$need_venv" = yes ]; then
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-  install_requirements jobs/requirements.txt
+  install_requirements "$requirements"
+fi
+if [ "$want_cuda" = yes ]; then
+  command -v nvcc >/dev/null || { say "no nvcc on PATH: load your cluster's CUDA 13 module, or install the toolkit"; exit 66; }
+  [ "$need_venv" = no ] || "$venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is None)' || {
+    say "the torch in $venv is built without CUDA: empty the folder, or name a LibTorch in Torch_DIR"; exit 66; }
 fi
 [ "$want_tests" = yes ] && install_requirements jobs/requirements-test.txt
 [ "$want_models" = yes ] && import_models
