@@ -15,7 +15,7 @@ struct Embed {
   float scale = 1.0f;               // rounded to `type` before it multiplies (Gemma)
   const int32_t* tokens = nullptr;  // [count]
   const int32_t* chosen = nullptr;  // [slots] written by fused_choice; may be null where no token is negative
-  const int32_t* slots = nullptr;   // [count] likewise; negative: padding of the batch, reads token 0
+  const int32_t* slots = nullptr;   // [count] likewise; negative, or null: padding of the batch, reads token 0
   int64_t count = 0;
   void* out = nullptr;  // [count, width]
 };

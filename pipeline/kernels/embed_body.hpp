@@ -28,7 +28,7 @@ struct EmbedBody {
  private:
   CMC_BODY static int64_t token_of(const Embed& a, int64_t n) {
     if (a.tokens[n] >= 0) return a.tokens[n];
-    return a.slots[n] < 0 ? 0 : a.chosen[a.slots[n]];
+    return a.slots == nullptr || a.slots[n] < 0 ? 0 : a.chosen[a.slots[n]];
   }
   template <int N>
   CMC_BODY static void copy(const Embed& a, const T* from, int thread, T* out) {
