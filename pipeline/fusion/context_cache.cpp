@@ -45,9 +45,9 @@ torch::Tensor ContextCache::read(std::span<const Portion> portions) {
     longest = std::max(longest, cache_.length(portion.slot) + portion.tokens);
   }
   if (portions.empty()) return no_logits();
-  if (longest > cache_.capacity()) grow(longest);
+  if (longest > cache_.capacity()) cache_.grow(longest);
   model::ModelInput input;
-  input.tokens = torch::tensor(tokens, torch::kInt64).to(model_->device());
+  input.tokens = torch::tensor(tokens, torch::kInt64);
   input.spans = std::move(spans);
   auto hidden = model_->hidden(input, &cache_);
   if (last.empty()) return no_logits();
@@ -58,17 +58,6 @@ torch::Tensor ContextCache::read(std::span<const Portion> portions) {
 
 torch::Tensor ContextCache::no_logits() const {
   return torch::empty({0, model_->config().vocabulary}, torch::dtype(torch::kFloat32).device(model_->device()));
-}
-
-void ContextCache::grow(int64_t capacity) {
-  capacity = std::max(capacity, 2 * cache_.capacity());
-  model::KvCache larger = model_->make_cache(cache_.slots(), capacity);
-  for (int64_t layer = 0; layer < model_->config().layers; ++layer) {
-    larger.keys(layer).narrow(2, 0, cache_.capacity()).copy_(cache_.keys(layer));
-    larger.values(layer).narrow(2, 0, cache_.capacity()).copy_(cache_.values(layer));
-  }
-  for (int64_t slot = 0; slot < cache_.slots(); ++slot) larger.advance(slot, cache_.length(slot));
-  cache_ = std::move(larger);
 }
 
 }  // namespace cmc::fusion

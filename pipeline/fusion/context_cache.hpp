@@ -35,7 +35,6 @@ class ContextCache {
 
  private:
   torch::Tensor no_logits() const;
-  void grow(int64_t capacity);
 
   std::shared_ptr<const model::DecoderModel> model_;
   model::KvCache cache_;

@@ -1,11 +1,13 @@
 #include "pipeline/model/attention.hpp"
 
+#include <ATen/record_function.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/model/cpu_kernels.hpp"
+#include "pipeline/model/flash_attention.hpp"
 
 namespace cmc::model {
 
@@ -17,41 +19,61 @@ torch::Tensor index_tensor(const std::vector<int64_t>& values, torch::Device dev
 
 }  // namespace
 
-Attention::Attention(const checkpoint::ModelConfig& config, std::vector<Placement> spans,
-                     const torch::Tensor& positions, const torch::Tensor& tree_mask, KvCache* cache)
-    : config_(config), spans_(std::move(spans)), positions_(positions), tree_mask_(tree_mask), cache_(cache) {
-  for (const Placement& span : spans_) {
-    fresh_ = fresh_ && span.past == 0;
-    slots_.insert(slots_.end(), static_cast<size_t>(span.tokens), span.slot);
-    for (int64_t token = 0; token < span.tokens; ++token) places_.push_back(span.past + token);
+torch::Tensor attend(const checkpoint::ModelConfig& config, const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, const torch::Tensor& mask, bool causal) {
+  const int64_t batch = query.size(0), length = query.size(2), group = query.size(1) / key.size(1);
+  const auto repeat = [&](const torch::Tensor& x) {
+    if (group == 1) return x;
+    return x.unsqueeze(2).expand({batch, x.size(1), group, x.size(2), x.size(3)}).flatten(1, 2);
+  };
+  torch::Tensor result;
+  if (config.attention_softcap > 0.0) {
+    torch::Tensor scores = torch::matmul(query, repeat(key).transpose(2, 3)) * config.attention_scale;
+    scores = torch::tanh(scores / config.attention_softcap) * config.attention_softcap;
+    const torch::Tensor allowed =
+        !mask.defined() && causal ? torch::ones({length, length}, scores.options().dtype(torch::kBool)).tril() : mask;
+    if (allowed.defined()) scores = scores.masked_fill(~allowed, -std::numeric_limits<float>::infinity());
+    result = torch::matmul(torch::softmax(scores, -1, torch::kFloat32).to(value.scalar_type()), repeat(value));
+  } else {
+    std::optional<torch::Tensor> bias;
+    if (mask.defined()) bias = mask;
+    result =
+        at::scaled_dot_product_attention(query, repeat(key), repeat(value), bias, 0.0, causal, config.attention_scale);
   }
-  if (tree_mask_.defined()) fresh_ = cache_ == nullptr;
-  if (cache_ != nullptr && !positions.device().is_cpu()) {
-    slot_index_ = index_tensor(slots_, positions.device());
-    place_index_ = index_tensor(places_, positions.device());
-  }
-  if (fresh_) plan_fresh();
-  const size_t masks = spans_.size();
-  masks_[0].resize(masks);
-  masks_[1].resize(masks);
+  return result.transpose(1, 2).reshape({batch, length, query.size(1) * query.size(3)});
 }
 
+// A window counts places in the sequence; in a tree, whose branches share places, it counts positions (cached tokens
+// stand at those of their order).
+torch::Tensor span_mask(int64_t past, const torch::Tensor& own, const torch::Tensor& tree, int64_t window) {
+  const torch::Tensor keys = torch::cat({torch::arange(past, own.options()), own}).unsqueeze(0);
+  const torch::Tensor queries = own.unsqueeze(1);
+  const torch::Tensor mask = tree.defined() ? tree : keys <= queries;
+  return window > 0 ? mask & (keys > queries - window) : mask;
+}
+
+PackedAttention::PackedAttention(const checkpoint::ModelConfig& config, const DevicePlan& plan,
+                                 const torch::Tensor& tree_mask)
+    : config_(config), plan_(plan), tree_mask_(tree_mask) {}
+
 // Spans of similar length share a padded batch: at most a quarter of its rows may be padding.
-void Attention::plan_fresh() {
-  std::vector<size_t> by_length(spans_.size());
+void PackedAttention::make_batches() {
+  const std::vector<Placement>& spans = plan_.spans;
+  const torch::Device device = plan_.positions.device();
+  std::vector<size_t> by_length(spans.size());
   std::iota(by_length.begin(), by_length.end(), size_t{0});
   std::stable_sort(by_length.begin(), by_length.end(),
-                   [&](size_t a, size_t b) { return spans_[a].tokens > spans_[b].tokens; });
-  std::vector<int64_t> order(static_cast<size_t>(positions_.size(0)));
+                   [&](size_t a, size_t b) { return spans[a].tokens > spans[b].tokens; });
+  std::vector<int64_t> order(static_cast<size_t>(plan_.shape.tokens));
   int64_t packed = 0;
   for (size_t begin = 0; begin < by_length.size();) {
-    const int64_t length = spans_[by_length[begin]].tokens;
+    const int64_t length = spans[by_length[begin]].tokens;
     size_t end = begin + 1;
-    while (end < by_length.size() && 4 * spans_[by_length[end]].tokens >= 3 * length) ++end;
-    FreshBatch batch{static_cast<int64_t>(end - begin), length, {}, {}, spans_[by_length[begin]].first, {}};
+    while (end < by_length.size() && 4 * spans[by_length[end]].tokens >= 3 * length) ++end;
+    Batch batch{static_cast<int64_t>(end - begin), length, {}, {}, spans[by_length[begin]].first, {}};
     std::vector<int64_t> gather, scatter;
     for (size_t at = begin; at < end; ++at) {
-      const Placement& span = spans_[by_length[at]];
+      const Placement& span = spans[by_length[at]];
       for (int64_t token = 0; token < length; ++token) {
         gather.push_back(token < span.tokens ? span.first + token : batch.first);
         if (token >= span.tokens) continue;
@@ -63,97 +85,50 @@ void Attention::plan_fresh() {
     for (size_t i = 0; i < gather.size(); ++i)
       in_order = in_order && gather[i] == batch.first + static_cast<int64_t>(i);
     if (!in_order) {
-      batch.gather = index_tensor(gather, positions_.device());
-      if (scatter.size() < gather.size()) batch.scatter = index_tensor(scatter, positions_.device());
+      batch.gather = index_tensor(gather, device);
+      if (scatter.size() < gather.size()) batch.scatter = index_tensor(scatter, device);
     }
     batches_.push_back(std::move(batch));
     begin = end;
   }
-  if (!std::is_sorted(order.begin(), order.end())) order_ = index_tensor(order, positions_.device());
+  if (!std::is_sorted(order.begin(), order.end())) order_ = index_tensor(order, device);
 }
 
-torch::Tensor Attention::operator()(const Heads& heads, int64_t layer, Reach reach) {
-  if (config_.window == 0) reach = Reach::full;
-  if (cache_ != nullptr) write(heads, layer);
-  if (fresh_) return fresh(heads, reach);
-  // The kernel reads the heads of a group from rows of whole vectors.
-  const bool kernel = takes_cpu_kernels(heads.query) && config_.head_dim % 8 == 0 && config_.attention_softcap == 0.0;
-  if (kernel && !tree_mask_.defined()) return mixed_spans(heads, layer, reach);
-  const bool all_short =
-      std::all_of(spans_.begin(), spans_.end(), [](const Placement& span) { return span.is_short(); });
-  if (all_short && !tree_mask_.defined() && spans_.size() > 1) return short_spans(heads, layer, reach);
-  return long_spans(heads, layer, reach);
-}
-
-// True where the query (row) may attend to the key (column): [tokens, past + tokens]. A window counts places in the
-// sequence; in a tree, whose branches share places, it counts positions (cached tokens stand at those of their order).
-torch::Tensor Attention::mask_of(const Placement& span, Reach reach) const {
-  const auto options = torch::TensorOptions().dtype(torch::kInt64).device(positions_.device());
-  const torch::Tensor past = torch::arange(span.past, options);
-  const torch::Tensor own = tree_mask_.defined() ? positions_.narrow(0, span.first, span.tokens)
-                                                 : torch::arange(span.past, span.past + span.tokens, options);
-  const torch::Tensor keys = torch::cat({past, own}).unsqueeze(0), queries = own.unsqueeze(1);
-  torch::Tensor mask = tree_mask_.defined() ? tree_mask_ : keys <= queries;
-  return reach == Reach::window ? mask & (keys > queries - config_.window) : mask;
-}
-
-const torch::Tensor& Attention::kept_mask(size_t span, Reach reach) {
-  torch::Tensor& mask = masks_[static_cast<size_t>(reach)][span];
-  if (!mask.defined()) mask = mask_of(spans_[span], reach);
-  return mask;
-}
-
-// query [B, heads, T, D], key and value [B, kv_heads, L, D], mask [.., T, L] or undefined → [B, T, heads * D].
-torch::Tensor Attention::attend(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
-                                const torch::Tensor& mask, bool causal) const {
-  const int64_t batch = query.size(0), length = query.size(2), group = config_.heads / config_.kv_heads;
-  const auto repeat = [&](const torch::Tensor& x) {
-    if (group == 1) return x;
-    return x.unsqueeze(2).expand({batch, config_.kv_heads, group, x.size(2), x.size(3)}).flatten(1, 2);
-  };
-  torch::Tensor result;
-  if (config_.attention_softcap > 0.0) {
-    torch::Tensor scores = torch::matmul(query, repeat(key).transpose(2, 3)) * config_.attention_scale;
-    scores = torch::tanh(scores / config_.attention_softcap) * config_.attention_softcap;
-    const torch::Tensor allowed =
-        mask.defined() ? mask : torch::ones({length, length}, scores.options().dtype(torch::kBool)).tril();
-    scores = scores.masked_fill(~allowed, -std::numeric_limits<float>::infinity());
-    result = torch::matmul(torch::softmax(scores, -1, torch::kFloat32).to(value.scalar_type()), repeat(value));
-  } else {
-    std::optional<torch::Tensor> bias;
-    if (mask.defined()) bias = mask;
-    result =
-        at::scaled_dot_product_attention(query, repeat(key), repeat(value), bias, 0.0, causal, config_.attention_scale);
-  }
-  return result.transpose(1, 2).reshape({batch, length, config_.heads * config_.head_dim});
-}
-
-torch::Tensor Attention::fresh(const Heads& heads, Reach reach) {
+torch::Tensor PackedAttention::operator()(const Heads& heads, Reach reach) {
+  RECORD_FUNCTION("cmc::packed_attention", c10::ArrayRef<const c10::IValue>{});
+  const int64_t window = reach == Reach::window ? config_.window : 0;
+  if (!tree_mask_.defined() && takes_flash(heads.query, config_))
+    return flash_attend(heads.query, heads.key, heads.value, plan_, config_.attention_scale, window);
+  if (batches_.empty()) make_batches();
   std::vector<torch::Tensor> parts;
-  for (FreshBatch& batch : batches_) parts.push_back(fresh_batch(batch, heads, reach));
+  for (Batch& batch : batches_) parts.push_back(padded(batch, heads, reach));
   const torch::Tensor packed = parts.size() == 1 ? parts.front() : torch::cat(parts);
   return order_.defined() ? packed.index_select(0, order_) : packed;
 }
 
-torch::Tensor Attention::fresh_batch(FreshBatch& batch, const Heads& heads, Reach reach) {
-  const auto padded = [&](const torch::Tensor& x) {
+torch::Tensor PackedAttention::padded(Batch& batch, const Heads& heads, Reach reach) {
+  const auto rows_of = [&](const torch::Tensor& x) {
     const torch::Tensor rows =
         batch.gather.defined() ? x.index_select(0, batch.gather) : x.narrow(0, batch.first, batch.size * batch.length);
     return rows.view({batch.size, batch.length, x.size(1), x.size(2)}).transpose(1, 2);
   };
   // Padding stands at the end of each row, so that the causal mask hides it from every real token.
+  const int64_t window = reach == Reach::window ? config_.window : 0;
   torch::Tensor mask;
   if (tree_mask_.defined()) {
-    mask = kept_mask(0, reach);
-  } else if (reach == Reach::window && batch.length > config_.window) {
+    torch::Tensor& tree = tree_masks_[static_cast<size_t>(reach)];
+    if (!tree.defined()) tree = span_mask(0, plan_.positions.to(torch::kInt64), tree_mask_, window);
+    mask = tree;
+  } else if (window > 0 && batch.length > window) {
     if (!batch.window.defined()) {
-      const auto options = torch::TensorOptions().dtype(torch::kBool).device(positions_.device());
-      batch.window = torch::ones({batch.length, batch.length}, options).tril().triu(1 - config_.window);
+      const auto options = torch::TensorOptions().dtype(torch::kBool).device(plan_.positions.device());
+      batch.window = torch::ones({batch.length, batch.length}, options).tril().triu(1 - window);
     }
     mask = batch.window;
   }
   const torch::Tensor result =
-      attend(padded(heads.query), padded(heads.key), padded(heads.value), mask, !mask.defined()).flatten(0, 1);
+      attend(config_, rows_of(heads.query), rows_of(heads.key), rows_of(heads.value), mask, !mask.defined())
+          .flatten(0, 1);
   return batch.scatter.defined() ? result.index_select(0, batch.scatter) : result;
 }
 

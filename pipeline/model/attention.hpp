@@ -4,65 +4,50 @@
 #include <vector>
 
 #include "pipeline/checkpoint/model_config.hpp"
-#include "pipeline/model/kv_cache.hpp"
+#include "pipeline/model/pass_plan.hpp"
+#include "pipeline/model/rope.hpp"
 
 namespace cmc::model {
 
-// Where a span sits: rows [first, first + tokens) of the packed input, after `past` cached tokens of `slot`.
-struct Placement {
-  int64_t slot = 0, first = 0, tokens = 0, past = 0;
-  bool is_short() const { return tokens <= 16; }  // decoding: worth a batch over the cache
-};
-
 enum class Reach { full, window };
 
-// Query, key and value heads of the packed tokens: [N, heads, head_dim], [N, kv_heads, head_dim] twice.
-struct Heads {
-  torch::Tensor query, key, value;
-};
+// Scaled dot-product attention of query [B, heads, T, head_dim] over key and value [B, kv_heads, L, head_dim],
+// soft-capped where the configuration says so. mask [.., T, L] bool, true = may attend; undefined: all, or with
+// `causal` (T = L) all up to the query's own. → [B, T, heads * head_dim]. Differentiable.
+torch::Tensor attend(const checkpoint::ModelConfig& config, const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, const torch::Tensor& mask, bool causal);
 
-// Grouped-query attention of one forward pass; masks are made once and shared by all layers.
-// With a cache, keys and values are written to it first. Without one, spans are independent and gradients flow.
-class Attention {
+// True where the query (row) may attend to the key (column), [T, past + T] bool, for queries and keys numbered by
+// `own` [T] int64 after `past` cached tokens; `tree` [T, past + T]: who sees whom in a tree, undefined: all before.
+torch::Tensor span_mask(int64_t past, const torch::Tensor& own, const torch::Tensor& tree, int64_t window);
+
+// Grouped-query attention among the packed tokens of one pass without a cache: spans are independent and gradients
+// flow. Flash attention where it takes the heads, else spans of similar length share a padded batch; masks are made
+// once and shared by all layers.
+class PackedAttention {
  public:
-  Attention(const checkpoint::ModelConfig& config, std::vector<Placement> spans, const torch::Tensor& positions,
-            const torch::Tensor& tree_mask, KvCache* cache);
+  PackedAttention(const checkpoint::ModelConfig& config, const DevicePlan& plan, const torch::Tensor& tree_mask);
 
   // → [N, heads * head_dim]
-  torch::Tensor operator()(const Heads& heads, int64_t layer, Reach reach);
+  torch::Tensor operator()(const Heads& heads, Reach reach);
 
  private:
-  // A padded batch of spans without a past: rows of the packed tokens it gathers, and where its results go back.
-  struct FreshBatch {
+  // A padded batch of spans: rows of the packed tokens it gathers, and where its results go back.
+  struct Batch {
     int64_t size = 0, length = 0;
     torch::Tensor gather;   // [size * length] packed row (padding: row 0 of the batch); undefined: rows lie in order
     torch::Tensor scatter;  // [real tokens] row of the padded result
     int64_t first = 0;      // first packed row when nothing needs gathering
     torch::Tensor window;   // [length, length] causal mask of sliding layers; undefined until one asks for it
   };
-  void plan_fresh();
-  torch::Tensor fresh(const Heads& heads, Reach reach);
-  torch::Tensor fresh_batch(FreshBatch& batch, const Heads& heads, Reach reach);
-  void write(const Heads& heads, int64_t layer);
-  torch::Tensor long_span(size_t number, const Heads& heads, int64_t layer, Reach reach);
-  torch::Tensor long_spans(const Heads& heads, int64_t layer, Reach reach);
-  torch::Tensor short_spans(const Heads& heads, int64_t layer, Reach reach);
-  torch::Tensor mixed_spans(const Heads& heads, int64_t layer, Reach reach);
-  torch::Tensor mask_of(const Placement& span, Reach reach) const;
-  const torch::Tensor& kept_mask(size_t span, Reach reach);
-  torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
-                       const torch::Tensor& mask, bool causal) const;
+  void make_batches();
+  torch::Tensor padded(Batch& batch, const Heads& heads, Reach reach);
 
   const checkpoint::ModelConfig& config_;
-  std::vector<Placement> spans_;
-  torch::Tensor positions_, tree_mask_;
-  KvCache* cache_;
-  bool fresh_ = true;  // no span has a past
-  std::vector<FreshBatch> batches_;
-  torch::Tensor order_;                     // [N] packed row → row of the concatenated batch results
-  std::vector<int64_t> slots_, places_;     // [N] where each token is written
-  torch::Tensor slot_index_, place_index_;  // the same on a device other than the CPU
-  std::vector<torch::Tensor> masks_[2];     // by reach, by span (or one for the short batch)
+  DevicePlan plan_;
+  torch::Tensor tree_mask_, tree_masks_[2];  // by reach
+  std::vector<Batch> batches_;               // made when first needed
+  torch::Tensor order_;                      // [N] packed row → row of the concatenated batch results
 };
 
 }  // namespace cmc::model

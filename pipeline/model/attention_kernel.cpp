@@ -14,14 +14,14 @@ namespace cmc::model {
 namespace {
 
 // Four dot products of one query with consecutive keys; their lanes are folded together.
-inline __m128 four_products(const float* query, const float* keys, int64_t dim) {
+inline __m128 four_products(const float* query, const float* keys, int64_t stride, int64_t dim) {
   __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
   for (int64_t d = 0; d < dim; d += 8) {
     const __m256 q = _mm256_loadu_ps(query + d);
     sums[0] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + d), sums[0]);
-    sums[1] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + dim + d), sums[1]);
-    sums[2] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + 2 * dim + d), sums[2]);
-    sums[3] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + 3 * dim + d), sums[3]);
+    sums[1] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + stride + d), sums[1]);
+    sums[2] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + 2 * stride + d), sums[2]);
+    sums[3] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + 3 * stride + d), sums[3]);
   }
   const __m256 folded = _mm256_hadd_ps(_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
   return _mm_add_ps(_mm256_castps256_ps128(folded), _mm256_extractf128_ps(folded, 1));
@@ -36,18 +36,18 @@ inline float product(const float* query, const float* key, int64_t dim) {
 // scores[g, j] = scale q_g·k_j; all heads of the group while the keys are in the first-level cache.
 void score(const AttentionRow& row, float* scores) {
   const int64_t length = row.last - row.first, dim = row.head_dim;
-  const float* keys = row.keys + row.first * dim;
+  const float* keys = row.keys + row.first * row.stride;
   const __m128 scale = _mm_set1_ps(row.scale);
   const int64_t whole = length / 4 * 4;
   for (int64_t j = 0; j < whole; j += 4) {
     for (int64_t g = 0; g < row.group; ++g) {
-      const __m128 four = four_products(row.query + g * dim, keys + j * dim, dim);
+      const __m128 four = four_products(row.query + g * dim, keys + j * row.stride, row.stride, dim);
       _mm_storeu_ps(scores + g * length + j, _mm_mul_ps(four, scale));
     }
   }
   for (int64_t j = whole; j < length; ++j) {
     for (int64_t g = 0; g < row.group; ++g) {
-      scores[g * length + j] = row.scale * product(row.query + g * dim, keys + j * dim, dim);
+      scores[g * length + j] = row.scale * product(row.query + g * dim, keys + j * row.stride, dim);
     }
   }
 }
@@ -71,16 +71,16 @@ float exponentiate(float* scores, int64_t length) {
 
 // out[g, c .. c + 8) += sum over j of weights[g, j] values[j, c .. c + 8) for GROUP heads at once.
 template <int GROUP>
-inline void mix_eight(const float* weights, int64_t stride, const float* values, int64_t rows, int64_t dim,
-                      float* out) {
+inline void mix_eight(const float* weights, int64_t length, const float* values, int64_t stride, int64_t rows,
+                      int64_t dim, float* out) {
   __m256 sums[GROUP];
 #pragma GCC unroll 8
   for (int g = 0; g < GROUP; ++g) sums[g] = _mm256_loadu_ps(out + g * dim);
   for (int64_t j = 0; j < rows; ++j) {
-    const __m256 value = _mm256_loadu_ps(values + j * dim);
+    const __m256 value = _mm256_loadu_ps(values + j * stride);
 #pragma GCC unroll 8
     for (int g = 0; g < GROUP; ++g) {
-      sums[g] = _mm256_fmadd_ps(_mm256_broadcast_ss(weights + g * stride + j), value, sums[g]);
+      sums[g] = _mm256_fmadd_ps(_mm256_broadcast_ss(weights + g * length + j), value, sums[g]);
     }
   }
 #pragma GCC unroll 8
@@ -92,11 +92,11 @@ template <int GROUP>
 void mix(const AttentionRow& row, const float* weights, float* out) {
   const int64_t length = row.last - row.first, dim = row.head_dim;
   const int64_t block = std::max<int64_t>(8, 4096 / dim);
-  const float* values = row.values + row.first * dim;
+  const float* values = row.values + row.first * row.stride;
   for (int64_t j = 0; j < length; j += block) {
     const int64_t rows = std::min(block, length - j);
     for (int64_t c = 0; c < dim; c += 8) {
-      mix_eight<GROUP>(weights + j, length, values + j * dim + c, rows, dim, out + c);
+      mix_eight<GROUP>(weights + j, length, values + j * row.stride + c, row.stride, rows, dim, out + c);
     }
   }
 }

@@ -7,10 +7,11 @@ namespace cmc::model {
 // One token's query heads that share a key/value head, and the stretch of the cache they attend to.
 struct AttentionRow {
   const float* query;          // [group, head_dim]
-  const float *keys, *values;  // [places, head_dim] of this slot and head
+  const float *keys, *values;  // [places, head_dim] of this slot and head, places `stride` floats apart
   int64_t group, head_dim;     // head_dim a multiple of 8
-  int64_t first, last;         // places [first, last)
-  float scale;                 // multiplies q·k
+  int64_t stride;
+  int64_t first, last;  // places [first, last)
+  float scale;          // multiplies q·k
 };
 
 // out [group, head_dim] = softmax(scale q·k) v, float32; `scratch` grows to [group, last - first].

@@ -1,124 +1,146 @@
-// Attention over the cache: writing it, decoding, and spans that follow a past.
+#include "pipeline/model/cached_attention.hpp"
+
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
-#include <cstring>
 
-#include "pipeline/model/attention.hpp"
 #include "pipeline/model/attention_kernel.hpp"
+#include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/flash_attention.hpp"
+#include "pipeline/model/op_path.hpp"
 
 namespace cmc::model {
 
-namespace {
-
-torch::Tensor index_tensor(const std::vector<int64_t>& values, torch::Device device) {
-  return torch::tensor(values, torch::kInt64).to(device);
-}
-
-}  // namespace
-
-void Attention::write(const Heads& heads, int64_t layer) {
-  using torch::indexing::Slice;
-  if (slot_index_.defined()) {
-    cache_->keys(layer).index_put_({slot_index_, Slice(), place_index_}, heads.key);
-    cache_->values(layer).index_put_({slot_index_, Slice(), place_index_}, heads.value);
-    return;
+torch::Tensor CachedAttention::operator()(const torch::Tensor& query, const CacheLayer& layer, Reach reach) {
+  RECORD_FUNCTION("cmc::attend_cache", c10::ArrayRef<const c10::IValue>{});
+  const int64_t window = reach == Reach::window ? config_.window : 0;
+  if (tree_mask_.defined()) return long_span(query, plan_.spans.front(), layer, window);
+  if (takes_flash(query, config_))
+    return flash_attend(query, layer.keys, layer.values, plan_, config_.attention_scale, window);
+  switch (path_of(query)) {
+    case OpPath::device_kernels:
+      return device::attend_cache(query, config_, plan_, layer, window, workspace_);
+    case OpPath::cpu_kernels:
+      // The kernel reads the heads of a group from rows of whole vectors.
+      if (config_.head_dim % 8 == 0 && config_.attention_softcap == 0.0) return by_kernels(query, layer, window);
+      break;
+    case OpPath::torch:
+      break;
   }
-  const auto copy = [&](const torch::Tensor& from, torch::Tensor& to) {
-    const int64_t bytes = config_.head_dim * from.element_size(), count = from.size(1);
-    const auto* source = static_cast<const char*>(from.const_data_ptr());
-    auto* target = static_cast<char*>(to.data_ptr());
-    for (size_t row = 0; row < slots_.size(); ++row) {
-      for (int64_t head = 0; head < count; ++head) {
-        const int64_t place = (slots_[row] * count + head) * to.size(2) + places_[row];
-        const int64_t at = static_cast<int64_t>(row) * from.stride(0) + head * config_.head_dim;
-        std::memcpy(target + place * bytes, source + at * from.element_size(), static_cast<size_t>(bytes));
-      }
+  return by_torch(query, layer, window);
+}
+
+std::vector<CachedAttention::Stretch> CachedAttention::stretches() const {
+  std::vector<Stretch> found;
+  for (const Placement& span : plan_.spans) {
+    const int64_t keys = std::min(span.past + span.tokens, plan_.shape.longest_key);
+    if (span.is_short() && !found.empty() && found.back().span == nullptr) {
+      found.back().tokens += span.tokens;
+      found.back().longest_key = std::max(found.back().longest_key, keys);
+    } else {
+      found.push_back({span.first, span.tokens, keys, span.is_short() ? nullptr : &span});
     }
-  };
-  copy(heads.key, cache_->keys(layer));
-  copy(heads.value, cache_->values(layer));
+  }
+  // One stretch of short spans depends on no span's length but through the bound that a captured pass fixes.
+  if (found.size() == 1 && found.front().span == nullptr) found.front().longest_key = plan_.shape.longest_key;
+  return found;
 }
 
-// → [tokens, heads * head_dim] of one span, over its slot.
-torch::Tensor Attention::long_span(size_t number, const Heads& heads, int64_t layer, Reach reach) {
-  const Placement& span = spans_[number];
-  const int64_t length = span.past + span.tokens;
-  const auto stored = [&](torch::Tensor& all) { return all.narrow(0, span.slot, 1).narrow(2, 0, length); };
-  const torch::Tensor query = heads.query.narrow(0, span.first, span.tokens).transpose(0, 1).unsqueeze(0);
-  const bool causal = span.past == 0 && !tree_mask_.defined() && (reach == Reach::full || length <= config_.window);
-  const torch::Tensor mask = causal ? torch::Tensor() : kept_mask(number, reach);
-  return attend(query, stored(cache_->keys(layer)), stored(cache_->values(layer)), mask, causal).squeeze(0);
-}
-
-torch::Tensor Attention::long_spans(const Heads& heads, int64_t layer, Reach reach) {
+torch::Tensor CachedAttention::by_torch(const torch::Tensor& query, const CacheLayer& layer, int64_t window) {
   std::vector<torch::Tensor> parts;
-  for (size_t i = 0; i < spans_.size(); ++i) parts.push_back(long_span(i, heads, layer, reach));
+  for (const Stretch& some : stretches()) {
+    parts.push_back(some.span != nullptr ? long_span(query, *some.span, layer, window)
+                                         : single_tokens(query, some, layer, window));
+  }
   return parts.size() == 1 ? parts.front() : torch::cat(parts);
 }
 
-// All spans at once, queries and cache padded to the longest of each.
-torch::Tensor Attention::short_spans(const Heads& heads, int64_t layer, Reach reach) {
-  int64_t tokens = 0, length = 0;
-  std::vector<int64_t> slots, rows;
-  for (const Placement& span : spans_) {
-    tokens = std::max(tokens, span.tokens);
-    length = std::max(length, span.past + span.tokens);
-    slots.push_back(span.slot);
-  }
-  const int64_t batch = static_cast<int64_t>(spans_.size());
-  torch::Tensor& mask = masks_[static_cast<size_t>(reach)].front();
+// Each token against its slot up to its own place. The heads that share a key/value head stand in place of queries, so
+// that no key is repeated.
+torch::Tensor CachedAttention::single_tokens(const torch::Tensor& query, const Stretch& some, const CacheLayer& layer,
+                                             int64_t window) {
+  const int64_t tokens = some.tokens, length = some.longest_key, heads = config_.kv_heads, dim = config_.head_dim;
+  torch::Tensor& mask = masks_[{some.first, window}];
   if (!mask.defined()) {
-    mask = torch::zeros({batch, 1, tokens, length},
-                        torch::TensorOptions().dtype(torch::kBool).device(positions_.device()));
-    mask.select(3, 0).fill_(true);  // padding attends to something, so that its softmax is finite
-    for (int64_t i = 0; i < batch; ++i) {
-      const Placement& span = spans_[static_cast<size_t>(i)];
-      mask[i][0].narrow(0, 0, span.tokens).narrow(1, 0, span.past + span.tokens).copy_(mask_of(span, reach));
-      mask[i][0]
-          .narrow(0, 0, span.tokens)
-          .narrow(1, span.past + span.tokens, length - span.past - span.tokens)
-          .fill_(false);
-    }
+    const torch::Tensor places = plan_.places.narrow(0, some.first, tokens).unsqueeze(1);
+    const torch::Tensor keys = torch::arange(length, places.options());
+    mask = keys <= places;
+    if (window > 0) mask = mask & (keys > places - window);
+    mask = mask.view({tokens, 1, 1, length});
   }
-  for (int64_t i = 0; i < batch; ++i) {
-    const Placement& span = spans_[static_cast<size_t>(i)];
-    for (int64_t token = 0; token < span.tokens; ++token) rows.push_back(i * tokens + token);
+  torch::Tensor& cells = cells_[some.first];
+  if (!plan_.shape.whole_cache && !cells.defined()) {
+    const torch::Tensor starts = plan_.slots.narrow(0, some.first, tokens).unsqueeze(1) * layer.capacity;
+    // What lies behind a slot is masked; behind the last one there is nothing.
+    cells = (starts + torch::arange(length, starts.options())).clamp_max_(layer.keys.size(0) - 1).flatten();
   }
-  const torch::Tensor slot_rows = index_tensor(slots, positions_.device());
-  const torch::Tensor places = index_tensor(rows, positions_.device());
-  torch::Tensor query = heads.query.new_zeros({batch * tokens, config_.heads, config_.head_dim});
-  query.index_copy_(0, places, heads.query);
-  const auto stored = [&](torch::Tensor& all) { return all.narrow(2, 0, length).index_select(0, slot_rows); };
-  const torch::Tensor result = attend(query.view({batch, tokens, config_.heads, config_.head_dim}).transpose(1, 2),
-                                      stored(cache_->keys(layer)), stored(cache_->values(layer)), mask, false);
-  return result.flatten(0, 1).index_select(0, places);
+  const auto stored = [&](const torch::Tensor& all) {
+    const torch::Tensor rows =
+        plan_.shape.whole_cache
+            ? all.narrow(0, 0, tokens * layer.capacity).view({tokens, layer.capacity, heads, dim}).narrow(1, 0, length)
+            : all.index_select(0, cells).view({tokens, length, heads, dim});
+    return rows.transpose(1, 2);
+  };
+  const torch::Tensor grouped =
+      query.narrow(0, some.first, tokens).reshape({tokens, heads, config_.heads / heads, dim});
+  // [tokens, group, kv_heads * head_dim], from which the heads of a group go back beside each other
+  const torch::Tensor mixed = attend(config_, grouped, stored(layer.keys), stored(layer.values), mask, false);
+  return mixed.view({tokens, config_.heads / heads, heads, dim}).transpose(1, 2).reshape({tokens, config_.heads * dim});
 }
 
-// Short spans by the kernel, long ones (a new sequence beside others that decode) each by itself.
-torch::Tensor Attention::mixed_spans(const Heads& heads, int64_t layer, Reach reach) {
-  torch::Tensor result = torch::empty({heads.query.size(0), config_.heads * config_.head_dim}, heads.query.options());
+// → [tokens, heads * head_dim] of one span, over its slot.
+torch::Tensor CachedAttention::long_span(const torch::Tensor& query, const Placement& span, const CacheLayer& layer,
+                                         int64_t window) {
+  const int64_t length = span.past + span.tokens;
+  const auto stored = [&](const torch::Tensor& all) {
+    return all.narrow(0, span.slot * layer.capacity, length).transpose(0, 1).unsqueeze(0);
+  };
+  const bool causal = span.past == 0 && !tree_mask_.defined() && (window == 0 || length <= window);
+  torch::Tensor mask;
+  if (!causal) {
+    torch::Tensor& kept = masks_[{span.first, window}];
+    if (!kept.defined()) {
+      const torch::Tensor& numbers = tree_mask_.defined() ? plan_.positions : plan_.places;
+      kept = span_mask(span.past, numbers.narrow(0, span.first, span.tokens).to(torch::kInt64), tree_mask_, window);
+    }
+    mask = kept;
+  }
+  const torch::Tensor own = query.narrow(0, span.first, span.tokens).transpose(0, 1).unsqueeze(0);
+  return attend(config_, own, stored(layer.keys), stored(layer.values), mask, causal).squeeze(0);
+}
+
+// Short spans by the CPU's kernel, long ones (a new sequence beside others that decode) each by itself.
+torch::Tensor CachedAttention::by_kernels(const torch::Tensor& query, const CacheLayer& layer, int64_t window) {
+  const int64_t heads = config_.kv_heads, group = config_.heads / heads, dim = config_.head_dim;
+  torch::Tensor result = torch::empty({query.size(0), config_.heads * dim}, query.options());
   std::vector<int64_t> rows;
-  for (size_t i = 0; i < spans_.size(); ++i) {
-    const Placement& span = spans_[i];
-    if (!span.is_short()) result.narrow(0, span.first, span.tokens).copy_(long_span(i, heads, layer, reach));
+  for (const Placement& span : plan_.spans) {
+    if (!span.is_short()) result.narrow(0, span.first, span.tokens).copy_(long_span(query, span, layer, window));
     for (int64_t token = 0; span.is_short() && token < span.tokens; ++token) rows.push_back(span.first + token);
   }
-  const int64_t group = config_.heads / config_.kv_heads, dim = config_.head_dim;
-  const float* query = heads.query.const_data_ptr<float>();
-  const float* keys = cache_->keys(layer).const_data_ptr<float>();
-  const float* values = cache_->values(layer).const_data_ptr<float>();
+  const float *queries = query.const_data_ptr<float>(), *keys = layer.keys.const_data_ptr<float>(),
+              *values = layer.values.const_data_ptr<float>();
+  const int32_t *slots = plan_.slots.const_data_ptr<int32_t>(), *places = plan_.places.const_data_ptr<int32_t>();
   float* out = result.data_ptr<float>();
-  at::parallel_for(0, static_cast<int64_t>(rows.size()) * config_.kv_heads, 1, [&](int64_t first, int64_t last) {
+  const int64_t query_stride = query.stride(0);
+  const auto scale = static_cast<float>(config_.attention_scale);
+  at::parallel_for(0, std::ssize(rows) * heads, 1, [&](int64_t first, int64_t last) {
     std::vector<float> scratch;
     for (int64_t task = first; task < last; ++task) {
-      const auto row = static_cast<size_t>(rows[static_cast<size_t>(task / config_.kv_heads)]);
-      const int64_t head = task % config_.kv_heads, end = places_[row] + 1;
-      const int64_t begin = reach == Reach::window ? std::max<int64_t>(0, end - config_.window) : 0;
-      const int64_t at = (slots_[row] * config_.kv_heads + head) * cache_->capacity() * dim;
-      const int64_t place = (static_cast<int64_t>(row) * config_.heads + head * group) * dim;
-      const auto scale = static_cast<float>(config_.attention_scale);
-      attend_row({query + place, keys + at, values + at, group, dim, begin, end, scale}, scratch, out + place);
+      const int64_t row = rows[static_cast<size_t>(task / heads)], head = task % heads, end = places[row] + 1;
+      const int64_t begin = window > 0 ? std::max<int64_t>(0, end - window) : 0;
+      const int64_t at = (slots[row] * layer.capacity * heads + head) * dim;
+      attend_row({.query = queries + row * query_stride + head * group * dim,
+                  .keys = keys + at,
+                  .values = values + at,
+                  .group = group,
+                  .head_dim = dim,
+                  .stride = heads * dim,
+                  .first = begin,
+                  .last = end,
+                  .scale = scale},
+                 scratch, out + (row * config_.heads + head * group) * dim);
     }
   });
   return result;

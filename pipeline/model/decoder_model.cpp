@@ -1,6 +1,8 @@
 #include "pipeline/model/decoder_model.hpp"
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 #include "pipeline/checkpoint/architectures.hpp"
 #include "pipeline/checkpoint/safetensors_file.hpp"
@@ -9,6 +11,8 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/random.hpp"
+#include "pipeline/model/pass_tables.hpp"
+#include "pipeline/model/weight_upload.hpp"
 #include "pipeline/model/weights.hpp"
 
 namespace cmc::model {
@@ -25,6 +29,11 @@ std::string shape_text(torch::IntArrayRef shape) {
 bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config) {
   if (name == "lm_head.weight") return config.tied_output;
   return name.ends_with("rotary_emb.inv_freq");
+}
+
+constexpr int64_t loading_buffer = int64_t{32} << 20;
+int loading_threads() {
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
 }
 
 // Sum of twelve 16-bit uniforms (Irwin-Hall): standard normal to 6 sigma from integers alone, so that every machine
@@ -46,16 +55,28 @@ torch::Tensor random_tensor(const std::string& name, uint64_t seed, double devia
   return tensor;
 }
 
+// cuBLAS may otherwise add the parts of a long product in the type of its inputs.
+void sum_in_float32() {
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
+}
+
 }  // namespace
 
 DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights)
-    : config_(std::move(config)), weights_(std::move(weights)) {}
+    : config_(std::move(config)),
+      weights_(std::move(weights)),
+      tables_(std::make_shared<PassTables>(config_, device())) {
+  if (device().is_cuda()) sum_in_float32();
+}
 
 DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
                                 TensorRank tensor_rank) {
   const checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
   const checkpoint::WeightFiles files(folder);
   std::set<std::string> used;
+  std::optional<WeightUpload> upload;
+  if (!device.is_cpu()) upload.emplace(device, loading_threads(), loading_buffer);
   const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
     const std::string& name = plan.name;
     const torch::Tensor stored = files.view(name);
@@ -69,10 +90,14 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
     if (!stored.is_floating_point()) {
       throw BadData({folder.string() + ": " + name, "holds no floating-point numbers", "save the model de-quantised"});
     }
-    copy_slices(stored, plan.rows, plan.columns, target);
+    if (upload && target.dim() == 2)
+      upload->add(stored, plan.rows, plan.columns, target);
+    else
+      copy_slices(stored, plan.rows, plan.columns, target);
     used.insert(name);
   };
   auto weights = std::make_shared<ModelWeights>(make_weights(config, tensor_rank, dtype, device, fill));
+  if (upload) upload->finish();
   for (const std::string& name : files.names()) {
     if (used.count(name) == 0 && !may_be_left(name, config)) {
       throw BadData({folder.string() + ": " + name,
@@ -105,7 +130,8 @@ bool DecoderModel::is_split() const {
 }
 
 DecoderModel DecoderModel::over(const TensorGroup& group) const {
-  expect(group.tensor_rank() == weights_->split.tensor_rank, "a part of a model runs on the rank that it was loaded for");
+  expect(group.tensor_rank() == weights_->split.tensor_rank,
+         "a part of a model runs on the rank that it was loaded for");
   DecoderModel result = *this;
   result.group_ = group;
   return result;

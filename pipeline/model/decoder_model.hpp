@@ -10,24 +10,20 @@
 
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/kv_cache.hpp"
+#include "pipeline/model/pass_plan.hpp"
 #include "pipeline/model/tensor_group.hpp"
 
 namespace cmc::model {
 
 struct LoraSettings;
 struct ModelWeights;
-
-// Consecutive tokens of one sequence.
-struct Span {
-  int64_t slot = 0;    // row of the cache the sequence lives in (ignored without a cache)
-  int64_t tokens = 0;  // how many of the packed tokens belong to it, at least one
-};
+struct PassTables;
 
 // Tokens of many sequences, packed one after the other: no padding goes through the linear layers.
 struct ModelInput {
-  torch::Tensor tokens;     // [N] int64
+  torch::Tensor tokens;     // [N] int64 on the host, where they are checked
   std::vector<Span> spans;  // their token counts sum to N; each slot at most once
-  torch::Tensor positions;  // [N] int64; undefined: each span goes on where its slot ends
+  torch::Tensor positions;  // [N] int64 on the host; undefined: each span goes on where its slot ends
   torch::Tensor tree_mask;  // [N, past + N] bool, true = may attend; single span only; undefined: causal
   // Training, without a cache:
   std::optional<uint64_t> dropout_seed;  // of the adapters' dropout in this pass; none: nothing is dropped
@@ -63,6 +59,18 @@ class DecoderModel {
   // (no gradients). Without one, spans are independent sequences and gradients flow (training).
   // Throws BadData for a token outside the vocabulary, Internal for an input that breaks its contract.
   torch::Tensor hidden(const ModelInput& input, KvCache* cache) const;
+
+  // The same in two steps, for decoding: the host plans, then launches. Planning a pass of a split model is collective:
+  // throws Internal when the ranks read different tokens, which would belong to nobody's text.
+  PassPlan plan(const PassInput& input, const KvCache& cache) const;
+  // States after the final norm of the rows wanted, [W, hidden]. Only launches work on tensors of fixed addresses: it
+  // waits for nothing, reads no number from the device, and leaves the cache's lengths to the caller (advance()). Where
+  // capturable() it may be captured in a CUDA graph, to be replayed for plans of equal shape until the cache grows;
+  // shape.longest_key is then the cache's capacity.
+  torch::Tensor hidden(const DevicePlan& plan, KvCache& cache) const;
+  // Whether hidden(plan) does the same work for plans of equal shape: not with dynamic NTK scaling, nor where ranks
+  // sum through the host.
+  bool capturable() const;
 
   // [.., hidden] → [.., vocabulary] float32 logits (soft-capped where the config says so).
   torch::Tensor logits(const torch::Tensor& hidden) const;
@@ -101,9 +109,13 @@ class DecoderModel {
  private:
   DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights);
   bool is_split() const;
-  torch::Tensor embed(const torch::Tensor& tokens) const;
+  torch::Tensor embed(const DevicePlan& plan) const;
+  PassPlan checked_plan(const PassInput& input, const KvCache* cache) const;
+  struct PassOptions;
+  torch::Tensor run(const DevicePlan& plan, KvCache* cache, const PassOptions& options) const;
   checkpoint::ModelConfig config_;
   std::shared_ptr<ModelWeights> weights_;
+  std::shared_ptr<PassTables> tables_;
   TensorGroup group_;
 };
 

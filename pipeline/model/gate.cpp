@@ -1,8 +1,10 @@
 #include "pipeline/model/gate.hpp"
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
-#include "pipeline/model/cpu_kernels.hpp"
+#include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/op_path.hpp"
 #include "pipeline/model/row_kernels.hpp"
 
 namespace cmc::model {
@@ -24,8 +26,11 @@ torch::Tensor activate(checkpoint::Activation activation, const torch::Tensor& x
 }  // namespace
 
 torch::Tensor gate(checkpoint::Activation activation, const torch::Tensor& joined) {
+  RECORD_FUNCTION("cmc::gate", c10::ArrayRef<const c10::IValue>{});
   const int64_t rows = joined.size(0), width = joined.size(1) / 2;
-  if (!takes_cpu_kernels(joined)) {
+  const OpPath path = path_of(joined);
+  if (path == OpPath::device_kernels) return device::gate(activation, joined);
+  if (path == OpPath::torch) {
     return activate(activation, joined.narrow(1, 0, width)) * joined.narrow(1, width, width);
   }
   const torch::Tensor input = joined.contiguous();

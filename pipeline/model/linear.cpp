@@ -2,7 +2,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "pipeline/model/cpu_kernels.hpp"
+#include "pipeline/model/op_path.hpp"
 
 namespace cmc::model {
 
@@ -18,10 +18,17 @@ torch::Tensor Linear::operator()(const torch::Tensor& x, std::optional<uint64_t>
   return (result + (added.size() == 1 ? added.front() : torch::cat(added, -1))).to(result.scalar_type());
 }
 
+torch::Tensor Linear::wide(const torch::Tensor& x) const {
+  const bool differentiable = torch::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+  if (x.is_cuda() && x.scalar_type() != torch::kFloat32 && adapters.empty() && !bias.defined() && !differentiable)
+    return at::mm(x, weight.t(), torch::kFloat32);
+  return (*this)(x).to(torch::kFloat32);
+}
+
 torch::Tensor Linear::multiply(const torch::Tensor& x) const {
   const bool is_trained = weights.front().requires_grad();
   // Weights in training change each step: packing them would cost more than it saves.
-  if (takes_cpu_kernels(x) && !is_trained) return multiply_packed(x);
+  if (path_of(x) == OpPath::cpu_kernels && !is_trained) return multiply_packed(x);
   if (!torch::GradMode::is_enabled() || !is_trained) return torch::linear(x, weight, bias);
   std::vector<torch::Tensor> results;
   for (size_t i = 0; i < weights.size(); ++i) {

@@ -26,6 +26,8 @@ struct Linear {
 
   // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters and the adapters.
   torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;
+  // The same in float32, straight from the matmul where the device's can (an output layer's logits).
+  torch::Tensor wide(const torch::Tensor& x) const;
   // Forgets the packed copy, for weights that change without torch's notice.
   void unpack() { packed_.reset(); }
 

@@ -106,7 +106,8 @@ void merge_adapters(ModelWeights& weights) {
   for (Linear* block : linear_blocks(weights)) {
     for (size_t i = 0; i < block->adapters.size(); ++i) {
       const Adapter& adapter = block->adapters[i];
-      if (adapter.a.defined()) block->weights[i].add_(adapter.product().to(block->weights[i].scalar_type()));
+      // The sum is made in float32 and rounded once.
+      if (adapter.a.defined()) block->weights[i].add_(adapter.product());
     }
     block->adapters.clear();
     block->unpack();

@@ -3,12 +3,18 @@
 #include "pipeline/model/tensor_group.hpp"
 
 #if defined(USE_C10D_NCCL)
+#include <ATen/cuda/CUDAContext.h>
 #include <torch/csrc/cuda/nccl.h>
 #endif
 
 namespace cmc::model {
 
 #if defined(USE_C10D_NCCL)
+
+std::string device_identity(torch::Device device) {
+  const cudaDeviceProp* properties = at::cuda::getDeviceProperties(device.index());
+  return {properties->uuid.bytes, sizeof properties->uuid.bytes};  // of a MIG slice its own
+}
 
 DeviceSum make_device_sum(const distributed::Communicator& ranks, torch::Device device) {
   namespace nccl = torch::cuda::nccl;
@@ -26,9 +32,21 @@ DeviceSum make_device_sum(const distributed::Communicator& ranks, torch::Device 
 
 #else
 
-DeviceSum make_device_sum(const distributed::Communicator&, torch::Device) {
+namespace {
+
+[[noreturn]] void refuse() {
   throw Refused({"tensor_parallel on CUDA", "needs a LibTorch that was built with NCCL",
                  "use such a LibTorch, or compute.device = cpu"});
+}
+
+}  // namespace
+
+std::string device_identity(torch::Device) {
+  refuse();
+}
+
+DeviceSum make_device_sum(const distributed::Communicator&, torch::Device) {
+  refuse();
 }
 
 #endif

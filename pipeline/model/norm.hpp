@@ -13,4 +13,8 @@ struct RmsNorm {
   torch::Tensor operator()(const torch::Tensor& x) const;  // differentiable
 };
 
+// x += added (undefined: nothing), then its norm: the residual stream and what the next block reads of it. Without
+// gradients x is added to in place, else replaced. Rounded to the type after the sum, as transformers does.
+torch::Tensor add_norm(torch::Tensor& x, const torch::Tensor& added, const RmsNorm& norm);
+
 }  // namespace cmc::model

@@ -1,13 +1,10 @@
 #include "pipeline/model/rope.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include "pipeline/model/cpu_kernels.hpp"
-#include "pipeline/model/row_kernels.hpp"
+#include <span>
+#include <vector>
 
 namespace cmc::model {
 
@@ -87,56 +84,31 @@ torch::Tensor inverse_frequencies(const Rope& rope, int64_t head_dim, int64_t le
   return plain_frequencies(dynamic_theta(rope, head_dim, length), head_dim);
 }
 
-Rotation rotation(const Rope& rope, int64_t head_dim, const torch::Tensor& positions,
-                  const std::vector<std::pair<int64_t, int64_t>>& lengths) {
+torch::Tensor turns(const Rope& rope, const torch::Tensor& positions, const torch::Tensor& inverse) {
+  const torch::Tensor angles = positions.unsqueeze(1) * inverse;
+  const torch::Tensor both = torch::stack({angles.cos(), angles.sin()});
+  return rope.scaling.attention_factor == 1.0 ? both : both * rope.scaling.attention_factor;
+}
+
+Rotation::Rotation(const Rope& rope, int64_t head_dim, const DevicePlan& plan, torch::Device device) {
   const torch::NoGradGuard no_gradients;
-  const torch::Tensor at = positions.to(torch::kFloat32).unsqueeze(1);
-  torch::Tensor angles;
-  if (rope.scaling.kind == RopeScaling::Kind::dynamic_ntk) {
-    std::vector<torch::Tensor> parts;
-    int64_t first = 0;
-    for (const auto& [tokens, length] : lengths) {
-      const torch::Tensor inverse = inverse_frequencies(rope, head_dim, length).to(positions.device());
-      parts.push_back(at.narrow(0, first, tokens) * inverse);
-      first += tokens;
-    }
-    angles = torch::cat(parts);
-  } else {
-    angles = at * inverse_frequencies(rope, head_dim, 0).to(positions.device());
+  std::vector<torch::Tensor> parts;
+  const std::span<const int32_t> positions = plan.host_positions;
+  for (const Placement& span : plan.spans) {
+    const auto own = positions.subspan(static_cast<size_t>(span.first), static_cast<size_t>(span.tokens));
+    const int64_t length = *std::ranges::max_element(own) + 1;
+    const torch::Tensor at = torch::tensor(std::vector<float>(own.begin(), own.end()));
+    parts.push_back(turns(rope, at, inverse_frequencies(rope, head_dim, length)));
   }
-  const double factor = rope.scaling.attention_factor;
-  if (factor == 1.0) return {angles.cos(), angles.sin()};
-  return {angles.cos() * factor, angles.sin() * factor};
+  table_ = torch::cat(parts, 1).to(device);
+  rows_ = torch::arange(table_.size(1), torch::TensorOptions().dtype(torch::kInt32).device(device));
 }
 
-namespace {
-
-torch::Tensor rotate_rows(const torch::Tensor& heads, const Rotation& rotation) {
-  const torch::Tensor input = heads.stride(2) == 1 && heads.stride(1) == heads.size(2) ? heads : heads.contiguous();
-  const int64_t count = input.size(1), dim = input.size(2), half = dim / 2, stride = input.stride(0);
-  torch::Tensor result = torch::empty({input.size(0), count, dim}, input.options());
-  const float *from = input.const_data_ptr<float>(), *cosine = rotation.cosine.const_data_ptr<float>(),
-              *sine = rotation.sine.const_data_ptr<float>();
-  float* to = result.data_ptr<float>();
-  at::parallel_for(0, input.size(0), std::max<int64_t>(1, 32768 / (count * dim)), [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      for (int64_t head = 0; head < count; ++head) {
-        rotate_head(from + row * stride + head * dim, cosine + row * half, sine + row * half, half,
-                    to + (row * count + head) * dim);
-      }
-    }
-  });
-  return result;
-}
-
-}  // namespace
-
-torch::Tensor rotate(const torch::Tensor& heads, const Rotation& rotation) {
-  if (takes_cpu_kernels(heads)) return rotate_rows(heads, rotation);
-  const torch::Tensor cosine = rotation.cosine.to(heads.scalar_type()).unsqueeze(1);  // [N, 1, head_dim / 2]
-  const torch::Tensor sine = rotation.sine.to(heads.scalar_type()).unsqueeze(1);
-  const auto halves = heads.chunk(2, -1);
-  return torch::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+const torch::Tensor& Rotation::packed(torch::Dtype dtype) const {
+  const torch::NoGradGuard no_gradients;
+  if (!packed_.defined()) packed_ = table_.index_select(1, rows_);
+  if (packed_.scalar_type() != dtype) packed_ = packed_.to(dtype);
+  return packed_;
 }
 
 }  // namespace cmc::model

@@ -24,6 +24,17 @@ inline __m256 gelu_tanh(__m256 g) {
   return times_sigmoid(g, _mm256_mul_ps(_mm256_mul_ps(g, inner), _mm256_set1_ps(1.5957691216057308f)));
 }
 
+// y = x * scale * (weight + offset), where y may be x.
+inline void scale_row(const float* x, float scale, const float* weight, float offset, int64_t width, float* y) {
+  const __m256 scales = _mm256_set1_ps(scale), offsets = _mm256_set1_ps(offset);
+  const int64_t whole = width / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8) {
+    const __m256 factor = _mm256_add_ps(_mm256_loadu_ps(weight + i), offsets);
+    _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), scales), factor));
+  }
+  for (int64_t i = whole; i < width; ++i) y[i] = x[i] * scale * (weight[i] + offset);
+}
+
 float activate_one(checkpoint::Activation activation, float g) {
   switch (activation) {
     case checkpoint::Activation::silu:
@@ -47,8 +58,24 @@ void norm_row(const float* x, const float* weight, float offset, float epsilon, 
   }
   float sum = simd::sum(squares);
   for (int64_t i = whole; i < width; ++i) sum += x[i] * x[i];
-  const float scale = 1.0f / std::sqrt(sum / static_cast<float>(width) + epsilon);
-  for (int64_t i = 0; i < width; ++i) y[i] = x[i] * scale * (weight[i] + offset);
+  scale_row(x, 1.0f / std::sqrt(sum / static_cast<float>(width) + epsilon), weight, offset, width, y);
+}
+
+void add_norm_row(float* x, const float* added, const float* weight, float offset, float epsilon, int64_t width,
+                  float* y) {
+  __m256 squares = _mm256_setzero_ps();
+  const int64_t whole = width / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8) {
+    const __m256 part = _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(added + i));
+    _mm256_storeu_ps(x + i, part);
+    squares = _mm256_fmadd_ps(part, part, squares);
+  }
+  float sum = simd::sum(squares);
+  for (int64_t i = whole; i < width; ++i) {
+    x[i] += added[i];
+    sum += x[i] * x[i];
+  }
+  scale_row(x, 1.0f / std::sqrt(sum / static_cast<float>(width) + epsilon), weight, offset, width, y);
 }
 
 void gate_row(checkpoint::Activation activation, const float* gate, const float* up, int64_t width, float* y) {
@@ -61,11 +88,18 @@ void gate_row(checkpoint::Activation activation, const float* gate, const float*
   for (int64_t i = whole; i < width; ++i) y[i] = activate_one(activation, gate[i]) * up[i];
 }
 
-void rotate_head(const float* x, const float* cosine, const float* sine, int64_t half, float* y) {
-  for (int64_t i = 0; i < half; ++i) {
-    const float a = x[i], b = x[half + i];
-    y[i] = a * cosine[i] - b * sine[i];
-    y[half + i] = b * cosine[i] + a * sine[i];
+void rotate_head(float* head, const float* cosine, const float* sine, int64_t half) {
+  const int64_t whole = half / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8) {
+    const __m256 a = _mm256_loadu_ps(head + i), b = _mm256_loadu_ps(head + half + i);
+    const __m256 c = _mm256_loadu_ps(cosine + i), s = _mm256_loadu_ps(sine + i);
+    _mm256_storeu_ps(head + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+    _mm256_storeu_ps(head + half + i, _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
+  }
+  for (int64_t i = whole; i < half; ++i) {
+    const float a = head[i], b = head[half + i];
+    head[i] = a * cosine[i] - b * sine[i];
+    head[half + i] = b * cosine[i] + a * sine[i];
   }
 }
 
@@ -73,8 +107,9 @@ void rotate_head(const float* x, const float* cosine, const float* sine, int64_t
 #else
 
 void norm_row(const float*, const float*, float, float, int64_t, float*) {}
+void add_norm_row(float*, const float*, const float*, float, float, int64_t, float*) {}
 void gate_row(checkpoint::Activation, const float*, const float*, int64_t, float*) {}
-void rotate_head(const float*, const float*, const float*, int64_t, float*) {}
+void rotate_head(float*, const float*, const float*, int64_t) {}
 
 #endif
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
 
 namespace cmc::model {
 
@@ -18,9 +22,19 @@ std::span<const std::byte> bytes_of(const torch::Tensor& contiguous) {
 
 }  // namespace
 
+bool each_has_its_own(const distributed::Communicator& ranks, const std::string& identity) {
+  const std::vector<std::string> all = ranks.all_gather(identity);
+  return std::set<std::string>(all.begin(), all.end()).size() == all.size();
+}
+
 TensorGroup::TensorGroup(const distributed::Communicator& ranks, torch::Device device)
     : tensor_rank_{ranks.rank(), ranks.size()}, ranks_(ranks.awake(between_sums)) {
-  if (device.is_cuda() && tensor_rank_.size > 1) device_sum_ = make_device_sum(ranks_, device);
+  if (!device.is_cuda() || tensor_rank_.size == 1) return;
+  if (each_has_its_own(ranks_, device_identity(device))) {
+    device_sum_ = make_device_sum(ranks_, device);
+  } else if (tensor_rank_.index == 0) {
+    log_warning("ranks of a split model share a device: their sums go through the host, slowly");
+  }
 }
 
 torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {
@@ -30,9 +44,9 @@ torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {
     device_sum_(total);
     return total;
   }
-  torch::Tensor total = partial.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  torch::Tensor total = partial.to(torch::kCPU, torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
   ranks_.sum({total.data_ptr<float>(), static_cast<size_t>(total.numel())});
-  return total.to(partial.scalar_type());
+  return total.to(partial.options());
 }
 
 torch::Tensor TensorGroup::gather_columns(const torch::Tensor& part, int64_t columns) const {
@@ -45,22 +59,24 @@ torch::Tensor TensorGroup::gather_columns(const torch::Tensor& part, int64_t col
     device_sum_(result);
     return result;
   }
-  torch::Tensor result = torch::empty({rows, columns}, part.options());
-  std::vector<distributed::Bytes> parts = ranks_.exchange(bytes_of(part.contiguous()));
+  const torch::Tensor own = part.to(torch::kCPU).contiguous();
+  torch::Tensor result = torch::empty({rows, columns}, own.options());
+  std::vector<distributed::Bytes> parts = ranks_.exchange(bytes_of(own));
   for (int rank = 0; rank < tensor_rank_.size; ++rank) {
     const Range share = share_of(columns, {rank, tensor_rank_.size});
     torch::Tensor to = result.narrow(1, share.first, share.count);
     distributed::Bytes& bytes = parts[static_cast<size_t>(rank)];
     expect(bytes.size() == to.nbytes(), "the ranks of a split model gather parts of the same rows");
-    to.copy_(torch::from_blob(bytes.data(), {rows, share.count}, part.options()));
+    to.copy_(torch::from_blob(bytes.data(), {rows, share.count}, own.options()));
   }
-  return result;
+  return result.to(part.device());
 }
 
-void TensorGroup::expect_same(const torch::Tensor& tokens) const {
+void TensorGroup::expect_same(std::span<const int32_t> plan) const {
   if (tensor_rank_.size == 1) return;
-  const torch::Tensor mine = tokens.to(torch::kCPU, torch::kInt64).contiguous();
-  const std::span<const std::byte> own = bytes_of(mine);
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a over the numbers
+  for (const int32_t number : plan) hash = (hash ^ static_cast<uint32_t>(number)) * 0x100000001b3u;
+  const auto own = std::as_bytes(std::span(&hash, 1));
   for (const distributed::Bytes& other : ranks_.exchange(own)) {
     expect(std::ranges::equal(other, own), "the ranks of a split model read the same tokens");
   }

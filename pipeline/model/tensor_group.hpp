@@ -2,6 +2,8 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <span>
+#include <string>
 
 #include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/tensor_split.hpp"
@@ -12,6 +14,11 @@ namespace cmc::model {
 using DeviceSum = std::function<void(torch::Tensor&)>;
 // Over NCCL where LibTorch has it; throws Refused elsewhere. Collective.
 DeviceSum make_device_sum(const distributed::Communicator& ranks, torch::Device device);
+
+// Tells the CUDA devices of a cluster apart; throws as make_device_sum() does.
+std::string device_identity(torch::Device device);
+// Whether no two ranks gave the same identity: NCCL refuses those that share a device. Collective.
+bool each_has_its_own(const distributed::Communicator& ranks, const std::string& identity);
 
 // The ranks that run one split model together: each calls the same operations in the same order. The default one is a
 // single rank, for which all are the identity. A value; copies use the same communicator.
@@ -27,13 +34,16 @@ class TensorGroup {
   torch::Tensor sum(const torch::Tensor& partial) const;
   // Every rank's share_of(columns) side by side: [N, share] → [N, columns].
   torch::Tensor gather_columns(const torch::Tensor& part, int64_t columns) const;
-  // Throws Internal when the ranks read different tokens: what they compute would belong to nobody's text.
-  void expect_same(const torch::Tensor& tokens) const;
+  // Throws Internal when the ranks plan different passes: what they compute would belong to nobody's text. Compares a
+  // hash, on the host.
+  void expect_same(std::span<const int32_t> plan) const;
+  // Whether sums wait for nothing but the device.
+  bool stays_on_device() const { return tensor_rank_.size == 1 || device_sum_ != nullptr; }
 
  private:
   TensorRank tensor_rank_;
   distributed::Communicator ranks_;
-  DeviceSum device_sum_;  // empty on a CPU
+  DeviceSum device_sum_;  // empty on a CPU and where ranks share a device: sums go through the host
 };
 
 }  // namespace cmc::model

@@ -115,11 +115,17 @@ TEST(DecoderModel, BrokenInputsAreNamed) {
   const DecoderModel model = tiny_model();
   KvCache cache(model.config(), 2, 4, torch::kFloat32, torch::kCPU);
   EXPECT_THROW(model.hidden(input_of({{0, {1, 2, 3, 4, 5}}}), &cache), Internal);  // more than the capacity
-  EXPECT_THROW(model.hidden(input_of({{2, {1}}}), &cache), Internal);              // no such slot
+  EXPECT_THROW(model.hidden(input_of({{3, {1}}}), &cache), Internal);              // no such slot
+  EXPECT_THROW(model.hidden(input_of({{2, {1, 2}}}), &cache), Internal);           // the spare one takes one token
   EXPECT_THROW(model.hidden(input_of({{0, {1}}, {0, {2}}}), &cache), Internal);    // one slot twice
   EXPECT_THROW(model.hidden(input_of({{0, {}}}), &cache), Internal);               // an empty span
   EXPECT_THROW(model.hidden(input_of({{0, {50}}}), &cache), BadData);
   EXPECT_THROW(model.hidden(input_of({{0, {-1}}}), &cache), BadData);
+  EXPECT_THROW(model.hidden(input_of({{0, {(int64_t{1} << 32) + 1}}}), &cache), BadData);
+  EXPECT_THROW(model.plan({{1, 50}, {{0, 2}}, {}, {}}, cache), BadData);
+  EXPECT_THROW(model.plan({{1, -2}, {{0, 2}}, {}, {}}, cache), BadData);
+  EXPECT_THROW(model.plan({{1, 2}, {{0, 2}}, {2}, {}}, cache), Internal);  // a row that is not there
+  EXPECT_THROW(model.plan({{1, 2}, {{0, 1}}, {}, {}}, cache), Internal);   // a token of no span
   EXPECT_EQ(cache.length(0), 0);  // nothing was written
   ModelInput input = input_of({{0, {1, 2}}});
   input.tree_mask = torch::ones({2, 3}, torch::kBool);
@@ -136,6 +142,25 @@ TEST(KvCache, CutsToPrefixesOnly) {
   EXPECT_THROW(cache.truncate(1, -1), Internal);
   EXPECT_THROW(cache.truncate(2, 0), Internal);
   EXPECT_THROW(cache.advance(1, 6), Internal);
+}
+
+TEST(KvCache, GrowsWithWhatItHolds) {
+  KvCache cache(tiny_config(), 2, 4, torch::kFloat32, torch::kCPU);
+  for (int64_t layer = 0; layer < 2; ++layer) {
+    torch::Tensor(cache.keys(layer)).copy_(torch::randn(cache.keys(layer).sizes()));
+    torch::Tensor(cache.values(layer)).copy_(torch::randn(cache.values(layer).sizes()));
+  }
+  cache.advance(0, 2);
+  cache.advance(1, 3);
+  const torch::Tensor keys = cache.keys(1).clone(), values = cache.values(0).clone();
+  cache.grow(5);
+  EXPECT_EQ(cache.capacity(), 8);  // at least doubled
+  EXPECT_EQ(cache.length(1), 3);
+  EXPECT_TRUE(torch::equal(cache.keys(1).narrow(0, 0, 2), keys.narrow(0, 0, 2)));
+  EXPECT_TRUE(torch::equal(cache.keys(1).narrow(0, 8, 3), keys.narrow(0, 4, 3)));
+  EXPECT_TRUE(torch::equal(cache.values(0).narrow(0, 8, 3), values.narrow(0, 4, 3)));
+  EXPECT_EQ(cache.keys(1).narrow(0, 3, 5).abs().max().item<float>(), 0.0f);  // never written: no noise from memory
+  EXPECT_THROW(cache.grow(int64_t{1} << 31), Internal);
 }
 
 class SavedModel : public ::testing::Test {

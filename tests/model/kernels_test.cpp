@@ -89,21 +89,21 @@ TEST_F(Kernels, Attention) {
   for (const int64_t dim : {8, 64, 256}) {
     for (const int64_t group : {1, 2, 3, 4, 5, 9}) {
       for (const int64_t length : {1, 3, 4, 9, 200}) {
-        const int64_t first = 7, places = first + length + 5;
-        const auto q = normals(group * dim, 5), k = normals(places * dim, 6), v = normals(places * dim, 7);
+        const int64_t first = 7, places = first + length + 5, stride = dim + 8;  // of a cache with other heads between
+        const auto q = normals(group * dim, 5), k = normals(places * stride, 6), v = normals(places * stride, 7);
         std::vector<float> out(static_cast<size_t>(group * dim)), scratch;
-        attend_row({q.data(), k.data(), v.data(), group, dim, first, first + length, 0.3f}, scratch, out.data());
+        attend_row({q.data(), k.data(), v.data(), group, dim, stride, first, first + length, 0.3f}, scratch, out.data());
         for (int64_t g = 0; g < group; ++g) {
           std::vector<double> p(static_cast<size_t>(length));
           double top = -1e300, total = 0;
           for (int64_t j = 0; j < length; ++j) {
-            for (int64_t d = 0; d < dim; ++d) p[j] += 0.3 * q[g * dim + d] * k[(first + j) * dim + d];
+            for (int64_t d = 0; d < dim; ++d) p[j] += 0.3 * q[g * dim + d] * k[(first + j) * stride + d];
             top = std::max(top, p[j]);
           }
           for (double& value : p) total += value = std::exp(value - top);
           for (int64_t d = 0; d < dim; ++d) {
             double mixed = 0;
-            for (int64_t j = 0; j < length; ++j) mixed += p[j] / total * v[(first + j) * dim + d];
+            for (int64_t j = 0; j < length; ++j) mixed += p[j] / total * v[(first + j) * stride + d];
             ASSERT_NEAR(out[g * dim + d], mixed, 1e-5) << dim << " " << group << " " << length;
           }
         }
@@ -132,16 +132,45 @@ TEST_F(Kernels, GateEveryActivation) {
   }
 }
 
+// What is added first, and whether the result takes the place of its input.
 TEST_F(Kernels, Norm) {
   for (const int64_t width : {1, 8, 13, 576}) {
-    const auto x = normals(width, 10), weight = normals(width, 11);
-    std::vector<float> out(static_cast<size_t>(width));
-    norm_row(x.data(), weight.data(), 1.0f, 1e-5f, width, out.data());
-    double squares = 0;
-    for (const float value : x) squares += static_cast<double>(value) * value;
-    for (int64_t i = 0; i < width; ++i) {
-      const double expected = x[i] / std::sqrt(squares / static_cast<double>(width) + 1e-5) * (weight[i] + 1.0);
-      ASSERT_NEAR(out[i], expected, 1e-6 * std::fabs(expected) + 1e-7);
+    for (const bool adds : {false, true}) {
+      auto x = normals(width, 10);
+      const auto weight = normals(width, 11), added = normals(width, 12);
+      std::vector<double> sum(x.begin(), x.end());
+      for (int64_t i = 0; adds && i < width; ++i) sum[i] += added[i];
+      std::vector<float> out(static_cast<size_t>(width));
+      if (adds)
+        add_norm_row(x.data(), added.data(), weight.data(), 1.0f, 1e-5f, width, out.data());
+      else
+        norm_row(x.data(), weight.data(), 1.0f, 1e-5f, width, out.data());
+      double squares = 0;
+      for (const double value : sum) squares += value * value;
+      for (int64_t i = 0; i < width; ++i) {
+        const double expected = sum[i] / std::sqrt(squares / static_cast<double>(width) + 1e-5) * (weight[i] + 1.0);
+        ASSERT_NEAR(out[i], expected, 1e-6 * std::fabs(expected) + 1e-6);
+        ASSERT_NEAR(x[i], sum[i], 1e-6);
+      }
+      norm_row(x.data(), weight.data(), 1.0f, 1e-5f, width, x.data());
+      ASSERT_EQ(std::memcmp(x.data(), out.data(), out.size() * sizeof(float)), 0) << "in place";
+    }
+  }
+}
+
+TEST_F(Kernels, Rotation) {
+  for (const int64_t half : {1, 5, 8, 12, 64}) {
+    const auto x = normals(2 * half, 13), angles = normals(half, 14);
+    std::vector<float> cosine, sine, head = x;
+    for (const float angle : angles) {
+      cosine.push_back(std::cos(angle));
+      sine.push_back(std::sin(angle));
+    }
+    rotate_head(head.data(), cosine.data(), sine.data(), half);
+    for (int64_t i = 0; i < half; ++i) {
+      const double a = x[i], b = x[half + i], c = cosine[i], s = sine[i];
+      ASSERT_NEAR(head[i], a * c - b * s, 1e-6);
+      ASSERT_NEAR(head[half + i], b * c + a * s, 1e-6);
     }
   }
 }

@@ -120,8 +120,11 @@ TEST(TensorGroup, ColumnsComeTogetherAndTokensAreCompared) {
       const Range own = share_of(10, group.tensor_rank());
       EXPECT_TRUE(torch::equal(group.gather_columns(whole.narrow(1, own.first, own.count), 10), whole));
       EXPECT_TRUE(torch::equal(group.sum(whole.to(torch::kBFloat16)), (3 * whole).to(torch::kBFloat16)));
-      group.expect_same(torch::arange(5));
-      EXPECT_THROW(group.expect_same(torch::arange(5) + group.tensor_rank().index), Internal);
+      group.expect_same(std::vector<int32_t>{0, 1, 2, -1});
+      EXPECT_THROW(group.expect_same(std::vector<int32_t>{0, 1, group.tensor_rank().index, -1}), Internal);
+      EXPECT_THROW(group.expect_same(std::vector<int32_t>(static_cast<size_t>(group.tensor_rank().index), 0)), Internal);
+      EXPECT_TRUE(each_has_its_own(rank, "card " + std::to_string(group.tensor_rank().index)));
+      EXPECT_FALSE(each_has_its_own(rank, "card " + std::to_string(group.tensor_rank().index / 2)));
     });
   }
 }

@@ -164,6 +164,19 @@ TEST(Adapters, HalfPrecisionWeightsTakeFloat32Adapters) {
   EXPECT_EQ(narrow.hidden(some_input(), nullptr).scalar_type(), torch::kBFloat16);
 }
 
+TEST(Adapters, MergedWeightsAreRoundedOnce) {
+  const torch::NoGradGuard no_gradients;
+  const DecoderModel base = DecoderModel::random(model_of("LlamaForCausalLM").config(), 1, torch::kBFloat16, torch::kCPU);
+  const DecoderModel adapted = base.with_adapters({.rank = 4, .targets = {"q_proj"}}, 1);
+  for (const auto& [name, tensor] : adapted.trainable()) Tensor(tensor).normal_();
+  const DecoderModel merged = adapted.merged();
+  const Tensor a = adapted.trainable()[0].second, b = adapted.trainable()[1].second;
+  const Tensor before = base.parameters()[1].second, after = merged.parameters()[1].second;
+  ASSERT_EQ(base.parameters()[1].first, "model.layers.0.self_attn.q_proj.weight");
+  const Tensor sum = before.to(torch::kFloat32) + torch::mm(b, a) * (32.0 / 4);
+  EXPECT_TRUE(torch::equal(after, sum.to(torch::kBFloat16)));
+}
+
 TEST(Snapshot, KeepsTheValuesAndSharesWhatIsFrozen) {
   const torch::NoGradGuard no_gradients;
   DecoderModel base = model_of("LlamaForCausalLM");

@@ -1,0 +1,30 @@
+#include "pipeline/model/op_path.hpp"
+
+#include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/packed_gemm.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+thread_local std::optional<OpPath> forced;
+
+}  // namespace
+
+OpPath path_of(const torch::Tensor& x) {
+  if (torch::GradMode::is_enabled()) return OpPath::torch;
+  if (forced) return *forced;
+  if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && PackedMatrix::supported())
+    return OpPath::cpu_kernels;
+  if (device::takes(x)) return OpPath::device_kernels;
+  return OpPath::torch;
+}
+
+ForcedPath::ForcedPath(OpPath path) : before_(forced) {
+  forced = path;
+}
+ForcedPath::~ForcedPath() {
+  forced = before_;
+}
+
+}  // namespace cmc::model

@@ -1,0 +1,116 @@
+// Splitting joined projections into rotated heads, and writing them to the cache.
+#include <ATen/Parallel.h>
+#include <ATen/record_function.h>
+
+#include <cstring>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/op_path.hpp"
+#include "pipeline/model/rope.hpp"
+#include "pipeline/model/row_kernels.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+torch::Tensor rotate(const torch::Tensor& heads, const Rotation& turn) {
+  const torch::Tensor& packed = turn.packed(heads.scalar_type());
+  const torch::Tensor cosine = packed.select(0, 0).unsqueeze(1), sine = packed.select(0, 1).unsqueeze(1);
+  const auto halves = heads.chunk(2, -1);
+  return torch::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+}
+
+// Views of the joined projections.
+Heads split(const torch::Tensor& joined, const checkpoint::ModelConfig& config) {
+  const int64_t rows = joined.size(0), dim = config.head_dim;
+  const int64_t queries = config.heads * dim, keys = config.kv_heads * dim;
+  expect(joined.size(1) == queries + 2 * keys, "joined projections hold query, key and value heads");
+  const auto part = [&](int64_t first, int64_t heads) {
+    return joined.narrow(1, first, heads * dim).view({rows, heads, dim});
+  };
+  return {part(0, config.heads), part(queries, config.kv_heads), part(queries + keys, config.kv_heads)};
+}
+
+Heads split_and_turn(const torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms,
+                     const Rotation& turn) {
+  Heads heads = split(joined, config);
+  if (norms.query) heads.query = norms.query(heads.query);
+  if (norms.key) heads.key = norms.key(heads.key);
+  return {rotate(heads.query, turn), rotate(heads.key, turn), heads.value};
+}
+
+// Norms and turns the query and key heads of each row where they stand, then hands the row's keys and values on.
+template <typename Write>
+void turn_rows(torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms, const Rotation& turn,
+               const Write& write) {
+  const int64_t rows = joined.size(0), width = joined.size(1), dim = config.head_dim, half = dim / 2;
+  const int64_t turned = (config.heads + config.kv_heads) * dim;
+  const float* cosines = turn.table().const_data_ptr<float>();
+  const float* sines = cosines + turn.table().size(1) * half;
+  const int32_t* table_rows = turn.rows().const_data_ptr<int32_t>();
+  float* values = joined.data_ptr<float>();
+  const auto norm = [&](const RmsNorm& norm, float* head) {
+    if (!norm) return;
+    norm_row(head, norm.weight.const_data_ptr<float>(), norm.adds_one ? 1.0f : 0.0f, static_cast<float>(norm.epsilon),
+             dim, head);
+  };
+  at::parallel_for(0, rows, std::max<int64_t>(1, 32768 / width), [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      float* all = values + row * width;
+      const int64_t at = table_rows[row] * half;
+      for (int64_t place = 0; place < turned; place += dim) {
+        norm(place < config.heads * dim ? norms.query : norms.key, all + place);
+        rotate_head(all + place, cosines + at, sines + at, half);
+      }
+      write(row, all + config.heads * dim, all + turned);
+    }
+  });
+}
+
+}  // namespace
+
+Heads rotated_heads(torch::Tensor joined, const checkpoint::ModelConfig& config, HeadNorms norms, const Rotation& turn,
+                    const DevicePlan& plan) {
+  RECORD_FUNCTION("cmc::rotated_heads", c10::ArrayRef<const c10::IValue>{});
+  switch (path_of(joined)) {
+    case OpPath::cpu_kernels:
+      joined = joined.contiguous();
+      turn_rows(joined, config, norms, turn, [](int64_t, const float*, const float*) {});
+      return split(joined, config);
+    case OpPath::device_kernels:
+      return device::rotated_heads(joined, config, norms, turn, plan);
+    case OpPath::torch:
+      break;
+  }
+  return split_and_turn(joined, config, norms, turn);
+}
+
+torch::Tensor rope_cache(torch::Tensor joined, const checkpoint::ModelConfig& config, HeadNorms norms,
+                         const Rotation& turn, const DevicePlan& plan, const CacheLayer& layer) {
+  RECORD_FUNCTION("cmc::rope_cache", c10::ArrayRef<const c10::IValue>{});
+  switch (path_of(joined)) {
+    case OpPath::cpu_kernels: {
+      joined = joined.contiguous();
+      const int64_t width = config.kv_heads * config.head_dim;
+      const int32_t *slots = plan.slots.const_data_ptr<int32_t>(), *places = plan.places.const_data_ptr<int32_t>();
+      float *keys = layer.keys.data_ptr<float>(), *values = layer.values.data_ptr<float>();
+      turn_rows(joined, config, norms, turn, [&](int64_t row, const float* key, const float* value) {
+        const int64_t cell = (slots[row] * layer.capacity + places[row]) * width;
+        std::memcpy(keys + cell, key, static_cast<size_t>(width) * sizeof(float));
+        std::memcpy(values + cell, value, static_cast<size_t>(width) * sizeof(float));
+      });
+      return split(joined, config).query;
+    }
+    case OpPath::device_kernels:
+      return device::rope_cache(joined, config, norms, turn, plan, layer);
+    case OpPath::torch:
+      break;
+  }
+  const Heads heads = split_and_turn(joined, config, norms, turn);
+  torch::Tensor(layer.keys).index_copy_(0, layer.cells, heads.key);
+  torch::Tensor(layer.values).index_copy_(0, layer.cells, heads.value);
+  return heads.query;
+}
+
+}  // namespace cmc::model
