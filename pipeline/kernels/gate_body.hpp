@@ -39,6 +39,7 @@ struct GateBody {
       float x[N], up[N];
       load<N>(pair + i, x);
       load<N>(pair + a.width + i, up);
+      CMC_UNROLL
       for (int j = 0; j < N; ++j) x[j] = rounded<T>(activated(a.activation, x[j])) * up[j];
       store<N>(x, out + i);
     }

@@ -70,12 +70,21 @@ CMC_BODY bool packs(const T* pointer, int64_t width) {
 template <int N, class T>
 CMC_BODY void load(const T* from, float (&to)[N]) {
   const auto pack = *reinterpret_cast<const Pack<T, N>*>(from);
+  CMC_UNROLL
   for (int i = 0; i < N; ++i) to[i] = wide(pack.value[i]);
 }
 template <int N, class T>
 CMC_BODY void store(const float (&from)[N], T* to) {
   Pack<T, N> pack;
+  CMC_UNROLL
   for (int i = 0; i < N; ++i) pack.value[i] = narrow<T>(from[i]);
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(pack) ==
+                sizeof(uint4)) {  // said, since the compiler splits it where the numbers come by branches
+    __stwb(reinterpret_cast<uint4*>(to), *reinterpret_cast<const uint4*>(&pack));
+    return;
+  }
+#endif
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
