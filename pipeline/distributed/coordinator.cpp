@@ -10,19 +10,12 @@
 namespace cmc::distributed {
 namespace {
 
-Result result_named(const std::string& name) {
-  return name == "done" ? Result::done : name == "stopped" ? Result::stopped : Result::failed;
-}
-
 Json to_json(const Outcome& outcome) {
   Json failed = Json::array();
-  for (const Failure& one : outcome.failed) failed.push_back({one.key, one.name, one.message, one.rank, static_cast<int>(one.code)});
-  return {{"kind", "finish"},
-          {"done", outcome.done},
-          {"failed", failed},
-          {"not_run", outcome.not_run},
-          {"stopped", outcome.stopped},
-          {"lost", outcome.lost}};
+  for (const Failure& one : outcome.failed)
+    failed.push_back({one.key, one.name, one.message, one.rank, static_cast<int>(one.code)});
+  return {{"kind", "finish"},           {"done", outcome.done},       {"failed", failed},
+          {"not_run", outcome.not_run}, {"stopped", outcome.stopped}, {"lost", outcome.lost}};
 }
 
 }  // namespace
@@ -66,17 +59,16 @@ void Coordinator::read_mail() {
     if (lost_.contains(letter->from))
       hear_again(letter->from, content);
     else if (kind == "report")
-      take_report(letter->from, {content.at("id"), result_named(content.at("result")), content.at("message"),
-                                 static_cast<ExitCode>(content.at("code").get<int>())});
+      take_report(letter->from, {content.at("id"), results.named<Internal>(content.at("result").get<std::string>()),
+                                 content.at("message"), static_cast<ExitCode>(content.at("code").get<int>())});
     if (kind == "stop") stopping_ = true;
     if (kind == "bye") gone_.insert(letter->from);
   }
 }
 
 void Coordinator::take_report(int rank, const WorkerThread::Report& report) {
-  const Assignment assignment = dispatcher_.running().at(report.id);
-  const Task& task = plan_.tasks[assignment.task];
-  const auto others = dispatcher_.report(now(), report.id, rank, report.result, report.message, report.code);
+  const Task& task = plan_.tasks[dispatcher_.running().at(report.id).assignment.task];
+  const auto others = dispatcher_.report(now(), report.id, rank, {report.result, report.message, report.code});
   Running& running = running_.at(report.id);
   if (report.result == Result::failed && !running.failed)
     log_warning(task.name, " failed on rank ", rank, ": ", report.message);
@@ -97,7 +89,7 @@ void Coordinator::give_up(const std::vector<int>& ranks, int assignment) {
 }
 
 void Coordinator::give_work() {
-  const double left = settings_.seconds_left ? settings_.seconds_left() : Dispatcher::never;
+  const double left = settings_.seconds_left ? settings_.seconds_left() : never;
   for (const Assignment& one : dispatcher_.assign(now(), left)) {
     running_[one.id].since = now();
     changed_ = true;
@@ -126,9 +118,10 @@ void Coordinator::name_stalled() {
   for (int rank = 1; rank < size_; ++rank)
     if (now() - heard_[rank] > settings_.stall_seconds)
       found["rank " + std::to_string(rank) + " is silent"] = heard_[rank];
-  for (const auto& [id, one] : dispatcher_.running()) {
+  for (const auto& [id, running] : dispatcher_.running().all()) {
+    const Assignment& one = running.assignment;
     const double since = running_.at(id).since;
-    const double limit = 10 * one.seconds * dispatcher_.slowness(plan_.tasks[one.task].stage);
+    const double limit = 10 * one.seconds * dispatcher_.speeds().slowness(plan_.tasks[one.task].stage);
     if (now() - since < std::max(settings_.stall_seconds, limit)) continue;
     found["rank " + std::to_string(one.ranks.front()) + " is slow with " + plan_.tasks[one.task].name] = since;
   }
@@ -147,7 +140,7 @@ void Coordinator::lose_silent_ranks() {
     if (now() - heard_[rank] > settings_.stall_seconds && !gone_.contains(rank)) silent.insert(rank);
   for (const auto& [id, running] : running_)
     if (running.given_up > 0 && now() - running.given_up > settings_.stall_seconds)
-      for (const int rank : dispatcher_.awaited(id))
+      for (const int rank : dispatcher_.running().at(id).waiting)
         if (rank > 0) silent.insert(rank);
   for (const int rank : silent)
     if (!lost_.contains(rank)) lose(rank);
@@ -156,7 +149,7 @@ void Coordinator::lose_silent_ranks() {
 void Coordinator::lose(int rank) {
   const int id = dispatcher_.assignment_of(rank);
   Assignment owed;
-  if (id > 0) owed = dispatcher_.running().at(id);
+  if (id > 0) owed = dispatcher_.running().at(id).assignment;
   log_warning("rank ", rank, " does not answer", id > 0 ? ": " + plan_.tasks[owed.task].name + " goes to another" : "");
   auto others = dispatcher_.lost(now(), rank);
   if (!others.empty()) running_.at(id).given_up = now();
@@ -182,15 +175,17 @@ void Coordinator::hear_again(int rank, const Json& content) {
 
 Progress Coordinator::progress() const {
   Progress progress;
-  progress.done = dispatcher_.done(), progress.failed = dispatcher_.failed(), progress.total = dispatcher_.total();
-  progress.running = static_cast<int>(dispatcher_.running().size());
-  progress.work_done = dispatcher_.work_done(), progress.work_total = dispatcher_.work_total();
+  const TaskGraph& graph = dispatcher_.graph();
+  progress.done = graph.done(), progress.failed = dispatcher_.failed(), progress.total = graph.total();
+  progress.running = static_cast<int>(dispatcher_.running().all().size());
+  progress.work_done = graph.total_seconds() - graph.remaining_seconds(), progress.work_total = graph.total_seconds();
   progress.current.resize(size_);
   double left = dispatcher_.work_left();
-  for (const auto& [id, one] : dispatcher_.running()) {
+  for (const auto& [id, running] : dispatcher_.running().all()) {
+    const Assignment& one = running.assignment;
     const Task& task = plan_.tasks[one.task];
     const double spent = (now() - running_.at(id).since) * static_cast<double>(one.ranks.size());
-    left -= std::min(spent, task.seconds * dispatcher_.slowness(task.stage));
+    left -= std::min(spent, task.seconds * dispatcher_.speeds().slowness(task.stage));
     for (const int rank : one.ranks) progress.current[rank] = task.name;
   }
   progress.seconds_left = std::max(left, 0.0) / size_;

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/distributed/dispatcher.hpp"
 #include "pipeline/distributed/mailbox.hpp"
-#include "pipeline/distributed/scheduler.hpp"
+#include "pipeline/distributed/scheduler_settings.hpp"
 #include "pipeline/distributed/worker_thread.hpp"
 
 namespace cmc::distributed {

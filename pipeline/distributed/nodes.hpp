@@ -12,7 +12,8 @@ using Nodes = std::vector<int>;
 Nodes nodes_of(const std::vector<std::string>& hosts);  // by rank: Session::hosts
 Nodes nodes_of(int ranks, int ranks_on_each);           // in blocks, as launchers place them by default
 
-// Throws BadExperiment naming the first task that is not in `finished` and whose tensor-parallel group is larger than every node.
+// Throws BadExperiment naming the first task that is not in `finished` and whose tensor-parallel group is larger than
+// every node.
 void check_tensor_groups(const Plan& plan, const std::vector<std::string>& finished, const Nodes& nodes);
 
 }  // namespace cmc::distributed

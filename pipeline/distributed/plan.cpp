@@ -27,7 +27,8 @@ void check_estimates(const Task& task) {
   if (!(std::isfinite(task.load_seconds) && task.load_seconds >= 0))
     throw_bad_task(task, "has no valid estimate of load_seconds");
   if (task.shares < 1) throw_bad_task(task, "has " + std::to_string(task.shares) + " shares");
-  if (task.tensor_parallel < 1) throw_bad_task(task, "has a tensor-parallel group of " + std::to_string(task.tensor_parallel));
+  if (task.tensor_parallel < 1)
+    throw_bad_task(task, "has a tensor-parallel group of " + std::to_string(task.tensor_parallel));
   if (task.tensor_parallel > 1 && task.shares > 1) throw_bad_task(task, "has both a tensor-parallel group and shares");
 }
 
@@ -87,7 +88,8 @@ double least_seconds(const Plan& plan, int ranks) {
   std::map<std::string, double> load;
   for (const Task& task : plan.tasks) {
     work += task.seconds;
-    if (!task.residency.empty()) load[task.residency] = std::max(load[task.residency], task.load_seconds * task.tensor_parallel);
+    if (!task.residency.empty())
+      load[task.residency] = std::max(load[task.residency], task.load_seconds * task.tensor_parallel);
   }
   for (const auto& [residency, seconds] : load) work += seconds;
   for (const double path : critical_seconds(plan, ranks)) longest = std::max(longest, path);

@@ -1,11 +1,15 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "pipeline/core/json.hpp"
 
 namespace cmc::distributed {
+
+constexpr double never = std::numeric_limits<double>::infinity();  // a time (s) that does not come
+constexpr int none = -1;                                           // no task, rank, node or residency
 
 // One piece of work. Pure data: knows nothing of MPI, models or files.
 struct Task {
@@ -19,7 +23,7 @@ struct Task {
   double load_seconds = 0;          // estimated time to load the residency on a rank that does not hold it
   int64_t bytes = 0;                // estimated peak memory
   int shares = 1;                   // how many ranks can work on it together (data parallel)
-  int tensor_parallel = 1;  // ranks of one node that hold its model together; more than 1: with shares 1 only
+  int tensor_parallel = 1;          // ranks of one node that hold its model together; more than 1: with shares 1 only
   bool resumable = false;           // goes on from its checkpoint: started even when less time is left than it needs
   bool taken_over = false;          // set for the run: a rank that does not answer has it, too
 };

@@ -11,13 +11,10 @@
 namespace cmc::distributed {
 namespace {
 
-const char* name_of(Result result) {
-  return result == Result::done ? "done" : result == Result::stopped ? "stopped" : "failed";
-}
-
 Outcome outcome_from(const Json& letter) {
   Outcome outcome{letter.at("done"), {}, letter.at("not_run"), letter.at("stopped"), letter.at("lost")};
-  for (const Json& one : letter.at("failed")) outcome.failed.push_back({one[0], one[1], one[2], one[3], static_cast<ExitCode>(one[4].get<int>())});
+  for (const Json& one : letter.at("failed"))
+    outcome.failed.push_back({one[0], one[1], one[2], one[3], static_cast<ExitCode>(one[4].get<int>())});
   return outcome;
 }
 
@@ -33,7 +30,7 @@ class Follower {
       if (const auto report = worker_.wait(settings_.poll_seconds))
         mailbox_.send(0, {{"kind", "report"},
                           {"id", report->id},
-                          {"result", name_of(report->result)},
+                          {"result", results.name_of(report->result)},
                           {"message", report->message},
                           {"code", static_cast<int>(report->code)}});
       show_life();
@@ -49,7 +46,8 @@ class Follower {
   void obey(const Json& letter) {
     const std::string kind = letter.at("kind");
     if (kind == "run")
-      worker_.start({letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("tensor_group"), letter.at("taken_over")});
+      worker_.start(
+          {letter.at("id"), letter.at("task"), letter.at("ranks"), letter.at("tensor_group"), letter.at("taken_over")});
     if (kind == "abandon") worker_.abandon(letter.at("id"));
     if (kind == "finish") outcome_ = outcome_from(letter);
   }

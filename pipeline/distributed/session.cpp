@@ -13,8 +13,8 @@
 #include <numeric>
 #include <thread>
 
-#include "pipeline/core/log.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/log.hpp"
 #include "pipeline/distributed/mpi_transport.hpp"
 
 namespace cmc::distributed {

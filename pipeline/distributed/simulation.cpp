@@ -50,7 +50,7 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
     if (ends.empty()) {
       if (dispatcher.complete()) break;
       now = dispatcher.wake_up();
-      expect(now < Dispatcher::never, "a plan that is not complete goes on");
+      expect(now < never, "a plan that is not complete goes on");
       continue;
     }
     if (dispatcher.wake_up() < ends.top().at) {
@@ -62,7 +62,7 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
     now = end.at;
     const Result how = settings.fails && settings.fails(end.assignment) ? Result::failed : Result::done;
     for (const int rank : end.assignment.ranks)
-      dispatcher.report(now, end.assignment.id, rank, how, "simulated failure");
+      dispatcher.report(now, end.assignment.id, rank, {how, "simulated failure"});
     result.makespan = now;
   }
   result.outcome = dispatcher.outcome();

@@ -11,9 +11,9 @@ namespace cmc::distributed {
 // What a simulated task really does, where it differs from the estimate.
 struct SimulationSettings {
   DispatchRules rules;
-  double seconds_left = Dispatcher::never;                     // until the job's time limit
-  std::function<double(const Assignment&)> seconds = {};       // unset: the estimate
-  std::function<bool(const Assignment&)> fails = {};           // unset: none
+  double seconds_left = never;                                      // until the job's time limit
+  std::function<double(const Assignment&)> seconds = {};            // unset: the estimate
+  std::function<bool(const Assignment&)> fails = {};                // unset: none
   std::function<void(double now, const Assignment&)> started = {};  // to look on; may be unset
 };
 

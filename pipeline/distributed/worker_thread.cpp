@@ -56,8 +56,8 @@ void WorkerThread::work() {
   }
 }
 
-// A tensor-parallel group keeps its communicator from task to task: its model holds it. It is not closed, as its ranks go different
-// ways.
+// A tensor-parallel group keeps its communicator from task to task: its model holds it. It is not closed, as its ranks
+// go different ways.
 Communicator WorkerThread::group_of(const Job& job, const std::stop_token& abandoned) {
   if (job.tensor_group == 0 || job.tensor_group != tensor_group_number_) {
     tensor_group_ = {};

@@ -7,7 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include "pipeline/distributed/scheduler.hpp"
+#include "pipeline/distributed/running_tasks.hpp"
+#include "pipeline/distributed/scheduler_settings.hpp"
 
 namespace cmc::distributed {
 

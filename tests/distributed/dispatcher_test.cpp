@@ -40,7 +40,7 @@ TEST(Dispatcher, ARankKeepsItsModel) {
     const Assignment one = dispatcher.assign(now).at(0);
     order += plan.tasks[one.task].residency + " ";
     EXPECT_EQ(one.loads, order == "large " || order == "large large large small " ? 1 : 0);
-    dispatcher.report(now, one.id, 0, Result::done);
+    dispatcher.report(now, one.id, 0, {Result::done});
   }
   EXPECT_EQ(order, "large large large small small ");
 }
@@ -59,14 +59,14 @@ TEST(Dispatcher, RetriesOnAnotherRankThenFails) {
   auto made = dispatcher.assign(0);
   ASSERT_EQ(key_of(plan, made.at(0)), "bad");
   const int first = made[0].ranks[0];
-  dispatcher.report(1, made[0].id, first, Result::failed, "no memory");
+  dispatcher.report(1, made[0].id, first, {Result::failed, "no memory"});
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());  // the other rank is busy: the retry waits for it
-  dispatcher.report(2, made[1].id, 1 - first, Result::done);
+  dispatcher.report(2, made[1].id, 1 - first, {Result::done});
   made = dispatcher.assign(2);
   ASSERT_EQ(made.size(), 1u);
   EXPECT_EQ(key_of(plan, made[0]), "bad");
   EXPECT_THAT(made[0].ranks, ElementsAre(1 - first));
-  dispatcher.report(3, made[0].id, 1 - first, Result::failed, "again");
+  dispatcher.report(3, made[0].id, 1 - first, {Result::failed, "again"});
   EXPECT_TRUE(dispatcher.complete());
   const Outcome outcome = dispatcher.outcome();
   EXPECT_EQ(outcome.done, 1);
@@ -83,7 +83,7 @@ TEST(Dispatcher, ADiskThatFailsATaskEndsTheRun) {
     Dispatcher dispatcher(plan, {}, 1, {});
     for (int attempt = 0; attempt < 2; ++attempt) {
       EXPECT_FALSE(dispatcher.complete());  // it may have been full for a moment
-      dispatcher.report(attempt, dispatcher.assign(attempt).at(0).id, 0, Result::failed, "full", code);
+      dispatcher.report(attempt, dispatcher.assign(attempt).at(0).id, 0, {Result::failed, "full", code});
     }
     EXPECT_EQ(dispatcher.complete(), code == ExitCode::io_error);
     EXPECT_EQ(dispatcher.assign(2).size(), code == ExitCode::io_error ? 0 : 1);
@@ -101,11 +101,11 @@ TEST(Dispatcher, ADiskThatFailsTwoTasksInARowEndsTheRun) {
   const int rank = made.at(1).ranks.at(0);
   for (const Result result : {Result::failed, Result::done, Result::failed, Result::failed}) {
     EXPECT_FALSE(dispatcher.complete());  // the other rank, which the retries wait for, is busy all the time
-    dispatcher.report(1, made.back().id, rank, result, "full", ExitCode::io_error);
+    dispatcher.report(1, made.back().id, rank, {result, "full", ExitCode::io_error});
     made = dispatcher.assign(1);
   }
   EXPECT_THAT(made, IsEmpty());
-  dispatcher.report(9, 1, 1 - rank, Result::done);
+  dispatcher.report(9, 1, 1 - rank, {Result::done});
   EXPECT_TRUE(dispatcher.complete());
   const Outcome outcome = dispatcher.outcome();
   EXPECT_EQ(outcome.done, 2);
@@ -119,7 +119,7 @@ TEST(Dispatcher, OneRankRetriesItself) {
   const Plan plan{{task("bad")}};
   Dispatcher dispatcher(plan, {}, 1, {.attempts = 3});
   for (int attempt = 0; attempt < 3; ++attempt)
-    dispatcher.report(attempt, dispatcher.assign(attempt).at(0).id, 0, Result::failed, std::to_string(attempt));
+    dispatcher.report(attempt, dispatcher.assign(attempt).at(0).id, 0, {Result::failed, std::to_string(attempt)});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().failed.at(0).message, "2");
 }
@@ -127,7 +127,7 @@ TEST(Dispatcher, OneRankRetriesItself) {
 TEST(Dispatcher, FinishedTasksAreNotRunAgain) {
   const Plan plan{{task("a"), task("b", 1, {"a"}), task("c", 1, {"b"})}};
   Dispatcher dispatcher(plan, {"a", "b"}, 1, {});
-  EXPECT_EQ(dispatcher.total(), 1);
+  EXPECT_EQ(dispatcher.graph().total(), 1);
   EXPECT_EQ(key_of(plan, dispatcher.assign(0).at(0)), "c");
   EXPECT_TRUE(Dispatcher(plan, {"a", "b", "c"}, 4, {}).complete());
   EXPECT_EQ(Dispatcher(plan, {"a", "b", "c"}, 4, {}).outcome().done, 0);
@@ -139,7 +139,7 @@ TEST(Dispatcher, StopLetsRunningTasksEnd) {
   const auto made = dispatcher.assign(0);
   dispatcher.stop();
   EXPECT_FALSE(dispatcher.complete());
-  dispatcher.report(1, made.at(0).id, 0, Result::done);
+  dispatcher.report(1, made.at(0).id, 0, {Result::done});
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().done, 1);
@@ -150,7 +150,7 @@ TEST(Dispatcher, StopLetsRunningTasksEnd) {
 TEST(Dispatcher, StopAfterTheLastTaskIsNoStop) {
   const Plan plan{{task("a")}};
   Dispatcher dispatcher(plan, {}, 1, {});
-  dispatcher.report(1, dispatcher.assign(0).at(0).id, 0, Result::done);
+  dispatcher.report(1, dispatcher.assign(0).at(0).id, 0, {Result::done});
   dispatcher.stop();
   EXPECT_FALSE(dispatcher.outcome().stopped);
 }
@@ -158,7 +158,7 @@ TEST(Dispatcher, StopAfterTheLastTaskIsNoStop) {
 TEST(Dispatcher, AStoppedTaskStopsTheRun) {
   const Plan plan{{task("a"), task("b")}};
   Dispatcher dispatcher(plan, {}, 1, {});
-  dispatcher.report(1, dispatcher.assign(0).at(0).id, 0, Result::stopped);
+  dispatcher.report(1, dispatcher.assign(0).at(0).id, 0, {Result::stopped});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_TRUE(dispatcher.outcome().stopped);
   EXPECT_THAT(dispatcher.outcome().not_run, ElementsAre("a", "b"));
@@ -169,7 +169,7 @@ TEST(Dispatcher, StartsNothingThatNeedsMoreTimeThanIsLeft) {
   Dispatcher dispatcher(plan, {}, 1, {});
   const auto made = dispatcher.assign(0, 10);
   EXPECT_EQ(key_of(plan, made.at(0)), "short");
-  dispatcher.report(5, made[0].id, 0, Result::done);
+  dispatcher.report(5, made[0].id, 0, {Result::done});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_TRUE(dispatcher.outcome().stopped);
   EXPECT_THAT(dispatcher.outcome().not_run, ElementsAre("long", "after"));
@@ -206,14 +206,14 @@ TEST(Dispatcher, AGroupWaitsForRanksButNotForEver) {
   const auto made = dispatcher.assign(0);
   ASSERT_EQ(made.size(), 2u);
   const auto& first = key_of(plan, made[0]) == "first" ? made[0] : made[1];
-  dispatcher.report(1, first.id, first.ranks[0], Result::done);
+  dispatcher.report(1, first.id, first.ranks[0], {Result::done});
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());
   EXPECT_DOUBLE_EQ(dispatcher.wake_up(), 11);
   EXPECT_THAT(dispatcher.assign(10.9), IsEmpty());
   const auto later = dispatcher.assign(11);
   ASSERT_EQ(later.size(), 1u);
   EXPECT_EQ(later[0].ranks.size(), 1u);
-  EXPECT_EQ(dispatcher.wake_up(), Dispatcher::never);
+  EXPECT_EQ(dispatcher.wake_up(), never);
 }
 
 TEST(Dispatcher, AGroupDoesNotWaitForARankThatIsBusyForLong) {
@@ -222,7 +222,7 @@ TEST(Dispatcher, AGroupDoesNotWaitForARankThatIsBusyForLong) {
   Dispatcher dispatcher(plan, {}, 2, {.patience = 0.1});
   const auto made = dispatcher.assign(0);
   const auto& first = key_of(plan, made[0]) == "first" ? made[0] : made[1];
-  dispatcher.report(1, first.id, first.ranks[0], Result::done);
+  dispatcher.report(1, first.id, first.ranks[0], {Result::done});
   const auto later = dispatcher.assign(1);
   ASSERT_EQ(later.size(), 1u);
   EXPECT_EQ(later[0].ranks.size(), 1u);
@@ -235,9 +235,9 @@ TEST(Dispatcher, AWaitingGroupStartsWhenItIsFull) {
   const auto made = dispatcher.assign(0);
   const auto& first = key_of(plan, made[0]) == "first" ? made[0] : made[1];
   const auto& eval = key_of(plan, made[0]) == "eval" ? made[0] : made[1];
-  dispatcher.report(1, first.id, first.ranks[0], Result::done);
+  dispatcher.report(1, first.id, first.ranks[0], {Result::done});
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());
-  dispatcher.report(5, eval.id, eval.ranks[0], Result::done);
+  dispatcher.report(5, eval.id, eval.ranks[0], {Result::done});
   EXPECT_THAT(dispatcher.assign(5).at(0).ranks, ElementsAre(0, 1));
 }
 
@@ -246,14 +246,14 @@ TEST(Dispatcher, WhenOneOfAGroupFailsTheOthersGiveUp) {
   Dispatcher dispatcher(plan, {}, 3, {.attempts = 2});
   const auto made = dispatcher.assign(0);
   ASSERT_EQ(made.at(0).ranks.size(), 3u);
-  EXPECT_THAT(dispatcher.report(1, made[0].id, 1, Result::failed, "cause"), ElementsAre(0, 2));
+  EXPECT_THAT(dispatcher.report(1, made[0].id, 1, {Result::failed, "cause"}), ElementsAre(0, 2));
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());
-  EXPECT_THAT(dispatcher.report(1, made[0].id, 0, Result::failed, "another rank gave up"), IsEmpty());
-  EXPECT_THAT(dispatcher.report(1, made[0].id, 2, Result::done), IsEmpty());
+  EXPECT_THAT(dispatcher.report(1, made[0].id, 0, {Result::failed, "another rank gave up"}), IsEmpty());
+  EXPECT_THAT(dispatcher.report(1, made[0].id, 2, {Result::done}), IsEmpty());
   const auto retry = dispatcher.assign(2);
   ASSERT_EQ(retry.size(), 1u);
   EXPECT_THAT(retry[0].ranks, testing::Not(testing::Contains(1)));
-  for (const int rank : retry[0].ranks) dispatcher.report(3, retry[0].id, rank, Result::failed, "cause 2");
+  for (const int rank : retry[0].ranks) dispatcher.report(3, retry[0].id, rank, {Result::failed, "cause 2"});
   EXPECT_EQ(dispatcher.outcome().failed.at(0).message, "cause 2");
 }
 
@@ -263,11 +263,11 @@ TEST(Dispatcher, ALostRanksTaskIsDoneElsewhere) {
   const auto made = dispatcher.assign(0);
   dispatcher.lost(1, made[0].ranks[0]);
   EXPECT_THAT(dispatcher.assign(1), IsEmpty());
-  dispatcher.report(2, made[1].id, made[1].ranks[0], Result::done);
+  dispatcher.report(2, made[1].id, made[1].ranks[0], {Result::done});
   const auto again = dispatcher.assign(2);
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].ranks, made[1].ranks);
-  dispatcher.report(3, again[0].id, again[0].ranks[0], Result::done);
+  dispatcher.report(3, again[0].id, again[0].ranks[0], {Result::done});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().done, 2);
 }
@@ -278,7 +278,7 @@ TEST(Dispatcher, ALostRankComesBack) {
   const auto made = dispatcher.assign(0);
   const int gone = made[0].ranks[0];
   EXPECT_EQ(dispatcher.assignment_of(gone), made[0].id);
-  EXPECT_THAT(dispatcher.awaited(made[0].id), ElementsAre(gone));
+  EXPECT_THAT(dispatcher.running().at(made[0].id).waiting, ElementsAre(gone));
   dispatcher.lost(1, gone);
   EXPECT_EQ(dispatcher.assignment_of(gone), 0);
   dispatcher.done_late(made[0].task);  // before "a" has started again
@@ -287,8 +287,8 @@ TEST(Dispatcher, ALostRankComesBack) {
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(key_of(plan, next[0]), "c");
   EXPECT_THAT(next[0].ranks, ElementsAre(gone));
-  dispatcher.report(3, next[0].id, gone, Result::done);
-  dispatcher.report(3, made[1].id, made[1].ranks[0], Result::done);
+  dispatcher.report(3, next[0].id, gone, {Result::done});
+  dispatcher.report(3, made[1].id, made[1].ranks[0], {Result::done});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().done, 3);
 }
@@ -303,7 +303,7 @@ TEST(Dispatcher, ALateReportOfATaskThatRunsElsewhereChangesNothing) {
   dispatcher.done_late(made[0].task);
   dispatcher.found(made[0].ranks[0]);
   EXPECT_FALSE(dispatcher.complete());
-  dispatcher.report(2, again[0].id, again[0].ranks[0], Result::done);
+  dispatcher.report(2, again[0].id, again[0].ranks[0], {Result::done});
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().done, 1);
 }
@@ -314,7 +314,7 @@ TEST(Dispatcher, ALostRankIsNoAttemptOfItsTask) {
   for (int i = 0; i < 3; ++i) dispatcher.lost(i, dispatcher.assign(i).at(0).ranks[0]);
   const auto last = dispatcher.assign(4);
   ASSERT_EQ(last.size(), 1u);
-  dispatcher.report(5, last[0].id, last[0].ranks[0], Result::done);
+  dispatcher.report(5, last[0].id, last[0].ranks[0], {Result::done});
   EXPECT_EQ(dispatcher.outcome().done, 1);
 }
 
@@ -331,19 +331,19 @@ TEST(Dispatcher, CountsWorkAndMeasuresEachStagesSpeed) {
   Plan plan{{task("a", 4), task("b", 6), task("c", 1), task("d", 8)}};
   plan.tasks[2].stage = plan.tasks[3].stage = "other";
   Dispatcher dispatcher(plan, {}, 1, {});
-  EXPECT_DOUBLE_EQ(dispatcher.work_total(), 19);
-  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 1);
+  EXPECT_DOUBLE_EQ(dispatcher.graph().total_seconds(), 19);
+  EXPECT_DOUBLE_EQ(dispatcher.speeds().slowness("test"), 1);
   const auto end_next = [&](double from, double to) {
     const Assignment one = dispatcher.assign(from).at(0);
-    dispatcher.report(to, one.id, 0, Result::done);
+    dispatcher.report(to, one.id, 0, {Result::done});
     return key_of(plan, one);
   };
   EXPECT_EQ(end_next(0, 24), "d");
-  EXPECT_DOUBLE_EQ(dispatcher.work_done(), 8);
-  EXPECT_DOUBLE_EQ(dispatcher.slowness("other"), 3);
-  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 3);  // nothing better is known
+  EXPECT_DOUBLE_EQ(dispatcher.graph().total_seconds() - dispatcher.graph().remaining_seconds(), 8);
+  EXPECT_DOUBLE_EQ(dispatcher.speeds().slowness("other"), 3);
+  EXPECT_DOUBLE_EQ(dispatcher.speeds().slowness("test"), 3);  // nothing better is known
   EXPECT_EQ(end_next(24, 36), "b");
-  EXPECT_DOUBLE_EQ(dispatcher.slowness("test"), 2);
+  EXPECT_DOUBLE_EQ(dispatcher.speeds().slowness("test"), 2);
   EXPECT_DOUBLE_EQ(dispatcher.work_left(), 4 * 2 + 1 * 3);
 }
 

@@ -199,17 +199,21 @@ Plan paper_like_plan(int tensor_parallel) {
   };
   std::vector<std::string> deltas;
   for (int i = 0; i < 7; ++i) deltas.push_back(add(task("delta" + std::to_string(i), 3800, {}, "7b", 55), 16, 1));
-  for (const Target& target :
-       {Target{"7b", 31000, 28, 1}, {"13b", 61000, 53, 1}, {"70b", 320000, 275, tensor_parallel}, {"other", 34000, 25, 1}}) {
+  for (const Target& target : {Target{"7b", 31000, 28, 1},
+                               {"13b", 61000, 53, 1},
+                               {"70b", 320000, 275, tensor_parallel},
+                               {"other", 34000, 25, 1}}) {
     const std::string name = target.name;
     const std::string adapters = add(task("adapt " + name, target.adapt), 64, 1);
     for (int i = 0; i < 260; ++i) {
       const auto inputs = i < 26 ? std::vector<std::string>{} : std::vector{deltas[i % 7]};
-      const std::string key = add(task(name + std::to_string(i), target.each, inputs, name, 100), 1, target.tensor_parallel);
+      const std::string key =
+          add(task(name + std::to_string(i), target.each, inputs, name, 100), 1, target.tensor_parallel);
       if (i % 2 == 0) add(task("judge " + key, 75, {key}, "judge", 59), 1, 1);
     }
     for (int i = 0; i < 26; ++i)
-      add(task("adapted " + name + std::to_string(i), target.each, {adapters}, "adapted " + name, 100), 1, target.tensor_parallel);
+      add(task("adapted " + name + std::to_string(i), target.each, {adapters}, "adapted " + name, 100), 1,
+          target.tensor_parallel);
   }
   return plan;
 }

@@ -68,9 +68,9 @@ TEST(TensorParallelGroup, KeepsItsRanksForTheWholeBundle) {
     EXPECT_EQ(made[0].tensor_group, 1);
     EXPECT_EQ(made[0].loads, i == 0 ? 1 : 0);
     EXPECT_DOUBLE_EQ(made[0].seconds, i == 0 ? 4 + 5 : 4);
-    dispatcher.report(i, made[0].id, 0, Result::done);
+    dispatcher.report(i, made[0].id, 0, {Result::done});
     EXPECT_THAT(dispatcher.assign(i), IsEmpty());  // the other half still works
-    dispatcher.report(i, made[0].id, 1, Result::done);
+    dispatcher.report(i, made[0].id, 1, {Result::done});
   }
   EXPECT_TRUE(dispatcher.complete());
 }
@@ -104,7 +104,7 @@ struct TwoNodes {
     return keys;
   }
   std::vector<std::string> end(Dispatcher& dispatcher, double now, const std::string& key) {
-    for (const int rank : running.at(key).ranks) dispatcher.report(now, running.at(key).id, rank, Result::done);
+    for (const int rank : running.at(key).ranks) dispatcher.report(now, running.at(key).id, rank, {Result::done});
     return started(dispatcher, now);
   }
 };
@@ -149,8 +149,8 @@ TEST(TensorParallelGroup, AFailureDissolvesIt) {
   const auto made = dispatcher.assign(0);
   ASSERT_EQ(made.size(), 1u);
   const std::vector<int> first = made[0].ranks;
-  EXPECT_THAT(dispatcher.report(1, made[0].id, first[0], Result::failed, "x"), ElementsAre(first[1]));
-  dispatcher.report(1, made[0].id, first[1], Result::failed, "x");
+  EXPECT_THAT(dispatcher.report(1, made[0].id, first[0], {Result::failed, "x"}), ElementsAre(first[1]));
+  dispatcher.report(1, made[0].id, first[1], {Result::failed, "x"});
   const auto again = dispatcher.assign(1);
   ASSERT_EQ(again.size(), 1u);
   EXPECT_NE(again[0].tensor_group, made[0].tensor_group);
@@ -165,11 +165,11 @@ TEST(TensorParallelGroup, WithoutANodeForItTheRestIsDone) {
   const auto made = dispatcher.assign(0);
   ASSERT_EQ(made.size(), 1u);
   EXPECT_THAT(dispatcher.lost(1, 0), ElementsAre(1));
-  dispatcher.report(1, made[0].id, 1, Result::failed, "another rank gave up");
+  dispatcher.report(1, made[0].id, 1, {Result::failed, "another rank gave up"});
   const auto rest = dispatcher.assign(2);
   ASSERT_EQ(rest.size(), 1u);
   EXPECT_EQ(plan.tasks[rest[0].task].key, "small");
-  dispatcher.report(3, rest[0].id, 1, Result::done);
+  dispatcher.report(3, rest[0].id, 1, {Result::done});
   EXPECT_THAT(dispatcher.assign(3), IsEmpty());
   EXPECT_TRUE(dispatcher.complete());
   EXPECT_EQ(dispatcher.outcome().done, 1);
@@ -251,7 +251,7 @@ TEST(TensorParallelGroup, RandomLossesNeverHang) {
       } else if (random.below(6) == 0 && lost.erase(one) > 0) {
         dispatcher.found(one);
       } else if (const int id = dispatcher.assignment_of(one); id > 0) {
-        dispatcher.report(now, id, one, random.below(15) == 0 ? Result::failed : Result::done);
+        dispatcher.report(now, id, one, {random.below(15) == 0 ? Result::failed : Result::done});
       }
     }
     EXPECT_LT(steps, 5000) << "round " << round;

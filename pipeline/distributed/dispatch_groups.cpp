@@ -1,0 +1,120 @@
+// How many ranks a task gets, and how long it waits for them.
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/distributed/dispatch_policy.hpp"
+
+namespace cmc::distributed {
+
+GroupInMaking DispatchPolicy::group_for(int task, double now) const {
+  const Task& work = state_.graph.task(task);
+  const int avoid = state_.graph.failed_on(task);
+  if (work.tensor_parallel == 1)
+    return {.task = task, .wanted = work.shares > 1 ? wanted_ranks(task, now) : 1, .avoid = avoid};
+  if (const RankPool::TensorGroup* free = state_.pool.free_group(state_.graph.bundle_of(task)))
+    return {.task = task, .wanted = free->ranks.size(), .ranks = free->ranks};
+  const GroupInMaking elsewhere = group_on_a_node(task, avoid, now);
+  return elsewhere.node != none ? elsewhere : group_on_a_node(task, none, now);
+}
+
+// The node where a new tensor-parallel group is complete first.
+GroupInMaking DispatchPolicy::group_on_a_node(int task, int avoid, double now) const {
+  const RankPool& pool = state_.pool;
+  const int id = state_.graph.bundle_of(task);
+  const auto wanted = static_cast<size_t>(state_.graph.bundle(id).residency.ranks);
+  using Member = std::pair<double, int>;  // when it is free, how much it is missed elsewhere
+  std::vector<std::vector<Member>> members(pool.nodes());
+  for (int rank = 0; rank < pool.size(); ++rank) {
+    if (pool.state(rank) == RankPool::State::lost || rank == avoid) continue;
+    if (pool.held_by(rank) == id || is_barred(rank, task)) continue;
+    const bool is_free = pool.state(rank) == RankPool::State::free;  // who is about to end is not yet free
+    members[pool.node(rank)].emplace_back(is_free ? -never : free_at(rank, now), worth_keeping(rank, id));
+  }
+  GroupInMaking best{.task = task, .wanted = wanted, .avoid = avoid};
+  Member least(never, 0);
+  for (int node = 0; node < pool.nodes(); ++node) {
+    auto& here = members[node];
+    if (here.size() < wanted) continue;
+    std::ranges::sort(here);
+    if (here[wanted - 1].first == never) continue;
+    Member all(here[wanted - 1].first, 0);
+    for (size_t i = 0; i < wanted; ++i) all.second += here[i].second;
+    if (best.node == none || all < least) least = all, best.node = node;
+  }
+  best.complete = least.first;
+  return best;
+}
+
+double DispatchPolicy::free_at(int rank, double now) const {
+  if (state_.pool.state(rank) == RankPool::State::free) return now;
+  const int assignment = state_.pool.assignment(rank);
+  if (!state_.running.contains(assignment)) return never;  // reserved for another group
+  return state_.running.expected_end(assignment, now, state_.speeds);
+}
+
+// When the busy ranks are free, the soonest first.
+std::vector<double> DispatchPolicy::ends_of_busy(double now) const {
+  std::vector<double> ends;
+  for (int rank = 0; rank < state_.pool.size(); ++rank)
+    if (state_.pool.state(rank) == RankPool::State::busy) ends.push_back(free_at(rank, now));
+  std::ranges::sort(ends);
+  return ends;
+}
+
+// What `task` may take without deciding the end: all work spread over the ranks, less what must come after it.
+double DispatchPolicy::seconds_allowed(int task, double now) const {
+  const Task& work = state_.graph.task(task);
+  const double after =
+      state_.graph.critical_seconds(task) - seconds_on(work, std::min<int>(work.shares, state_.pool.size()));
+  const double left =
+      state_.graph.remaining_seconds() - state_.running.seconds() + state_.running.work_left(now, state_.speeds);
+  return left / state_.pool.alive() - after;
+}
+
+// As many as keep the task from deciding the end, and from outlasting the work that is ready or runs (ranks would idle
+// until it ends).
+size_t DispatchPolicy::wanted_ranks(int task, double now) const {
+  const Task& work = state_.graph.task(task);
+  const int most = std::min(work.shares, state_.pool.alive());
+  const double ready_or_running = state_.graph.ready_seconds() + state_.running.work_left(now, state_.speeds);
+  const double spread_now = (ready_or_running + work.seconds) / state_.pool.alive();
+  const double allowed = std::min(spread_now, seconds_allowed(task, now)) * (1 + 1e-9);
+  int wanted = 1;
+  while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
+  return useful_ranks(work, wanted);
+}
+
+size_t DispatchPolicy::useful_ranks(const Task& task, int ranks) {
+  const int rounds = (task.shares + ranks - 1) / ranks;
+  return (task.shares + rounds - 1) / rounds;
+}
+
+double DispatchPolicy::longest_wait(int task, size_t ranks) const {
+  return patience_ * state_.graph.task(task).seconds / static_cast<double>(ranks);
+}
+
+bool DispatchPolicy::waits_too_long(const GroupInMaking& group, double now) const {
+  const Bundle& bundle = state_.graph.bundle(state_.graph.bundle_of(group.task));
+  const double work = bundle.ready_seconds + state_.graph.task(group.task).seconds;
+  return costs_too_much(group.complete - now, bundle.residency.ranks, work);
+}
+
+// It waits with those at hand where the others are expected soon. It is postponed, and those at hand do something else,
+// where it would decide the end with them and gains more than it waits when it starts later with ranks that are busy
+// now.
+DispatchPolicy::WithFew DispatchPolicy::decide_with_few(const GroupInMaking& group, size_t at_hand, double now) const {
+  const Task& work = state_.graph.task(group.task);
+  const auto ends = ends_of_busy(now);
+  const size_t missing = group.wanted - at_hand;
+  const bool soon = ends.size() >= missing && ends[missing - 1] - now <= longest_wait(group.task, at_hand);
+  if (soon && !state_.making) return WithFew::wait;
+  const double at_once = seconds_on(work, static_cast<int>(at_hand));
+  if (state_.graph.failed_on(group.task) != none || at_once <= seconds_allowed(group.task, now)) return WithFew::start;
+  for (size_t more = 1; more <= std::min(ends.size(), missing); ++more) {
+    const double wait = ends[more - 1] - now;
+    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more))) > wait) return WithFew::postpone;
+  }
+  return WithFew::start;
+}
+
+}  // namespace cmc::distributed

@@ -1,0 +1,118 @@
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "pipeline/distributed/rank_pool.hpp"
+#include "pipeline/distributed/running_tasks.hpp"
+#include "pipeline/distributed/stage_speeds.hpp"
+#include "pipeline/distributed/task_graph.hpp"
+
+namespace cmc::distributed {
+
+struct DispatchRules {
+  int attempts = 2;        // how often a task is tried; on another rank where there is one
+  double patience = 0.05;  // share of some work that ranks may idle for it, or spend on loading a model again
+  Nodes nodes = {};        // of the ranks; empty: all are on one
+};
+
+// Ranks that wait for others, to take a task together.
+struct GroupInMaking {
+  int task = none;
+  size_t wanted = 1;            // ranks
+  double until = never;         // it starts then with those that are there
+  std::vector<int> ranks = {};  // reserved for it
+  int node = none;              // of a tensor-parallel group
+  int avoid = none;             // a rank
+  double complete = 0;          // when a tensor-parallel group's ranks will be free
+};
+
+// All that the rules look at.
+struct DispatchState {
+  DispatchState(const Plan& plan, const std::vector<std::string>& finished, int ranks, const Nodes& nodes)
+      : graph(plan, finished, ranks), pool(ranks, nodes, graph.residencies()), running(plan) {}
+
+  TaskGraph graph;
+  RankPool pool;
+  RunningTasks running;
+  StageSpeeds speeds;
+  std::optional<GroupInMaking> making;  // one at a time
+};
+
+// The rules by which free ranks get tasks, in this order:
+//  1. A failed task is tried again on another rank.
+//  2. A task whose critical path is longer than all remaining work spread over the ranks starts first: it decides the
+//  end.
+//  3. A free rank goes on with the bundle (tasks of one residency) that it holds.
+//  4. Otherwise it takes the longest bundle that nobody holds and that can be done in one go, so that its model is
+//  loaded once; a task without residency is a bundle of its own.
+//  5. Otherwise it shares the bundle with the most work for each holder, where that saves more than loading costs.
+//  6. Otherwise it takes the longest bundle that still waits for tasks of others: who takes or shares one may have to
+//  leave it, so what is ready there must be worth it.
+// A rank does not go back to a bundle that it has left, unless nobody else can have it or loading it again is a small
+// part of what is left there: a group loads a model once.
+// A bundle of tensor-parallel groups is held by groups of ranks of one node. Where no node has so many free ranks,
+// those that become free on the node where a group is soonest complete wait for the others, if that costs little or
+// there is nothing else to do. A group lasts until one of its ranks is needed elsewhere or fails.
+// A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more.
+class DispatchPolicy {
+ public:
+  // `state` outlives the policy.
+  DispatchPolicy(const DispatchState& state, double patience) : state_(state), patience_(patience) {}
+
+  // The bundle that rules 2 to 6 say is next; the first among equals. `none`: no rank shall begin anything.
+  int next_bundle(double now);
+  // Whether a task that failed finds ranks now.
+  bool can_retry(int task, double now) const;
+  // Whether ranks that are left could ever run the bundle.
+  bool can_ever_start(int bundle) const;
+
+  // How many ranks a ready task shall have, and which: those of a free tensor-parallel group are named, else only the
+  // node of a new one.
+  GroupInMaking group_for(int task, double now) const;
+  // The best free rank for the group; `none` where there is none. A rank that holds the bundle; else the one whose own
+  // bundle is least likely to be needed again.
+  int choose_rank(const GroupInMaking& group) const;
+  // Free ranks that may take the group's task, those of its own included.
+  size_t ranks_at_hand(const GroupInMaking& group) const;
+  enum class WithFew { start, wait, postpone };
+  // What a task with shares does that finds `at_hand` ranks, fewer than it wants.
+  WithFew decide_with_few(const GroupInMaking& group, size_t at_hand, double now) const;
+  // Seconds that `ranks` may idle for others: together a small part of the task's work.
+  double longest_wait(int task, size_t ranks) const;
+  // Whether ranks that wait for a tensor-parallel group's others cost more than their share of what it has to do.
+  bool waits_too_long(const GroupInMaking& group, double now) const;
+  // Of `ranks`, as many as the task's rounds need.
+  static size_t useful_ranks(const Task& task, int ranks);
+
+ private:
+  enum class Rule { none, wait, unready, share, longest_unheld, resident, decides_the_end };
+  struct Claim {  // of a bundle to be next
+    Rule rule = Rule::none;
+    double weight = 0;
+    auto operator<=>(const Claim&) const = default;
+  };
+  struct Forecast {  // of a bundle: when a new group's ranks are free, and when that was found
+    double asked_at = 0, complete_at = never;
+  };
+
+  Claim claim_of(int bundle, double now);
+  double complete_at(int bundle, double now);
+  bool is_worth_loading(int bundle, double seconds) const;
+  bool may_return(int bundle) const;
+  bool is_barred(int rank, int task) const;
+  bool finds_ranks(int bundle, RankPool::Counted counted) const;
+  int worth_keeping(int rank, int bundle) const;
+  bool costs_too_much(double seconds, int ranks, double work) const { return seconds * ranks > patience_ * work; }
+  double spread_work() const;
+  double seconds_allowed(int task, double now) const;
+  size_t wanted_ranks(int task, double now) const;
+  GroupInMaking group_on_a_node(int task, int avoid, double now) const;
+  double free_at(int rank, double now) const;
+  std::vector<double> ends_of_busy(double now) const;
+
+  const DispatchState& state_;
+  double patience_;
+  std::vector<Forecast> forecasts_;  // by bundle
+};
+
+}  // namespace cmc::distributed

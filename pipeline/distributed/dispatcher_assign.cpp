@@ -1,0 +1,125 @@
+// What the dispatcher's free ranks do next, by the policy.
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/distributed/dispatcher.hpp"
+
+namespace cmc::distributed {
+
+std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
+  std::vector<Assignment> made;
+  if (stop_ || disk_failed_) {
+    if (state_.making) cancel_gathering();
+    return made;
+  }
+  // Ranks that wait long for a tensor-parallel group's others do so only while they have nothing else to do.
+  if (state_.making && state_.making->node != none && policy_.waits_too_long(*state_.making, now)) cancel_gathering();
+  continue_gathering(now, made);
+  while (!state_.pool.free().empty() && retry_one(now, seconds_left, made)) {
+  }
+  while (!state_.pool.free().empty()) {
+    const int bundle = policy_.next_bundle(now);
+    if (bundle == none) break;
+    place(state_.graph.bundle(bundle).ready.begin()->second, now, seconds_left, made);
+  }
+  for (const int task : std::exchange(postponed_, {})) state_.graph.give_back(task);
+  return made;
+}
+
+bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignment>& made) {
+  const auto& retries = state_.graph.retries();
+  const auto retry = std::ranges::find_if(retries, [&](int task) { return policy_.can_retry(task, now); });
+  if (retry == retries.end()) return false;
+  place(*retry, now, seconds_left, made);
+  return true;
+}
+
+// Gives a ready task to the best free ranks, or lets them wait for more, or gives it up when too little time is left.
+void Dispatcher::place(int task, double now, double seconds_left, std::vector<Assignment>& made) {
+  using WithFew = DispatchPolicy::WithFew;
+  const Task& work = state_.graph.task(task);
+  const bool needs_all = work.tensor_parallel > 1;
+  state_.graph.take(task);
+  GroupInMaking group = policy_.group_for(task, now);
+  expect(!needs_all || group.node != none || !group.ranks.empty(), "a group is placed where it has a node");
+  const double seconds = seconds_on(work, static_cast<int>(group.wanted)) * state_.speeds.slowness(work.stage);
+  if (!work.resumable && seconds > seconds_left) {
+    left_by_stop_ = true;
+    return state_.graph.drop(task);
+  }
+  const size_t at_hand = group.wanted > 1 ? policy_.ranks_at_hand(group) : 1;
+  const WithFew with_few =
+      needs_all || at_hand >= group.wanted ? WithFew::wait : policy_.decide_with_few(group, at_hand, now);
+  if (with_few == WithFew::postpone) return postponed_.push_back(task);
+  gather(group);
+  if (group.ranks.size() == group.wanted || with_few == WithFew::start) return start(std::move(group), now, made);
+  if (!needs_all) group.until = now + policy_.longest_wait(task, group.ranks.size());
+  expect(!state_.making, "one group of ranks gathers at a time");
+  state_.making = std::move(group);
+}
+
+void Dispatcher::gather(GroupInMaking& group) {
+  while (group.ranks.size() < group.wanted) {
+    const int rank = policy_.choose_rank(group);
+    if (rank == none) return;
+    state_.pool.reserve(rank);
+    group.ranks.push_back(rank);
+  }
+}
+
+void Dispatcher::cancel_gathering() {
+  const GroupInMaking group = *std::exchange(state_.making, std::nullopt);
+  for (const int rank : group.ranks) state_.pool.release(rank);
+  state_.graph.give_back(group.task);
+}
+
+void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
+  if (!state_.making) return;
+  GroupInMaking& group = *state_.making;
+  gather(group);
+  const bool may_wait = group.node != none || !state_.running.empty();
+  if (group.ranks.size() < group.wanted && now < group.until && may_wait) return;
+  start(*std::exchange(state_.making, std::nullopt), now, made);
+}
+
+// With the group's ranks, but for those that would not make the task shorter.
+void Dispatcher::start(GroupInMaking group, double now, std::vector<Assignment>& made) {
+  const Task& work = state_.graph.task(group.task);
+  const int at_hand = static_cast<int>(group.ranks.size());
+  const size_t useful = work.tensor_parallel > 1 ? group.wanted : DispatchPolicy::useful_ranks(work, at_hand);
+  for (; group.ranks.size() > useful; group.ranks.pop_back()) state_.pool.release(group.ranks.back());
+  std::ranges::sort(group.ranks);  // neighbours in the job are neighbours in the group
+  state_.graph.start(group.task);
+  Assignment assignment{.id = ++last_id_,
+                        .task = group.task,
+                        .ranks = std::move(group.ranks),
+                        .taken_over = state_.graph.taken_over(group.task)};
+  load(assignment);
+  for (const int rank : assignment.ranks) state_.pool.occupy(rank, assignment.id);
+  assignment.seconds = seconds_on(work, static_cast<int>(assignment.ranks.size()));
+  if (assignment.loads > 0) assignment.seconds += state_.graph.bundle(state_.graph.bundle_of(group.task)).load_seconds;
+  state_.running.start(assignment, now);
+  made.push_back(std::move(assignment));
+}
+
+// The ranks hold what the task needs, which some may have to load.
+void Dispatcher::load(Assignment& assignment) {
+  RankPool& pool = state_.pool;
+  const int bundle = state_.graph.bundle_of(assignment.task);
+  const auto& [ranks, kept] = state_.graph.bundle(bundle).residency;
+  if (ranks > 1) {
+    const bool had = std::ranges::any_of(assignment.ranks, [&](int rank) { return pool.has_had(rank, bundle); });
+    const auto [number, made] = pool.join_group(bundle, assignment.ranks);
+    assignment.tensor_group = number;
+    if (kept && made) assignment.loads = 1, assignment.reloads = had ? 1 : 0;
+    return;
+  }
+  if (!kept) return;
+  for (const int rank : assignment.ranks) {
+    if (pool.held_by(rank) == bundle) continue;
+    ++assignment.loads, assignment.reloads += pool.has_had(rank, bundle) ? 1 : 0;
+    pool.hold(rank, bundle);
+  }
+}
+
+}  // namespace cmc::distributed
