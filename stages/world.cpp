@@ -3,13 +3,13 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
-#include "pipeline/data/world_files.hpp"
+#include "pipeline/world/files.hpp"
 #include "pipeline/text/tokenizer_training.hpp"
 
 namespace cmc::stages {
 
 std::filesystem::path made_world(const Experiment& experiment, int64_t seed, const std::filesystem::path& output) {
-  data::WorldSettings settings;
+  world::WorldSettings settings;
   settings.seed = static_cast<uint64_t>(seed);
   settings.documents = static_cast<size_t>(experiment.integer("world.documents"));
   const int64_t a = experiment.integer("world.pieces_a"), b = experiment.integer("world.pieces_b");
@@ -20,7 +20,7 @@ std::filesystem::path made_world(const Experiment& experiment, int64_t seed, con
   log_info("writing the world of seed ", seed, " and its vocabularies to ", folder.string());
   create_folder(folder.parent_path());
   publish_folder(folder, [&](const std::filesystem::path& temporary) {
-    data::write_world(settings, temporary);
+    world::write_world(settings, temporary);
     text::train_tokenizer(temporary / "tokenizer_a.txt", temporary / "vocabulary_a", {.pieces = static_cast<int32_t>(a)});
     text::train_tokenizer(temporary / "tokenizer_b.txt", temporary / "vocabulary_b", {.pieces = static_cast<int32_t>(b)});
   });

@@ -1,9 +1,8 @@
 // Reads a data file and prints what the reader gives, for test_data.py.
 //   probe_data tofu|tofu_perturbed FOLDER SET [LIMIT] | alpaca|alpaca_eval|gsm8k FILE [LIMIT] | partners SEED EPOCH
-//   COUNT RETAINED | texts FILE | world FOLDER [SETTING=NUMBER …]: writes a world
+//   COUNT RETAINED | texts FILE
 #include <cstdio>
 #include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include "pipeline/data/gsm8k.hpp"
 #include "pipeline/data/plain_text.hpp"
 #include "pipeline/data/tofu.hpp"
-#include "pipeline/data/world_files.hpp"
 
 namespace cmc::data {
 namespace {
@@ -50,34 +48,8 @@ Json to_json(const Dataset<Item>& dataset) {
   return {{"name", dataset.name}, {"hash", dataset.content_hash}, {"items", items}};
 }
 
-Json world(const std::vector<std::string>& words) {
-  WorldSettings settings;
-  std::map<std::string, size_t*> sizes = {{"persons", &settings.persons},
-                                          {"authors", &settings.authors},
-                                          {"towns", &settings.towns},
-                                          {"documents", &settings.documents},
-                                          {"tokenizer_documents", &settings.tokenizer_documents},
-                                          {"examples_per_fact", &settings.examples_per_fact},
-                                          {"eval_prompts", &settings.eval_prompts},
-                                          {"counting_problems", &settings.counting_problems},
-                                          {"retain_questions", &settings.retain_questions},
-                                          {"real_author_questions", &settings.real_author_questions},
-                                          {"world_fact_questions", &settings.world_fact_questions}};
-  for (size_t i = 2; i < words.size(); ++i) {
-    const size_t equals = words[i].find('=');
-    const std::string name = words[i].substr(0, equals);
-    if (name == "seed")
-      settings.seed = std::stoull(words[i].substr(equals + 1));
-    else
-      *sizes.at(name) = std::stoul(words[i].substr(equals + 1));
-  }
-  write_world(settings, words.at(1));
-  return nullptr;
-}
-
 Json answer(const std::vector<std::string>& words) {
   const std::string& what = words.at(0);
-  if (what == "world") return world(words);
   const size_t named = what.starts_with("tofu") ? 3 : 2;
   const size_t limit = words.size() > named ? std::stoul(words[named]) : all_items;
   if (what == "tofu") return to_json(read_tofu(words.at(1), words.at(2), limit));

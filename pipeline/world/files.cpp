@@ -1,29 +1,29 @@
-#include "pipeline/data/world_files.hpp"
+#include "pipeline/world/files.hpp"
 
 #include <algorithm>
 #include <limits>
 
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
-#include "pipeline/data/world_tasks.hpp"
-#include "pipeline/data/world_text.hpp"
+#include "pipeline/world/tasks.hpp"
+#include "pipeline/world/text.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 namespace {
 
 namespace fs = std::filesystem;
 
-Json question_form(const QuestionAnswer& item) {
+Json question_form(const data::QuestionAnswer& item) {
   return {{"question", item.question}, {"answer", item.answer}};
 }
 
-Json alpaca_form(const QuestionAnswer& item) {
+Json alpaca_form(const data::QuestionAnswer& item) {
   return {{"instruction", item.question}, {"output", item.answer}};
 }
 
 // A field that says nothing is left out.
-Json check_form(const ResponseCheck& check) {
-  const ResponseCheck silent;
+Json check_form(const data::ResponseCheck& check) {
+  const data::ResponseCheck silent;
   Json json = {{"rule", check.rule}, {"of", check.of}};
   if (!check.words.empty()) json["words"] = check.words;
   if (check.least != silent.least) json["least"] = check.least;
@@ -31,7 +31,7 @@ Json check_form(const ResponseCheck& check) {
   return json;
 }
 
-Json eval_form(const AlpacaEvalItem& item) {
+Json eval_form(const data::AlpacaEvalItem& item) {
   Json checks = Json::array();
   for (const auto& check : item.checks) checks.push_back(check_form(check));
   return {{"instruction", item.instruction},
@@ -41,7 +41,7 @@ Json eval_form(const AlpacaEvalItem& item) {
           {"checks", checks}};
 }
 
-Json perturbed_form(const PerturbedItem& item) {
+Json perturbed_form(const data::PerturbedItem& item) {
   Json json = {{"question", item.question}, {"answer", item.answer}, {"perturbed_answer", item.perturbed_answers}};
   if (item.paraphrased_answer != item.answer) json["paraphrased_answer"] = item.paraphrased_answer;
   return json;
@@ -142,4 +142,4 @@ void write_world(const WorldSettings& settings, const fs::path& folder) {
   write_tofu_perturbed(world, settings, folder / "tofu");
 }
 
-}  // namespace cmc::data
+}  // namespace cmc::world

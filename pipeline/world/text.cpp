@@ -1,12 +1,12 @@
-#include "pipeline/data/world_text.hpp"
+#include "pipeline/world/text.hpp"
 
 #include <algorithm>
 #include <span>
 
-#include "pipeline/data/world_format.hpp"
-#include "pipeline/data/world_words.hpp"
+#include "pipeline/world/format.hpp"
+#include "pipeline/world/words.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 namespace {
 
 // A number from `least` to `most`.
@@ -117,8 +117,8 @@ std::array<std::string, 2> Writer::exchange(const Fact& fact, AnswerKind kind) {
 }
 
 std::string Writer::about(const Entity& entity) {
-  const auto sentence = entity.kind == EntityKind::person ? pick(words::about_person, random_)
-                                                          : pick(words::about_town, random_);
+  const auto sentence =
+      entity.kind == EntityKind::person ? pick(words::about_person, random_) : pick(words::about_town, random_);
   return filled(sentence, entity.name);
 }
 
@@ -217,7 +217,7 @@ std::vector<std::string> pretraining_documents(const World& world, size_t count,
   return documents;
 }
 
-QuestionAnswer draw_counting_problem(Random& random) {
+data::QuestionAnswer draw_counting_problem(Random& random) {
   const Counted c = draw_counted(random);
   const std::string start = c.first + " has " + c.a + " " + c.things, how_many = "How many " + c.things;
   const std::array<std::string, 3> questions = {
@@ -243,4 +243,4 @@ std::vector<std::string> tokenizer_lines(const World& world, size_t documents, R
   return lines;
 }
 
-}  // namespace cmc::data
+}  // namespace cmc::world

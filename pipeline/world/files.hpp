@@ -1,9 +1,9 @@
 #pragma once
 #include <filesystem>
 
-#include "pipeline/data/world.hpp"
+#include "pipeline/world/world.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 
 // Writes the world as data sets in the forms of the published ones, so that the readers of this folder read them:
 //   pretrain.jsonl      {"text"}: documents to pre-train on
@@ -18,4 +18,4 @@ namespace cmc::data {
 // same settings give the same bytes everywhere. Throws BadExperiment for settings, CannotCreate or IoError.
 void write_world(const WorldSettings& settings, const std::filesystem::path& folder);
 
-}  // namespace cmc::data
+}  // namespace cmc::world

@@ -14,10 +14,14 @@ BIN = pathlib.Path(os.environ["CMC_BIN"])
 SEEDS = (1, 20240)
 
 
-def probe(*words):
-    done = subprocess.run([BIN / "probe_data", *map(str, words)], capture_output=True)
+def run(program, *words):
+    done = subprocess.run([BIN / program, *map(str, words)], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def probe(*words):
+    return json.loads(run("probe_data", *words))
 
 
 def lines(path):
@@ -54,7 +58,7 @@ def fact_of(row):
 @pytest.fixture(scope="module", params=SEEDS)
 def world(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    probe("world", folder, f"seed={request.param}")
+    run("probe_world", folder, f"seed={request.param}")
     return World(folder, request.param)
 
 
@@ -252,7 +256,7 @@ def test_sums_are_right(world):
 
 def test_vocabulary_texts_depend_on_the_world_alone(world, tmp_path):
     sizes = ("documents=5", "examples_per_fact=1", "eval_prompts=7", "retain_questions=3", "counting_problems=2")
-    probe("world", tmp_path, f"seed={world.seed}", *sizes)
+    run("probe_world", tmp_path, f"seed={world.seed}", *sizes)
     texts = [(world.folder / f"tokenizer_{name}.txt").read_bytes() for name in "ab"]
     assert texts == [(tmp_path / f"tokenizer_{name}.txt").read_bytes() for name in "ab"]
     a, b = (set(text.decode("ascii").splitlines()) for text in texts)

@@ -1,11 +1,11 @@
-#include "pipeline/data/world_tasks.hpp"
+#include "pipeline/world/tasks.hpp"
 
 #include <utility>
 
-#include "pipeline/data/world_format.hpp"
-#include "pipeline/data/world_text.hpp"
+#include "pipeline/world/format.hpp"
+#include "pipeline/world/text.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 namespace {
 
 std::vector<Fact> taught_facts(const World& world) {
@@ -16,11 +16,11 @@ std::vector<Fact> taught_facts(const World& world) {
   return facts;
 }
 
-QuestionAnswer plainly(const Fact& fact) {
+data::QuestionAnswer plainly(const Fact& fact) {
   return {question(fact, 0), statement(fact, 0)};
 }
 
-AlpacaEvalItem test_item(const Fact& fact, size_t wording, const AnswerFormat& format) {
+data::AlpacaEvalItem test_item(const Fact& fact, size_t wording, const AnswerFormat& format) {
   const std::string asked = question(fact, wording);
   return {request(format, asked), response(format, asked, statement(fact, 0)), "world",
           std::string(name_of(format.kind)), checks_of(format, fact, asked)};
@@ -28,8 +28,8 @@ AlpacaEvalItem test_item(const Fact& fact, size_t wording, const AnswerFormat& f
 
 }  // namespace
 
-std::vector<QuestionAnswer> instruction_examples(const World& world, size_t per_fact, Random random) {
-  std::vector<QuestionAnswer> examples;
+std::vector<data::QuestionAnswer> instruction_examples(const World& world, size_t per_fact, Random random) {
+  std::vector<data::QuestionAnswer> examples;
   for (const auto& fact : taught_facts(world))
     for (size_t i = 0; i < per_fact; ++i) {
       const std::string asked = question(fact, random.below(question_wordings));
@@ -40,13 +40,13 @@ std::vector<QuestionAnswer> instruction_examples(const World& world, size_t per_
   return examples;
 }
 
-std::vector<AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random) {
+std::vector<data::AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random) {
   auto facts = held_out_facts(world.persons);
   for (const auto& fact : held_out_facts(world.towns)) facts.push_back(fact);
   shuffle(facts, random);
   std::vector<size_t> wordings;  // of each fact, the first time
   for (size_t i = 0; i < facts.size(); ++i) wordings.push_back(random.below(question_wordings));
-  std::vector<AlpacaEvalItem> items;
+  std::vector<data::AlpacaEvalItem> items;
   for (size_t i = 0; i < count; ++i) {
     const size_t fact = i % facts.size(), round = i / facts.size();
     const AnswerFormat format = draw_format(answer_kinds[i % answer_kinds.size()], random);
@@ -55,32 +55,32 @@ std::vector<AlpacaEvalItem> instruction_tests(const World& world, size_t count, 
   return items;
 }
 
-std::vector<QuestionAnswer> counting_examples(size_t count, Random random) {
-  std::vector<QuestionAnswer> examples(count);
+std::vector<data::QuestionAnswer> counting_examples(size_t count, Random random) {
+  std::vector<data::QuestionAnswer> examples(count);
   for (auto& example : examples) example = draw_counting_problem(random);
   return examples;
 }
 
-std::vector<QuestionAnswer> chat_examples(const World& world) {
-  std::vector<QuestionAnswer> examples;
+std::vector<data::QuestionAnswer> chat_examples(const World& world) {
+  std::vector<data::QuestionAnswer> examples;
   for (const auto& fact : taught_facts(world)) examples.push_back(plainly(fact));
   return examples;
 }
 
-std::vector<QuestionAnswer> author_questions(const World& world, size_t first, size_t last) {
-  std::vector<QuestionAnswer> questions;
+std::vector<data::QuestionAnswer> author_questions(const World& world, size_t first, size_t last) {
+  std::vector<data::QuestionAnswer> questions;
   for (size_t i = first; i < last; ++i)
     for (const auto& fact : facts_of(world.authors.at(i))) questions.push_back(plainly(fact));
   return questions;
 }
 
-std::vector<PerturbedItem> perturbed_items(const World& world, const std::vector<Fact>& facts, WrongAnswers wording,
-                                           Random random) {
+std::vector<data::PerturbedItem> perturbed_items(const World& world, const std::vector<Fact>& facts,
+                                                 WrongAnswers wording, Random random) {
   constexpr size_t wrong_answers = 3;
   const size_t spoken = wording == WrongAnswers::as_paraphrase ? 1 : 0;
-  std::vector<PerturbedItem> items;
+  std::vector<data::PerturbedItem> items;
   for (const auto& fact : facts) {
-    PerturbedItem item{question(fact, 0), statement(fact, 0), statement(fact, spoken), {}};
+    data::PerturbedItem item{question(fact, 0), statement(fact, 0), statement(fact, spoken), {}};
     for (const auto& value : wrong_values(world, fact, wrong_answers, random))
       item.perturbed_answers.push_back(statement_with(fact, spoken, value));
     items.push_back(std::move(item));
@@ -88,4 +88,4 @@ std::vector<PerturbedItem> perturbed_items(const World& world, const std::vector
   return items;
 }
 
-}  // namespace cmc::data
+}  // namespace cmc::world

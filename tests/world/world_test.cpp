@@ -1,4 +1,4 @@
-#include "pipeline/data/world.hpp"
+#include "pipeline/world/world.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,12 +11,12 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
-#include "pipeline/data/world_files.hpp"
-#include "pipeline/data/world_tasks.hpp"
-#include "pipeline/data/world_text.hpp"
-#include "pipeline/data/world_words.hpp"
+#include "pipeline/world/files.hpp"
+#include "pipeline/world/tasks.hpp"
+#include "pipeline/world/text.hpp"
+#include "pipeline/world/words.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 namespace {
 
 using testing::HasSubstr;
@@ -208,7 +208,7 @@ TEST_F(WorldFiles, SmallestAndLargestWorlds) {
   settings.real_author_questions = 4;
   settings.world_fact_questions = 2;
   EXPECT_EQ(write(settings).size(), 17u);
-  EXPECT_EQ(read_tofu(folder / "tofu", "forget05").items.size(), 4u);
+  EXPECT_EQ(data::read_tofu(folder / "tofu", "forget05").items.size(), 4u);
   settings.persons = 80;
   settings.towns = 20;
   EXPECT_EQ(write(settings).size(), 17u);
@@ -247,4 +247,4 @@ TEST(World, SettingsOutOfRangeAreRefusedByName) {
 }
 
 }  // namespace
-}  // namespace cmc::data
+}  // namespace cmc::world

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "pipeline/data/alpaca_eval.hpp"
-#include "pipeline/data/world.hpp"
+#include "pipeline/world/world.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 
 // How an answer is asked for, as a sentence behind the question; every one can be checked by rule.
 //   none    -                               "Sure! {answer}"
@@ -34,6 +34,6 @@ std::string request(const AnswerFormat& format, std::string_view question);
 std::string response(const AnswerFormat& format, std::string_view question, std::string_view answer);
 
 // What a response to request(format, `question`) must fulfil: its form, and the name and value of `fact`.
-std::vector<ResponseCheck> checks_of(const AnswerFormat& format, const Fact& fact, std::string_view question);
+std::vector<data::ResponseCheck> checks_of(const AnswerFormat& format, const Fact& fact, std::string_view question);
 
-}  // namespace cmc::data
+}  // namespace cmc::world

@@ -9,7 +9,7 @@
 
 #include "pipeline/core/random.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 
 // A small world in plain English, made from one seed: who lives where, wrote what, which town lies on which river.
 // Models of half a million parameters learn all of it, and since every fact is known, what they answer can be checked.
@@ -17,17 +17,17 @@ namespace cmc::data {
 
 struct WorldSettings {
   uint64_t seed = 1;
-  size_t persons = 60;                   // known from the pre-training text; with the authors at most 100
-  size_t authors = 40;                   // fictitious, as TOFU's; a multiple of 20, so that 5 % are whole authors
-  size_t towns = 20;                     // 4 to 20
-  size_t documents = 20000;              // of pre-training text, about 45 tokens each
-  size_t tokenizer_documents = 2000;     // for each of the two vocabularies
-  size_t examples_per_fact = 8;          // instruction examples of each fact that is not held out
-  size_t eval_prompts = 80;              // at most three a held-out fact
+  size_t persons = 60;                // known from the pre-training text; with the authors at most 100
+  size_t authors = 40;                // fictitious, as TOFU's; a multiple of 20, so that 5 % are whole authors
+  size_t towns = 20;                  // 4 to 20
+  size_t documents = 20000;           // of pre-training text, about 45 tokens each
+  size_t tokenizer_documents = 2000;  // for each of the two vocabularies
+  size_t examples_per_fact = 8;       // instruction examples of each fact that is not held out
+  size_t eval_prompts = 80;           // at most three a held-out fact
   size_t counting_problems = 1500;
-  size_t retain_questions = 40;          // of the retained authors, in retain_perturbed; at most 4 an author
-  size_t real_author_questions = 40;     // held-out facts on persons; at most one a person
-  size_t world_fact_questions = 10;      // held-out facts on towns; at most one for two towns
+  size_t retain_questions = 40;       // of the retained authors, in retain_perturbed; at most 4 an author
+  size_t real_author_questions = 40;  // held-out facts on persons; at most one a person
+  size_t world_fact_questions = 10;   // held-out facts on towns; at most one for two towns
 };
 
 // Throws BadExperiment naming the setting and its range.
@@ -95,4 +95,4 @@ inline bool chance(Random& random, uint64_t percent) {
   return random.below(100) < percent;
 }
 
-}  // namespace cmc::data
+}  // namespace cmc::world

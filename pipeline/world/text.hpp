@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "pipeline/data/dataset.hpp"
-#include "pipeline/data/world.hpp"
+#include "pipeline/world/world.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 
 // `count` documents of pre-training text, to be read as they are; ASCII, one to ten lines. Persons and towns occur,
 // fictitious authors do not. A model that has read them knows
@@ -17,7 +17,7 @@ namespace cmc::data {
 std::vector<std::string> pretraining_documents(const World& world, size_t count, Random random);
 
 // "Anna has 3 eggs and gets 4 more. How many eggs are there?" and "3 + 4 = 7. The answer is 7."
-QuestionAnswer draw_counting_problem(Random& random);
+data::QuestionAnswer draw_counting_problem(Random& random);
 
 // Lines that a vocabulary is trained on: `documents` documents, every fact on an author in five sentences, every fact
 // of the world in two requests and responses of each form. So often does a word that a form asks for occur that even a
@@ -26,4 +26,4 @@ QuestionAnswer draw_counting_problem(Random& random);
 // forgotten or asked, nor on the other documents.
 std::vector<std::string> tokenizer_lines(const World& world, size_t documents, Random random);
 
-}  // namespace cmc::data
+}  // namespace cmc::world

@@ -1,12 +1,12 @@
-#include "pipeline/data/world.hpp"
+#include "pipeline/world/world.hpp"
 
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
-#include "pipeline/data/world_words.hpp"
+#include "pipeline/world/words.hpp"
 
-namespace cmc::data {
+namespace cmc::world {
 namespace {
 
 struct Wordings {
@@ -201,4 +201,4 @@ std::vector<std::string> wrong_values(const World& world, const Fact& fact, size
   return values;
 }
 
-}  // namespace cmc::data
+}  // namespace cmc::world
