@@ -35,8 +35,8 @@ struct AlpacaEvalItem {
 Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size_t limit = all_items);
 
 // What a judge preferred, from alpaca_eval's annotations.json: a JSON array of objects with `preference`, 1 (the
-// reference wins) to 2 (the model wins), 0 in older files for a draw; NaN where it is missing or null, that is where the
-// judge failed. Other numbers stay as they are. Throws MissingInput or BadData naming file, index and field; a file
+// reference wins) to 2 (the model wins), 0 in older files for a draw; NaN where it is missing or null, that is where
+// the judge failed. Other numbers stay as they are. Throws MissingInput or BadData naming file, index and field; a file
 // without any preference is an error.
 std::vector<double> read_alpaca_eval_preferences(const std::filesystem::path& file);
 
