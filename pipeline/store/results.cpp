@@ -92,7 +92,9 @@ void write_results(const std::filesystem::path& output_folder, const ResultsHead
   publish_file(target, seal(file.close(), seal_label));
 }
 
-Results read_results(const std::filesystem::path& file) { return decode_results(read_file(file), file.string()); }
+Results read_results(const std::filesystem::path& file) {
+  return decode_results(read_file(file), file.string());
+}
 
 Results decode_results(std::string_view sealed, const std::string& where) {
   const std::string damage = find_damage(sealed, seal_label);

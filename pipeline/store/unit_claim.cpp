@@ -15,7 +15,8 @@ std::optional<UnitClaim> UnitClaim::take(const std::filesystem::path& output_fol
   return UnitClaim(std::move(lock));
 }
 
-std::optional<UnitClaim> claim_unless_done(const UnitStore& store, const std::string& key, const ClaimWaiting& waiting) {
+std::optional<UnitClaim> claim_unless_done(const UnitStore& store, const std::string& key,
+                                           const ClaimWaiting& waiting) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   for (bool waited = false; !store.has(key); waited = true) {

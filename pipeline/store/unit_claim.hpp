@@ -11,9 +11,9 @@
 namespace cmc::store {
 
 // The right to compute one task of an output folder, held by one process of all that share the folder: runs and shards
-// side by side do each task once. It is a lock on one byte of units/.lock, chosen by the key, so it ends with its process,
-// however that ends. Where the filesystem has no locks every claim is granted: a task may then be computed twice, to the
-// same unit.
+// side by side do each task once. It is a lock on one byte of units/.lock, chosen by the key, so it ends with its
+// process, however that ends. Where the filesystem has no locks every claim is granted: a task may then be computed
+// twice, to the same unit.
 class UnitClaim {
  public:
   // Nothing while another process, or another claim of this one, holds it. Throws CannotCreate or IoError.
@@ -33,8 +33,8 @@ struct ClaimWaiting {
   std::function<void()> first_wait = {};  // called once, when another holds the claim
 };
 
-// Waits until the unit is there (nothing is returned: another run has done the task) or this process holds the claim, or
-// has waited too long for it. Throws Stopped.
+// Waits until the unit is there (nothing is returned: another run has done the task) or this process holds the claim,
+// or has waited too long for it. Throws Stopped.
 std::optional<UnitClaim> claim_unless_done(const UnitStore& store, const std::string& key, const ClaimWaiting& waiting);
 
 }  // namespace cmc::store

@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr char run_again[] = "delete this file and run again: only this task is computed anew";
 
-// Calls take(entry) for each entry of `folder`, in any order; a folder that is not there (any more) has none. What cannot
-// be listed is an error: its units would be missing from results without a word.
+// Calls take(entry) for each entry of `folder`, in any order; a folder that is not there (any more) has none. What
+// cannot be listed is an error: its units would be missing from results without a word.
 template <class Take>
 void for_each_entry(const fs::path& folder, Take take) {
   std::error_code error;
@@ -142,6 +142,8 @@ std::vector<UnitStore::Damage> UnitStore::verify() const {
   return found;
 }
 
-int UnitStore::remove_abandoned() const { return cmc::remove_abandoned(folder_); }
+int UnitStore::remove_abandoned() const {
+  return cmc::remove_abandoned(folder_);
+}
 
 }  // namespace cmc::store
