@@ -29,8 +29,9 @@ class PromptTemplate {
   // families.
   PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder);
   std::string operator()(std::string_view question) const;
-  // The prompt as a model reads it. A chat template writes all of it, where it wants one also the begin token: to its text the
-  // tokenizer adds nothing, as in transformers' apply_chat_template. Any other style gets what the tokenizer adds.
+  // The prompt as a model reads it. A chat template writes all of it, where it wants one also the begin token: to its
+  // text the tokenizer adds nothing, as in transformers' apply_chat_template. Any other style gets what the tokenizer
+  // adds.
   std::vector<int32_t> tokens(std::string_view question, const Tokenizer& tokenizer) const;
   bool writes_begin_token() const;
 

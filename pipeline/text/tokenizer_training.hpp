@@ -5,8 +5,8 @@
 namespace cmc::text {
 
 struct TokenizerTraining {
-  int32_t pieces = 800;             // size of the vocabulary: <unk> 0, <s> 1, </s> 2, 256 bytes, then merges
-  double character_coverage = 1;    // share of all characters that get a piece; the rarest others are written as bytes
+  int32_t pieces = 800;           // size of the vocabulary: <unk> 0, <s> 1, </s> 2, 256 bytes, then merges
+  double character_coverage = 1;  // share of all characters that get a piece; the rarest others are written as bytes
 };
 
 // Trains a SentencePiece vocabulary (byte-pair encoding with byte fallback, as Llama's) on `lines`: a UTF-8 file with
