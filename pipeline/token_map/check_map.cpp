@@ -34,7 +34,8 @@ void check_map(const TokenMap& map, const std::string& where) {
     const auto match = static_cast<int>(map.match[token]);
     if (match < static_cast<int>(Match::unmapped) || match > static_cast<int>(Match::exact))
       refuse(place + " has the unknown match " + std::to_string(match));
-    if ((id == -1) != (map.match[token] == Match::unmapped)) refuse(place + " has an id without a match, or a match without an id");
+    if ((id == -1) != (map.match[token] == Match::unmapped))
+      refuse(place + " has an id without a match, or a match without an id");
   }
   if (const std::string wrong = wrong_candidates(map); !wrong.empty()) refuse(wrong);
 }

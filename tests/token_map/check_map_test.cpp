@@ -21,7 +21,9 @@ void expect_refused(const TokenMap& map, const std::string& named) {
   }
 }
 
-TEST(CheckMap, AWholeMapPasses) { EXPECT_NO_THROW(check_map(good(), "unit.h5")); }
+TEST(CheckMap, AWholeMapPasses) {
+  EXPECT_NO_THROW(check_map(good(), "unit.h5"));
+}
 
 TEST(CheckMap, WhatWouldLeaveTheVocabularyIsRefused) {
   TokenMap map = good();
@@ -53,7 +55,8 @@ TEST(CheckMap, CandidatesAreCutByOffsets) {
   map.candidates = {{2}, {0}, {1}};
   map.offsets = {0, 1, 1, 3};
   EXPECT_NO_THROW(check_map(map, "unit.h5"));
-  for (const std::vector<int64_t>& wrong : {std::vector<int64_t>{0, 1, 3}, {0, 2, 1, 3}, {1, 1, 1, 3}, {0, 1, 1, 4}, {}}) {
+  for (const std::vector<int64_t>& wrong :
+       {std::vector<int64_t>{0, 1, 3}, {0, 2, 1, 3}, {1, 1, 1, 3}, {0, 1, 1, 4}, {}}) {
     map.offsets = wrong;
     expect_refused(map, "offsets");
   }
