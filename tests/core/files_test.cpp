@@ -58,14 +58,17 @@ TEST_F(Files, WhatKilledWritersLeftIsRemovedAtAnyDepth) {
   ::gethostname(host, sizeof host - 1);
   const std::string gone = std::string(".") + host + ".2147483646.0.tmp";
   const auto folder_left = folder / "checkpoints" / (".model" + gone);
-  for (const auto& left : {folder / (".results.h5" + gone), folder / "units/ab" / (".key.h5" + gone), folder_left / "weights"})
+  for (const auto& left :
+       {folder / (".results.h5" + gone), folder / "units/ab" / (".key.h5" + gone), folder_left / "weights"})
     publish_file(left, "half");
-  const auto mine = temporary_beside(folder / "units/ab/key.h5"), elsewhere = folder / ".plan.json.other-host.2147483646.0.tmp";
+  const auto mine = temporary_beside(folder / "units/ab/key.h5"),
+             elsewhere = folder / ".plan.json.other-host.2147483646.0.tmp";
   const auto odd = folder / ".notes.tmp";
   for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"}) publish_file(kept, "in work");
   EXPECT_EQ(remove_abandoned(folder), 3);
   EXPECT_FALSE(std::filesystem::exists(folder_left));
-  for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"}) EXPECT_TRUE(std::filesystem::exists(kept)) << kept;
+  for (const auto& kept : {mine, elsewhere, odd, folder / "results.h5"})
+    EXPECT_TRUE(std::filesystem::exists(kept)) << kept;
   EXPECT_EQ(remove_abandoned(folder / "absent"), 0);
 }
 

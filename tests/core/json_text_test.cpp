@@ -9,7 +9,9 @@
 namespace cmc {
 namespace {
 
-std::string nested(int depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+std::string nested(int depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
 
 void expect_refused(std::string_view text, const std::string& named) {
   try {

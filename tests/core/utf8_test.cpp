@@ -4,7 +4,9 @@
 
 namespace cmc {
 
-TEST(Utf8, CountsCodePointsNotBytes) { EXPECT_EQ(count_code_points("a▁é😀"), 4u); }
+TEST(Utf8, CountsCodePointsNotBytes) {
+  EXPECT_EQ(count_code_points("a▁é😀"), 4u);
+}
 
 TEST(Utf8, CompletePrefixStopsBeforeACutCharacter) {
   const std::string emoji = "x😀";

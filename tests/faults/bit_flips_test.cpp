@@ -1,5 +1,5 @@
-// 10,000 single bit flips in units of several shapes and in a merged file: each is refused and the file is named. No byte
-// is without effect: the seal covers every byte before it, and each of its own is compared.
+// 10,000 single bit flips in units of several shapes and in a merged file: each is refused and the file is named. No
+// byte is without effect: the seal covers every byte before it, and each of its own is compared.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -45,7 +45,8 @@ int silent_flips(std::string bytes, const std::string& name, uint64_t seed, Read
   int silent = 0;
   for (int i = 0; i < flips_each; ++i) {
     const size_t first = i % 7 == 0 ? bytes.size() - seal_length : 0;
-    const size_t bit = first * 8 + static_cast<size_t>(random.uniform() * static_cast<double>((bytes.size() - first) * 8));
+    const size_t bit =
+        first * 8 + static_cast<size_t>(random.uniform() * static_cast<double>((bytes.size() - first) * 8));
     flip(bytes, bit);
     try {
       read(bytes);
@@ -72,7 +73,8 @@ TEST(BitFlips, NoneInAUnitIsSilent) {
 TEST(BitFlips, NoneInTheResultsIsSilent) {
   const std::filesystem::path folder = testing::TempDir() + "/cmc_flips_" + std::to_string(::getpid());
   const UnitStore store(folder);
-  for (const Unit& unit : {numbers(1'000), testing_units::unlearn("u"), testing_units::everything("e")}) store.publish(unit);
+  for (const Unit& unit : {numbers(1'000), testing_units::unlearn("u"), testing_units::everything("e")})
+    store.publish(unit);
   write_results(folder, {"Flips", "[run]\n", {{"version", "1"}}}, store.keys());
   const std::string bytes = read_file(folder / "results.h5");
   const auto read = [](const std::string& damaged) { decode_results(damaged, "results.h5"); };

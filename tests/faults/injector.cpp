@@ -66,7 +66,8 @@ Fault next(const char* call) {
   static std::atomic<long> count{0};
   const Settings& s = settings();
   const std::string_view kind(call);
-  if (s.call != kind && !(s.call == "space" && (kind == "write" || kind == "open" || kind == "mkdir"))) return Fault::none;
+  if (s.call != kind && !(s.call == "space" && (kind == "write" || kind == "open" || kind == "mkdir")))
+    return Fault::none;
   const long number = ++count;
   const bool full = s.onward && (number > s.nth || ::access(s.mark.c_str(), F_OK) == 0);
   if (!full && number != s.nth) return Fault::none;
@@ -78,7 +79,9 @@ Fault next(const char* call) {
   return Fault::error;
 }
 
-bool fails(const char* call, std::string_view path) { return is_below(path) && next(call) == Fault::error; }
+bool fails(const char* call, std::string_view path) {
+  return is_below(path) && next(call) == Fault::error;
+}
 
 // Opening what exists takes no space, and opening a folder is not interrupted.
 bool open_fails(const char* path, int flags) {
@@ -87,7 +90,9 @@ bool open_fails(const char* path, int flags) {
   return fails("open", path);
 }
 
-mode_t mode_of(int flags, va_list& rest) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; }
+mode_t mode_of(int flags, va_list& rest) {
+  return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;
+}
 
 }  // namespace
 
@@ -120,8 +125,8 @@ int openat(int folder, const char* path, int flags, ...) {
 ssize_t write(int descriptor, const void* bytes, size_t size) {
   const Fault fault = is_below(descriptor) ? next("write") : Fault::none;
   if (fault == Fault::error) return -1;
-  return original<ssize_t(int, const void*, size_t)>("write")(descriptor, bytes,
-                                                              fault == Fault::half ? std::max<size_t>(size / 2, 1) : size);
+  return original<ssize_t(int, const void*, size_t)>("write")(
+      descriptor, bytes, fault == Fault::half ? std::max<size_t>(size / 2, 1) : size);
 }
 
 ssize_t writev(int descriptor, const iovec* parts, int count) {

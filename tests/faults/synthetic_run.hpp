@@ -17,8 +17,8 @@
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
 
-// A run as stages/run_experiment.cpp makes it, of tasks that take milliseconds and need no model: what is finished is left
-// alone, each task is claimed, computed from its inputs' units and published, and all units are merged in the end.
+// A run as stages/run_experiment.cpp makes it, of tasks that take milliseconds and need no model: what is finished is
+// left alone, each task is claimed, computed from its inputs' units and published, and all units are merged in the end.
 namespace cmc::faults {
 
 // "tasks" tasks, some of which need earlier ones, some for groups of ranks; the same for the same "seed".
@@ -48,7 +48,8 @@ inline std::vector<float> share_values(const std::string& key, int share) {
 }
 
 // Every value depends on the task and on its inputs' units.
-inline store::Unit compute(const distributed::Task& task, const distributed::Communicator& group, const store::UnitStore& units) {
+inline store::Unit compute(const distributed::Task& task, const distributed::Communicator& group,
+                           const store::UnitStore& units) {
   const auto [first, last] = distributed::shares_of(group.rank(), group.size(), task.shares);
   std::vector<std::vector<float>> shares;
   for (int share = first; share < last; ++share) shares.push_back(share_values(task.key, share));
@@ -60,7 +61,8 @@ inline store::Unit compute(const distributed::Task& task, const distributed::Com
     const auto& values = std::get<std::vector<float>>(read.datasets.front().values);
     for (size_t i = 0; i < sum.size(); ++i) sum[i] += values[i] / 2;
   }
-  std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(task.parameters.at("milliseconds").get<double>()));
+  std::this_thread::sleep_for(
+      std::chrono::duration<double, std::milli>(task.parameters.at("milliseconds").get<double>()));
   store::Unit unit{task.key, task.stage, task.parameters, {{"software", "cmc"}}, Json::object(), {}, {}};
   unit.datasets = {{"value", {"element"}, {static_cast<int64_t>(sum.size())}, sum, "1", "sum over the shares", ""}};
   return unit;
@@ -72,13 +74,15 @@ inline void note(const std::filesystem::path& file, const std::string& line) {
   out << line + "\n" << std::flush;
 }
 
-inline void run_task(const distributed::Task& task, const distributed::Communicator& group, const store::UnitStore& units, const Json& with,
-                     const distributed::StopRequest& stop) {
+inline void run_task(const distributed::Task& task, const distributed::Communicator& group,
+                     const store::UnitStore& units, const Json& with, const distributed::StopRequest& stop) {
   std::optional<store::UnitClaim> claim;
   char needed = 0;
   if (group.rank() == 0) {
-    claim = store::claim_unless_done(units, task.key, {.patience_seconds = task.taken_over ? 0 : with.value("patience", 600.0),
-                                                       .stop = [&] { return stop.asked(); }, .first_wait = {}});
+    claim = store::claim_unless_done(units, task.key,
+                                     {.patience_seconds = task.taken_over ? 0 : with.value("patience", 600.0),
+                                      .stop = [&] { return stop.asked(); },
+                                      .first_wait = {}});
     needed = claim ? 1 : 0;
   }
   group.broadcast(std::as_writable_bytes(std::span(&needed, 1)), 0);
@@ -105,7 +109,10 @@ inline int run_synthetic(const distributed::Session& session, const Json& with) 
   settings.stop = [&] { return stop.asked(); };
   const distributed::Outcome outcome = distributed::run_plan(
       plan, finished, session.world(),
-      [&](const distributed::Task& task, const distributed::Communicator& group) { run_task(task, group, units, with, stop); }, settings);
+      [&](const distributed::Task& task, const distributed::Communicator& group) {
+        run_task(task, group, units, with, stop);
+      },
+      settings);
   for (const auto& failure : outcome.failed) std::cerr << failure.name << ": " << failure.message << std::endl;
   if (outcome.stopped) return static_cast<int>(ExitCode::stopped);
   if (!outcome.failed.empty()) return static_cast<int>(ExitCode::some_failed);

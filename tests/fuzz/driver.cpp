@@ -1,5 +1,6 @@
-// libFuzzer's main for any compiler: fuzz_TARGET CORPUS_FOLDER INPUTS SEED CURRENT_FILE gives the target INPUTS mutations of
-// the corpus and keeps the one under way in CURRENT_FILE, so that it is there after a crash; fuzz_TARGET FILE... repeats.
+// libFuzzer's main for any compiler: fuzz_TARGET CORPUS_FOLDER INPUTS SEED CURRENT_FILE gives the target INPUTS
+// mutations of the corpus and keeps the one under way in CURRENT_FILE, so that it is there after a crash; fuzz_TARGET
+// FILE... repeats.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -37,7 +38,8 @@ class Current {
   explicit Current(const char* file) {
     const int descriptor = ::open(file, O_RDWR | O_CREAT | O_TRUNC, 0644);
     if (descriptor < 0 || ::ftruncate(descriptor, longest + sizeof(uint64_t)) != 0) std::perror(file), std::exit(2);
-    place_ = static_cast<char*>(::mmap(nullptr, longest + sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0));
+    place_ = static_cast<char*>(
+        ::mmap(nullptr, longest + sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0));
     if (place_ == MAP_FAILED) std::perror(file), std::exit(2);
     ::close(descriptor);
   }

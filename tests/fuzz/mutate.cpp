@@ -9,11 +9,48 @@
 namespace cmc::fuzz {
 namespace {
 
-constexpr std::array pieces = {"{",   "}",    "[",      "]",       "\"",    ":",    ",",        "\n",     "\\",   "\\u0000",    "\\ud800",
-                               "null", "true", "1e999", "-0",      "0.5",   "\xff", "\xc3\xa9", "\xed\xa0\x80", "../", "${HOME}", "#",
-                               "=",   ";",    "<s>",    "\xf0\x9f\x99\x82", "[[[[[[[[", "{\"a\":{\"a\":{\"a\":"};
-constexpr std::array numbers = {"0", "-1", "1", "255", "65536", "2147483647", "-2147483648", "4294967296", "9223372036854775807",
-                                "18446744073709551615", "1e308", "1e-320", "99999999999999999999999", "NaN"};
+constexpr std::array pieces = {"{",
+                               "}",
+                               "[",
+                               "]",
+                               "\"",
+                               ":",
+                               ",",
+                               "\n",
+                               "\\",
+                               "\\u0000",
+                               "\\ud800",
+                               "null",
+                               "true",
+                               "1e999",
+                               "-0",
+                               "0.5",
+                               "\xff",
+                               "\xc3\xa9",
+                               "\xed\xa0\x80",
+                               "../",
+                               "${HOME}",
+                               "#",
+                               "=",
+                               ";",
+                               "<s>",
+                               "\xf0\x9f\x99\x82",
+                               "[[[[[[[[",
+                               "{\"a\":{\"a\":{\"a\":"};
+constexpr std::array numbers = {"0",
+                                "-1",
+                                "1",
+                                "255",
+                                "65536",
+                                "2147483647",
+                                "-2147483648",
+                                "4294967296",
+                                "9223372036854775807",
+                                "18446744073709551615",
+                                "1e308",
+                                "1e-320",
+                                "99999999999999999999999",
+                                "NaN"};
 constexpr std::array<uint64_t, 10> lengths = {0, 1, 7, 8, 255, 65535, 100'000'000, 1ull << 31, 1ull << 63, ~0ull};
 
 size_t below(size_t limit, Random& random) {
@@ -28,12 +65,14 @@ auto one_of(const List& list, Random& random) {
 // A range of at most 64 bytes, sometimes of any length.
 std::pair<size_t, size_t> range_in(const std::string& text, Random& random) {
   const size_t at = below(text.size() + 1, random);
-  return {at, below(random.uniform() < 0.9 ? std::min<size_t>(64, text.size() - at + 1) : text.size() - at + 1, random)};
+  return {at,
+          below(random.uniform() < 0.9 ? std::min<size_t>(64, text.size() - at + 1) : text.size() - at + 1, random)};
 }
 
 void replace_number(std::string& text, Random& random) {
   const auto is_digit = [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; };
-  const auto begin = std::find_if(text.begin() + static_cast<std::ptrdiff_t>(below(text.size() + 1, random)), text.end(), is_digit);
+  const auto begin =
+      std::find_if(text.begin() + static_cast<std::ptrdiff_t>(below(text.size() + 1, random)), text.end(), is_digit);
   const auto end = std::find_if_not(begin, text.end(), is_digit);
   text.replace(begin, end, one_of(numbers, random));
 }

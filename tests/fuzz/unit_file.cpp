@@ -1,6 +1,6 @@
-// A whole, sealed HDF5 file of any content: what a hostile writer could make. The input is JSON that says which attributes and
-// datasets the file gets; its bytes come from HDF5 itself, whose own reader is not ours to fuzz (1.10 hangs on some damaged
-// heaps; damage never gets so far, because the checksum is asked first).
+// A whole, sealed HDF5 file of any content: what a hostile writer could make. The input is JSON that says which
+// attributes and datasets the file gets; its bytes come from HDF5 itself, whose own reader is not ours to fuzz (1.10
+// hangs on some damaged heaps; damage never gets so far, because the checksum is asked first).
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/store/dimension_scales.hpp"
