@@ -26,7 +26,7 @@ say() { echo "setup: $*" >&2; }
 packages=(g++ cmake ninja-build ccache pkg-config git python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
           libboost-program-options-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
           libssl-dev gnuplot-nox)
-[ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev munge slurmctld slurmd slurm-client)
+[ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev clang-format munge slurmctld slurmd slurm-client)
 
 install_packages() {
   command -v dpkg-query >/dev/null || { say "not a Debian system: provide ${packages[*]} (modules, Spack, containers)"; return; }

@@ -1,12 +1,6 @@
 #include "pipeline/text/tokenizer.hpp"
 
-#include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
-#include "pipeline/core/json.hpp"
-#include "pipeline/core/utf8.hpp"
-#include "pipeline/text/json_tokenizer.hpp"
-#include "pipeline/text/sentencepiece_tokenizer.hpp"
-#include "pipeline/text/tokenizer_config.hpp"
 
 namespace cmc::text {
 namespace {
@@ -56,24 +50,6 @@ std::string Tokenizer::vocabulary_digest() const {
     all += static_cast<char>('0' + static_cast<int>(entry.kind));
   }
   return sha256(all);
-}
-
-std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  fs::path file = path;
-  if (fs::is_directory(path, error)) {
-    file = path / "tokenizer.json";
-    if (!fs::exists(file, error)) file = path / "tokenizer.model";
-    if (!fs::exists(file, error))
-      throw MissingInput(
-          {path.string(), "holds neither tokenizer.json nor tokenizer.model", "give the model's whole folder"});
-  } else if (!fs::exists(path, error)) {
-    throw MissingInput({path.string(), "does not exist", "give a tokenizer.json, a tokenizer.model, or their folder"});
-  }
-  const auto config = read_tokenizer_config(file.parent_path());
-  if (file.extension() == ".json") return load_json_tokenizer(file, config);
-  return load_sentencepiece_tokenizer(file, config);
 }
 
 }  // namespace cmc::text

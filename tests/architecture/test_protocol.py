@@ -28,7 +28,8 @@ def citations(text):
 
 def tracked():
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    return [n for n in names if n.endswith((".hpp", ".cpp", ".cu", ".py", ".md", ".ini")) and not n.startswith("tests/architecture/")]
+    kinds = (".hpp", ".cpp", ".cu", ".py", ".md", ".ini")
+    return [n for n in names if n.endswith(kinds) and not n.startswith("tests/architecture/") and (ROOT / n).is_file()]
 
 
 def test_citations_are_found():
