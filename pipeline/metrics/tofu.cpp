@@ -6,12 +6,17 @@
 #include <string>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/named_enum.hpp"
 #include "pipeline/metrics/checked_sample.hpp"
 #include "pipeline/metrics/kolmogorov_smirnov.hpp"
 #include "pipeline/metrics/summary.hpp"
 
 namespace cmc::metrics {
 namespace {
+constexpr NamedEnum sets("TOFU set", std::to_array<Named<TofuSet>>({{TofuSet::retain, "retain"},
+                                                                    {TofuSet::real_authors, "real_authors"},
+                                                                    {TofuSet::world_facts, "world_facts"},
+                                                                    {TofuSet::forget, "forget"}}));
 
 void check_loss(double loss, const char* which) {
   if (!std::isfinite(loss) || loss < 0)
@@ -42,17 +47,7 @@ bool is_real(TofuSet set) {
 }  // namespace
 
 std::string_view name_of(TofuSet set) {
-  switch (set) {
-    case TofuSet::retain:
-      return "retain";
-    case TofuSet::real_authors:
-      return "real_authors";
-    case TofuSet::world_facts:
-      return "world_facts";
-    case TofuSet::forget:
-      return "forget";
-  }
-  throw Internal({"TofuSet", "has no such value", ""});
+  return sets.name_of(set);
 }
 
 double truth_ratio(const AnswerLosses& losses, TruthRatioMean mean_kind) {

@@ -1,22 +1,23 @@
 #include "pipeline/text/prompt_template.hpp"
 
-#include <array>
 #include <utility>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/named_enum.hpp"
 #include "pipeline/text/tokenizer_config.hpp"
 #include "pipeline/text/unicode.hpp"
 
 namespace cmc::text {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, PromptStyle>, 5> styles{{{"plain", PromptStyle::plain},
-                                                                          {"open_instruct", PromptStyle::open_instruct},
-                                                                          {"inst", PromptStyle::inst},
-                                                                          {"question_answer", PromptStyle::question_answer},
-                                                                          {"chat", PromptStyle::chat}}};
+constexpr NamedEnum styles("prompt style",
+                           std::to_array<Named<PromptStyle>>({{PromptStyle::plain, "plain"},
+                                                              {PromptStyle::open_instruct, "open_instruct"},
+                                                              {PromptStyle::inst, "inst"},
+                                                              {PromptStyle::question_answer, "question_answer"},
+                                                              {PromptStyle::chat, "chat"}}));
 
 bool holds(const std::string& text, const char* mark) {
   return text.find(mark) != std::string::npos;
@@ -125,16 +126,11 @@ Chat chat_of(const std::string& source, const TokenizerConfig& config, const std
 }  // namespace
 
 PromptStyle prompt_style(std::string_view name) {
-  for (const auto& [known, style] : styles)
-    if (known == name) return style;
-  throw BadExperiment(
-      {"prompt style", "\"" + std::string(name) + "\" does not exist", "known are plain, open_instruct, inst, chat"});
+  return styles.named<BadExperiment>(name);
 }
 
 std::string_view name_of(PromptStyle style) {
-  for (const auto& [name, known] : styles)
-    if (known == style) return name;
-  throw Internal({"prompt style", "has no name", ""});
+  return styles.name_of(style);
 }
 
 bool has_chat_template(const std::filesystem::path& model_folder) {

@@ -7,10 +7,16 @@
 #include <utility>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/named_enum.hpp"
 #include "pipeline/token_map/prefix_index.hpp"
 
 namespace cmc::token_map {
 namespace {
+constexpr NamedEnum methods("token map method", std::to_array<Named<Method>>({{Method::pm_mined, "pm_mined"},
+                                                                              {Method::exact_only, "exact_only"},
+                                                                              {Method::one_to_many, "one_to_many"}}));
+constexpr NamedEnum compats("token map compat", std::to_array<Named<Compat>>({{Compat::corrected, "corrected"},
+                                                                              {Compat::authors, "authors"}}));
 
 using text::Tokenizer;
 using text::TokenizerKind;
@@ -153,17 +159,11 @@ Coverage coverage(const TokenMap& map) {
 }
 
 Method method_named(std::string_view name) {
-  if (name == "pm_mined") return Method::pm_mined;
-  if (name == "exact_only") return Method::exact_only;
-  if (name == "one_to_many") return Method::one_to_many;
-  throw Usage({"token map method", "\"" + std::string(name) + "\" does not exist",
-               "known are pm_mined, exact_only, one_to_many"});
+  return methods.named<Usage>(name);
 }
 
 Compat compat_named(std::string_view name) {
-  if (name == "corrected") return Compat::corrected;
-  if (name == "authors") return Compat::authors;
-  throw Usage({"token map compat", "\"" + std::string(name) + "\" does not exist", "known are corrected, authors"});
+  return compats.named<Usage>(name);
 }
 
 TokenMap make_token_map(const Tokenizer& base, const Tokenizer& delta, Method method, Compat compat) {

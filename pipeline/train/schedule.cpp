@@ -3,29 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <string>
 
-#include "pipeline/core/error.hpp"
+#include "pipeline/core/named_enum.hpp"
 
 namespace cmc::train {
 
+namespace {
+constexpr NamedEnum shapes("schedule", std::to_array<Named<ScheduleShape>>({{ScheduleShape::constant, "constant"},
+                                                                            {ScheduleShape::linear, "linear"},
+                                                                            {ScheduleShape::cosine, "cosine"}}));
+}  // namespace
+
 ScheduleShape schedule_shape(std::string_view name) {
-  for (const ScheduleShape shape : {ScheduleShape::constant, ScheduleShape::linear, ScheduleShape::cosine}) {
-    if (name == name_of(shape)) return shape;
-  }
-  throw BadExperiment({"schedule", "is \"" + std::string(name) + "\"", "use constant, linear or cosine"});
+  return shapes.named<BadExperiment>(name);
 }
 
 std::string_view name_of(ScheduleShape shape) {
-  switch (shape) {
-    case ScheduleShape::constant:
-      return "constant";
-    case ScheduleShape::linear:
-      return "linear";
-    case ScheduleShape::cosine:
-      return "cosine";
-  }
-  return "";
+  return shapes.name_of(shape);
 }
 
 int64_t warmup_steps(const Warmup& warmup, int64_t total_steps, int64_t steps_per_epoch) {
