@@ -14,7 +14,7 @@ SIZES = {"a": 800, "b": 1100}
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    subprocess.run([BIN / "probe_data", "world", folder, "seed=11", "documents=1500"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([BIN / "probe_world", folder, "seed=11", "documents=1500"], check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
