@@ -7,21 +7,13 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "tests/model/support_configs.hpp"
 
 namespace cmc::model {
 namespace {
 
 checkpoint::ModelConfig tiny_config() {
-  const Json config = {{"architectures", {"LlamaForCausalLM"}},
-                       {"vocab_size", 50},
-                       {"hidden_size", 32},
-                       {"intermediate_size", 48},
-                       {"num_hidden_layers", 2},
-                       {"num_attention_heads", 4},
-                       {"num_key_value_heads", 2},
-                       {"initializer_range", 0.3},
-                       {"tie_word_embeddings", true}};
-  return checkpoint::parse_model_config(config, "config.json");
+  return small_llama({{"initializer_range", 0.3}, {"tie_word_embeddings", true}});
 }
 
 DecoderModel tiny_model() {
