@@ -8,6 +8,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/distributed/session.hpp"
+#include "pipeline/distributed/stop_request.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace {
@@ -22,13 +23,18 @@ void print_help(std::ostream& out) {
          "73/74 cannot create/write, 75 stopped (run again to go on), 77 refused, 78 bad experiment, 130 interrupted.\n";
 }
 
+const stages::Verb* verb_of(const std::vector<std::string>& arguments) {
+  for (const auto& verb : stages::verbs())
+    if (!arguments.empty() && verb.name == arguments[0]) return &verb;
+  return nullptr;
+}
+
 ExitCode run_verb(const std::vector<std::string>& arguments, const distributed::Session& session) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
     print_help(arguments.empty() ? std::cerr : std::cout);
     return arguments.empty() ? ExitCode::usage : ExitCode::done;
   }
-  for (const auto& verb : stages::verbs())
-    if (verb.name == arguments[0]) return verb.run({arguments.begin() + 1, arguments.end()}, session);
+  if (const auto* verb = verb_of(arguments)) return verb->run({arguments.begin() + 1, arguments.end()}, session);
   throw Usage({"cmc " + arguments[0], "is not a verb", "see cmc --help"});
 }
 
@@ -61,9 +67,11 @@ int main(int argc, char** argv) {
   // a time took a quarter of its time. LibTorch reads it at its first allocation.
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
   start_log({});
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (const auto* verb = verb_of(arguments); verb && verb->stops_when_asked) distributed::heed_stop_signals();
   try {
     const distributed::Session session(argc, argv);
-    return run_program({argv + 1, argv + argc}, session);
+    return run_program(arguments, session);
   } catch (const Error& error) {  // of the session itself
     log_error(error.what());
     return static_cast<int>(error.code());

@@ -19,8 +19,7 @@ volatile std::sig_atomic_t signal_seen = 0;
 volatile std::sig_atomic_t interrupts = 0;
 
 constexpr std::array signals = {SIGUSR2, SIGINT, SIGTERM};
-std::array<struct sigaction, signals.size()> handlers_before;
-bool installed = false;
+bool requested = false;  // a StopRequest exists
 
 extern "C" void on_signal(int signal) {
   if (signal == SIGINT) {
@@ -32,22 +31,25 @@ extern "C" void on_signal(int signal) {
 
 }  // namespace
 
-StopRequest::StopRequest(std::optional<Deadline> deadline, double reserve_seconds)
-    : deadline_(deadline), reserve_seconds_(reserve_seconds) {
-  expect(!installed, "there is one StopRequest at a time");
-  signal_seen = 0;
-  interrupts = 0;
+void heed_stop_signals() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // reads and writes under way go on
   sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &handlers_before[i]);
-  installed = true;
+  for (const int signal : signals) sigaction(signal, &action, nullptr);
+}
+
+StopRequest::StopRequest(std::optional<Deadline> deadline, double reserve_seconds)
+    : deadline_(deadline), reserve_seconds_(reserve_seconds) {
+  expect(!requested, "there is one StopRequest at a time");
+  requested = true;
+  heed_stop_signals();
 }
 
 StopRequest::~StopRequest() {
-  for (size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &handlers_before[i], nullptr);
-  installed = false;
+  signal_seen = 0;
+  interrupts = 0;
+  requested = false;
 }
 
 bool StopRequest::asked() const {

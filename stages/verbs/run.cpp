@@ -96,6 +96,6 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
 
 }  // namespace
 
-const Verb run_verb = {"run", "run what is missing of an experiment (under mpirun, srun, or alone)", run};
+const Verb run_verb = {"run", "run what is missing of an experiment (under mpirun, srun, or alone)", run, true};
 
 }  // namespace cmc::stages

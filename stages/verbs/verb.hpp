@@ -14,6 +14,7 @@ struct Verb {
   std::string_view name;
   std::string_view summary;  // one line
   ExitCode (*run)(const std::vector<std::string>& arguments, const distributed::Session& session);
+  bool stops_when_asked = false;  // USR2, INT and TERM ask it to stop at its next checkpoint, from before MPI starts
 };
 
 const std::vector<Verb>& verbs();
