@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from layer_table import FOLDERS, ROOT, includes, layer_of, read_layers, sources
 
@@ -72,23 +73,31 @@ def test_includes_give_the_full_path():
 
 
 def test_headers_compile_alone():
-    """Each header in one translation unit of its own; LibTorch's come precompiled as everywhere."""
-    light, torch = [], []
+    """A header with a source file is that file's first include, so the build itself shows it; the others are compiled here
+    (LibTorch's come precompiled as everywhere, so not those of its layers)."""
+    wrong, alone = [], []
     for file in sources():
-        if file.suffix == ".hpp":
-            text = file.read_text()
-            assert text.startswith("#pragma once"), f"{file}: begins with #pragma once"
-            (torch if LAYERS[layer_of(file.relative_to(ROOT))].uses_torch else light).append(file)
-    failures = []
-    for file in light:
-        unit = f'#include "{file.relative_to(ROOT)}"\n'
-        done = subprocess.run(
-            ["c++", "-std=c++20", "-fsyntax-only", f"-I{ROOT}", "-x", "c++", "-"], input=unit, text=True, capture_output=True
-        )
-        if done.returncode:
-            failures.append(f"{file.relative_to(ROOT)}\n{done.stderr[:600]}")
+        if file.suffix != ".hpp":
+            continue
+        name = str(file.relative_to(ROOT))
+        if not file.read_text().startswith("#pragma once"):
+            wrong.append(f"{name}: begins with #pragma once")
+        source = file.with_suffix(".cpp")
+        if source.exists():
+            if includes(source)[:1] != [name]:
+                wrong.append(f"{source.relative_to(ROOT)}: its first include is {name}")
+        elif not LAYERS[layer_of(file.relative_to(ROOT))].uses_torch:
+            alone.append(name)
+    assert alone and not wrong, "\n".join(wrong)
+    command = ["c++", "-std=c++20", "-fsyntax-only", f"-I{ROOT}", "-x", "c++", "-"]
+
+    def failure(name):
+        done = subprocess.run(command, input=f'#include "{name}"\n', text=True, capture_output=True)
+        return f"{name}\n{done.stderr[:600]}" if done.returncode else ""
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        failures = [text for text in pool.map(failure, alone) if text]
     assert not failures, "\n".join(failures)
-    assert light and torch
 
 
 def test_no_test_file_is_left_out():
