@@ -1,6 +1,7 @@
 #include "pipeline/train/batches.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <string>
 
@@ -72,6 +73,23 @@ std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettin
   return batches;
 }
 
+std::vector<std::vector<const Example*>> passes_of(std::span<const Example* const> examples, int64_t tokens) {
+  std::vector<const Example*> ordered(examples.begin(), examples.end());
+  const auto length = [](const Example* example) { return std::ssize(example->tokens); };
+  if (tokens > 0) std::ranges::stable_sort(ordered, std::greater<>(), length);
+  std::vector<std::vector<const Example*>> passes;
+  int64_t left = 0;
+  for (const Example* example : ordered) {
+    if (passes.empty() || length(example) > left) {
+      passes.emplace_back();
+      left = tokens;
+    }
+    passes.back().push_back(example);
+    left -= length(example);
+  }
+  return passes;
+}
+
 PackedBatch pack(std::span<const Example* const> examples, torch::Device device) {
   std::vector<int64_t> tokens, predicting, labels;
   PackedBatch packed;
@@ -84,7 +102,7 @@ PackedBatch pack(std::span<const Example* const> examples, torch::Device device)
     }
     packed.input.spans.push_back({.slot = std::ssize(packed.input.spans), .tokens = std::ssize(example->tokens)});
   }
-  packed.input.tokens = to_tensor(tokens, device);
+  packed.input.tokens = to_tensor(tokens, torch::kCPU);  // where the model checks them
   packed.predicting = to_tensor(predicting, device);
   packed.labels = to_tensor(labels, device);
   return packed;

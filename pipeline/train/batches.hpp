@@ -22,6 +22,10 @@ int64_t label_count(const std::vector<const Example*>& examples);
 // index alone, the seed of the adapters' dropout on seed, step and micro-batch.
 std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettings& settings, int64_t step);
 
+// The examples in passes of at most `tokens` tokens, those of like length together, since shorter ones are padded for
+// attention; at least one in each. 0: each alone, in order.
+std::vector<std::vector<const Example*>> passes_of(std::span<const Example* const> examples, int64_t tokens);
+
 // Examples packed one after the other, without padding.
 struct PackedBatch {
   model::ModelInput input;

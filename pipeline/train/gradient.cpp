@@ -8,19 +8,24 @@ namespace cmc::train {
 namespace {
 using Retain = ObjectiveParts::Retain;
 
-// One pass of the trained model: its packed tokens, and the rows of fused logits that predict their labels, first those
-// of the examples, then of the refusals, then of the retain examples. Weights are 0.
+// One pass of the trained model: its packed tokens, and the rows of fused logits that predict their labels, micro-batch
+// after micro-batch, of each first those of the examples, then of the refusals, then of the retain examples. Weights
+// are 0.
 struct ForwardPass {
   PackedBatch packed;
   LossInput rows;
 };
 
-ForwardPass run(const Training& training, const MicroBatch& batch) {
+ForwardPass run(const Training& training, std::span<const WeighedBatch> together) {
   const model::DecoderModel& model = training.trained;
-  const std::vector<const Example*> all = batch.all();
+  std::vector<const Example*> all;
+  for (const WeighedBatch& each : together) {
+    const std::vector<const Example*> of_batch = each.batch.all();
+    all.insert(all.end(), of_batch.begin(), of_batch.end());
+  }
   ForwardPass pass{pack(all, model.device()), {}};
   pass.packed.input.recompute_layers = training.settings.recompute_layers;
-  pass.packed.input.dropout_seed = batch.dropout_seed;
+  pass.packed.input.dropout_seed = together.front().batch.dropout_seed;
   LossInput& rows = pass.rows;
   rows.frozen = frozen_terms(training.frozen, all);
   const torch::Tensor hidden = model.hidden(pass.packed.input, nullptr).index_select(0, pass.packed.predicting);
@@ -43,8 +48,8 @@ std::vector<double> sums_of(const torch::Tensor& losses, const std::vector<const
   return sums;
 }
 
-PerSequence sequence_losses(const torch::Tensor& token_loss, const MicroBatch& batch) {
-  const torch::Tensor on_host = token_loss.to(torch::kCPU, torch::kFloat64);
+// `on_host`: float64 losses of the labels of examples and refusals.
+PerSequence sequence_losses(const torch::Tensor& on_host, const MicroBatch& batch) {
   int64_t row = 0;
   PerSequence losses;
   losses.examples = sums_of(on_host, batch.examples, row);
@@ -72,11 +77,13 @@ void spread(const std::vector<double>& sequence_weights, const std::vector<const
 class Forgetting {
  public:
   Forgetting(const Training& training, Reference* reference, const MicroBatch& batch, const LossWeights& weights)
-      : batch_(batch), parts_(parts_of(training.settings.objective)), scale_{.examples = weights.examples,
-                                                                             .refusals = weights.refusals,
-                                                                             .sequence = weights.sequence,
-                                                                             .beta = training.settings.preference_beta,
-                                                                             .bound = training.settings.forget_bound} {
+      : batch_(batch),
+        parts_(parts_of(training.settings.objective)),
+        scale_{.examples = weights.examples,
+               .refusals = weights.refusals,
+               .sequence = weights.sequence,
+               .beta = training.settings.preference_beta,
+               .bound = training.settings.forget_bound} {
     for (const Example* example : batch.examples) labels_.push_back(label_count(*example));
     before_ = {std::vector<double>(batch.examples.size()), std::vector<double>(batch.refusals.size())};
     if (parts_.compares() && parts_.weighs_by_value()) {
@@ -92,7 +99,8 @@ class Forgetting {
     if (parts_.weighs_by_value()) {
       const torch::NoGradGuard no_grad;
       const int64_t count = label_count(batch_.examples) + label_count(batch_.refusals);
-      now = sequence_losses(fused_cross_entropy(rows.rows(0, count)).token_loss, batch_);
+      now =
+          sequence_losses(fused_cross_entropy(rows.rows(0, count)).token_loss.to(torch::kCPU, torch::kFloat64), batch_);
     }
     const PerSequence weights = terms(now).label_weight;
     int64_t row = 0;
@@ -113,6 +121,47 @@ DivergenceOutput retain_divergence(Reference& reference, const MicroBatch& batch
   return fused_divergence(input);
 }
 
+// The loss of one micro-batch of a pass, and what is told of it.
+class BatchLoss {
+ public:
+  // `rows`: the micro-batch's; their weights are written.
+  BatchLoss(const Training& training, Reference* reference, const WeighedBatch& each, LossInput rows)
+      : batch_(each.batch), weights_(each.weights), forgetting_(training, reference, each.batch, each.weights) {
+    forgetting_.weigh(rows);
+    retain_ = label_count(batch_.retain);
+    forget_ = rows.labels.size(0) - retain_;
+    rows.weights.narrow(0, forget_, retain_).fill_(weights_.retain);
+    const bool diverges = parts_of(training.settings.objective).retain == Retain::divergence;
+    const LossOutput output = fused_cross_entropy(diverges ? rows.rows(0, forget_) : rows);
+    loss = output.loss;
+    token_losses = output.token_loss;
+    if (!diverges) return;
+    const DivergenceOutput divergence = retain_divergence(*reference, batch_, rows.rows(forget_, retain_));
+    loss = loss + divergence.loss;
+    token_losses = torch::cat({token_losses, divergence.token_divergence});
+  }
+
+  // `on_host`: token_losses in float64.
+  void add_to(StepSums& sums, const torch::Tensor& on_host) const {
+    const PerSequence losses = sequence_losses(on_host, batch_);
+    const double of_retain = weights_.retain * on_host.narrow(0, forget_, retain_).sum().item<double>();
+    sums.loss += forgetting_.terms(losses).value + of_retain;
+    sums.examples_loss += mean(losses.examples, weights_.examples);
+    sums.refusals_loss += mean(losses.refusals, weights_.refusals);
+    sums.retain_loss += of_retain;
+  }
+
+  torch::Tensor loss;  // [] differentiable
+  torch::Tensor
+      token_losses;  // [labels] cross-entropies; of retain examples divergences where the objective takes them
+
+ private:
+  const MicroBatch& batch_;
+  LossWeights weights_;
+  Forgetting forgetting_;
+  int64_t forget_ = 0, retain_ = 0;  // labels
+};
+
 }  // namespace
 
 LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch, std::span<const MicroBatch> step) {
@@ -131,34 +180,30 @@ LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch,
           .sequence = share([](const MicroBatch& b) { return std::ssize(b.examples); })};
 }
 
-StepSums add_gradient(const Training& training, Reference* reference, const MicroBatch& batch,
-                      const LossWeights& weights) {
-  const ObjectiveParts parts = parts_of(training.settings.objective);
-  expect(!parts.compares() || reference != nullptr, "an objective that compares has a reference");
-  ForwardPass pass = run(training, batch);
-  const Forgetting forgetting(training, reference, batch, weights);
-  forgetting.weigh(pass.rows);
-  const int64_t retain = label_count(batch.retain), total = pass.rows.labels.size(0), forget = total - retain;
-  pass.rows.weights.narrow(0, forget, retain).fill_(weights.retain);
-  const bool diverges = parts.retain == Retain::divergence;
-  const LossOutput output = fused_cross_entropy(diverges ? pass.rows.rows(0, forget) : pass.rows);
-  torch::Tensor loss = output.loss, retain_losses;
-  if (diverges) {
-    const DivergenceOutput divergence = retain_divergence(*reference, batch, pass.rows.rows(forget, retain));
-    loss = loss + divergence.loss;
-    retain_losses = divergence.token_divergence;
-  } else {
-    retain_losses = output.token_loss.narrow(0, forget, retain);
+StepSums add_gradient(const Training& training, Reference* reference, std::span<const WeighedBatch> together) {
+  expect(!parts_of(training.settings.objective).compares() || reference != nullptr,
+         "an objective that compares has a reference");
+  const ForwardPass pass = run(training, together);
+  std::vector<BatchLoss> parts;
+  torch::Tensor loss;
+  int64_t first = 0;
+  for (const WeighedBatch& each : together) {
+    const int64_t labels = label_count(each.batch.all());
+    parts.emplace_back(training, reference, each, together.size() == 1 ? pass.rows : pass.rows.rows(first, labels));
+    loss = loss.defined() ? loss + parts.back().loss : parts.back().loss;
+    first += labels;
   }
   loss.backward();
-  const PerSequence losses = sequence_losses(output.token_loss, batch);
-  const double of_retain = weights.retain * retain_losses.sum(torch::kFloat64).item<double>();
-  return {.loss = forgetting.terms(losses).value + of_retain,
-          .examples_loss = mean(losses.examples, weights.examples),
-          .refusals_loss = mean(losses.refusals, weights.refusals),
-          .retain_loss = of_retain,
-          .tokens = pass.packed.input.tokens.size(0),
-          .labels = total};
+  std::vector<torch::Tensor> token_losses;
+  for (const BatchLoss& part : parts) token_losses.push_back(part.token_losses);
+  const torch::Tensor on_host = torch::cat(token_losses).to(torch::kCPU, torch::kFloat64);  // one copy a pass
+  StepSums sums{.tokens = pass.packed.input.tokens.size(0), .labels = first};
+  first = 0;
+  for (const BatchLoss& part : parts) {
+    part.add_to(sums, on_host.narrow(0, first, part.token_losses.size(0)));
+    first += part.token_losses.size(0);
+  }
+  return sums;
 }
 
 void attach(const model::DecoderModel& model, FlatTensors& gradients) {

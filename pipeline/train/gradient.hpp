@@ -23,10 +23,16 @@ struct LossWeights {
 };
 LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch, std::span<const MicroBatch> step);
 
-// Adds the micro-batch's gradient to the `grad` of the trained model's parameters. `reference`: the model before, for
-// objectives that compare with it, else null.
-StepSums add_gradient(const Training& training, Reference* reference, const MicroBatch& batch,
-                      const LossWeights& weights);
+// A micro-batch of a step with what it counts.
+struct WeighedBatch {
+  const MicroBatch& batch;
+  LossWeights weights;
+};
+
+// Adds the gradient of these micro-batches, which go through the model in one pass, to the `grad` of the trained
+// model's parameters. `reference`: the model before, for objectives that compare with it, else null. Several are given
+// only where nothing is dropped out, since each has a seed of its own.
+StepSums add_gradient(const Training& training, Reference* reference, std::span<const WeighedBatch> together);
 
 // Sets each trainable parameter's `grad` to its view, so that backward passes add to the flat tensor.
 void attach(const model::DecoderModel& model, FlatTensors& gradients);

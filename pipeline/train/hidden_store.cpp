@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <unordered_set>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/model/device_memory.hpp"
 #include "pipeline/train/batches.hpp"
 
 namespace cmc::train {
@@ -90,9 +92,24 @@ struct HiddenStore::Arena {
   }
 };
 
+int64_t pass_tokens_for(const model::DecoderModel& model) {
+  return model.device().is_cpu() ? 0 : model::pass_tokens_on(model.device(), model.config(), model.dtype());
+}
+
+namespace {
+
+int64_t device_budget(const HiddenStoreSettings& settings, torch::Device device) {
+  if (settings.device_bytes) return *settings.device_bytes;
+  return device.is_cpu() ? 0 : model::memory_of(device).free / 4;
+}
+
+}  // namespace
+
 HiddenStore::HiddenStore(std::shared_ptr<const model::DecoderModel> model, HiddenStoreSettings settings)
     : model_(std::move(model)),
       kept_as_(settings.kept_as.value_or(model_->dtype())),
+      device_budget_(device_budget(settings, model_->device())),
+      pass_tokens_(settings.pass_tokens ? *settings.pass_tokens : pass_tokens_for(*model_)),
       arena_(std::make_unique<Arena>(settings)) {}
 
 HiddenStore::~HiddenStore() = default;
@@ -112,21 +129,57 @@ int64_t HiddenStore::row_bytes() const {
 }
 
 torch::Tensor HiddenStore::at(const Place& place) const {
+  if (place.on_device.defined()) return place.on_device;
   return torch::from_blob(place.at, {place.rows, model_->config().hidden}, kept_as_);
 }
 
-HiddenStore::Place& HiddenStore::find_or_compute(const Example& example) {
-  const std::string key = content_key(example);
-  if (const auto found = places_.find(key); found != places_.end()) return found->second;
-  const torch::Tensor states = frozen_states(*model_, {{&example}});
-  const Place place{arena_->allocate(states.size(0) * row_bytes()), states.size(0)};
-  at(place).copy_(states);
-  return places_.emplace(key, place).first->second;
+// `states` [rows, hidden] of kept_as_, on the model's device or the host, whose memory is the caller's. They lie on the
+// device while the budget lasts.
+void HiddenStore::keep(const std::string& key, const torch::Tensor& states) {
+  if (places_.contains(key)) return;
+  Place place;
+  place.rows = states.size(0);
+  const int64_t bytes = place.rows * row_bytes();
+  if (on_device_ + bytes <= device_budget_) {
+    place.on_device = states.to(model_->device(), /*non_blocking=*/false, /*copy=*/states.is_cpu());
+    on_device_ += bytes;
+  } else {
+    place.at = arena_->allocate(bytes);
+    at(place).copy_(states);
+  }
+  places_.emplace(key, std::move(place));
+}
+
+// One pass, whose states are kept on the device as they lie, or brought to the host at once.
+void HiddenStore::run(std::span<const Example* const> examples) {
+  torch::Tensor states = frozen_states(*model_, examples).to(kept_as_);
+  const bool fits = on_device_ + static_cast<int64_t>(states.nbytes()) <= device_budget_;
+  if (!fits) states = states.cpu();
+  int64_t first = 0;
+  for (const Example* example : examples) {
+    const int64_t rows = label_count(*example);
+    keep(content_key(*example), states.narrow(0, first, rows));
+    first += rows;
+  }
+}
+
+void HiddenStore::prepare(std::span<const Example* const> examples) {
+  std::vector<const Example*> missing;
+  std::unordered_set<std::string> asked;
+  for (const Example* example : examples) {
+    const std::string key = content_key(*example);
+    if (!places_.contains(key) && asked.insert(key).second) missing.push_back(example);
+  }
+  for (const auto& pass : passes_of(missing, pass_tokens_)) run(pass);
 }
 
 torch::Tensor HiddenStore::states(std::span<const Example* const> examples) {
+  prepare(examples);
   std::vector<torch::Tensor> parts;
-  for (const Example* example : examples) parts.push_back(at(find_or_compute(*example)));
+  for (const Example* example : examples) parts.push_back(at(places_.at(content_key(*example))));
+  const auto on_host = [](const torch::Tensor& part) { return part.is_cpu(); };
+  if (!std::ranges::all_of(parts, on_host))  // else they are joined there and copied once
+    for (torch::Tensor& part : parts) part = part.to(model_->device());
   return torch::cat(parts).to(model_->device(), model_->dtype());
 }
 
@@ -144,9 +197,12 @@ std::vector<const Example*> HiddenStore::missing_anywhere(std::span<const Exampl
 }
 
 void HiddenStore::fill(std::span<const Example* const> examples, const distributed::Communicator& group) {
+  if (group.size() == 1) return prepare(examples);
   const std::vector<const Example*> missing = missing_anywhere(examples, group);
   const auto size = static_cast<size_t>(group.size());
-  for (size_t i = static_cast<size_t>(group.rank()); i < missing.size(); i += size) find_or_compute(*missing[i]);
+  std::vector<const Example*> mine;
+  for (size_t i = static_cast<size_t>(group.rank()); i < missing.size(); i += size) mine.push_back(missing[i]);
+  prepare(mine);
   for (size_t root = 0; root < size && group.size() > 1; ++root) {
     std::vector<const Example*> piece;
     int64_t bytes = 0;
@@ -176,15 +232,13 @@ void HiddenStore::exchange(std::span<const Example* const> examples, int root, i
   };
   if (group.rank() == root) {
     each([&](const Example& example, int64_t rows) {
-      std::memcpy(next, find_or_compute(example).at, static_cast<size_t>(rows * row_bytes()));
+      const torch::Tensor states = at(places_.at(content_key(example))).cpu().contiguous();
+      std::memcpy(next, states.const_data_ptr(), static_cast<size_t>(rows * row_bytes()));
     });
   }
   group.broadcast(buffer, root);
   each([&](const Example& example, int64_t rows) {
-    const auto [place, is_new] = places_.try_emplace(content_key(example));
-    if (!is_new) return;
-    place->second = {arena_->allocate(rows * row_bytes()), rows};
-    std::memcpy(place->second.at, next, static_cast<size_t>(rows * row_bytes()));
+    keep(content_key(example), torch::from_blob(next, {rows, model_->config().hidden}, kept_as_));
   });
 }
 

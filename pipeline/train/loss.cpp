@@ -20,7 +20,7 @@ void softmax_minus_onehot(Tensor z, const Tensor& labels, const Tensor& weights,
   losses.copy_((sum.log() - at_label).squeeze(1));
   const Tensor w = weights.unsqueeze(1);
   z.mul_(w / sum);
-  z.scatter_add_(1, index, -w);
+  z.scatter_(1, index, z.gather(1, index) - w);  // not scatter_add_, which on CUDA adds in any order
 }
 
 // On the CPU a row at a time, so that it stays in the core's cache through all passes.

@@ -56,9 +56,7 @@ void AdamW::restore(const torch::Tensor& first, const torch::Tensor& second, int
 
 double clip_gradients(FlatTensors& gradients, double max_norm) {
   const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> norms;
-  for (const torch::Tensor& view : gradients.views()) norms.push_back(torch::linalg_vector_norm(view));
-  const double norm = torch::linalg_vector_norm(torch::stack(norms)).item<double>();
+  const double norm = torch::linalg_vector_norm(torch::stack(at::_foreach_norm(gradients.views()))).item<double>();
   const double scale = max_norm / (norm + 1e-6);
   if (max_norm > 0 && scale < 1.0) gradients.values().mul_(scale);
   return norm;

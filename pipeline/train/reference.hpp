@@ -10,8 +10,8 @@
 namespace cmc::train {
 
 // The model as it was before the training ("oracle" in TOFU's code): the fused distribution, with the trained model's
-// first values in it. What does not change is computed once and kept, by the example's content. Each example is run
-// alone, so that its values have the same bits whichever examples share its batch.
+// first values in it. What does not change is computed once and kept, by the example's content, in passes as a
+// HiddenStore makes them.
 class Reference {
  public:
   // Remembers the values that training.trained has now.
@@ -25,11 +25,11 @@ class Reference {
   std::vector<double> losses(std::span<const Example* const> examples);
 
  private:
-  double loss_of(const Example& example) const;
+  void compute_losses(const std::vector<const Example*>& pass);
 
   const std::vector<FrozenModel>& frozen_;
   FrozenModel trained_;
-  int64_t memory_bytes_;
+  int64_t memory_bytes_, pass_tokens_;
   std::unordered_map<std::string, double> losses_;  // by content key
 };
 

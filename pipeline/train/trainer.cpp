@@ -1,5 +1,7 @@
 #include "pipeline/train/trainer.hpp"
 
+#include <ATen/Context.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -7,6 +9,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/model/device_memory.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
@@ -70,8 +73,9 @@ void check(const Training& training) {
   if (!parts.refusals) return;
   check_examples(data.refusals, vocabulary, "refusals");
   if (data.refusals.size() % data.examples.size() != 0) {
-    throw BadData({"refusals", "are " + std::to_string(data.refusals.size()) + " for " +
-                                   std::to_string(data.examples.size()) + " training examples",
+    throw BadData({"refusals",
+                   "are " + std::to_string(data.refusals.size()) + " for " + std::to_string(data.examples.size()) +
+                       " training examples",
                    "give each example one, or equally many"});
   }
 }
@@ -104,6 +108,39 @@ std::string identity_of(const Training& training) {
   return sha256(identity.dump());
 }
 
+// How many tokens of micro-batches go through the trained model together.
+int64_t pass_tokens_of(const Training& training) {
+  const TrainSettings& settings = training.settings;
+  const model::LoraSettings* const adapters = training.trained.adapters();
+  if (adapters && adapters->dropout > 0) return 0;  // each micro-batch has a seed of its own
+  const torch::Device device = training.trained.device();
+  if (settings.pass_tokens || settings.deterministic || device.is_cpu()) return settings.pass_tokens.value_or(0);
+  constexpr int64_t enough = 16384;  // fills any card
+  const auto& config = training.trained.config();
+  // Numbers of one token that the backward pass finds again in each layer: about these, or the layer's input alone.
+  const int64_t within =
+      12 * config.hidden + 4 * (config.heads + config.kv_heads) * config.head_dim + 4 * config.intermediate;
+  const int64_t numbers = settings.recompute_layers ? config.layers * config.hidden + within : config.layers * within;
+  return std::clamp<int64_t>(model::memory_of(device).free / 2 / (4 * numbers), 0, enough);
+}
+
+// PyTorch's deterministic algorithms for as long as this lives.
+class DeterministicKernels {
+ public:
+  explicit DeterministicKernels(bool on) : before_(at::globalContext().deterministicAlgorithms()) {
+    if (!on) return;
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setDeterministicFillUninitializedMemory(
+        false);  // a debugging aid that costs a pass over memory
+  }
+  ~DeterministicKernels() { at::globalContext().setDeterministicAlgorithms(before_, /*warn_only=*/false); }
+  DeterministicKernels(const DeterministicKernels&) = delete;
+  DeterministicKernels& operator=(const DeterministicKernels&) = delete;
+
+ private:
+  bool before_;
+};
+
 class Trainer {
  public:
   explicit Trainer(const Training& training)
@@ -112,6 +149,7 @@ class Trainer {
         total_(total_steps(settings_, std::ssize(training.data.examples))),
         per_epoch_(steps_per_epoch(settings_, std::ssize(training.data.examples))),
         warmup_(warmup_steps(settings_.warmup, total_, per_epoch_)),
+        pass_tokens_(pass_tokens_of(training)),
         optimizer_(training.trained.trainable(), settings_.adamw),
         sum_(training.trained.trainable(), extra_count) {
     if (parts_of(settings_.objective).compares()) reference_.emplace(training);
@@ -150,12 +188,13 @@ class Trainer {
   bool run_step();
   void fill_states(const std::vector<MicroBatch>& step);
   void run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step);
+  std::vector<WeighedBatch> next_pass(std::span<const MicroBatch> left, const std::vector<MicroBatch>& step) const;
   void sum_over_ranks();
   [[noreturn]] void throw_stopped() const;
 
   const Training& training_;
   const TrainSettings& settings_;
-  int64_t total_, per_epoch_, warmup_;
+  int64_t total_, per_epoch_, warmup_, pass_tokens_;
   int first_share_ = 0;
   AdamW optimizer_;
   FlatTensors sum_;
@@ -202,9 +241,8 @@ void Trainer::throw_stopped() const {
        training_.checkpoints.empty() ? "it has no checkpoint folder and starts again" : "run again to go on"});
 }
 
-// With several ranks each computes part of what the step needs; a single one computes it when it comes to the example.
+// What the step needs of frozen models: with several ranks each computes a part.
 void Trainer::fill_states(const std::vector<MicroBatch>& step) {
-  if (training_.group.size() == 1) return;
   std::vector<const Example*> all, retain;
   for (const MicroBatch& batch : step) {
     const std::vector<const Example*> of_batch = batch.all();
@@ -223,16 +261,18 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   attach(training_.trained, gradients);
   const int64_t count = std::ssize(step), shares = settings_.shares;
   StepSums sums;
-  for (int64_t i = share * count / shares; i < (share + 1) * count / shares; ++i) {
-    const MicroBatch& batch = step[static_cast<size_t>(i)];
-    const StepSums of_batch =
-        add_gradient(training_, reference_ ? &*reference_ : nullptr, batch, loss_weights(settings_, batch, step));
-    sums.loss += of_batch.loss;
-    sums.examples_loss += of_batch.examples_loss;
-    sums.refusals_loss += of_batch.refusals_loss;
-    sums.retain_loss += of_batch.retain_loss;
-    sums.tokens += of_batch.tokens;
-    sums.labels += of_batch.labels;
+  const int64_t begin = share * count / shares, end = (share + 1) * count / shares;
+  auto left = std::span(step).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+  while (!left.empty()) {
+    const std::vector<WeighedBatch> pass = next_pass(left, step);
+    const StepSums of_pass = add_gradient(training_, reference_ ? &*reference_ : nullptr, pass);
+    sums.loss += of_pass.loss;
+    sums.examples_loss += of_pass.examples_loss;
+    sums.refusals_loss += of_pass.refusals_loss;
+    sums.retain_loss += of_pass.retain_loss;
+    sums.tokens += of_pass.tokens;
+    sums.labels += of_pass.labels;
+    left = left.subspan(pass.size());
   }
   const torch::Tensor extra = gradients.extra();
   extra[extra_loss] = sums.loss;
@@ -241,6 +281,18 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   extra[extra_retain] = sums.retain_loss;
   extra[extra_tokens] = sums.tokens;
   extra[extra_labels] = sums.labels;
+}
+
+std::vector<WeighedBatch> Trainer::next_pass(std::span<const MicroBatch> left,
+                                             const std::vector<MicroBatch>& step) const {
+  std::vector<WeighedBatch> pass;
+  int64_t tokens = 0;
+  for (const MicroBatch& batch : left) {
+    for (const Example* example : batch.all()) tokens += std::ssize(example->tokens);
+    if (!pass.empty() && tokens > pass_tokens_) break;
+    pass.push_back({batch, loss_weights(settings_, batch, step)});
+  }
+  return pass;
 }
 
 void Trainer::sum_over_ranks() {
@@ -271,8 +323,8 @@ bool Trainer::run_step() {
     sum_over_ranks();
   }
   const double norm = clip_gradients(sum_, settings_.max_gradient_norm);
-  const double rate = settings_.learning_rate * learning_rate_factor(settings_.schedule, state_.step, warmup_, total_,
-                                                                     settings_.schedule_floor);
+  const double rate = settings_.learning_rate *
+                      learning_rate_factor(settings_.schedule, state_.step, warmup_, total_, settings_.schedule_floor);
   optimizer_.step(sum_, rate);
   ++state_.step;
   const torch::Tensor extra = sum_.extra().to(torch::kCPU, torch::kFloat64);
@@ -297,6 +349,7 @@ bool Trainer::run_step() {
 
 std::vector<StepReport> train(const Training& training) {
   check(training);
+  const DeterministicKernels deterministic(training.settings.deterministic);
   return Trainer(training).run();
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,13 +29,13 @@ enum class LossMean {
 struct TrainSettings {  // defaults: the protocol's instruction tuning
   Objective objective = Objective::cross_entropy;
   LossMean mean = LossMean::micro_batches;
-  double alpha = 1.0;         // strength of the delta in the fused logits
+  double alpha = 1.0;            // strength of the delta in the fused logits
   double preference_beta = 0.1;  // dpo, npo
   double forget_bound = 6;       // grad_diff_bounded (nat)
-  int64_t batch = 4;          // examples in a micro-batch
-  int64_t accumulation = 16;  // micro-batches in a step
-  int64_t epochs = 3;         // the last step of an epoch takes what is left
-  int64_t max_steps = 0;      // > 0: at most so many; the schedule ends there too
+  int64_t batch = 4;             // examples in a micro-batch
+  int64_t accumulation = 16;     // micro-batches in a step
+  int64_t epochs = 3;            // the last step of an epoch takes what is left
+  int64_t max_steps = 0;         // > 0: at most so many; the schedule ends there too
   double learning_rate = 2e-4;
   ScheduleShape schedule = ScheduleShape::cosine;
   double schedule_floor = 0;  // share of the peak at which a linear or cosine schedule ends
@@ -46,8 +47,14 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   // computed: fewer ranks work through the same shares one after the other and get the same bits. Ranks beyond it do
   // nothing.
   int shares = 1;
-  int64_t checkpoint_every = 0;                   // steps; 0: only when stopped
+  int64_t checkpoint_every = 0;                    // steps; 0: only when stopped
   int64_t loss_memory_bytes = int64_t{128} << 20;  // see FusedRows
+  // Consecutive micro-batches of a share go through the model together while they have at most so many tokens; 0: each
+  // alone; none: what is fast on the device, each alone on a CPU. The same sums in another order.
+  std::optional<int64_t> pass_tokens;
+  // On CUDA: the same bits each time, by slower kernels, with each micro-batch in a pass of its own. A CPU's are the
+  // same anyway. Kept states of frozen models are made by who keeps them (HiddenStoreSettings::pass_tokens = 0).
+  bool deterministic = false;
   bool recompute_layers = false;         // gradient checkpointing: less memory, a second forward pass, the same numbers
   HiddenStoreSettings reference_states;  // where kl keeps the states of the model before
 };

@@ -54,6 +54,8 @@ TrainSettings Request::settings() const {
   s.shares = j.value("shares", s.shares);
   s.checkpoint_every = j.value("checkpoint_every", s.checkpoint_every);
   s.loss_memory_bytes = j.value("loss_memory_bytes", s.loss_memory_bytes);
+  if (j.contains("pass_tokens")) s.pass_tokens = j["pass_tokens"].get<int64_t>();
+  s.deterministic = j.value("deterministic", s.deterministic);
   s.recompute_layers = j.value("recompute_layers", s.recompute_layers);
   return s;
 }
@@ -68,6 +70,8 @@ std::vector<FrozenModel> Request::frozen() const {
     HiddenStoreSettings settings;
     settings.memory_bytes = each.value("memory_bytes", settings.memory_bytes);
     settings.spill_folder = each.value("spill_folder", "");
+    if (each.contains("pass_tokens")) settings.pass_tokens = each["pass_tokens"].get<int64_t>();
+    if (each.contains("device_bytes")) settings.device_bytes = each["device_bytes"].get<int64_t>();
     if (each.value("kept_as", "") == "bfloat16") settings.kept_as = torch::kBFloat16;
     if (each.value("keep", true)) frozen.states = std::make_shared<HiddenStore>(frozen.model, settings);
     all.push_back(frozen);
@@ -157,10 +161,14 @@ Json gradient_from(const Request& request) {
   if (parts_of(training.settings.objective).compares()) reference.emplace(training);
   double loss = 0;
   const auto step = batches_of_step(data, training.settings, 0);
+  std::vector<WeighedBatch> together;
   for (const MicroBatch& batch : step) {
-    const LossWeights weights = loss_weights(training.settings, batch, step);
-    loss += add_gradient(training, reference ? &*reference : nullptr, batch, weights).loss;
+    together.push_back({batch, loss_weights(training.settings, batch, step)});
+    if (training.settings.pass_tokens) continue;  // all of the step in one pass
+    loss += add_gradient(training, reference ? &*reference : nullptr, together).loss;
+    together.clear();
   }
+  if (!together.empty()) loss += add_gradient(training, reference ? &*reference : nullptr, together).loss;
   Json answer = {{"loss", loss}, {"gradients", Json::object()}};
   for (size_t i = 0; i < trained.trainable().size(); ++i) {
     const torch::Tensor flat = gradients.views()[i].reshape({-1}).contiguous();

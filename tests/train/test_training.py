@@ -78,9 +78,14 @@ def case(world, name):
     return settings, ours, frozen
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_first_losses_and_weights(world, name, tmp_path):
+JOINED = ["mean over tokens", "delta-unlearning", "kl", "idk", "dpo", "npo of a fine-tuned model", "bounded"]
+
+
+# pass_tokens: micro-batches of a step that go through the model together; 0: each alone.
+@pytest.mark.parametrize("name,pass_tokens", [(name, 0) for name in CASES] + [(name, 50) for name in JOINED])
+def test_first_losses_and_weights(world, name, pass_tokens, tmp_path):
     settings, ours, frozen = case(world, name)
+    ours["pass_tokens"] = pass_tokens
     steps = steps_of(world, ours, frozen)
     answer = run_probe(tmp_path, request(world, "train", ours, frozen, output=str(tmp_path / "out"),
                                          tokenizer=world["delta"]))
@@ -115,6 +120,28 @@ def test_gradient(world, name, mode, tmp_path):
     for key, parameter in named.items():
         mine = torch.tensor(answer["gradients"][key]).view_as(parameter)
         assert close_tensors(mine, parameter.grad, 1e-4), key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradient_of_micro_batches_in_one_pass(world, name, tmp_path):
+    settings, ours, frozen = case(world, name)
+    step = steps_of(world, ours, frozen)[0]
+    assert len(step) == 2
+    answer = run_probe(tmp_path, request(world, "gradient", {**ours, "pass_tokens": 1000}, frozen))
+    reference = Reference(world["delta"], frozen, settings.get("alpha", 1.0))
+    loss = reference.loss(step, world, settings)
+    loss.backward()
+    assert relative(answer["loss"], loss.item()) < 1e-5
+    for key, parameter in reference.trained.named_parameters():
+        mine = torch.tensor(answer["gradients"][key]).view_as(parameter)
+        assert close_tensors(mine, parameter.grad, 1e-4), key
+
+
+def test_deterministic_training_is_the_same_here(world, tmp_path):
+    """On a CPU the bits are the same anyway: asking for it changes none."""
+    _, plain = trained(world, tmp_path, "plain")
+    _, asked = trained(world, tmp_path, "asked", settings={**SETTINGS, "deterministic": True})
+    assert same_bits(plain, asked)
 
 
 def test_gradient_of_the_whole_model_passes_finite_differences(world, tmp_path):
@@ -159,6 +186,15 @@ def test_kept_states_equal_running_the_template(world, tmp_path):
     assert all(close_tensors(kept_weights[k], v, 1e-3) for k, v in run_weights.items())
     assert kept["stores"][0]["examples"] == len(world["examples"])
     assert kept["stores"][0]["spilled_bytes"] == 0
+
+
+def test_states_made_in_passes_of_many_examples(world, tmp_path):
+    alone, alone_weights = trained(world, tmp_path, "alone")
+    many, many_weights = trained(world, tmp_path, "many", frozen=template(world, pass_tokens=60, device_bytes=4000))
+    for mine, theirs in zip(many["reports"], alone["reports"]):
+        assert relative(mine["loss"], theirs["loss"]) < 1e-5
+    assert all(close_tensors(many_weights[k], v, 1e-3) for k, v in alone_weights.items())
+    assert many["stores"][0]["examples"] == len(world["examples"])
 
 
 def test_spilled_states_are_the_same(world, tmp_path):
