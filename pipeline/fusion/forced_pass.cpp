@@ -6,6 +6,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
+#include "pipeline/model/device_memory.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -65,6 +66,17 @@ std::vector<int64_t> rows_between(const std::vector<int64_t>& of, int64_t begin,
 
 }  // namespace
 
+FusionSettings with_forced_limits(FusionSettings settings, const model::DecoderModel& base) {
+  int64_t tokens = 1024, logits = int64_t{1} << 24;
+  if (base.device().is_cuda()) {
+    tokens = model::pass_tokens_on(base.device(), base.config(), base.dtype());
+    logits = int64_t{1} << 27;  // half a gigabyte, and three times that for what the fusion makes of them
+  }
+  if (settings.forced_tokens == 0) settings.forced_tokens = tokens;
+  if (settings.forced_logits == 0) settings.forced_logits = logits;
+  return settings;
+}
+
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences) {
   std::vector<SharedSequence> shared;
   // Where the delta's text starts at `first`, only sequences with one `first` read the same.
@@ -94,7 +106,7 @@ struct ForcedPass::Chunk {
     torch::Tensor logits;       // [K, Vi]
     std::vector<int64_t> rows;  // [K] of the chunk
   };
-  torch::Tensor base;  // [R, V]
+  torch::Tensor base;         // [R, V]
   std::vector<Shift> shifts;  // one a delta
 };
 
@@ -149,11 +161,19 @@ ForcedPass::Share ForcedPass::same_vocabulary(int64_t delta, std::span<const Sha
 ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const {
   const auto& stream = deltas_[static_cast<size_t>(delta)];
   Share share{delta, {}, {}};
+  std::vector<std::vector<torch::Tensor>> states(stream.delta().parts.size());  // by part, of one forest after another
   PrefixForest forest;
   std::vector<int64_t> nodes;
+  const auto read_forest = [&] {
+    for (size_t part = 0; part < states.size() && !nodes.empty(); ++part)
+      states[part].push_back(states_of_nodes(*stream.delta().parts[part].model, forest, nodes));
+    forest = {};
+    nodes.clear();
+  };
   int64_t row = 0;
   for (const auto& sequence : sequences) {
     const bool steered = steered_by(sequence, delta);
+    if (steered && forest.size() >= largest_tree) read_forest();
     const DeltaReader reader(sequence, *base_.tokenizer, *stream.delta().tokenizer);
     for (auto t = sequence.first; t < length_of(sequence); ++t, ++row) {
       if (!steered) continue;
@@ -165,8 +185,9 @@ ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const Sh
       share.rows.push_back(row);
     }
   }
-  if (nodes.empty()) return share;
-  for (const auto& part : stream.delta().parts) share.states.push_back(states_of_nodes(*part.model, forest, nodes));
+  read_forest();
+  if (share.rows.empty()) return share;
+  for (auto& parts : states) share.states.push_back(parts.size() == 1 ? parts.front() : torch::cat(parts));
   return share;
 }
 

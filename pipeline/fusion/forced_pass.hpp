@@ -22,6 +22,10 @@ struct SharedSequence {
 // Sequences that are equal, for the base and for the delta, joined, in the order of their first appearance.
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences);
 
+// The settings with forced_tokens and forced_logits chosen where they are 0. On a CPU 1,024 tokens, whose states its
+// caches hold, and 2^24 logits; on CUDA model::pass_tokens_on and 2^27.
+FusionSettings with_forced_limits(FusionSettings settings, const model::DecoderModel& base);
+
 // Teacher forcing of one packed batch (LogitSource::force): the last states of all models at the predicted positions
 // are computed first, then the output layers in chunks.
 class ForcedPass {

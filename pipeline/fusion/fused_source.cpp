@@ -39,13 +39,14 @@ class FusedSource final : public LogitSource {
       expect(sequence.first >= 1 && sequence.first <= static_cast<int64_t>(sequence.tokens.size()),
              "a predicted token has one before it");
     }
-    const ForcedPass pass(contexts_.base(), contexts_.deltas(), settings_);
+    const FusionSettings limited = with_forced_limits(settings_, *contexts_.base().model);
+    const ForcedPass pass(contexts_.base(), contexts_.deltas(), limited);
     const auto all = shared_sequences(sequences);
     const std::span<const SharedSequence> shared(all);
     for (size_t begin = 0, end = 0; begin < shared.size(); begin = end) {
       size_t tokens = 0;
       do tokens += shared[end++].tokens.size();
-      while (end < shared.size() && tokens + shared[end].tokens.size() <= static_cast<size_t>(settings_.forced_tokens));
+      while (end < shared.size() && tokens + shared[end].tokens.size() <= static_cast<size_t>(limited.forced_tokens));
       pass.run(shared.subspan(begin, end - begin), take);
     }
   }
@@ -60,7 +61,7 @@ class FusedSource final : public LogitSource {
 std::unique_ptr<LogitSource> fused_source(Base base, std::vector<Delta> deltas, const FusionSettings& settings) {
   expect(base.model != nullptr, "the base is loaded");
   expect(
-      settings.slots > 0 && settings.initial_capacity > 0 && settings.forced_tokens > 0 && settings.forced_logits > 0,
+      settings.slots > 0 && settings.initial_capacity > 0 && settings.forced_tokens >= 0 && settings.forced_logits >= 0,
       "fusion settings are positive");
   expect(settings.prefill_chunk >= 0 && settings.lag.value_or(0) >= 0, "chunk and lag are not negative");
   return std::make_unique<FusedSource>(std::move(base), std::move(deltas), settings);

@@ -11,9 +11,8 @@ torch::Tensor indices(const std::vector<int64_t>& values, torch::Device device) 
   return torch::tensor(values, torch::kInt64).to(device);
 }
 
-bool share_beginning(const Predicted& a, const Predicted& b) {
-  const auto end = std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end()).first;
-  return end - a.tokens.begin() >= worth_sharing;
+std::ptrdiff_t common_beginning(const Predicted& a, const Predicted& b) {
+  return std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end()).first - a.tokens.begin();
 }
 
 int64_t predicted_tokens(const Predicted& sequence) {
@@ -72,8 +71,8 @@ torch::Tensor states_of_nodes(const model::DecoderModel& model, const PrefixFore
   auto mask = forest.mask();
   const int64_t size = forest.size();
   model::ModelInput input;
-  input.tokens = indices(forest.tokens(), model.device());
-  input.positions = indices(forest.positions(), model.device());
+  input.tokens = indices(forest.tokens(), torch::kCPU);  // where the model checks them
+  input.positions = indices(forest.positions(), torch::kCPU);
   input.spans = {{0, size}};
   input.tree_mask = torch::from_blob(mask.data(), {size, size}, torch::kUInt8).to(torch::kBool).to(model.device());
   return model.hidden(input, nullptr).index_select(0, indices(nodes, model.device()));
@@ -85,14 +84,19 @@ torch::Tensor states_before_answers(const model::DecoderModel& model, std::span<
   int64_t row = 0;
   for (size_t begin = 0, end = 0; begin < sequences.size(); begin = end) {
     int64_t count = predicted_tokens(sequences[begin]);
-    for (end = begin + 1; end < sequences.size() && share_beginning(sequences[end - 1], sequences[end]); ++end)
+    auto nodes = std::ssize(sequences[begin].tokens);
+    for (end = begin + 1; end < sequences.size(); ++end) {
+      const auto common = common_beginning(sequences[end - 1], sequences[end]);
+      nodes += std::ssize(sequences[end].tokens) - common;
+      if (common < worth_sharing || nodes > largest_tree) break;
       count += predicted_tokens(sequences[end]);
+    }
     if (count > 0 && end - begin > 1) read_tree(model, sequences.subspan(begin, end - begin), row, collected);
     if (count > 0 && end - begin == 1) packed.add(sequences[begin], row);
     row += count;
   }
   if (!packed.rows.empty()) {
-    packed.input.tokens = indices(packed.tokens, model.device());
+    packed.input.tokens = indices(packed.tokens, torch::kCPU);
     collected.states.push_back(
         model.hidden(packed.input, nullptr).index_select(0, indices(packed.predicting, model.device())));
     collected.rows.insert(collected.rows.end(), packed.rows.begin(), packed.rows.end());

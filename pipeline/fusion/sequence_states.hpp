@@ -16,6 +16,9 @@ struct Predicted {
   int64_t first = 1;
 };
 
+// A tree is read with a mask of its tokens squared: beyond so many another one begins.
+inline constexpr int64_t largest_tree = 2048;
+
 // [A, hidden] the states before the predicted tokens, sequence after sequence. Neighbours with a common beginning
 // (answers to one prompt) are read as one tree, so that the beginning is read once; the others packed in one pass.
 torch::Tensor states_before_answers(const model::DecoderModel& model, std::span<const Predicted> sequences);
