@@ -76,7 +76,8 @@ double sum_of_exponentials(const float* values, int64_t count, float maximum) {
 
 float largest(const float* values, const int32_t* ids, int64_t count) {
   float top = values[ids[0]];
-  for (int64_t i = 1; i < count; ++i) top = std::max(top, values[ids[i]]);
+  for (int64_t i = 1; i < count; ++i)
+    if (const float value = values[ids[i]]; value > top || std::isnan(value)) top = value;
   return top;
 }
 
@@ -121,7 +122,10 @@ LogSum log_sum_in(const KernelRow& row, int64_t begin, int64_t end) {
       total.sum *= total.sum == 0.0 ? 0.0 : std::exp(static_cast<double>(total.maximum) - top);
       total.maximum = top;
     }
-    if (total.maximum > lowest) total.sum += sum_of_exponentials(scores.data(), stop - at, total.maximum);
+    if (total.maximum > lowest)
+      total.sum += sum_of_exponentials(scores.data(), stop - at, total.maximum);
+    else if (std::any_of(scores.begin(), scores.begin() + (stop - at), [](float score) { return std::isnan(score); }))
+      total.sum = std::numeric_limits<double>::quiet_NaN();
   }
   return total;
 }
@@ -131,7 +135,8 @@ double joined(const std::vector<LogSum>& pieces) {
   for (const auto& piece : pieces) maximum = std::max(maximum, piece.maximum);
   double sum = 0.0;
   for (const auto& piece : pieces)
-    if (piece.sum > 0.0) sum += piece.sum * std::exp(static_cast<double>(piece.maximum) - maximum);
+    if (piece.sum != 0.0)  // also where it is NaN
+      sum += piece.sum * std::exp(static_cast<double>(piece.maximum) - maximum);
   return maximum + std::log(sum);
 }
 

@@ -30,7 +30,7 @@ struct KernelRow {
   std::vector<Few> few = {};
 };
 
-// Largest of values[ids[i]], i < count; count > 0.
+// Largest of values[ids[i]], i < count; count > 0; NaN where one of them is.
 float largest(const float* values, const int32_t* ids, int64_t count);
 
 struct Best {
@@ -41,7 +41,8 @@ struct Best {
 // Largest fused score in [begin, end), the lowest index among equals.
 Best best_in(const KernelRow& row, int64_t begin, int64_t end);
 
-// log Σ exp over [begin, end) kept as (maximum, Σ exp(x - maximum)), so that pieces can be joined.
+// log Σ exp over [begin, end) kept as (maximum, Σ exp(x - maximum)), so that pieces can be joined. A NaN among the
+// scores makes the sum NaN.
 struct LogSum {
   float maximum = 0.0f;
   double sum = 0.0;

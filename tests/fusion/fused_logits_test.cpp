@@ -208,6 +208,26 @@ TEST(FusedLogits, ScoresThatAreNotFiniteAreAnErrorNotATokenOfNoMeaning) {
   EXPECT_EQ(choice_among(nan, {}, {})[0].item<int32_t>(), -1);
 }
 
+// Wherever it stands: among numbers, or alone in a part that else holds nothing, before and behind what does.
+TEST(FusedLogits, ANumberThatIsNoneShowsInTheLogProbability) {
+  constexpr float none = -std::numeric_limits<float>::infinity();
+  constexpr int64_t vocabulary = 100'000;
+  for (const bool among_numbers : {true, false})
+    for (const int64_t at : {int64_t{0}, int64_t{3}, int64_t{700}, int64_t{33'000}, vocabulary - 1})
+      for (const bool of_delta : {true, false}) {
+        auto base = torch::full({2, vocabulary}, among_numbers ? 0.5f : none);
+        base.slice(1, 70'300, 70'400).fill_(1.0f);
+        auto delta = torch::zeros({1, vocabulary});
+        (of_delta ? delta[0] : base[0])[at] = std::numeric_limits<float>::quiet_NaN();
+        const FusedLogits fused(base, Normalisation::raw, {{delta, {0}, {1.0f}, {}, Normalisation::raw}});
+        const auto values = fused.log_prob_of(std::vector<BaseToken>{{70'350}, {70'350}});
+        const auto truth = fused.scores().to(torch::kFloat64).log_softmax(1);
+        EXPECT_TRUE(std::isnan(truth[0][70'350].item<double>()));
+        EXPECT_TRUE(std::isnan(values[0].item<float>())) << at << (of_delta ? " of the delta" : " of the base");
+        EXPECT_NEAR(values[1].item<float>(), truth[1][70'350].item<double>(), 1e-5);
+      }
+}
+
 TEST(FusedLogits, ShapesThatDisagreeAreRefused) {
   const auto base = torch::zeros({2, 4});
   EXPECT_THROW(FusedLogits(torch::zeros({4}), Normalisation::raw, {}), Internal);
