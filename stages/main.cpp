@@ -66,6 +66,11 @@ int main(int argc, char** argv) {
   // Large CPU tensors on huge pages, unless told otherwise: a training step allocates gigabytes, and faulting them in 4 KiB at
   // a time took a quarter of its time. LibTorch reads it at its first allocation.
   setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
+  // On Hopper cuDNN is asked for attention first and plans for tens of milliseconds at each new length. LibTorch reads it when
+  // it first chooses.
+  setenv("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1", 0);
+  // cuBLAS gives the same bits each time only with a workspace of fixed size, which it reads when it starts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   start_log({});
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (const auto* verb = verb_of(arguments); verb && verb->stops_when_asked) distributed::heed_stop_signals();

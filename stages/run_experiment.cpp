@@ -13,9 +13,9 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
-#include "pipeline/core/process_memory.hpp"
 #include "pipeline/core/process_time.hpp"
 #include "pipeline/core/provenance.hpp"
+#include "pipeline/model/device_memory.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -130,15 +130,23 @@ bool is_ours(const distributed::Task& task, Workbench& bench, const distributed:
   return needed != 0;
 }
 
-// Where a rank works alone and memory runs out, it goes on with half the batch: a group's ranks would come out of step.
+// Where memory runs out on any of the ranks, all go on with half the batch.
 store::Unit run_stage(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
-  const auto work = [&] { return stage_named(task.stage).run(task, bench, group); };
-  if (group.size() > 1) return work();
-  return with_less_memory(work, [&] {
+  Attempts of_this_task(group);
+  Attempts& attempts = task.tensor_parallel > 1 ? bench.tensor_group() : of_this_task;  // a split model stays, with its group
+  const auto spare = [&] {
+    model::release_cached_bytes(bench.compute().device);
     const bool spared = bench.halve_batch();
     if (spared) log_warning(task.name, ": memory ran out, again with ", bench.batch(), " rows at a time");
     return spared;
-  });
+  };
+  const auto work = [&](const distributed::Communicator& ranks) {
+    if (task.tensor_parallel > 1) bench.regroup_split_models();
+    return stage_named(task.stage).run(task, bench, ranks);
+  };
+  store::Unit unit = with_less_memory(attempts, work, spare);
+  if (task.tensor_parallel == 1) attempts.close();
+  return unit;
 }
 
 // Seconds that a rank's device has been at work. CUDA: a clock that waits until the device has done what it was given; it
@@ -164,7 +172,7 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
   const auto start = Clock::now();
   const bool loaded = bench.enter(task.residency, task.tensor_parallel > 1 ? group : distributed::Communicator());
-  restart_peak_memory();
+  model::restart_peak_bytes(bench.compute().device);
   const double device_start = device_clock(bench.compute());
   store::Unit unit = run_stage(task, bench, group);
   const double device_seconds = over_ranks(device_clock(bench.compute()) - device_start, group);
@@ -180,7 +188,7 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   unit.cost["estimated_seconds"] = task.seconds;
   unit.cost["ranks"] = group.size();
   unit.cost["loaded"] = loaded;  // its residency
-  unit.cost["peak_bytes"] = peak_memory_bytes();
+  unit.cost["peak_bytes"] = model::peak_bytes(bench.compute().device);
   if (group.rank() == 0) bench.units().publish(unit);
   log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));
 }

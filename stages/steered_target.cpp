@@ -123,6 +123,10 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
   std::vector<fusion::Delta> deltas;
   fusion::FusionSettings settings;
   settings.slots = bench.batch();
+  if (const int halvings = bench.halvings(); halvings > 0) {  // memory has run out before
+    settings.forced_tokens = std::max<int64_t>(1, 1024 >> halvings);
+    settings.forced_logits = std::max<int64_t>(1, (1 << 24) >> halvings);
+  }
   if (p.contains("delta")) {
     fusion::Delta delta;
     for (const auto& part : p.at("parts")) {

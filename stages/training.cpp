@@ -98,6 +98,14 @@ void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, 
 }  // namespace
 
 store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group) {
+  run.settings.deterministic = bench.is_deterministic();
+  run.settings.reference_states.pass_tokens = bench.frozen_pass_tokens();
+  if (const int halvings = bench.halvings(); halvings > 0) {  // memory has run out before
+    run.settings.loss_memory_bytes >>= halvings;
+    run.settings.pass_tokens = 0;
+    run.settings.reference_states.device_bytes = 0;
+    run.settings.recompute_layers = true;
+  }
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
   if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
     log_info(run.task.name, " goes on behind step ", step);

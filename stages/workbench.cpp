@@ -2,10 +2,14 @@
 
 #include <torch/cuda.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
+#include "pipeline/model/device_memory.hpp"
 #include "pipeline/token_map/check_map.hpp"
 
 namespace cmc::stages {
@@ -20,6 +24,7 @@ Compute compute_named(const std::string& device, const std::string& dtype, int r
   if (device == "cuda" && devices == 0)
     throw BadExperiment({"compute.device", "is cuda, but no CUDA device is visible", "set compute.device = auto, or see cmc doctor"});
   if (device != "cpu" && devices > 0) compute.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(rank_on_node % devices));
+  if (compute.device.is_cuda()) model::forbid_reduced_sums();
   const bool bf16 = dtype == "bfloat16" || (dtype == "auto" && compute.device.is_cuda());
   compute.dtype = bf16 ? torch::kBFloat16 : torch::kFloat32;
   return compute;
@@ -53,12 +58,14 @@ const std::string& Workbench::place(const std::string& content) const {
 }
 
 bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group) {
-  if (residency == residency_ && tensor_group.transport() == tensor_group_.transport()) return false;
+  if (residency == residency_ && tensor_group.transport() == tensor_group_.ranks().transport()) return false;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
-  tensor_group_ = tensor_group;
+  tensor_group_ = Attempts(tensor_group);
+  grouped_ = nullptr;
   batch_ = experiment_.integer("compute.batch");
+  halvings_ = 0;
   return true;
 }
 
@@ -88,12 +95,17 @@ std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& referenc
   return model;
 }
 
+namespace {
+const std::string split_model = "split: ";
+}
+
 std::shared_ptr<const model::DecoderModel> Workbench::target(const Json& reference) {
-  if (tensor_group_.size() == 1) return model(reference);
-  auto& model = models_["split: " + reference.dump()];
+  const distributed::Communicator& tensor_group = tensor_group_.group();
+  if (tensor_group.size() == 1) return model(reference);
+  auto& model = models_[split_model + reference.dump()];
   if (!model) {
-    const model::TensorGroup group(tensor_group_, compute_.device);
-    log_info("loading part ", tensor_group_.rank() + 1, " of ", tensor_group_.size(), " of ", folder(reference).string());
+    const model::TensorGroup group(tensor_group, compute_.device);
+    log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
     model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.tensor_rank()).over(group));
   }
   return model;
@@ -134,15 +146,35 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const Json& referen
   if (!states) {
     train::HiddenStoreSettings settings;
     settings.spill_folder = output_;
+    settings.pass_tokens = frozen_pass_tokens();
+    if (halvings_ > 0) settings.device_bytes = 0;
     states = std::make_shared<train::HiddenStore>(model(reference), settings);
   }
   return states;
 }
 
+void Workbench::regroup_split_models() {
+  if (tensor_group_.group().transport() == std::exchange(grouped_, tensor_group_.group().transport())) return;
+  const bool any = std::ranges::any_of(models_, [](const auto& entry) { return entry.first.starts_with(split_model); });
+  if (!any) return;
+  const model::TensorGroup group(tensor_group_.group(), compute_.device);
+  for (auto& [reference, model] : models_)
+    if (reference.starts_with(split_model)) model = std::make_shared<const model::DecoderModel>(model->over(group));
+}
+
 bool Workbench::halve_batch() {
   if (batch_ <= 1) return false;
   batch_ /= 2;
+  ++halvings_;
+  hidden_.clear();
   return true;
+}
+
+bool Workbench::is_deterministic() const { return experiment_.text("compute.deterministic") == "yes"; }
+
+std::optional<int64_t> Workbench::frozen_pass_tokens() const {
+  if (is_deterministic() || halvings_ > 0) return 0;
+  return std::nullopt;
 }
 
 uint64_t Workbench::seed(const std::string& key) const {

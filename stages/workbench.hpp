@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "pipeline/core/json.hpp"
@@ -13,6 +14,7 @@
 #include "pipeline/store/unit_store.hpp"
 #include "pipeline/train/hidden_store.hpp"
 #include "stages/experiment/experiment.hpp"
+#include "stages/memory_retry.hpp"
 
 namespace cmc::stages {
 
@@ -41,7 +43,9 @@ class Workbench {
   // Drops what another residency left behind, or another group of ranks that held it together. False: it was here already.
   bool enter(const std::string& residency, const distributed::Communicator& tensor_group);
   // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
-  const distributed::Communicator& tensor_group() const { return tensor_group_; }
+  Attempts& tensor_group() { return tensor_group_; }
+  // Runs split models over the present tensor-parallel group, where that has become another one since they were.
+  void regroup_split_models();
 
   // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
   // which are merged into it. On compute().device.
@@ -67,6 +71,11 @@ class Workbench {
   // Rows decoded together: compute.batch, or less where memory ran out in this residency. Results do not depend on it.
   int64_t batch() const { return batch_; }
   bool halve_batch();  // false: it is 1
+  int halvings() const { return halvings_; }  // of the batch in this residency: what else takes memory is cut down alike
+
+  // compute.deterministic: whether training gives the same bits each time, and frozen examples so run alone (0) or as is fast.
+  bool is_deterministic() const;
+  std::optional<int64_t> frozen_pass_tokens() const;
 
   uint64_t seed(const std::string& key) const;  // of a task; the experiment's seed is one of the parameters in its key
 
@@ -81,7 +90,9 @@ class Workbench {
   std::function<bool()> stop_;
   std::string residency_;
   int64_t batch_;
-  distributed::Communicator tensor_group_;
+  int halvings_ = 0;
+  Attempts tensor_group_{distributed::Communicator()};
+  const distributed::Transport* grouped_ = nullptr;  // of the group that split models run over, which keep it alive
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::string, std::shared_ptr<const token_map::TokenMap>> maps_;

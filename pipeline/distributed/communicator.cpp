@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "pipeline/distributed/given_up_tag.hpp"
 #include "pipeline/distributed/pause.hpp"
 
 namespace cmc::distributed {
@@ -36,6 +37,11 @@ void add_shares(std::span<const std::span<const float>> shares, size_t first, si
   }
 }
 
+// Throws when the group's owner asks to give it up, or a member has.
+void check_abandoned(Transport& transport, const std::stop_token& asked) {
+  if (asked.stop_requested() || transport.receive(any_rank, given_up_tag)) throw GroupAbandoned();
+}
+
 void copy_chunk(const Bytes& from, std::span<float> sum, size_t first) {
   std::memcpy(sum.data() + first, from.data(), from.size());
 }
@@ -45,13 +51,12 @@ void copy_chunk(const Bytes& from, std::span<float> sum, size_t first) {
 Bytes Communicator::await(int from, int tag) const {
   for (Pause pause(awake_);; pause()) {
     if (auto message = transport_->receive(from, tag)) return std::move(message->bytes);
-    if (abandoned_.stop_requested()) throw GroupAbandoned();
+    check_abandoned(*transport_, abandoned_);
   }
 }
 
 void Communicator::await_sent(size_t at_most) const {
-  for (Pause pause(awake_); transport_->unsent() > at_most; pause())
-    if (abandoned_.stop_requested()) throw GroupAbandoned();
+  for (Pause pause(awake_); transport_->unsent() > at_most; pause()) check_abandoned(*transport_, abandoned_);
 }
 
 void Communicator::ordered_sum(std::span<const std::span<const float>> mine, std::span<float> sum) const {
@@ -189,7 +194,7 @@ bool Communicator::any(bool mine) const {
 Communicator Communicator::group(std::span<const int> ranks, int id, std::stop_token abandoned) const {
   if (ranks.size() <= 1) return {};
   expect(transport_ != nullptr, "group: the null communicator has one rank");
-  return Communicator(transport_->group(ranks, id), std::move(abandoned));
+  return Communicator(transport_->group(ranks, id), abandoned.stop_possible() ? std::move(abandoned) : abandoned_);
 }
 
 void Communicator::close() const {

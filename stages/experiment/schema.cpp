@@ -77,6 +77,7 @@ const std::vector<KeySpec>& schema() {
       {"compute.device", text, "auto", false, "auto: CUDA where there is one", {"auto", "cpu", "cuda"}},
       {"compute.dtype", text, "auto", false, "auto: bfloat16 on CUDA, float32 on CPU", {"auto", "float32", "bfloat16"}},
       {"compute.batch", integer, "16", false, "rows decoded together"},
+      {"compute.deterministic", text, "no", false, "yes: training on CUDA gives the same bits each time, by slower kernels", {"yes", "no"}},
 
       {"pretrain.steps", integer, "500", false, "optimiser steps"},
       {"pretrain.batch", integer, "16", false, "windows a step"},

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "pipeline/core/random.hpp"
+#include "pipeline/distributed/give_up.hpp"
 #include "pipeline/distributed/thread_transport.hpp"
 
 namespace cmc::distributed {
@@ -189,6 +190,43 @@ TEST(Sum, RowsOfDifferentLengthAreAnError) {
     }
   });
   EXPECT_EQ(errors, 2);
+}
+
+TEST(GiveUp, WakesThoseThatWaitAndLeavesOtherGroupsAlone) {
+  std::atomic<int> woken = 0, went_on = 0;
+  on_ranks(3, [&](const Communicator& ranks) {
+    const std::vector<int> all{0, 1, 2};
+    const Communicator first = ranks.group(all, 0);
+    try {
+      if (ranks.rank() == 1) {
+        give_up(first);
+      } else {
+        float number = 1;
+        for (int repeat = 0; repeat < 2; ++repeat) first.sum({&number, 1});  // which rank 1 never joins
+      }
+    } catch (const GroupAbandoned&) {
+      ++woken;
+    }
+    const Communicator second = ranks.group(all, 1);
+    float number = static_cast<float>(ranks.rank());
+    second.sum({&number, 1});
+    went_on += number == 3.0f;
+  });
+  EXPECT_EQ(woken, 2);
+  EXPECT_EQ(went_on, 3);
+}
+
+TEST(GiveUp, AGroupOfAGroupIsAbandonedWithIt) {
+  auto ranks = thread_ranks(2);
+  std::stop_source abandoned;
+  std::jthread waiting([&] {
+    const Communicator group = ranks[0].group(std::vector<int>{0, 1}, 1, abandoned.get_token());
+    EXPECT_THROW(group.group(std::vector<int>{0, 1}, 1).barrier(), GroupAbandoned);
+  });
+  const Communicator group = ranks[1].group(std::vector<int>{0, 1}, 1);
+  const Communicator inner = group.group(std::vector<int>{0, 1}, 1);
+  abandoned.request_stop();
+  waiting.join();
 }
 
 TEST(Exchange, BytesOfEveryRankInRankOrder) {
