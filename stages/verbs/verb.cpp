@@ -8,7 +8,7 @@ namespace po = boost::program_options;
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {run_verb,      plan_verb,  status_verb, verify_verb, tokenize_verb, map_verb,
-                                        generate_verb, score_verb, export_verb, import_verb, doctor_verb};
+                                        generate_verb, score_verb, bench_verb, export_verb, import_verb, doctor_verb};
   return all;
 }
 

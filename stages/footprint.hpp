@@ -1,0 +1,34 @@
+#pragma once
+#include "pipeline/checkpoint/model_config.hpp"
+#include "stages/experiment/experiment.hpp"
+
+namespace cmc::stages {
+
+// What a model holds, what one token costs and what one pass reads, from the sizes alone.
+struct Footprint {
+  double matrix_weights = 0;   // numbers in the layers' matrices
+  double vector_weights = 0;   // in their norms and biases, and in the final norm
+  double output_weights = 0;   // numbers in the output layer
+  double input_weights = 0;    // numbers in the embedding, where the output is not tied to it
+  double cache_per_token = 0;  // numbers that keys and values of one token take in all layers
+
+  double weights() const { return matrix_weights + vector_weights + output_weights + input_weights; }
+  // Numbers that one decoding step reads: all weights but the embedding's, and the cache of `rows` sequences of
+  // `context` tokens, of which a sliding layer sees its window.
+  double read_by_step(const checkpoint::ModelConfig& config, double rows, double context) const;
+  // Operations (a multiply and an add are two) of reading a sequence of `tokens` from its beginning, with logits for
+  // `predicted` of them.
+  double operations(const checkpoint::ModelConfig& config, double tokens, double predicted) const;
+};
+Footprint footprint_of(const checkpoint::ModelConfig& config);
+
+// Bytes of a number in the type that models compute in (compute.dtype).
+int64_t computed_bytes(const Experiment& experiment);
+
+// Memory (bytes) that decoding or scoring with a model takes on the device of each of `tensor_parallel` ranks: its
+// weights in the type it computes in (the kernels of a CPU keep them packed besides), keys and values of compute.batch
+// sequences of `tokens`, and their logits in float32. What LibTorch itself and single operations take is not in it.
+int64_t decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens,
+                       int tensor_parallel = 1);
+
+}  // namespace cmc::stages
