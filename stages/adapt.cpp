@@ -2,6 +2,7 @@
 // of the similarity stage.
 #include <algorithm>
 
+#include "stages/footprint.hpp"
 #include "stages/instruction_data.hpp"
 #include "stages/model_pairs.hpp"
 #include "stages/planner.hpp"
@@ -41,8 +42,9 @@ void add(Planner& planner, const std::string& target, const std::string& method,
   Planner::needs(task, task.parameters.at("model"));
   const double parameters = parameter_count(planner.config(target)), tokens = purpose == "unlearn" ? 160 * 70 : 250.0 * instruction_count(data);
   task.seconds = 3 * forward_seconds(parameters, tokens * task.parameters.at("training").at("epochs").get<double>());
-  const int weight = method == "lora" && plans_for_gpus(experiment) ? 2 : 4;  // bytes of a frozen one; Adam's keep three more
-  task.bytes = static_cast<int64_t>(parameters * (method == "lora" ? weight + 2 : 4 * weight));
+  // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for them; else
+  // each with its gradient and Adam's two moments.
+  task.bytes = static_cast<int64_t>(parameters * (method == "lora" ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
   task.shares = static_cast<int>(experiment.integer(section_of(purpose) + ".shares"));
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task)));

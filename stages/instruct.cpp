@@ -10,6 +10,7 @@
 #include "pipeline/metrics/response_health.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "stages/columns.hpp"
+#include "stages/footprint.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
@@ -48,7 +49,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
   const double parameters = parameter_count(planner.config(evaluated.target));
   task.seconds = forward_seconds(parameters, rows * (300 + 2 * static_cast<double>(experiment.integer("instruct.new_tokens"))));
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
+  task.bytes = decoding_bytes(experiment, planner.config(evaluated.target), 300 + experiment.integer("instruct.new_tokens"), task.tensor_parallel);
   if (slice.prompts == "checked") task.parameters["seed"] = experiment.integer("experiment.seed");
   planner.add(std::move(task));
 }

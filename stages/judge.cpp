@@ -9,6 +9,7 @@
 #include "pipeline/core/log.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
 #include "stages/columns.hpp"
+#include "stages/footprint.hpp"
 #include "stages/pairwise_judge.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
@@ -116,7 +117,7 @@ void add_slice(Planner& planner, const Json& judge, const Units& responses, cons
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(system.at("strengths").size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
+  task.bytes = decoding_bytes(planner.experiment(), planner.config(judge_name), 0, task.tensor_parallel);  // it reads without a cache
   planner.add(std::move(task));
 }
 

@@ -7,6 +7,7 @@
 #include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "stages/columns.hpp"
+#include "stages/footprint.hpp"
 #include "stages/logit_shift.hpp"
 #include "stages/model_pairs.hpp"
 #include "stages/planner.hpp"
@@ -46,7 +47,8 @@ void plan(Planner& planner) {
     const double tokens = static_cast<double>(experiment.integer("similarity.items") * experiment.integer("similarity.new_tokens"));
     const double parameters = parameter_count(planner.config(pair.reference)) + parameter_count(planner.config(pair.other));
     task.seconds = forward_seconds(4 * parameters, tokens);
-    task.bytes = static_cast<int64_t>(parameters * 4 * 3);
+    for (const auto& side : {pair.reference, pair.other})  // as it was and tuned
+      task.bytes += 2 * decoding_bytes(experiment, planner.config(side), experiment.integer("similarity.new_tokens"));
     planner.add(std::move(task));
   }
 }

@@ -3,6 +3,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/delta.hpp"
+#include "stages/footprint.hpp"
 #include "stages/instruction_data.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
@@ -47,7 +48,8 @@ void estimate(Planner& planner, distributed::Task& task, double items, double to
   const double output = static_cast<double>(config.vocabulary * config.hidden), tokens = items * tokens_each;
   const double epochs = task.parameters.at("training").at("epochs");
   task.seconds = forward_seconds(parameter_count(config), tokens) + forward_seconds(1.4 * output, tokens * epochs);
-  task.bytes = static_cast<int64_t>(parameter_count(config) * 4 + tokens * static_cast<double>(config.hidden) * 4);
+  const int64_t states = static_cast<int64_t>(tokens) * config.hidden * computed_bytes(planner.experiment());
+  task.bytes = decoding_bytes(planner.experiment(), config, 0) + states;
 }
 
 void add(Planner& planner, const std::string& kind, const std::string& role, const std::string& delta) {

@@ -6,6 +6,7 @@
 #include "pipeline/data/tofu.hpp"
 #include "pipeline/metrics/rouge.hpp"
 #include "stages/columns.hpp"
+#include "stages/footprint.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/steered_target.hpp"
@@ -48,7 +49,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice)
   const double parameters = parameter_count(planner.config(evaluated.target));
   const double generated = items * strengths * 1.5 * static_cast<double>(experiment.integer("unlearn.new_tokens"));
   task.seconds = forward_seconds(parameters, generated + items * strengths * 6 * 80);
-  task.bytes = static_cast<int64_t>(parameters * 4 / task.tensor_parallel);
+  task.bytes = decoding_bytes(experiment, planner.config(evaluated.target), 80 + experiment.integer("unlearn.new_tokens"), task.tensor_parallel);
   planner.add(std::move(task));
 }
 

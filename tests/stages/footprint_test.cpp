@@ -1,0 +1,52 @@
+#include "stages/footprint.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "pipeline/core/files.hpp"
+#include "pipeline/model/decoder_model.hpp"
+#include "stages/bench/shapes.hpp"
+
+namespace cmc::stages {
+namespace {
+
+Experiment experiment_with(const std::vector<Experiment::Override>& settings) {
+  const auto file =
+      std::filesystem::path(testing::TempDir()) / ("cmc_footprint_" + std::to_string(::getpid()) + ".ini");
+  publish_file(file, "[experiment]\ntitle = T\n[models]\ntemplate = a\ntargets = a\n[model.a]\npath = /a\n");
+  return Experiment::read(file, settings);
+}
+
+// Against what a model of these sizes and its cache really hold.
+TEST(DecodingBytes, AreThoseOfWeightsCacheAndLogits) {
+  for (const std::string shape : {"tiny", "gemma3_270m"}) {
+    const auto config = shape_named(shape, 1);
+    const auto model = model::DecoderModel::random(config, 1, torch::kBFloat16, torch::kCPU);
+    const model::KvCache cache = model.make_cache(5, 70);
+    size_t weights = 0, kept = 0;
+    for (const auto& [name, tensor] : model.parameters()) weights += tensor.nbytes();
+    for (int64_t layer = 0; layer < cache.layers(); ++layer)
+      for (const torch::Tensor* tensor : {&cache.keys(layer), &cache.values(layer)})
+        kept += tensor->narrow(0, 0, 5 * 70).nbytes();
+    const auto logits = static_cast<size_t>(5 * config.vocabulary * 4);
+    const auto at = [&](const char* dtype, const char* device, int64_t tokens, int ranks) {
+      const auto experiment =
+          experiment_with({{"compute.dtype", dtype}, {"compute.device", device}, {"compute.batch", "5"}});
+      return static_cast<size_t>(decoding_bytes(experiment, config, tokens, ranks));
+    };
+    EXPECT_EQ(at("bfloat16", "cpu", 70, 1), weights + kept + logits);
+    EXPECT_EQ(at("auto", "cuda", 70, 1), weights + kept + logits);
+    EXPECT_EQ(at("auto", "cuda", 0, 1), weights + logits);
+    EXPECT_EQ(at("auto", "cuda", 70, 2), (weights + kept) / 2 + logits);
+    EXPECT_EQ(at("float32", "cuda", 70, 1), 2 * (weights + kept) + logits);
+    // A CPU's float32 kernels have matrices and output layer packed besides.
+    size_t matrices = 0;
+    for (const auto& [name, tensor] : model.parameters())
+      if (tensor.dim() == 2 && (config.tied_output || name.find("embed_tokens") == std::string::npos))
+        matrices += tensor.nbytes();
+    EXPECT_EQ(at("auto", "cpu", 70, 1), 2 * (weights + kept + matrices) + logits);
+  }
+}
+
+}  // namespace
+}  // namespace cmc::stages
