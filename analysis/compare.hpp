@@ -3,15 +3,15 @@
 #include <vector>
 
 #include "analysis/table.hpp"
-#include "pipeline/store/results.hpp"
+#include "analysis/record.hpp"
 
 namespace cmc::analysis {
 
 // Two runs side by side: for every system and metric both have, the means over the items both measured, the difference
 // with its paired bootstrap interval, and a p-value. Systems that only one has are named in a note.
-Table compare_results(const store::Results& a, const store::Results& b);
+Table compare_results(const Record& a, const Record& b);
 
 // Lines of the two resolved experiment files that differ: "- …" only in A, "+ …" only in B.
-std::vector<std::string> experiment_differences(const store::Results& a, const store::Results& b);
+std::vector<std::string> experiment_differences(const Record& a, const Record& b);
 
 }  // namespace cmc::analysis

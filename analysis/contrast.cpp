@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/sample.hpp"
 #include "pipeline/metrics/summary.hpp"
 
 namespace cmc::analysis {
@@ -15,14 +14,14 @@ constexpr double significant = 0.01, kept_share = 0.8;
 // One figure of every seed, put together.
 template <class Value>
 Figure figure_of(const Samples& samples, Value value) {
-  std::vector<std::pair<int64_t, Figure>> figures;
+  records::SeedFigures figures;
   for (const auto& [seed, pairs] : samples) {
     std::vector<double> values;
     for (const Pair& pair : pairs) values.push_back(value(pair));
-    if (!values.empty()) figures.emplace_back(seed, mean_figure(values));
+    if (!values.empty()) figures.emplace_back(seed, records::mean_figure(values));
   }
   if (figures.empty()) return {};
-  return figures.size() == 1 ? figures.front().second : seed_figure(figures);
+  return figures.size() == 1 ? figures.front().second : records::seed_figure(figures);
 }
 
 double p_value(const Samples& samples) {
@@ -39,12 +38,12 @@ bool every_seed(const Figure& difference, double sign) {
 
 }  // namespace
 
-std::vector<Pair> paired(const ItemValues& baseline, const ItemValues& measured) {
+std::vector<Pair> paired(std::span<const records::Measurement> baseline, std::span<const records::Measurement> measured) {
   std::vector<Pair> pairs;
-  for (const auto& [item, value] : baseline) {
-    const auto other = measured.find(item);
-    if (other != measured.end() && std::isfinite(value) && std::isfinite(other->second))
-      pairs.push_back({value, other->second});
+  auto other = measured.begin();
+  for (const auto& row : baseline) {
+    while (other != measured.end() && other->item < row.item) ++other;
+    if (other != measured.end() && other->item == row.item) pairs.push_back({row.value, other->value});
   }
   return pairs;
 }

@@ -1,21 +1,20 @@
 #pragma once
 #include <cstdint>
-#include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "analysis/findings.hpp"
+#include "pipeline/records/measurements.hpp"
 
 namespace cmc::analysis {
-
-using ItemValues = std::map<int64_t, double>;
 
 struct Pair {
   double baseline, measured;
 };
-// Of the items that both have a finite value for.
-std::vector<Pair> paired(const ItemValues& baseline, const ItemValues& measured);
+// Of the items that both have a value for.
+std::vector<Pair> paired(std::span<const records::Measurement> baseline, std::span<const records::Measurement> measured);
 
 struct SeedSample {
   int64_t seed;

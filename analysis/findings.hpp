@@ -2,12 +2,12 @@
 #include <string>
 #include <vector>
 
+#include "analysis/record.hpp"
 #include "analysis/table.hpp"
-#include "pipeline/store/results.hpp"
 
 namespace cmc::analysis {
 
-// Whether the paper's effects are in these results. Computed from the units by fixed rules, never asserted:
+// Whether the paper's effects are in these results. Computed from the measurements by fixed rules, never asserted:
 //   * a figure rises (falls) where every seed's mean does and a paired bootstrap over the items of all seeds gives
 //     p < 0.01 (many figures are looked at); with fewer than 8 items nothing is said, for even unanimous ones could not
 //     reach that in a sign test;
@@ -46,7 +46,7 @@ struct Finding {
 };
 
 // The three effects: instructions, unlearning, similar logit shifts.
-std::vector<Finding> find_effects(const store::Results& results);
+std::vector<Finding> find_effects(const Record& record);
 
 // "small + tiny, α 1: Strict, % 0.0 → 63.3 (+63.3 ± 8.9, n = 30, p < 0.001): appears"
 std::string sentence(const Evidence& evidence);

@@ -4,7 +4,6 @@
 #include <cstdio>
 
 #include "analysis/findings.hpp"
-#include "analysis/sample.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -143,7 +142,7 @@ Table findings_table(const std::vector<Finding>& findings) {
       for (const Contrast& c : evidence.contrasts) {
         table.rows.push_back(lead);
         table.rows.back().insert(table.rows.back().end(),
-                                 {c.measure, c.baseline, c.measured, c.difference, plain_figure(c.p), claim(c)});
+                                 {c.measure, c.baseline, c.measured, c.difference, records::plain_figure(c.p), claim(c)});
       }
     }
   }

@@ -47,9 +47,10 @@ Arguments parse(int argc, char** argv) {
 void compare(const Arguments& given) {
   if (given.positional.size() != 3) throw Usage({"compare", "needs two results", "cmc-report compare A B"});
   const Source a = load_results(given.positional[1]), b = load_results(given.positional[2]);
-  const Table table = compare_results(a.results, b.results);
+  const Record first(a.results, a.plan), second(b.results, b.plan);
+  const Table table = compare_results(first, second);
   std::cout << to_text(table);
-  const auto differences = experiment_differences(a.results, b.results);
+  const auto differences = experiment_differences(first, second);
   std::cout << (differences.empty() ? "\nThe experiments are the same.\n" : "\nThe experiments differ (- A, + B):\n");
   for (const auto& line : differences) std::cout << line << "\n";
   if (given.output.empty()) return;

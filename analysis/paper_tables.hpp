@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/systems.hpp"
+#include "analysis/record.hpp"
 #include "analysis/table.hpp"
 
 namespace cmc::analysis {

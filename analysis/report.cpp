@@ -20,6 +20,7 @@ Source load_units(const fs::path& folder, const std::vector<std::string>& keys) 
   for (const std::string& key : keys) source.results.units.push_back(units.read(key));
   std::stable_sort(source.results.units.begin(), source.results.units.end(),
                    [](const auto& a, const auto& b) { return a.stage < b.stage; });
+  source.plan = records::read_plan(folder);
   auto& header = source.results.header;
   header.title = folder.filename().string();
   header.environment = Json::object();
@@ -45,7 +46,7 @@ void write_tables(const Page& page, const fs::path& folder) {
 }  // namespace
 
 Source load_results(const fs::path& given) {
-  if (fs::is_regular_file(given)) return {store::read_results(given), {}};
+  if (fs::is_regular_file(given)) return {store::read_results(given), {}, {}};
   if (!fs::is_directory(given))
     throw MissingInput({given.string(), "does not exist", "give the output folder of a run, or its results.h5"});
   const auto keys = store::UnitStore(given).keys();
@@ -54,7 +55,8 @@ Source load_results(const fs::path& given) {
       throw MissingInput({given.string(), "holds neither results.h5 nor units", "give the output folder of a run"});
     return load_units(given, keys);
   }
-  Source source{store::read_results(given / "results.h5"), {}};
+  Source source{store::read_results(given / "results.h5"), {}, {}};
+  if (!source.results.plan) source.plan = records::read_plan(given);
   std::set<std::string> merged;
   for (const auto& unit : source.results.units) merged.insert(unit.key);
   size_t others = 0;
@@ -66,8 +68,8 @@ Source load_results(const fs::path& given) {
 }
 
 std::vector<std::string> write_report(const Source& source, const fs::path& folder, std::ostream& out) {
-  Page page{source.results.header,        source.results.units.size(),  source.remarks,
-            find_effects(source.results), all_sections(source.results), {}};
+  const Record record(source.results, source.plan);
+  Page page{source.results.header, source.results.units.size(), source.remarks, find_effects(record), all_sections(record), {}};
   write_tables(page, folder / "tables");
   std::set<std::string> problems;
   for (const Section& section : page.sections)

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/records/results_tables.hpp"
 #include "pipeline/store/results.hpp"
 
 namespace cmc::analysis {
@@ -11,6 +12,7 @@ namespace cmc::analysis {
 // Results of an output folder (or of a results.h5): the merged file, or, before there is one, what units are finished.
 struct Source {
   store::Results results;
+  std::vector<records::PlannedTask> plan;  // of the folder, where the results hold none
   std::vector<std::string> remarks;  // what is not in it, for people
 };
 // Throws MissingInput where there is neither, BadData where the file is damaged.

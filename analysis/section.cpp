@@ -2,8 +2,6 @@
 
 #include <map>
 
-#include "analysis/seeds.hpp"
-
 namespace cmc::analysis {
 namespace {
 
@@ -27,7 +25,11 @@ std::vector<Drawing> drawings_of(const Section& section) {
   return drawings;
 }
 
-std::vector<Section> all_sections(const store::Results& results) {
+std::string first_seed(const Record& record) {
+  return record.has_seeds() ? "Seed " + std::to_string(record.seeds().front()) + ": " : "";
+}
+
+std::vector<Section> all_sections(const Record& record) {
   std::vector<Section> sections;
   const auto add = [&](Section section) {
     number(section.plots);
@@ -35,9 +37,8 @@ std::vector<Section> all_sections(const store::Results& results) {
     if (!section.tables.empty()) sections.push_back(std::move(section));
   };
   for (const auto make : {instruct_section, judge_section, tofu_section, similarity_section, token_map_section,
-                          training_section, adaptation_section})
-    add(over_seeds(results, make));
-  add(cost_section(results));
+                          training_section, adaptation_section, cost_section})
+    add(make(record));
   return sections;
 }
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "analysis/plot.hpp"
+#include "analysis/record.hpp"
 #include "analysis/table.hpp"
-#include "pipeline/store/results.hpp"
 
 namespace cmc::analysis {
 
@@ -27,17 +27,20 @@ struct Section {
 // Its figures ready for gnuplot, plots first.
 std::vector<Drawing> drawings_of(const Section& section);
 
-// Each in table_<name>.cpp, of one seed; units of other stages are passed over, missing ones become dashes.
-Section instruct_section(const store::Results& results);
-Section judge_section(const store::Results& results);
-Section tofu_section(const store::Results& results);
-Section similarity_section(const store::Results& results);
-Section token_map_section(const store::Results& results);
-Section training_section(const store::Results& results);
-Section adaptation_section(const store::Results& results);
-Section cost_section(const store::Results& results);  // of all seeds
+// "Seed 3: " before what is of the first of several seeds; else "".
+std::string first_seed(const Record& record);
 
-// All of them that have something to show, over all seeds, in the order of the page.
-std::vector<Section> all_sections(const store::Results& results);
+// Each in table_<name>.cpp; what was not measured becomes dashes.
+Section instruct_section(const Record& record);
+Section judge_section(const Record& record);
+Section tofu_section(const Record& record);
+Section similarity_section(const Record& record);
+Section token_map_section(const Record& record);
+Section training_section(const Record& record);
+Section adaptation_section(const Record& record);
+Section cost_section(const Record& record);  // of all seeds
+
+// All of them that have something to show, in the order of the page.
+std::vector<Section> all_sections(const Record& record);
 
 }  // namespace cmc::analysis

@@ -1,88 +1,62 @@
 #include "analysis/similarity_runs.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
-
-#include "analysis/unit_values.hpp"
+#include <set>
 
 namespace cmc::analysis {
 namespace {
 
-ShiftPair pair_of(const store::Unit& unit) {
-  return {text_of(unit.task, "reference"), text_of(unit.task, "other"), text_of(unit.task, "method")};
+std::string reference_of(const std::string& set) {
+  const std::string prefix = records::shift_set("");
+  return set.starts_with(prefix) ? set.substr(prefix.size()) : "";
 }
 
-// One of the two sides, for each prompt of the unit.
-std::vector<ShiftDistance> distances_of(const store::Unit& unit, const std::string& side, size_t prompts) {
-  const auto sinkhorn = numbers(unit, "sinkhorn_" + side), per_step = numbers(unit, "sinkhorn_per_step_" + side),
-             pearson = numbers(unit, "pearson_" + side), square = numbers(unit, "mean_square_" + side);
-  std::vector<ShiftDistance> list;
-  for (size_t i = 0; i < prompts; ++i)
-    list.push_back({at(sinkhorn, i), at(per_step, i), at(pearson, i), at(square, i)});
-  return list;
-}
-
-// Rows `steps` of a [step, top] dataset.
-std::vector<std::vector<double>> rows_of(const store::Unit& unit, const std::string& name,
-                                         const std::vector<size_t>& steps) {
-  std::vector<std::vector<double>> rows;
-  const auto* dataset = find_dataset(unit, name);
-  if (!dataset || dataset->shape.size() != 2) return rows;
-  const auto values = numbers(unit, name);
-  const auto columns = static_cast<size_t>(dataset->shape[1]);
-  for (const size_t step : steps) {
-    auto& row = rows.emplace_back();
-    for (size_t c = 0; c < columns; ++c) row.push_back(at(values, step * columns + c));
-  }
-  return rows;
-}
-
-// Where the steps of prompt `item` stand, in their order.
-std::vector<size_t> steps_of(const store::Unit& unit, double item) {
-  const auto items = numbers(unit, "step_item"), order = numbers(unit, "step_number");
-  std::vector<size_t> steps;
-  for (size_t s = 0; s < items.size(); ++s)
-    if (items[s] == item) steps.push_back(s);
-  std::ranges::stable_sort(steps, {}, [&](size_t step) { return at(order, step); });
+// Steps of the unit's first prompt, in their order.
+std::vector<records::ShiftStepRow> first_steps(const store::Unit& unit) {
+  auto steps = records::read_rows<records::ShiftStepRow>(unit);
+  if (steps.empty()) return steps;
+  const int64_t first = std::ranges::min_element(steps, {}, &records::ShiftStepRow::item)->item;
+  std::erase_if(steps, [&](const auto& step) { return step.item != first; });
+  std::ranges::stable_sort(steps, {}, &records::ShiftStepRow::step);
   return steps;
 }
+
+std::vector<double> numbers(const std::vector<float>& row) { return {row.begin(), row.end()}; }
 
 }  // namespace
 
 std::string describe(const ShiftPair& pair) {
-  return pair.reference + " and " + pair.other + (pair.method.empty() ? "" : " (" + pair.method + ")");
+  return pair.reference + " and " + pair.system.target + " (" + std::string(name_of(pair.system.method)) + ")";
 }
 
-SimilarityRuns collect_similarity(const store::Results& results) {
-  SimilarityRuns runs;
-  for (const auto& unit : results.units) {
-    const auto items = numbers(unit, "item");
-    if (unit.stage != "similarity" || items.empty()) continue;
-    const auto same = distances_of(unit, "same", items.size()),
-               different = distances_of(unit, "different", items.size());
-    auto& pair = runs[pair_of(unit)];
-    for (size_t i = 0; i < items.size(); ++i) pair[static_cast<int64_t>(items[i])] = {same[i], different[i]};
-  }
-  return runs;
+std::vector<ShiftPair> shift_pairs(const Record& record) {
+  std::set<ShiftPair> pairs;
+  for (const auto& set : record.measurements().sets())
+    if (const std::string reference = reference_of(set); !reference.empty())
+      for (const System& system : record.systems("similarity", set)) pairs.insert({reference, system});
+  return {pairs.begin(), pairs.end()};
 }
 
-std::map<ShiftPair, ShiftMatrices> first_shifts(const store::Results& results) {
-  std::map<ShiftPair, std::pair<double, const store::Unit*>> first;  // lowest prompt, its unit
-  for (const auto& unit : results.units) {
-    const auto items = numbers(unit, "step_item");
-    if (unit.stage != "similarity" || items.empty()) continue;
-    const double lowest = std::ranges::min(items);
-    const auto [known, added] = first.try_emplace(pair_of(unit), lowest, &unit);
-    if (!added && lowest < known->second.first) known->second = {lowest, &unit};
+std::map<ShiftPair, ShiftMatrices> first_shifts(const Record& record) {
+  std::map<ShiftPair, std::vector<records::ShiftStepRow>> first;
+  for (const auto* unit : record.units("similarity")) {
+    const auto seed = record.seed_of(*unit);
+    if (record.has_seeds() && seed && seed != record.seeds().front()) continue;
+    const auto labels = records::labels_of(unit->stage, unit->task, records::where_of(*unit));
+    System system = labels.system.without_seed();
+    system.strength = 0;
+    auto steps = first_steps(*unit);
+    if (steps.empty()) continue;
+    auto& known = first[{reference_of(labels.set), system}];
+    if (known.empty() || steps.front().item < known.front().item) known = std::move(steps);
   }
   std::map<ShiftPair, ShiftMatrices> shifts;
-  for (const auto& [pair, found] : first) {
-    const auto& [item, unit] = found;
-    const auto steps = steps_of(*unit, item);
-    shifts[pair] = {rows_of(*unit, "shift_reference", steps), rows_of(*unit, "shift_same", steps),
-                    rows_of(*unit, "shift_different", steps)};
-  }
+  for (const auto& [pair, steps] : first)
+    for (const auto& step : steps) {
+      shifts[pair].reference.push_back(numbers(step.reference));
+      shifts[pair].same.push_back(numbers(step.same));
+      shifts[pair].different.push_back(numbers(step.different));
+    }
   return shifts;
 }
 

@@ -1,12 +1,10 @@
 #pragma once
 #include <algorithm>
-#include <map>
-#include <string>
-#include <utility>
+#include <functional>
 #include <vector>
 
 #include "analysis/plot.hpp"
-#include "analysis/systems.hpp"
+#include "analysis/record.hpp"
 
 namespace cmc::analysis {
 
@@ -18,36 +16,14 @@ void keep_longest(std::vector<Curve>& curves, Length length) {
   std::erase_if(curves, [&](const Curve& curve) { return length(curve) < most; });
 }
 
-// A figure over alpha, vanilla at 0 (paper, Figure 4): `blank` once for each target, with a curve for each delta and
-// variant of fusion. `runs`: a map by System, a system without items is left out; `figure_of`: a Figure of one system's
-// items.
-template <class Runs, class FigureOf>
-std::vector<Plot> strength_plots(const Runs& runs, const Plot& blank, FigureOf figure_of) {
-  std::map<std::string, std::map<System, Series>> curves;  // by target, then by system without its strength
-  const auto add = [&](Series& series, double alpha, const auto& items) {
-    const Figure figure = figure_of(items);
-    series.x.push_back(alpha), series.y.push_back(figure.value), series.error.push_back(figure.standard_error);
-  };
-  for (const auto& [system, items] : runs) {
-    if (system.delta.empty() || items.empty()) continue;
-    auto& series = curves[system.target][{system.target, system.method, system.delta, system.mode, 0}];
-    if (series.x.empty()) {
-      series.name = describe_addition(system);
-      if (const auto vanilla = runs.find(system.vanilla()); vanilla != runs.end() && !vanilla->second.empty())
-        add(series, 0, vanilla->second);
-    }
-    add(series, system.alpha, items);
-  }
-  std::vector<Plot> plots;
-  for (auto& [target, by_system] : curves) {
-    Plot& plot = plots.emplace_back(blank);
-    plot.title += ": " + target;
-    for (auto& [system, series] : by_system) plot.series.push_back(std::move(series));
-    keep_longest(plot.series, [](const Series& series) { return series.x.size(); });
-    plot.caption += " α = 0 is the target alone. The paper's Figure 4 shows win rates over α.";
-    plot.bars = "standard error";
-  }
-  return plots;
-}
+// A point of a curve, with the error of its figure.
+void add_point(Series& series, double x, const Figure& figure);
+// What the bars of a figure are: "standard error", or the deviation over seeds.
+std::string bars_of(const Record& record);
+
+// A metric over alpha, vanilla at 0 (paper, Figure 4): `blank` once for each target, with a curve for each delta and
+// variant of fusion. Of what the set was measured with.
+std::vector<Plot> strength_plots(const Record& record, const std::string& stage, const std::string& set, std::string_view metric,
+                                 const Plot& blank);
 
 }  // namespace cmc::analysis

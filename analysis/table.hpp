@@ -6,22 +6,11 @@
 #include <variant>
 #include <vector>
 
+#include "pipeline/records/figure.hpp"
+
 namespace cmc::analysis {
 
-inline constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-
-// A measured figure. What is NaN (or n = 0) was not measured and is shown as a dash, never as zero.
-struct Figure {
-  double value = unknown;
-  double standard_error = unknown;  // over the n items; unknown for a mean over seeds
-  int64_t n = 0;                    // items `value` is the mean over, those of all seeds together; 0: not a mean
-  double paper = unknown;           // the paper's figure for the same thing, where it is known
-
-  // Of a mean over seeds: each seed's figure (NaN: that seed did not measure it) and their sample standard deviation,
-  // unknown below two. Empty for one seed, and for what was measured once for all seeds.
-  std::vector<std::pair<int64_t, double>> by_seed = {};
-  double seed_deviation = unknown;
-};
+using records::Figure, records::OverSeeds, records::unknown;
 
 // How many items a row is about, "24", or of several sets "20/20/24/40"; 0: a dash.
 struct Counts {
@@ -29,11 +18,8 @@ struct Counts {
   bool operator==(const Counts&) const = default;
 };
 
+// Of OverSeeds, `largest` is shown as "< 0.001" below that.
 using Cell = std::variant<std::string, Figure, Counts>;  // an empty text is shown as a dash too
-
-// mean: with its deviation; largest: of p-values, whose mean says nothing, shown as "< 0.001" below that; same: of
-// counts, shown once where all agree.
-enum class OverSeeds { mean, largest, same };
 
 struct Column {
   std::string header;

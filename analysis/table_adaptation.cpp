@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
-#include "analysis/sample.hpp"
 #include "analysis/section.hpp"
-#include "analysis/unit_values.hpp"
+#include "analysis/unit_cost.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -15,10 +15,10 @@ namespace {
 struct Cost {
   double wall = 0, tokens = 0, flops = 0, bytes = 0;  // bytes: the largest
   void add(const Json& cost) {
-    wall += number_of(cost, "wall_seconds");
-    tokens += number_of(cost, "tokens");
-    flops += number_of(cost, "flops");
-    const double peak = number_of(cost, "peak_bytes");
+    wall += cost_of(cost, "wall_seconds");
+    tokens += cost_of(cost, "tokens");
+    flops += cost_of(cost, "flops");
+    const double peak = cost_of(cost, "peak_bytes");
     bytes = std::isnan(peak) || std::isnan(bytes) ? unknown : std::max(bytes, peak);
   }
 };
@@ -34,72 +34,83 @@ struct Adaptation {
 };
 using Adaptations = std::map<Way, Adaptation>;
 
-// The method that a trained small model serves.
-std::string method_of_role(const std::string& role) {
-  if (role == "expert") return "proxy_tuning";
-  return role == "offset" ? "delta_unlearning" : "cmc";
+// The seed's own units, and those that stand for all.
+template <class Take>
+void each_unit(const Record& record, std::optional<int64_t> seed, Take take) {
+  for (const auto& unit : record.results().units) {
+    const auto mine = record.seed_of(unit);
+    if (!seed || !mine || mine == seed) take(unit, records::labels_of(unit.stage, unit.task, records::where_of(unit)));
+  }
 }
 
-void add_training(const store::Unit& unit, Adaptations& ways) {
-  Way way;
-  if (unit.stage == "adapt") way = {text_of(unit.task, "purpose"), text_of(unit.task, "method"), ""};
-  if (unit.stage == "train")
-    way = {text_of(unit.task, "kind"), method_of_role(text_of(unit.task, "role")), text_of(unit.task, "delta")};
-  if (way.purpose != "instruct" && way.purpose != "unlearn") return;
-  Adaptation& adaptation = ways[way];
+void add_training(const store::Unit& unit, const records::TaskLabels& labels, Adaptations& ways) {
+  if ((unit.stage != "adapt" && unit.stage != "train") || !records::find_named<records::Purpose>(labels.purpose)) return;
+  Adaptation& adaptation = ways[{labels.purpose, std::string(name_of(labels.system.method)), labels.system.delta}];
   ++adaptation.trainings;
   adaptation.cost.add(unit.cost);
-  if (way.delta.empty()) adaptation.targets.insert(text_of(unit.task, "target"));
+  if (labels.system.delta.empty()) adaptation.targets.insert(labels.system.target);
 }
 
 // The targets that a delta steers, from what was evaluated.
-void add_target(const store::Unit& unit, Adaptations& ways) {
-  if (unit.stage != "instruct" && unit.stage != "unlearn") return;
-  const auto found = ways.find({unit.stage, text_of(unit.task, "method"), text_of(unit.task, "delta")});
-  if (found != ways.end() && !found->first.delta.empty()) found->second.targets.insert(text_of(unit.task, "target"));
+void add_target(const store::Unit& unit, const records::TaskLabels& labels, Adaptations& ways) {
+  if (!records::find_named<records::Purpose>(unit.stage) || !labels.system.adds_delta()) return;
+  const auto found = ways.find({unit.stage, std::string(name_of(labels.system.method)), labels.system.delta});
+  if (found != ways.end()) found->second.targets.insert(labels.system.target);
 }
 
-// Mean wall seconds of a token map, which is all that a delta needs for a further target of another vocabulary; 0:
-// none.
-double map_seconds(const store::Results& results) {
-  std::vector<double> seconds;
-  for (const auto& unit : results.units)
-    if (unit.stage == "token_map") seconds.push_back(number_of(unit.cost, "wall_seconds"));
-  return seconds.empty() ? 0 : mean_figure(seconds).value;
-}
-
-std::vector<Cell> row_of(const Way& way, const Adaptation& adaptation, double map) {
+// What one seed's adaptations cost, by way: targets, trainings, their sums, then what each further target costs.
+// `map`: mean wall seconds of a token map, which is all that a delta needs for a further target of another vocabulary.
+std::vector<double> figures_of(const Way& way, const Adaptation& adaptation, double map) {
   const double tera = 1e12;
   const auto targets = static_cast<double>(adaptation.targets.size());
-  const auto each = [&](double total) { return plain_figure(targets > 0 ? total / targets : unknown); };
+  const auto each = [&](double total) { return targets > 0 ? total / targets : unknown; };
   const Cost& cost = adaptation.cost;
-  std::vector<Cell> row{way.purpose,
-                        way.method,
-                        way.delta.empty() ? "each target" : way.delta,
-                        targets > 0 ? plain_figure(targets) : Figure{},
-                        plain_figure(adaptation.trainings),
-                        plain_figure(cost.wall),
-                        plain_figure(cost.tokens),
-                        plain_figure(cost.flops / tera),
-                        plain_figure(cost.bytes / (1 << 30))};
+  std::vector<double> figures{targets > 0 ? targets : unknown, static_cast<double>(adaptation.trainings), cost.wall, cost.tokens,
+                              cost.flops / tera,               cost.bytes / (1 << 30)};
   if (way.delta.empty())
-    row.insert(row.end(), {each(adaptation.trainings), each(cost.wall), each(cost.tokens), each(cost.flops / tera)});
+    figures.insert(figures.end(), {each(adaptation.trainings), each(cost.wall), each(cost.tokens), each(cost.flops / tera)});
   else
-    row.insert(row.end(), {plain_figure(0), plain_figure(map), plain_figure(0), plain_figure(0)});
-  return row;
+    figures.insert(figures.end(), {0, map, 0, 0});
+  return figures;
+}
+
+std::map<Way, std::vector<double>> measure(const Record& record, std::optional<int64_t> seed) {
+  Adaptations ways;
+  std::vector<double> map_seconds;
+  each_unit(record, seed, [&](const auto& unit, const auto& labels) {
+    add_training(unit, labels, ways);
+    if (unit.stage == "token_map") map_seconds.push_back(cost_of(unit.cost, "wall_seconds"));
+  });
+  each_unit(record, seed, [&](const auto& unit, const auto& labels) { add_target(unit, labels, ways); });
+  const double map = map_seconds.empty() ? 0 : records::mean_figure(map_seconds).value;
+  std::map<Way, std::vector<double>> figures;
+  for (const auto& [way, adaptation] : ways) figures[way] = figures_of(way, adaptation, map);
+  return figures;
+}
+
+// One figure of every seed, put together.
+Figure over_seeds(const std::vector<std::pair<int64_t, std::map<Way, std::vector<double>>>>& seeds, const Way& way, size_t column,
+                  OverSeeds rule) {
+  records::SeedFigures figures;
+  for (const auto& [seed, ways] : seeds)
+    if (const auto found = ways.find(way); found != ways.end()) figures.emplace_back(seed, records::plain_figure(found->second[column]));
+  return seeds.size() == 1 && !figures.empty() ? figures.front().second : records::seed_figure(figures, rule);
 }
 
 }  // namespace
 
-Section adaptation_section(const store::Results& results) {
+Section adaptation_section(const Record& record) {
   Section section{"adaptation",
                   "One delta, or a training for each target",
                   "What it costs to adapt the targets of this experiment, and what one more would cost.",
                   {},
                   {}};
-  Adaptations ways;
-  for (const auto& unit : results.units) add_training(unit, ways);
-  for (const auto& unit : results.units) add_target(unit, ways);
+  std::vector<std::pair<int64_t, std::map<Way, std::vector<double>>>> seeds;
+  if (!record.has_seeds()) seeds.emplace_back(-1, measure(record, std::nullopt));
+  else for (const int64_t seed : record.seeds()) seeds.emplace_back(seed, measure(record, seed));
+  std::set<Way> ways;
+  for (const auto& [seed, found] : seeds)
+    for (const auto& [way, figures] : found) ways.insert(way);
   if (ways.empty()) return section;
   const std::string further = "Each further target";
   Table table{
@@ -122,8 +133,14 @@ Section adaptation_section(const store::Results& results) {
       {},
       Table::Shown::everywhere,
       3,
-      "Sums over the trainings, peak memory the largest; – where one of them did not record it. Single measurements."};
-  for (const auto& [way, adaptation] : ways) table.rows.push_back(row_of(way, adaptation, map_seconds(results)));
+      record.has_seeds()
+          ? errors_over_seeds(record)
+          : "Sums over the trainings, peak memory the largest; – where one of them did not record it. Single measurements."};
+  for (const Way& way : ways) {
+    auto& row = table.rows.emplace_back(std::vector<Cell>{way.purpose, way.method, way.delta.empty() ? "each target" : way.delta});
+    for (size_t column = table.key_columns; column < table.columns.size(); ++column)
+      row.emplace_back(over_seeds(seeds, way, column - table.key_columns, table.columns[column].over_seeds));
+  }
   table.notes = {
       "A further target costs another training like those of the row; a delta that is trained needs none, only a token "
       "map for another vocabulary (its mean wall time stands here).",

@@ -3,9 +3,8 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/sample.hpp"
 #include "analysis/section.hpp"
-#include "analysis/unit_values.hpp"
+#include "analysis/unit_cost.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -26,34 +25,34 @@ struct Cost {
 
   void add(const Json& cost) {
     ++units;
-    const double seconds = number_of(cost, "wall_seconds"), count = number_of(cost, "tokens");
+    const double seconds = cost_of(cost, "wall_seconds"), count = cost_of(cost, "tokens");
     wall.add(seconds);
-    estimated.add(number_of(cost, "estimated_seconds"));
-    device.add(number_of(cost, "device_seconds"));
-    flops.add(number_of(cost, "flops"));
+    estimated.add(cost_of(cost, "estimated_seconds"));
+    device.add(cost_of(cost, "device_seconds"));
+    flops.add(cost_of(cost, "flops"));
     tokens.add(count);
     if (std::isfinite(count)) timed_tokens.add(seconds);
-    bytes.add(number_of(cost, "peak_bytes"));
+    bytes.add(cost_of(cost, "peak_bytes"));
   }
 };
 
 std::vector<Cell> row_of(const std::string& stage, const std::string& target, const Cost& cost) {
   return {stage,
           target,
-          plain_figure(cost.units),
-          plain_figure(cost.wall.sum),
-          plain_figure(cost.wall.most),
-          plain_figure(cost.estimated.sum),
-          plain_figure(cost.device.sum),
-          plain_figure(cost.tokens.sum),
-          plain_figure(cost.tokens.sum / cost.timed_tokens.sum),
-          plain_figure(cost.flops.sum / 1e12),
-          plain_figure(cost.bytes.most / (1 << 30))};
+          records::plain_figure(cost.units),
+          records::plain_figure(cost.wall.sum),
+          records::plain_figure(cost.wall.most),
+          records::plain_figure(cost.estimated.sum),
+          records::plain_figure(cost.device.sum),
+          records::plain_figure(cost.tokens.sum),
+          records::plain_figure(cost.tokens.sum / cost.timed_tokens.sum),
+          records::plain_figure(cost.flops.sum / 1e12),
+          records::plain_figure(cost.bytes.most / (1 << 30))};
 }
 
 }  // namespace
 
-Section cost_section(const store::Results& results) {
+Section cost_section(const Record& record) {
   Section section{"cost",
                   "Cost",
                   "What the results in this file took to compute; units run side by side on several ranks.",
@@ -61,9 +60,9 @@ Section cost_section(const store::Results& results) {
                   {}};
   std::map<std::pair<std::string, std::string>, Cost> costs;
   Cost total;
-  for (const auto& unit : results.units) {
-    const std::string target = text_of(unit.task, "target");
-    costs[{unit.stage, target.empty() ? text_of(unit.task, "delta") : target}].add(unit.cost);
+  for (const auto& unit : record.results().units) {
+    const auto system = records::labels_of(unit.stage, unit.task, records::where_of(unit)).system;
+    costs[{unit.stage, system.target.empty() ? system.delta : system.target}].add(unit.cost);
     total.add(unit.cost);
   }
   if (costs.empty()) return section;

@@ -1,57 +1,59 @@
 // Win rates by a judge model (paper, Table 1 layout; the paper's judge is GPT-4).
-#include <cmath>
-#include <map>
+#include <set>
 
-#include "analysis/judge_runs.hpp"
 #include "analysis/paper_tables.hpp"
-#include "analysis/sample.hpp"
+#include "analysis/record.hpp"
 #include "analysis/section.hpp"
 #include "analysis/strength_plot.hpp"
-#include "pipeline/metrics/win_rate.hpp"
+#include "analysis/systems.hpp"
 
 namespace cmc::analysis {
 namespace {
 
-using Judgements = std::map<int64_t, Judgement>;
+namespace metric = records::metric;
 
-template <class Value>
-Figure percent(const Judgements& judgements, Value value) {
-  std::vector<double> values;
-  for (const auto& [item, judgement] : judgements) values.push_back(100 * value(judgement));
-  return mean_figure(values);
-}
+const std::string stage = "judge";
 
-// As alpaca_eval's leaderboard computes it, of verdicts that are a win, a loss or a tie.
-Figure win_rate(const Judgements& judgements) {
-  std::vector<double> preferences;
-  for (const auto& [item, judgement] : judgements)
-    if (std::isfinite(judgement.win())) preferences.push_back(1 + judgement.win());
-  if (preferences.empty()) return {};
-  const auto rate = metrics::win_rate(preferences);
-  return {rate.win_rate, rate.standard_error, rate.n, unknown};
+// Who judged responses, and what they were compared with: whose outputs the baseline's are, "vanilla" the target's alone.
+struct Judge {
+  std::string model, baseline;
+  auto operator<=>(const Judge&) const = default;
+  std::string set() const { return records::judged_set(model, baseline); }
+};
+
+// Those that judged, and those that are to.
+std::set<Judge> judges_of(const Record& record) {
+  std::set<Judge> judges;
+  const std::string by = "judged by ", against = " against ";
+  const auto take = [&](const std::string& set) {
+    if (!set.starts_with(by)) return;
+    const size_t middle = set.rfind(against);
+    judges.insert({set.substr(by.size(), middle - by.size()), set.substr(middle + against.size())});
+  };
+  for (const auto& set : record.measurements().sets()) take(set);
+  for (const auto& task : record.plan()) take(task.labels.set);
+  return judges;
 }
 
 std::string opponent(const Judge& judge) {
-  if (judge.against == "vanilla") return "what the target answers alone (vanilla)";
-  return "the data file's outputs" + (judge.baseline == "reference" ? "" : " (" + judge.baseline + ")");
+  if (judge.baseline == name_of(records::Against::vanilla)) return "what the target answers alone (vanilla)";
+  return "the data file's outputs" + (judge.baseline == name_of(records::Against::reference) ? "" : " (" + judge.baseline + ")");
 }
 
-Table win_rates(const Judge& judge, const JudgeRuns& runs) {
+Table win_rates(const Judge& judge, const Record& record, const std::vector<System>& systems) {
   Table table{"win_rates", "Win rates, judged by " + judge.model, system_columns(), {}, {}};
   table.key_columns = table.columns.size();
-  for (Column column : {Column{"n", "", 0}, Column{"Win rate, %", "", 1, "higher"},
-                        Column{"Probability, %", "", 1, "higher"}, Column{"Same verdict, %", "", 1}})
-    table.columns.push_back(std::move(column));
-  for (const auto& [system, judgements] : runs) {
-    const Figure rate = win_rate(judgements);
+  table.columns.push_back({"n", "", 0});
+  const auto shown = {metric::win_rate, metric::win_probability, metric::same_verdict};
+  for (const auto name : shown) table.columns.push_back(metric_column(records::metric_named(name)));
+  for (const System& system : systems) {
     auto row = system_cells(system);
-    row.emplace_back(Counts{{rate.n}});
-    row.emplace_back(rate);
-    row.emplace_back(percent(judgements, [](const Judgement& j) { return j.better; }));
-    row.emplace_back(percent(judgements, [](const Judgement& j) { return j.consistent(); }));
+    row.emplace_back(Counts{{record.figure(system, judge.set(), metric::win_rate).n}});
+    for (const auto name : shown) row.emplace_back(record.figure(system, judge.set(), name));
     table.rows.push_back(std::move(row));
   }
-  table.errors = "Figures are means over the n judged prompts ± standard error; – was not measured.";
+  table.errors = record.has_seeds() ? errors_over_seeds(record)
+                                    : "Figures are means over the n judged prompts ± standard error; – was not measured.";
   table.notes = {"The judge, " + judge.model + ", reads the instruction and two outputs, the system's and " +
                      opponent(judge) +
                      ", in both orders, and says which is better, A or B. Its verdict is the "
@@ -63,18 +65,7 @@ Table win_rates(const Judge& judge, const JudgeRuns& runs) {
   return table;
 }
 
-// Mean over prompts of each prompt's mean over systems, whose judgements of one prompt are not independent.
-template <class Value>
-Figure over_systems(const JudgeRuns& runs, Value value) {
-  std::map<int64_t, std::vector<double>> by_item;
-  for (const auto& [system, judgements] : runs)
-    for (const auto& [item, judgement] : judgements) by_item[item].push_back(100 * value(judgement));
-  std::vector<double> means;
-  for (const auto& [item, values] : by_item) means.push_back(mean_figure(values).value);
-  return mean_figure(means);
-}
-
-Table bias_table(const Judge& judge, const JudgeRuns& runs) {
+Table bias_table(const Judge& judge, const Record& record) {
   Table table{"judge",
               "The judge",
               {{"Judge"},
@@ -86,11 +77,12 @@ Table bias_table(const Judge& judge, const JudgeRuns& runs) {
               {},
               {}};
   table.key_columns = 2;
-  const Figure first = over_systems(runs, [](const Judgement& j) { return j.first_preferred(); });
-  table.rows = {{judge.model, judge.baseline, Counts{{first.n}}, first,
-                 over_systems(runs, [](const Judgement& j) { return j.consistent(); }),
-                 over_systems(runs, [](const Judgement& j) { return j.any_verdict; })}};
-  table.errors = "Figures are means over n prompts (of each: over all systems) ± standard error; – was not measured.";
+  const auto of_all = [&](std::string_view name) { return record.figure(records::all_systems(), judge.set(), name); };
+  table.rows = {{judge.model, judge.baseline, Counts{{of_all(metric::first_preferred).n}}, of_all(metric::first_preferred),
+                 of_all(metric::same_verdict), of_all(metric::any_verdict)}};
+  table.errors = record.has_seeds()
+                     ? errors_over_seeds(record)
+                     : "Figures are means over n prompts (of each: over all systems) ± standard error; – was not measured.";
   table.notes = {
       "First preferred: how likely the judge prefers the output it reads first, whichever that is; 50 is a "
       "judge without bias to position. Same verdict: comparisons on which both orders agree. Any verdict: "
@@ -98,28 +90,27 @@ Table bias_table(const Judge& judge, const JudgeRuns& runs) {
   return table;
 }
 
-PaperLayout layout_of(const Judge& judge, const store::Results& results) {
+PaperLayout layout_of(const Judge& judge, const Record& record) {
   const std::string by = ", judged by " + judge.model;
   return {{"win_rates_methods", "Win rates of the methods" + by},
           {"win_rates_deltas", "Win rates of the deltas" + by},
           {"win_rates_variants", "Win rates of variants of fusion and token map" + by},
-          main_delta(results.header.experiment, "instruct")};
+          main_delta(record, "instruct")};
 }
 
-std::vector<Plot> over_strength(const Judge& judge, const JudgeRuns& runs) {
-  return strength_plots(runs,
+std::vector<Plot> over_strength(const Judge& judge, const Record& record) {
+  return strength_plots(record, stage, judge.set(), metric::win_rate,
                         {"win_rate_strength",
                          "Win rate over strength",
                          "strength α",
                          "win rate, %",
                          "Win rates against " + opponent(judge) + ", judged by " + judge.model + ".",
-                         {}},
-                        win_rate);
+                         {}});
 }
 
 }  // namespace
 
-Section judge_section(const store::Results& results) {
+Section judge_section(const Record& record) {
   Section section{
       "judge",
       "Win rates by a local judge",
@@ -128,15 +119,17 @@ Section judge_section(const store::Results& results) {
       {},
       {}};
   int judges = 0;
-  for (const auto& [judge, runs] : collect_judgements(results)) {
+  for (const Judge& judge : judges_of(record)) {
     const std::string number = ++judges == 1 ? "" : "_" + std::to_string(judges);
-    auto tables = paper_tables(win_rates(judge, runs), systems_of(runs), layout_of(judge, results));
-    tables.push_back(bias_table(judge, runs));
+    auto systems = record.systems(stage, judge.set());
+    std::erase(systems, records::all_systems());
+    auto tables = paper_tables(win_rates(judge, record, systems), systems, layout_of(judge, record));
+    tables.push_back(bias_table(judge, record));
     for (Table& table : tables) {
       table.id += number;
       section.tables.push_back(std::move(table));
     }
-    for (Plot& plot : over_strength(judge, runs)) section.plots.push_back(std::move(plot));
+    for (Plot& plot : over_strength(judge, record)) section.plots.push_back(std::move(plot));
   }
   return section;
 }

@@ -2,71 +2,31 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
-#include "analysis/sample.hpp"
 #include "analysis/section.hpp"
 #include "analysis/similarity_runs.hpp"
-#include "pipeline/metrics/summary.hpp"
+#include "analysis/systems.hpp"
 
 namespace cmc::analysis {
 namespace {
 
-using Items = std::map<int64_t, ShiftItem>;
-using Measure = double ShiftDistance::*;
+using Shown = std::span<const records::ShiftMetrics>;
 
-Figure mean_of(const Items& items, ShiftDistance ShiftItem::*side, Measure measure) {
-  std::vector<double> values;
-  for (const auto& [item, shift] : items) values.push_back(shift.*side.*measure);
-  return mean_figure(values);
-}
-
-// Of the prompts measured on both sides.
-struct Paired {
-  std::vector<double> same, different;
-};
-Paired paired_of(const Items& items, Measure measure) {
-  Paired paired;
-  for (const auto& [item, shift] : items) {
-    if (!std::isfinite(shift.same.*measure) || !std::isfinite(shift.different.*measure)) continue;
-    paired.same.push_back(shift.same.*measure);
-    paired.different.push_back(shift.different.*measure);
-  }
-  return paired;
-}
-
-void add_measure(const Items& items, Measure measure, std::vector<Cell>& row) {
-  const Paired paired = paired_of(items, measure);
-  std::vector<double> differences;
-  for (size_t i = 0; i < paired.same.size(); ++i) differences.push_back(paired.different[i] - paired.same[i]);
-  row.push_back(mean_of(items, &ShiftItem::same, measure));
-  row.push_back(mean_of(items, &ShiftItem::different, measure));
-  row.push_back(mean_figure(differences));
-  row.push_back(differences.empty() ? Figure{}
-                                    : plain_figure(metrics::paired_bootstrap(paired.different, paired.same).p_value));
-}
-
-struct Shown {
-  std::string group, better;
-  Measure measure;
-};
-
-Table table_of(const SimilarityRuns& runs, const std::string& id, const std::string& title,
-               const std::vector<Shown>& shown) {
+Table table_of(const Record& record, const std::vector<ShiftPair>& pairs, const std::string& id, const std::string& title, Shown shown) {
   Table table{id, title, {{"Reference"}, {"Other"}, {"Tuned by"}, {"n", "", 0}}, {}, {}};
   table.key_columns = 3;
-  for (const Shown& measure : shown) {
-    const std::string apart = measure.better == "lower" ? "higher" : "lower";
-    table.columns.push_back({"Same data", measure.group, 3, measure.better});
-    table.columns.push_back({"Different", measure.group, 3});
-    table.columns.push_back({"Difference", measure.group, 3, apart});
-    table.columns.push_back({"p", measure.group, 3, "", OverSeeds::largest});
+  for (const auto& measure : shown)
+    for (const auto name : {measure.same, measure.different, measure.difference, measure.p})
+      table.columns.push_back(metric_column(records::metric_named(name), std::string(measure.title)));
+  for (const ShiftPair& pair : pairs) {
+    auto& row = table.rows.emplace_back(std::vector<Cell>{pair.reference, pair.system.target, std::string(name_of(pair.system.method))});
+    row.emplace_back(Counts{{record.items(pair.system, pair.set())}});
+    for (const auto& measure : shown)
+      for (const auto name : {measure.same, measure.different, measure.difference, measure.p})
+        row.emplace_back(record.figure(pair.system, pair.set(), name));
   }
-  for (const auto& [pair, items] : runs) {
-    auto& row = table.rows.emplace_back(std::vector<Cell>{pair.reference, pair.other, pair.method});
-    row.emplace_back(Counts{{static_cast<int64_t>(items.size())}});
-    for (const Shown& measure : shown) add_measure(items, measure.measure, row);
-  }
-  table.errors = "Means over n prompts ± standard error; – was not measured.";
+  table.errors = record.has_seeds() ? errors_over_seeds(record) : "Means over n prompts ± standard error; – was not measured.";
   table.notes = {
       "Shift: log-probabilities after fine-tuning minus before, at the reference's most probable tokens of each step. "
       "Same data, different: the other model fine-tuned on the reference's data, or on different data.",
@@ -98,24 +58,25 @@ std::vector<std::vector<double>> ordered(const std::vector<std::vector<double>>&
   return result;
 }
 
-Heatmap heatmap_of(const ShiftPair& pair, const ShiftMatrices& shifts) {
+Heatmap heatmap_of(const Record& record, const ShiftPair& pair, const ShiftMatrices& shifts) {
   const auto orders = column_orders(shifts.reference);
   Heatmap map{"shift", "Logit shifts of " + describe(pair), "token", "step", "shift, nat", "", {}};
   map.panels.push_back({"reference: " + pair.reference, ordered(shifts.reference, orders)});
-  if (!shifts.same.empty()) map.panels.push_back({pair.other + ", same data", ordered(shifts.same, orders)});
+  if (!shifts.same.empty()) map.panels.push_back({pair.system.target + ", same data", ordered(shifts.same, orders)});
   if (!shifts.different.empty())
-    map.panels.push_back({pair.other + ", different data", ordered(shifts.different, orders)});
+    map.panels.push_back({pair.system.target + ", different data", ordered(shifts.different, orders)});
   map.caption =
       "Logit shifts of " + describe(pair) +
       " on the first prompt, as in the paper's Figure 2. Rows: steps. Columns: the reference's 100 most probable "
       "tokens of the step, the first 50 by its falling shift, the others by its falling probability; every panel in "
-      "this order, under one scale that ends where 99 % of the sizes lie.";
+      "this order, under one scale that ends where 99 % of the sizes lie." +
+      (record.has_seeds() ? " Seed " + std::to_string(record.seeds().front()) + "." : "");
   return map;
 }
 
 }  // namespace
 
-Section similarity_section(const store::Results& results) {
+Section similarity_section(const Record& record) {
   Section section{
       "similarity",
       "Similarity of logit shifts",
@@ -123,21 +84,17 @@ Section similarity_section(const store::Results& results) {
       "many models.",
       {},
       {}};
-  const SimilarityRuns runs = collect_similarity(results);
-  if (runs.empty()) return section;
-  section.tables = {table_of(runs, "similarity", "Similarity of logit shifts",
-                             {{"Sinkhorn divergence / 100", "lower", &ShiftDistance::sinkhorn},
-                              {"Pearson r", "higher", &ShiftDistance::pearson}}),
-                    table_of(runs, "similarity_steps", "Similarity of logit shifts, step by step",
-                             {{"Sinkhorn, mean of steps", "lower", &ShiftDistance::sinkhorn_per_step},
-                              {"Mean square, nat²", "lower", &ShiftDistance::mean_square}})};
+  const auto pairs = shift_pairs(record);
+  if (pairs.empty()) return section;
+  const Shown all = records::shift_measures;
+  section.tables = {table_of(record, pairs, "similarity", "Similarity of logit shifts", all.first(2)),
+                    table_of(record, pairs, "similarity_steps", "Similarity of logit shifts, step by step", all.subspan(2))};
   section.tables.back().shown = Table::Shown::files_only;
   section.tables.front().notes.emplace_back(
       "Sinkhorn divergence: p = 2, blur 0.01, debiased (as geomloss defines it), between the steps as points; smaller "
       "is more "
       "alike.");
-  for (const auto& [pair, shifts] : first_shifts(results))
-    if (!shifts.reference.empty()) section.heatmaps.push_back(heatmap_of(pair, shifts));
+  for (const auto& [pair, shifts] : first_shifts(record)) section.heatmaps.push_back(heatmap_of(record, pair, shifts));
   return section;
 }
 

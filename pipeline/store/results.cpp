@@ -68,7 +68,7 @@ std::map<std::string, std::set<std::string>> keys_by_stage(const UnitStore& stor
 }  // namespace
 
 void write_results(const std::filesystem::path& output_folder, const ResultsHeader& header,
-                   const std::vector<std::string>& keys) {
+                   const std::vector<std::string>& keys, const Additions& additions) {
   const std::filesystem::path target = output_folder / "results.h5";
   const UnitStore store(output_folder);
   const std::set<std::string> unique(keys.begin(), keys.end());
@@ -77,18 +77,20 @@ void write_results(const std::filesystem::path& output_folder, const ResultsHead
   const auto stages = keys_by_stage(store, unique);
   MemoryFile file = MemoryFile::create(target.string());
   write_header(file.root(), header, unique.size());
-  const Object tasks = create_group(file.root(), schema::tasks_group);
   TaskTable table;
   for (const auto& [stage, stage_keys] : stages) {
     const Object group = create_group(file.root(), stage);
     for (const std::string& key : stage_keys) {
-      const Unit unit = store.read(key);
+      Unit unit = store.read(key);
+      if (additions.take) additions.take(unit);
       const std::string name = key.substr(0, length);
       write_unit(create_group(group, name), unit);
       table.add(unit, "/" + stage + "/" + name);
     }
   }
-  table.write(tasks);
+  write_table(file.root(), table.table());
+  if (additions.tables)
+    for (const Table& added : additions.tables()) write_table(file.root(), added);
   publish_file(target, seal(file.close(), seal_label));
 }
 
@@ -114,7 +116,8 @@ Results decode_results(std::string_view sealed, const std::string& where) {
   if (results.header.environment.is_discarded())
     throw BadData({configuration.where + "/" + schema::environment_dataset, "is not JSON", merge_again});
   for (const Link& stage : links(root)) {
-    if (stage.name == schema::configuration_group || stage.name == schema::tasks_group) continue;
+    if (stage.name == schema::plan_group) results.plan = read_table(root, schema::plan_group);
+    if (std::ranges::find(schema::other_groups, stage.name) != std::end(schema::other_groups)) continue;
     const Object group = open_group(root, stage.name);
     for (const Link& unit : links(group)) results.units.push_back(read_unit(open_group(group, unit.name)));
   }

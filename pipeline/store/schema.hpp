@@ -4,9 +4,10 @@
 // Every name the HDF5 files use, in one place. results/README.md says the same in words.
 namespace cmc::store::schema {
 
-inline constexpr std::string_view version = "1.0";  // major.minor; another major cannot be read
-inline constexpr int major_version = 1;
-inline constexpr std::string_view conventions = "CMC-1.0";  // names follow CF where it has one, openPMD for provenance
+inline constexpr std::string_view version = "2.0";  // major.minor
+// Majors that can be read. 1: no tables but /tasks, no plan.
+inline constexpr int first_major = 1, last_major = 2;
+inline constexpr std::string_view conventions = "CMC-2.0";  // names follow CF where it has one, openPMD for provenance
 inline constexpr std::string_view references =
     "Cross-model Control: Improving Multiple Large Language Models in One-time Training, NeurIPS 2024, "
     "arXiv:2410.17599";
@@ -30,6 +31,9 @@ inline constexpr char configuration_group[] = "configuration";
 inline constexpr char experiment_dataset[] = "experiment";
 inline constexpr char environment_dataset[] = "environment";
 inline constexpr char tasks_group[] = "tasks";
+inline constexpr char plan_group[] = "plan";
+inline constexpr const char* other_groups[] = {configuration_group, tasks_group, plan_group, "systems", "sets", "metrics",
+                                               "measurements", "summary"};
 
 // Attributes of a unit's group; task, provenance and cost are JSON text.
 inline constexpr char key[] = "key";
@@ -37,14 +41,13 @@ inline constexpr char stage[] = "stage";
 inline constexpr char task[] = "task";
 inline constexpr char provenance[] = "provenance";
 inline constexpr char cost[] = "cost";
-// Task parameters repeated as plain attributes, so that a reader can select units without parsing JSON.
-inline constexpr const char* selectable[] = {"name", "target", "method", "delta", "alpha", "set", "kind", "base"};
 
 // Attributes of a dataset.
 inline constexpr char units[] = "units";
 inline constexpr char long_name[] = "long_name";
 inline constexpr char definition[] = "definition";
 inline constexpr char zero_bytes[] = "zero_bytes";  // [2n] (string, byte) positions of NUL, written as U+FFFD
+inline constexpr char refers_to[] = "refers_to";    // of a column: the table whose rows its values are
 inline constexpr char role[] = "role";              // absent: a plain dataset
 inline constexpr char role_index[] = "index";       // counts 0, 1, … along a dimension without a coordinate
 inline constexpr char role_ragged[] = "ragged_values";

@@ -1,9 +1,8 @@
 #include "pipeline/store/task_table.hpp"
 
+#include <algorithm>
 #include <limits>
 
-#include "pipeline/store/dimension_scales.hpp"
-#include "pipeline/store/hdf5_dataset.hpp"
 #include "pipeline/store/schema.hpp"
 
 namespace cmc::store {
@@ -18,57 +17,67 @@ double number_at(const Json& json, const char* name) {
                                                                            : std::numeric_limits<double>::quiet_NaN();
 }
 
+const Label* find_label(const std::vector<Label>& labels, const std::string& name) {
+  const auto found = std::ranges::find(labels, name, &Label::name);
+  return found == labels.end() ? nullptr : &*found;
+}
+
+// Of every row; what a row lacks is "", NaN or −1.
+template <class T>
+Values label_values(const auto& rows, const std::string& name, T missing) {
+  std::vector<T> values;
+  for (const auto& row : rows) {
+    const Label* label = find_label(row.labels, name);
+    const T* value = label ? std::get_if<T>(&label->value) : nullptr;
+    values.push_back(value ? *value : missing);
+  }
+  return values;
+}
+
 }  // namespace
 
 void TaskTable::add(const Unit& unit, const std::string& group) {
-  rows_.push_back({unit.key, unit.stage, text_at(unit.task, "name"), text_at(unit.task, "target"),
-                   text_at(unit.task, "method"), text_at(unit.task, "delta"), text_at(unit.provenance, "host"), group,
-                   number_at(unit.task, "alpha"), number_at(unit.cost, "wall_seconds"),
-                   number_at(unit.cost, "device_seconds"), number_at(unit.cost, "tokens"),
-                   number_at(unit.cost, "flops"), number_at(unit.cost, "peak_bytes")});
+  rows_.push_back({unit.key, unit.stage, group, text_at(unit.provenance, "host"), number_at(unit.cost, "wall_seconds"),
+                   number_at(unit.cost, "device_seconds"), number_at(unit.cost, "tokens"), number_at(unit.cost, "flops"),
+                   number_at(unit.cost, "peak_bytes"), unit.labels});
 }
 
-void TaskTable::write(const Object& group) const {
-  const auto length = static_cast<int64_t>(rows_.size());
-  DimensionScales scales;
-  const auto put = [&](const char* name, const Values& values, const char* units, const char* long_name) {
-    Object column = write_values(group, name, {length}, values);
-    write_attribute(column, schema::units, std::string_view(units));
-    write_attribute(column, schema::long_name, std::string_view(long_name));
-    if (std::string_view(name) == "task")
-      scales.add_scale("task", std::move(column));
-    else
-      scales.attach(column, {"task"});
-  };
-  const auto texts = [&](std::string Row::*field) {
+Table TaskTable::table() const {
+  Table table{schema::tasks_group, "task", {}};
+  const auto texts = [&](const char* name, std::string Row::*field, const char* long_name) {
     std::vector<std::string> column;
     for (const Row& row : rows_) column.push_back(row.*field);
-    return Values(column);
+    table.columns.push_back({name, std::move(column), "1", long_name});
   };
-  const auto numbers = [&](double Row::*field) {
+  const auto numbers = [&](const char* name, double Row::*field, const char* units, const char* long_name) {
     std::vector<double> column;
     for (const Row& row : rows_) column.push_back(row.*field);
-    return Values(column);
+    table.columns.push_back({name, std::move(column), units, long_name});
   };
-  std::vector<int64_t> counts;
-  for (int64_t i = 0; i < length; ++i) counts.push_back(i);
-  put("task", counts, "1", "index along task");
-  put("key", texts(&Row::key), "1", "SHA-256 of the task");
-  put("stage", texts(&Row::stage), "1", "stage that ran the task");
-  put("name", texts(&Row::name), "1", "task as the plan names it");
-  put("group", texts(&Row::group), "1", "group of this file that holds the result");
-  put("target", texts(&Row::target), "1", "target model");
-  put("method", texts(&Row::method), "1", "method applied to the target");
-  put("delta", texts(&Row::delta), "1", "delta model");
-  put("alpha", numbers(&Row::alpha), "1", "strength of the delta");
-  put("host", texts(&Row::host), "1", "machine that ran the task");
-  put("wall_seconds", numbers(&Row::wall_seconds), "s", "elapsed time of the task");
-  put("device_seconds", numbers(&Row::device_seconds), "s",
-      "time the devices worked: processor time, or elapsed time times GPUs");
-  put("tokens", numbers(&Row::tokens), "token", "tokens processed");
-  put("flops", numbers(&Row::flops), "1", "floating-point operations, estimated");
-  put("peak_bytes", numbers(&Row::peak_bytes), "B", "peak memory of the process");
-  scales.finish();
+  texts("key", &Row::key, "SHA-256 of the task");
+  texts("stage", &Row::stage, "stage that ran the task");
+  texts("group", &Row::group, "group of this file that holds the result");
+  std::vector<Label> labels;  // of any row, in the order of their first appearance
+  for (const Row& row : rows_)
+    for (const Label& label : row.labels)
+      if (!find_label(labels, label.name)) labels.push_back(label);
+  for (const Label& label : labels) {
+    Values values = std::visit(
+        [&]<class T>(const T&) {
+          if constexpr (std::is_same_v<T, double>) return label_values<T>(rows_, label.name, std::numeric_limits<T>::quiet_NaN());
+          else if constexpr (std::is_same_v<T, int64_t>) return label_values<T>(rows_, label.name, -1);
+          else return label_values<T>(rows_, label.name, T{});
+        },
+        label.value);
+    table.columns.push_back({label.name, std::move(values), "1", label.long_name});
+  }
+  texts("host", &Row::host, "machine that ran the task");
+  numbers("wall_seconds", &Row::wall_seconds, "s", "elapsed time of the task");
+  numbers("device_seconds", &Row::device_seconds, "s", "time the devices worked: processor time, or elapsed time times GPUs");
+  numbers("tokens", &Row::tokens, "token", "tokens processed");
+  numbers("flops", &Row::flops, "1", "floating-point operations, estimated");
+  numbers("peak_bytes", &Row::peak_bytes, "B", "peak memory of the process");
+  return table;
 }
 
 }  // namespace cmc::store

@@ -32,6 +32,14 @@ struct Ragged {
   std::string long_name;
 };
 
+// What tells a unit from others, in plain values: attributes of its group and columns of /tasks. Follows from `task`, so it is
+// written and not read.
+struct Label {
+  std::string name;                                     // lower_snake_case
+  std::variant<std::string, double, int64_t> value;     // "", NaN, −1: it does not apply
+  std::string long_name = {};
+};
+
 // The result of one task, in memory: what a stage returns and what tests compare, without a disk.
 struct Unit {
   std::string key;    // SHA-256 of the task
@@ -41,6 +49,8 @@ struct Unit {
   Json cost;          // wall_seconds, device_seconds, tokens, flops, peak_bytes
   std::vector<Dataset> datasets;
   std::vector<Ragged> ragged;
+  std::vector<Label> labels = {};
+  std::string where = {};  // the file, and the group in it, that it was read from; "": it was made here
 };
 
 }  // namespace cmc::store

@@ -76,13 +76,12 @@ void write_ragged(const Object& group, const Ragged& ragged, DimensionScales& sc
   scales.attach(offsets, {offset_dimension(ragged)});
 }
 
-void write_selectable(const Object& group, const Json& task) {
-  if (!task.is_object()) return;
-  for (const char* name : schema::selectable) {
-    const auto value = task.find(name);
-    if (value == task.end()) continue;
-    if (value->is_string()) write_attribute(group, name, std::string_view(value->get_ref<const std::string&>()));
-    if (value->is_number()) write_attribute(group, name, value->get<double>());
+// What tells units apart, so that a reader can select them without parsing JSON.
+void write_labels(const Object& group, const std::vector<Label>& labels) {
+  for (const Label& label : labels) {
+    if (const auto* text = std::get_if<std::string>(&label.value)) write_attribute(group, label.name.c_str(), std::string_view(*text));
+    if (const auto* number = std::get_if<double>(&label.value)) write_attribute(group, label.name.c_str(), *number);
+    if (const auto* count = std::get_if<int64_t>(&label.value)) write_attribute(group, label.name.c_str(), *count);
   }
 }
 
@@ -158,7 +157,7 @@ void write_unit(const Object& group, const Unit& unit) {
   write_attribute(group, schema::task, json_text(unit.task, group.where + ": task"));
   write_attribute(group, schema::provenance, json_text(unit.provenance, group.where + ": provenance"));
   write_attribute(group, schema::cost, json_text(unit.cost, group.where + ": cost"));
-  write_selectable(group, unit.task);
+  write_labels(group, unit.labels);
   DimensionScales scales;
   write_index_scales(group, unit, scales);
   for (const Dataset& d : unit.datasets) {
@@ -179,6 +178,7 @@ void write_unit(const Object& group, const Unit& unit) {
 
 Unit read_unit(const Object& group) {
   Unit unit;
+  unit.where = group.where;
   unit.key = read_text_attribute(group, schema::key);
   unit.stage = read_text_attribute(group, schema::stage);
   unit.task = read_json_attribute(group, schema::task);
@@ -221,9 +221,11 @@ void write_root_attributes(const Object& root, const std::string& title, const s
 void check_schema(const Object& root) {
   const std::string version = read_text_attribute(root, schema::root::schema_version);
   const size_t dot = version.find('.');
-  if (version.substr(0, dot) == std::to_string(schema::major_version) && dot != std::string::npos) return;
+  for (int major = schema::first_major; major <= schema::last_major; ++major)
+    if (version.substr(0, dot) == std::to_string(major) && dot != std::string::npos) return;
   throw BadData({root.where + ": schema_version",
-                 "is \"" + version + "\", this program reads " + std::to_string(schema::major_version) + ".x",
+                 "is \"" + version + "\", this program reads " + std::to_string(schema::first_major) + ".x to " +
+                     std::to_string(schema::last_major) + ".x",
                  "use the cmc version that wrote it"});
 }
 

@@ -76,7 +76,7 @@ void take_ragged(Checker& checker, const Ragged& r) {
 void validate(const Unit& unit, const std::string& where) {
   Checker checker(where);
   checker.require(is_lower_snake_case(unit.stage), "stage", "\"" + unit.stage + "\" is not a lower_snake_case name");
-  for (const char* reserved : {schema::configuration_group, schema::tasks_group})
+  for (const char* reserved : schema::other_groups)
     checker.require(unit.stage != reserved, "stage", "\"" + unit.stage + "\" is the name of another group");
   for (const Dataset& d : unit.datasets) take_dataset(checker, d);
   for (const Ragged& r : unit.ragged) take_ragged(checker, r);

@@ -1,13 +1,15 @@
-#include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <map>
+#include <set>
 
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/records/rows.hpp"
+#include "pipeline/records/task_labels.hpp"
 #include "pipeline/store/unit_store.hpp"
-#include "stages/columns.hpp"
 #include "stages/output_folder.hpp"
+#include "stages/stage.hpp"
+#include "stages/verbs/system_choice.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -15,122 +17,145 @@ namespace {
 
 namespace po = boost::program_options;
 
-bool matches(const distributed::Task& task, const std::string& stage, const Arguments& arguments) {
-  const auto& p = task.parameters;
-  if (task.stage != stage || p.at("target") != arguments.get("target")) return false;
-  const std::string delta = arguments.has("delta") ? arguments.get("delta") : "";
-  const std::string method = arguments.has("method") ? arguments.get("method") : delta.empty() ? "vanilla" : "cmc";
-  return p.value("delta", "") == delta && p.at("method") == method && p.value("prompts", "plain") == "plain";
+// The tasks of a stage that hold answers to AlpacaEval's prompts as they are, or to TOFU's.
+std::vector<const distributed::Task*> answer_tasks(const distributed::Plan& plan, const Stage& stage) {
+  std::vector<const distributed::Task*> tasks;
+  const std::string checked(name_of(records::Prompts::checked));
+  for (const auto& task : plan.tasks)
+    if (task.stage == stage.name && records::labels_of(task.stage, task.parameters, task.name).set != checked) tasks.push_back(&task);
+  return tasks;
 }
 
-// Rows of the chosen strength, in item order: calls take(unit, row) for each. Returns how many.
-template <class Take>
-size_t each_row(const std::string& stage, const Arguments& arguments, Take take) {
-  const OutputFolder output(arguments.get("folder"));
+// Rows of one system, unit by unit in the plan's order: calls take(row, task) for each. Returns how many.
+template <class Row, class Take>
+size_t each_row(const OutputFolder& output, const PlannedSystem& chosen, Take take) {
   const store::UnitStore units(output.path());
-  const double alpha = arguments.has("delta") ? arguments.get<double>("alpha") : 0;
   size_t rows = 0, missing = 0;
-  for (const auto& task : output.plan().tasks) {
-    if (!matches(task, stage, arguments)) continue;
-    if (!units.has(task.key)) {
+  for (const distributed::Task* task : chosen.tasks) {
+    if (!units.has(task->key)) {
       ++missing;
       continue;
     }
-    const store::Unit unit = units.read(task.key);
-    const auto& alphas = values<double>(unit, "alpha");
-    for (size_t row = 0; row < alphas.size(); ++row)
-      if (std::abs(alphas[row] - alpha) < 1e-9) take(unit, row), ++rows;
+    for (const Row& row : records::read_rows<Row>(units.read(task->key)))
+      if (!chosen.system.adds_delta() || row.alpha == chosen.system.strength) take(row, *task), ++rows;
   }
-  if (rows == 0)
-    throw MissingInput({arguments.get("folder"), "has no finished " + stage + " rows for this target, delta and alpha",
-                        "see cmc status, and the experiment's targets, deltas and strengths"});
-  if (missing > 0) std::cerr << "warning: " << missing << " units are missing; the export is incomplete\n";
+  if (missing > 0)
+    std::cerr << "warning: " << missing << " units of " << describe(chosen.system) << " are missing; the export is incomplete\n";
   return rows;
 }
 
-void write(const Arguments& arguments, const Json& json, size_t rows) {
-  const auto file = std::filesystem::absolute(arguments.get("to"));
-  publish_file(file, json.dump(2) + "\n");
-  std::cout << rows << " rows in " << file.string() << "\n";
-}
-
 // alpaca_eval's model_outputs: a list of {"instruction", "output", "generator"}.
-void export_alpaca_eval(const Arguments& arguments) {
-  std::string generator = "cmc-" + arguments.get("target");
-  if (arguments.has("delta")) generator += "-" + arguments.get("delta") + "-alpha" + Json(arguments.get<double>("alpha")).dump();
-  Json outputs = Json::array();
-  const size_t rows = each_row("instruct", arguments, [&](const store::Unit& unit, size_t row) {
-    outputs.push_back({{"instruction", values<std::string>(unit, "prompt")[row]},
-                       {"output", values<std::string>(unit, "response")[row]},
-                       {"generator", generator}});
+size_t alpaca_eval_outputs(const OutputFolder& output, const PlannedSystem& chosen, Json& outputs) {
+  const std::string generator = "cmc-" + file_stem(chosen.system);
+  outputs = Json::array();
+  return each_row<records::InstructRow>(output, chosen, [&](const records::InstructRow& row, const distributed::Task&) {
+    outputs.push_back({{"instruction", row.prompt}, {"output", row.response}, {"generator", generator}});
   });
-  write(arguments, outputs, rows);
 }
 
 // The official aggregated log: per file an object with values keyed by item (TOFU's evaluate_util.py).
-void export_tofu(const Arguments& arguments) {
+size_t tofu_log(const OutputFolder& output, const PlannedSystem& chosen, Json& log) {
   static const std::map<std::string, std::string> log_names = {{"retain", "eval_log.json"},
                                                                {"forget", "eval_log_forget.json"},
                                                                {"real_authors", "eval_real_author_wo_options.json"},
                                                                {"world_facts", "eval_real_world_wo_options.json"}};
-  Json log = Json::object();
-  const size_t rows = each_row("unlearn", arguments, [&](const store::Unit& unit, size_t row) {
-    Json& set = log[log_names.at(unit.task.at("set").get<std::string>())];
-    const std::string item = std::to_string(values<int64_t>(unit, "item")[row]);
-    const auto loss = [&](const std::string& name, size_t at) {
-      return -values<double>(unit, name + "_logprob")[at] / static_cast<double>(values<int64_t>(unit, name + "_tokens")[at]);
-    };
-    set["avg_gt_loss"][item] = loss("answer", row);
-    set["avg_paraphrased_loss"][item] = loss("paraphrase", row);
-    const size_t wrong = values<double>(unit, "wrong_logprob").size() / values<double>(unit, "alpha").size();
-    for (size_t w = 0; w < wrong; ++w) set["average_perturb_loss"][item].push_back(loss("wrong", row * wrong + w));
-    set["rouge1_recall"][item] = values<double>(unit, "rouge1_recall")[row];
-    set["rougeL_recall"][item] = values<double>(unit, "rouge_l_recall")[row];
-    set["generated_text"][item] = {values<std::string>(unit, "question")[row], values<std::string>(unit, "generated")[row],
-                                   values<std::string>(unit, "answer")[row]};
+  log = Json::object();
+  return each_row<records::UnlearnRow>(output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
+    Json& set = log[log_names.at(records::labels_of(task.stage, task.parameters, task.name).set)];
+    const std::string item = std::to_string(row.item);
+    const auto loss = [](double log_prob, int64_t tokens) { return -log_prob / static_cast<double>(tokens); };
+    set["avg_gt_loss"][item] = loss(row.answer_logprob, row.answer_tokens);
+    set["avg_paraphrased_loss"][item] = loss(row.paraphrase_logprob, row.paraphrase_tokens);
+    for (size_t w = 0; w < row.wrong_logprob.size(); ++w)
+      set["average_perturb_loss"][item].push_back(loss(row.wrong_logprob[w], row.wrong_tokens[w]));
+    set["rouge1_recall"][item] = row.rouge1_recall;
+    set["rougeL_recall"][item] = row.rouge_l_recall;
+    set["generated_text"][item] = {row.question, row.generated, row.answer};
   });
-  write(arguments, log, rows);
+}
+
+using Convert = size_t (*)(const OutputFolder&, const PlannedSystem&, Json&);
+
+// One system into --to, or with --all each into a file of its own in that folder.
+void export_answers(const Arguments& arguments, const Stage& stage, Convert convert) {
+  const OutputFolder output(arguments.get("folder"));
+  const auto plan = output.plan();
+  const auto to = std::filesystem::absolute(arguments.get("to"));
+  const bool all = arguments.has("all");
+  records::Seeds seeds;
+  for (const auto& task : plan.tasks) seeds.add(task.key, task.parameters, task.inputs);
+  size_t written = 0;
+  for (const auto& chosen : chosen_systems(arguments, answer_tasks(plan, stage), seeds)) {
+    Json content;
+    const size_t rows = convert(output, chosen, content);
+    const auto file = all ? to / (file_stem(chosen.system) + ".json") : to;
+    if (rows == 0) {
+      std::cerr << "warning: " << describe(chosen.system) << " has no finished rows\n";
+      continue;
+    }
+    publish_file(file, content.dump(2) + "\n");
+    std::cout << rows << " rows in " << file.string() << "\n";
+    ++written;
+  }
+  if (written == 0)
+    throw MissingInput({arguments.get("folder"), "has no finished " + std::string(stage.name) + " rows of what was asked for", "see cmc status"});
+}
+
+// How --model calls what a task trained; "": it is not exported.
+std::string model_name(const distributed::Task& task) {
+  const auto labels = records::labels_of(task.stage, task.parameters, task.name);
+  if (task.stage == train_stage.name) {
+    const auto role = records::traits_of(labels.system.method).role;
+    const std::string name = labels.purpose + ":" + labels.system.delta;
+    return role == records::Role::delta ? name : name + ":" + std::string(name_of(role));
+  }
+  if (task.stage != prepare_stage.name) return "";
+  return (labels.system.method == records::Method::retain_only ? "retain_only:" : "prepared:") + labels.system.target;
+}
+
+// The task that trained --model: a name, or where several are called so the first digits of a task's key.
+const distributed::Task& trained_model(const Arguments& arguments, const distributed::Plan& plan) {
+  const std::string asked = arguments.get("model");
+  std::set<std::string> known;
+  std::vector<const distributed::Task*> found;
+  for (const auto& task : plan.tasks) {
+    const std::string name = model_name(task);
+    if (name.empty()) continue;
+    known.insert(name);
+    if (name == asked || task.key.starts_with(asked)) found.push_back(&task);
+  }
+  if (found.size() == 1) return *found.front();
+  std::string choices;
+  for (const auto* task : found) choices += "\n  --model " + task->key.substr(0, 12) + "   " + task->name;
+  if (!found.empty()) throw Usage({"--model " + asked, "means " + std::to_string(found.size()) + " models of this run:" + choices + "\n", "choose one by its key"});
+  for (const auto& name : known) choices += (choices.empty() ? "" : ", ") + name;
+  throw Usage({"--model " + asked, "is not a model of this run", "known: " + choices});
 }
 
 // A trained model of the run as the Hugging Face folder it already is.
 void export_hf(const Arguments& arguments) {
   const OutputFolder output(arguments.get("folder"));
-  std::string known;
-  for (const auto& task : output.plan().tasks) {
-    if (task.stage != "train" && task.stage != "prepare") continue;
-    const auto& p = task.parameters;
-    const std::string name = task.stage == "train"      ? p.at("kind").get<std::string>() + ":" + p.at("delta").at("name").get<std::string>()
-                             : p.at("part") == "retain" ? "retain_only:" + p.at("target").get<std::string>()
-                                                        : "prepared:" + p.at("target").get<std::string>();
-    known += (known.empty() ? "" : ", ") + name;
-    if (name != arguments.get("model")) continue;
-    const auto from = output.path() / "checkpoints" / task.key;
-    if (!std::filesystem::exists(from)) throw MissingInput({name, "is not trained yet", "see cmc status"});
-    const auto to = std::filesystem::absolute(arguments.get("to"));
-    if (std::filesystem::exists(to)) throw CannotCreate({to.string(), "exists already", "give a new folder"});
-    create_folder(to.parent_path());
-    publish_folder(to, [&](const auto& temporary) {
-      std::filesystem::copy(from, temporary, std::filesystem::copy_options::recursive);
-    });
-    std::cout << name << " in " << to.string() << "\n";
-    return;
-  }
-  throw Usage({"--model " + arguments.get("model"), "is not a model of this run", "known: " + known});
+  const auto plan = output.plan();
+  const std::string name = arguments.get("model");
+  const auto from = output.path() / "checkpoints" / trained_model(arguments, plan).key;
+  if (!std::filesystem::exists(from)) throw MissingInput({name, "is not trained yet", "see cmc status"});
+  const auto to = std::filesystem::absolute(arguments.get("to"));
+  if (std::filesystem::exists(to)) throw CannotCreate({to.string(), "exists already", "give a new folder"});
+  create_folder(to.parent_path());
+  publish_folder(to, [&](const auto& temporary) { std::filesystem::copy(from, temporary, std::filesystem::copy_options::recursive); });
+  std::cout << name << " in " << to.string() << "\n";
 }
 
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
-  options.add_options()("to", po::value<std::string>(), "file (hf: new folder) to write")(
-      "target", po::value<std::string>(), "alpaca_eval, tofu: which target")(
-      "delta", po::value<std::string>(), "alpaca_eval, tofu: which delta; none: vanilla")(
-      "method", po::value<std::string>(), "alpaca_eval, tofu: which method; default cmc with a delta, else vanilla")(
-      "alpha", po::value<double>()->default_value(1.0), "alpaca_eval, tofu: which strength")(
-      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA, prepared:MODEL or retain_only:MODEL");
+  options.add_options()("to", po::value<std::string>(), "file to write (hf, and with --all: new folder)")(
+      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first digits");
+  add_system_options(options);
   Arguments arguments("export alpaca_eval|tofu|hf DIR --to PATH [options]", options, {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string format = arguments.get("format");
-  if (format == "alpaca_eval") export_alpaca_eval(arguments);
-  else if (format == "tofu") export_tofu(arguments);
+  if (format == "alpaca_eval") export_answers(arguments, instruct_stage, alpaca_eval_outputs);
+  else if (format == "tofu") export_answers(arguments, unlearn_stage, tofu_log);
   else if (format == "hf") export_hf(arguments);
   else throw Usage({"export " + format, "is not a format", "known: alpaca_eval, tofu, hf"});
   return ExitCode::done;

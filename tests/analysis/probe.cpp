@@ -1,14 +1,16 @@
 // Makes an output folder from JSON on stdin for test_*.py:
-//   probe_analysis FOLDER merge|units < {"title", "experiment", "environment", "units": [{"stage", "task", "cost",
+//   probe_analysis FOLDER merge|units|old < {"title", "experiment", "environment", "units": [{"stage", "task", "cost",
 //     "datasets": [{"name", "dimensions", "shape", "type": "double"|"int64"|"int32"|"text", "values"}], "ragged":
 //     [{"name", "dimension", "rows"}]}]}
 #include <iostream>
 #include <iterator>
+#include <set>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/records/results_tables.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_store.hpp"
 
@@ -47,7 +49,29 @@ store::Unit unit_of(const Json& json) {
   return unit;
 }
 
-void make(const std::filesystem::path& folder, const Json& json, bool merge) {
+// The tasks of the plan: those of the units, and those that "missing" names beside.
+std::vector<records::PlannedTask> plan_of(const Json& json) {
+  std::vector<records::PlannedTask> plan;
+  std::set<std::string> known;
+  for (const char* list : {"units", "missing"})
+    for (const Json& task : json.value(list, Json::array())) {
+      const std::string stage = task.at("stage"), key = sha256(stage + task.at("task").dump());
+      if (!known.insert(key).second) continue;
+      plan.push_back({key, stage, task.at("task").value("name", ""), task.at("task"),
+                      task.at("task").value("inputs", std::vector<std::string>{})});
+    }
+  return plan;
+}
+
+void write_plan(const std::filesystem::path& folder, const std::vector<records::PlannedTask>& plan) {
+  Json tasks = Json::array();
+  for (const auto& task : plan)
+    tasks.push_back({{"key", task.key}, {"stage", task.stage}, {"name", task.name}, {"parameters", task.parameters}, {"inputs", task.inputs}});
+  publish_file(folder / "plan.json", Json{{"tasks", tasks}}.dump());
+}
+
+// how: "merge", "units" (no results.h5 yet), or "old" (results.h5 without tables and plan, as schema 1 had it).
+void make(const std::filesystem::path& folder, const Json& json, const std::string& how) {
   const store::UnitStore units(folder);
   std::vector<std::string> keys;
   for (const Json& description : json.at("units")) {
@@ -57,16 +81,20 @@ void make(const std::filesystem::path& folder, const Json& json, bool merge) {
   }
   publish_file(folder / "experiment.ini", json.at("experiment").get<std::string>());
   publish_file(folder / "environment.json", json.at("environment").dump());
-  if (merge) store::write_results(folder, {json.at("title"), json.at("experiment"), json.at("environment")}, keys);
+  const auto plan = plan_of(json);
+  const store::ResultsHeader header{json.at("title"), json.at("experiment"), json.at("environment")};
+  write_plan(folder, plan);
+  if (how == "merge") records::write_results(folder, header, keys, plan);
+  if (how == "old") store::write_results(folder, header, keys);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    expect(argc == 3, "probe_analysis FOLDER merge|units");
+    expect(argc == 3, "probe_analysis FOLDER merge|units|old");
     const std::string text(std::istreambuf_iterator<char>(std::cin), {});
-    make(argv[1], Json::parse(text), std::string(argv[2]) == "merge");
+    make(argv[1], Json::parse(text), argv[2]);
     return 0;
   } catch (const std::exception& e) {
     std::cerr << e.what() << std::endl;

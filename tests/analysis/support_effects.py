@@ -51,6 +51,7 @@ def instruct_unit(random, seed, target, method, prompts, effect, first=0):
             integer("item", items),
             text("prompt", [f"Question {i}" for i in items]),
             text("response", ["Sure!"] * rows),
+            text("stop_reason", ["end_token"] * rows),
             integer("stopped", draw(stop), width="int32"),
             double("repetition", random.random(rows) * 0.1),
             double("reference_logprob", -10 * (3.0 - 2.5 * form * random.random(rows))),
@@ -85,6 +86,7 @@ def unlearn_unit(random, seed, target, method, name, count, level):
             integer("answer_tokens", tokens),
             *other,
         ],
+        "ragged": [{"name": "generated_tokens", "dimension": "row", "rows": [[1, 2]] * count}],
     }
 
 
@@ -121,7 +123,11 @@ def training_unit(random, seed, stage, cost, **task):
         "stage": stage,
         "task": task | ({} if seed is None else {"seed": seed}),
         "cost": cost,
-        "datasets": [double("loss", loss, ("step",)), double("step_seconds", 0.1 + random.random(10), ("step",))],
+        "datasets": [
+            double("loss", loss, ("step",)),
+            double("step_seconds", 0.1 + random.random(10), ("step",)),
+            *(double(name, numpy.ones(10), ("step",)) for name in ("examples_loss", "retain_loss", "learning_rate", "gradient_norm", "step_tokens")),
+        ],
     }
 
 

@@ -64,6 +64,7 @@ def instruct_unit(random, target, delta, strengths, first, count):
             integer("item", items),
             text("prompt", [f"What is <b>{i}</b> & why?" for i in items]),
             text("response", [f"{target} says α={a:g}: “{i}” <script>alert(1)</script>\nSecond line." for i, a in zip(items, steered)]),
+            text("stop_reason", ["end_token"] * rows),
             text("reference", ["ref"] * rows),
             integer("stopped", random.integers(0, 2, rows), width="int32"),
             double("repetition", random.random(rows) * 0.3),
@@ -103,7 +104,7 @@ def unlearn_unit(random, target, delta, strengths, name, first, count):
             *likelihood("paraphrase", 0.7, (rows,)),
             *likelihood("wrong", 1.0, (rows, wrong)),
         ],
-        "ragged": [],
+        "ragged": [{"name": "generated_tokens", "dimension": "row", "rows": [[1, 2]] * rows}],
     }
 
 
@@ -117,6 +118,8 @@ def training_unit(random, kind, steps):
             double("loss", loss, ("step",)),
             double("examples_loss", loss[::-1], ("step",)),
             double("retain_loss", loss / 2, ("step",)),
+            double("learning_rate", numpy.full(steps, 1e-3), ("step",)),
+            double("gradient_norm", numpy.ones(steps), ("step",)),
             double("step_seconds", 0.1 + 0.01 * random.random(steps), ("step",)),
             double("step_tokens", numpy.full(steps, 100.0), ("step",)),
         ],
@@ -149,6 +152,11 @@ def synthetic(seed=1, prompts=24, slice_length=12):
                 for first in range(0, count, 20):
                     units.append(unlearn_unit(random, target, delta, [0.5, 1.0], name, first, min(20, count - first)))
     return {"title": "Synthetic", "experiment": EXPERIMENT, "environment": ENVIRONMENT, "units": units}
+
+
+def planned_beside(description, kept):
+    """The description with `kept` units alone; the others are planned, and not done."""
+    return {**description, "units": kept, "missing": description["units"]}
 
 
 def repeated(seeds, fixed=lambda unit: unit["stage"] == "token_map", **options):

@@ -9,7 +9,7 @@ import pandas
 import pytest
 import scipy.stats
 from support_effects import effects
-from support_results import make_folder, report, rows_of
+from support_results import make_folder, planned_beside, report, rows_of
 
 EFFECTS = ("Instructions", "Unlearning", "Logit shifts")
 
@@ -74,7 +74,8 @@ def test_nothing_measured_is_said_so(tmp_path):
 
 def test_targets_that_are_missing_are_counted(tmp_path):
     description = effects()
-    description["units"] = [u for u in description["units"] if u["task"].get("target") != "other" or u["task"].get("method") == "vanilla"]
+    description = planned_beside(
+        description, [u for u in description["units"] if u["task"].get("target") != "other" or u["task"].get("method") == "vanilla"])
     summaries, shown, _ = reported(tmp_path / "run", description)
     assert summaries["Instructions"] == "appears: 2 of 2 steered targets; 1 not measured"
     assert "other + tiny, α 1: not measured" in shown

@@ -10,7 +10,7 @@ import numpy
 import pandas
 import pytest
 import scipy.stats
-from support_results import BIN, EXPERIMENT, double, instruct_unit, make_folder, report, rows_of, synthetic
+from support_results import BIN, EXPERIMENT, double, instruct_unit, make_folder, planned_beside, report, rows_of, synthetic
 
 SETS = {"Real Authors": "real_authors", "World Facts": "world_facts", "Retain": "retain", "Forget": "forget"}
 
@@ -248,10 +248,11 @@ def test_markdown_and_latex_hold_the_same_rows(run):
 
 def test_partial_results_show_dashes(tmp_path):
     description = synthetic()
-    description["units"] = [
+    kept = [
         u for u in description["units"] if u["stage"] == "instruct" and u["task"]["target"] == "gemma" and u["task"]["first"] == 0
         or u["stage"] == "unlearn" and u["task"]["target"] == "gemma" and u["task"]["set"] == "forget" and u["task"]["method"] == "cmc"
     ]  # fmt: skip
+    description = planned_beside(description, kept)
     folder = make_folder(tmp_path / "run", description, "units")
     done = report(folder)
     assert done.returncode == 0 and "no results.h5 yet" in done.stderr
@@ -272,12 +273,23 @@ def test_values_that_were_not_measured_lower_n(tmp_path):
     unit = next(u for u in description["units"] if u["stage"] == "instruct")
     next(d for d in unit["datasets"] if d["name"] == "repetition")["values"][:3] = [None] * 3
     next(d for d in unit["datasets"] if d["name"] == "reference_tokens")["values"][0] = 0
-    unit["datasets"] = [d for d in unit["datasets"] if d["name"] != "stopped"]
     description["units"] = [unit]
     folder = make_folder(tmp_path / "run", description)
     assert report(folder).returncode == 0
     row = csv(folder, "instruct").set_index(["Target", "Method"]).loc[("smollm2", "vanilla")]
-    assert (row["Repetition, % n"], row["Ref. nat/token n"]) == (9, 11) and numpy.isnan(row["Stopped, %"])
+    assert (row["Repetition, % n"], row["Ref. nat/token n"]) == (9, 11)
+
+
+@pytest.mark.parametrize("stage, name", [("instruct", "stopped"), ("unlearn", "rouge_l_recall"), ("train", "loss_of_examples")])
+def test_a_column_that_is_missing_is_an_error_that_names_it(tmp_path, stage, name):
+    """Under another name, as a version that misspelt it would write it."""
+    description = synthetic()
+    wanted = "examples_loss" if stage == "train" else name
+    unit = next(u for u in description["units"] if u["stage"] == stage)
+    next(d for d in unit["datasets"] if d["name"] == wanted)["name"] = name + "x"
+    folder = make_folder(tmp_path / "run", description, "units")
+    done = report(folder)
+    assert done.returncode == 65 and f".h5: {wanted}" in done.stderr.replace(": /: ", ": ") and "is missing" in done.stderr, done.stderr
 
 
 def test_nothing_to_show_is_still_a_page(tmp_path):
@@ -355,16 +367,24 @@ def test_errors_say_what_to_do(tmp_path):
     assert report(good, "--output", tmp_path / "file/below").returncode == 73
 
 
-def test_unknown_stages_and_shapes_are_passed_over(tmp_path):
+def test_unknown_stages_are_passed_over(tmp_path):
     description = synthetic()
     description["units"] = [
-        {"stage": "similarity", "task": {"name": "x"}, "datasets": [double("shift", [[1.0, 2.0]], ("a", "b"))]},
-        {"stage": "instruct", "task": {"name": "y", "target": "m", "method": "vanilla"}, "datasets": []},
+        {"stage": "later", "task": {"name": "x"}, "datasets": [double("shift", [[1.0, 2.0]], ("a", "b"))]},
         {"stage": "unlearn", "task": {"name": "z", "set": "other", "target": "m", "method": "vanilla"}, "datasets": []},
-        {"stage": "token_map", "task": {"name": "w"}, "datasets": []},
-        {"stage": "train", "task": {"name": "v"}, "datasets": [double("loss", [], ("step",))]},
     ]
     folder = make_folder(tmp_path / "run", description)
     done = report(folder)
     assert done.returncode == 0, done.stderr
     assert "nan" not in done.stdout
+
+
+def test_results_of_schema_1_give_the_same_tables(run, tmp_path):
+    """Written without plan and tables, as they were: the plan is the folder's."""
+    folder, description, _ = run
+    old = make_folder(tmp_path / "old", description, "old")
+    assert report(old).returncode == 0
+    names = sorted(path.name for path in (folder / "report/tables").iterdir())
+    assert len(names) > 12
+    for name in names:
+        assert (old / "report/tables" / name).read_text() == (folder / "report/tables" / name).read_text()

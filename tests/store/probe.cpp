@@ -47,7 +47,9 @@ int run(int argc, char** argv) {
                               {"host", "node1"},
                               {"date", "2026-01-31T12:00:00Z"},
                               {"hdf5", "1.10.8"}};
-    write_results(folder, {"Probe", "[run]\nseed = 1\n", environment}, UnitStore(folder).keys());
+    Additions additions;  // every unit has the labels of the first
+    additions.take = [](Unit& unit) { unit.labels = testing_units::everything("a").labels; };
+    write_results(folder, {"Probe", "[run]\nseed = 1\n", environment}, UnitStore(folder).keys(), additions);
   } else if (verb == "verify") {
     Json found = Json::array();
     for (const auto& damage : UnitStore(folder).verify()) found.push_back({damage.key, damage.what});

@@ -11,6 +11,8 @@ inline Unit everything(const std::string& name) {
   unit.stage = "instruct";
   unit.task = {{"name", name},         {"stage", "instruct"}, {"target", "SmolLM2"}, {"method", "cmc"},
                {"delta", "delta-15m"}, {"alpha", 0.5},        {"strengths", {0.5}},  {"seed", 18446744073709551615ull}};
+  unit.labels = {{"name", name}, {"target", "SmolLM2"}, {"method", "cmc"}, {"delta", "delta-15m"}, {"alpha", 0.5}};
+  for (auto& label : unit.labels) label.long_name = label.name;
   unit.provenance = {{"software", "cmc"},
                      {"version", "0.1.0"},
                      {"host", "node1"},

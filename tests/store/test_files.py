@@ -249,7 +249,7 @@ def ragged(offsets):
 
 HOSTILE = {
     "no schema": lambda file, group: file.attrs.pop("schema_version"),
-    "other schema": lambda file, group: file.attrs.modify("schema_version", "2.0"),
+    "other schema": lambda file, group: file.attrs.modify("schema_version", "3.0"),
     "schema is a number": lambda file, group: file.attrs.create("schema_version", 1.0),
     "schema is two texts": lambda file, group: file.attrs.create("schema_version", ["1.0", "1.0"]),
     "no title": lambda file, group: file.attrs.pop("title"),

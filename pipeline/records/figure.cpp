@@ -1,11 +1,11 @@
-#include "analysis/sample.hpp"
+#include "pipeline/records/figure.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include "pipeline/metrics/summary.hpp"
 
-namespace cmc::analysis {
+namespace cmc::records {
 
 Figure mean_figure(const std::vector<double>& values) {
   std::vector<double> measured;
@@ -17,7 +17,7 @@ Figure mean_figure(const std::vector<double>& values) {
   return figure;
 }
 
-Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverSeeds rule) {
+Figure seed_figure(const SeedFigures& figures, OverSeeds rule) {
   Figure together;
   std::vector<double> measured;
   for (const auto& [seed, figure] : figures) {
@@ -38,4 +38,21 @@ Figure seed_figure(const std::vector<std::pair<int64_t, Figure>>& figures, OverS
   return together;
 }
 
-}  // namespace cmc::analysis
+namespace {
+
+bool same_measurement(const Figure& a, const Figure& b) {
+  const auto equal = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
+  return !std::isnan(b.value) && a.value == b.value && a.n == b.n && equal(a.standard_error, b.standard_error);
+}
+
+}  // namespace
+
+Figure seed_figure(const SeedFigures& figures, const Figure* fixed, OverSeeds rule) {
+  const auto is_fixed = [&](const auto& seed) { return same_measurement(seed.second, *fixed); };
+  if (!fixed || !std::ranges::all_of(figures, is_fixed)) return seed_figure(figures, rule);
+  Figure once = *fixed;
+  once.standard_error = unknown;  // ± means the spread over seeds here
+  return once;
+}
+
+}  // namespace cmc::records

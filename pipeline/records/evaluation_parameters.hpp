@@ -1,0 +1,203 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/records/model_reference.hpp"
+#include "pipeline/records/system.hpp"
+#include "pipeline/records/training_parameters.hpp"
+
+// Parameters of the tasks that measure.
+namespace cmc::records {
+
+// Stage token_map: from a target's vocabulary to a delta's.
+struct TokenMapParameters {
+  ModelReference base, delta;  // their tokenizers
+  int64_t delta_size = 0;      // tokens
+  std::string method, compat;
+  std::optional<int64_t> seed;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("base", self.base);
+    visit("delta", self.delta);
+    visit("delta_size", self.delta_size);
+    visit("method", self.method);
+    visit("compat", self.compat);
+    visit("seed", self.seed);
+  }
+};
+
+// A model that is added within alpha · (…).
+struct DeltaPart {
+  ModelReference model;
+  double weight = 1;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("model", self.model);
+    visit("weight", self.weight);
+  }
+};
+
+// A system at several strengths, and what runs it.
+struct Evaluation {
+  System system;                  // its strength is one of:
+  std::vector<double> strengths;  // {0} where nothing is added
+  ModelReference model;           // the base
+  // With a delta:
+  std::vector<DeltaPart> parts;
+  std::optional<ModelReference> delta_tokenizer;
+  std::string map;  // key of the token map's task; "": one vocabulary
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    System::described(self.system, visit);
+    visit("seed", self.system.seed);
+    visit("strengths", self.strengths);
+    visit("model", self.model);
+    visit("parts", self.parts, Presence::optional);
+    visit("delta_tokenizer", self.delta_tokenizer);
+    visit("map", self.map, Presence::optional);
+  }
+};
+
+// Items first … first + count of a set, as one unit.
+struct Slice {
+  int64_t first = 0, count = 0;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("first", self.first);
+    visit("count", self.count);
+  }
+};
+
+// plain: AlpacaEval's as they are; checked: each with an instruction drawn by seed that a rule can check (after IFEval, Zhou
+// et al. 2023).
+enum class Prompts { plain, checked };
+template <>
+struct EnumNames<Prompts> {
+  static constexpr std::array<std::pair<Prompts, std::string_view>, 2> all{
+      {{Prompts::plain, "plain"}, {Prompts::checked, "checked"}}};
+};
+
+// Stage instruct: AlpacaEval answers, and the likelihood of the references.
+struct InstructParameters {
+  Evaluation evaluation;
+  Prompts prompts = Prompts::plain;
+  Slice slice;
+  FileReference data;
+  int64_t new_tokens = 0;
+  std::string base_prompt, delta_prompt;  // styles
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    visit("prompts", self.prompts);
+    Slice::fields(self.slice, visit);
+    visit("data", self.data);
+    visit("new_tokens", self.new_tokens);
+    visit("base_prompt", self.base_prompt);
+    visit("delta_prompt", self.delta_prompt);
+  }
+};
+
+// Stage unlearn: TOFU answers and losses.
+struct UnlearnParameters {
+  Evaluation evaluation;
+  std::string set, stem;  // "forget" and its file without .json
+  Slice slice;
+  FileReference data;
+  int64_t new_tokens = 0, max_tokens = 0;
+  std::string prompt, compat;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    visit("set", self.set);
+    visit("stem", self.stem);
+    Slice::fields(self.slice, visit);
+    visit("data", self.data);
+    visit("new_tokens", self.new_tokens);
+    visit("max_tokens", self.max_tokens);
+    visit("prompt", self.prompt);
+    visit("compat", self.compat);
+  }
+};
+
+// reference: the data file's outputs; vanilla: what the target answers alone.
+enum class Against { reference, vanilla };
+template <>
+struct EnumNames<Against> {
+  static constexpr std::array<std::pair<Against, std::string_view>, 2> all{
+      {{Against::reference, "reference"}, {Against::vanilla, "vanilla"}}};
+};
+
+// Who judges, and what it compares with.
+struct JudgeSettings {
+  ModelReference judge;
+  Against against = Against::reference;
+  std::string baseline;  // whose outputs these are: "text_davinci_003", "vanilla"
+  std::string prompt;    // style
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("judge", self.judge);
+    visit("against", self.against);
+    visit("baseline", self.baseline);
+    visit("prompt", self.prompt);
+  }
+};
+
+// Stage judge: win rates of plain instruct responses.
+struct JudgeParameters {
+  JudgeSettings settings;
+  System system;
+  std::vector<double> strengths;
+  Slice slice;
+  std::vector<std::string> responses, vanilla;  // keys of instruct tasks
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    JudgeSettings::fields(self.settings, visit);
+    System::described(self.system, visit);
+    visit("seed", self.system.seed);
+    visit("strengths", self.strengths);
+    Slice::fields(self.slice, visit);
+    visit("responses", self.responses);
+    visit("vanilla", self.vanilla, Presence::optional);
+  }
+};
+
+// A model before and after its fine-tunings.
+struct TunedModel {
+  std::string name;
+  ModelReference base, instruct;        // instruct: tuned on the instruction data
+  std::optional<ModelReference> other;  // tuned on different data
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("name", self.name);
+    visit("base", self.base);
+    visit("instruct", self.instruct);
+    visit("other", self.other);
+  }
+};
+
+// Stage similarity: logit shifts of two models.
+struct SimilarityParameters {
+  std::string target;  // the other's name
+  Method method = Method::full;
+  TunedModel reference, other;
+  FileReference data;
+  int64_t items = 0, new_tokens = 0, top = 0;
+  std::optional<int64_t> seed;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("target", self.target);
+    visit("method", self.method);
+    visit("reference", self.reference);
+    visit("other", self.other);
+    visit("data", self.data);
+    visit("items", self.items);
+    visit("new_tokens", self.new_tokens);
+    visit("top", self.top);
+    visit("seed", self.seed);
+  }
+};
+
+}  // namespace cmc::records

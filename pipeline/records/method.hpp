@@ -1,0 +1,86 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/records/fields.hpp"
+
+namespace cmc::records {
+
+// What is done to a target, in the order of the paper's tables.
+enum class Method {
+  none,              // of no system: what is made for several methods, or says something of all systems
+  vanilla,           // the target as it is (unlearning: after it was prepared on TOFU)
+  retain_only,       // the target prepared without what is to be forgotten: forget quality compares with it
+  lora,              // the target itself fine-tuned with adapters, nothing added
+  full,              // the same, all of it
+  proxy_tuning,      // + alpha · (expert − start)     (instructions)
+  delta_unlearning,  // + alpha · (offset − start)     (unlearning)
+  cmc,               // + alpha · delta                (the paper's)
+};
+
+// What a small model that is trained for a method learns beside.
+//   delta   beside the frozen template: the paper's
+//   expert  alone, as a language model: proxy tuning adds what it has learnt
+//   offset  beside the template, with its start taken away: delta-unlearning's pair
+enum class Role { delta, expert, offset };
+
+enum class Purpose { instruct, unlearn };
+
+// A method is its row here: adding one is a row, and the training that it needs where there is none yet.
+struct MethodTraits {
+  Method method = Method::none;
+  std::string_view name = "";
+  bool instruct = false, unlearn = false;  // purposes it is for
+  bool trains_target = false;           // a fine-tuning of each target (stage adapt); nothing is added
+  bool adds_delta = false;              // at a strength, with a role's training (stage train)
+  bool every_delta = false;             // with each delta and in all variants of fusion; else with the first alone, fused as usual
+  Role role = Role::delta;      // where it adds one
+  double weight = 0;            // of what was trained, within alpha · (…)
+  double start_weight = 0;      // of what the training started from; 0: it is not run
+};
+
+inline constexpr std::array method_traits = {
+    MethodTraits{.method = Method::vanilla, .name = "vanilla", .instruct = true, .unlearn = true},
+    MethodTraits{.method = Method::retain_only, .name = "retain_only", .unlearn = true},
+    MethodTraits{.method = Method::lora, .name = "lora", .instruct = true, .unlearn = true, .trains_target = true},
+    MethodTraits{.method = Method::full, .name = "full", .instruct = true, .unlearn = true, .trains_target = true},
+    MethodTraits{.method = Method::proxy_tuning, .name = "proxy_tuning", .instruct = true, .adds_delta = true,
+                 .role = Role::expert, .weight = 1, .start_weight = -1},
+    MethodTraits{.method = Method::delta_unlearning, .name = "delta_unlearning", .unlearn = true, .adds_delta = true,
+                 .role = Role::offset, .weight = 1, .start_weight = -1},
+    MethodTraits{.method = Method::cmc, .name = "cmc", .instruct = true, .unlearn = true, .adds_delta = true,
+                 .every_delta = true, .role = Role::delta, .weight = 1},
+};
+
+template <>
+struct EnumNames<Method> {
+  static constexpr auto all = [] {
+    std::array<std::pair<Method, std::string_view>, method_traits.size() + 1> names;
+    for (size_t i = 0; i < method_traits.size(); ++i) names[i] = {method_traits[i].method, method_traits[i].name};
+    names.back() = {Method::none, ""};
+    return names;
+  }();
+};
+template <>
+struct EnumNames<Role> {
+  static constexpr std::array<std::pair<Role, std::string_view>, 3> all{
+      {{Role::delta, "delta"}, {Role::expert, "expert"}, {Role::offset, "offset"}}};
+};
+template <>
+struct EnumNames<Purpose> {
+  static constexpr std::array<std::pair<Purpose, std::string_view>, 2> all{
+      {{Purpose::instruct, "instruct"}, {Purpose::unlearn, "unlearn"}}};
+};
+
+const MethodTraits& traits_of(Method method);  // of none: nothing is trained or added
+// Throws BadData naming `where` and the known methods.
+Method method_named(std::string_view name, const std::string& where);
+// The method that a small model trained in `role` serves.
+Method method_of(Role role);
+// Names of the methods for a purpose, in their order: what an experiment may ask for.
+std::vector<std::string_view> methods_for(Purpose purpose);
+
+}  // namespace cmc::records

@@ -1,0 +1,194 @@
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/records/columns.hpp"
+
+// What each stage writes, row by row. results/README.md says the same in words.
+namespace cmc::records {
+
+// token_map: one row a base token.
+struct TokenMapRow {
+  int32_t delta_token = -1, match = 0;
+  std::optional<std::vector<int32_t>> candidates;  // of the method one_to_many
+  static auto columns() {
+    using Row = TokenMapRow;
+    return std::tuple(column(&Row::delta_token, {"delta_token", "base_token", "token", "delta token for each base token",
+                                                 "PM-MinED: exact string, else the prefix-related token with the smallest "
+                                                 "edit distance; -1: none"}),
+                      column(&Row::match, {"match", "base_token", "1", "kind of match", "0 unmapped, 1 inexact, 2 exact"}),
+                      column(&Row::candidates, {"candidates", "base_token", "token",
+                                                "delta tokens whose largest logit a base token gets"}));
+  }
+};
+
+// token_map: one row.
+struct CoverageRow {
+  int64_t exact = 0, inexact = 0, unmapped = 0;
+  static auto columns() {
+    using Row = CoverageRow;
+    return std::tuple(column(&Row::exact, {"exact", "map", "1", "base tokens with an identical delta token"}),
+                      column(&Row::inexact, {"inexact", "map", "1", "base tokens with a prefix match"}),
+                      column(&Row::unmapped, {"unmapped", "map", "1", "base tokens without a delta token"}));
+  }
+};
+
+// pretrain, prepare, train, adapt: one row an optimiser step.
+struct StepRow {
+  double loss = 0, examples_loss = 0, retain_loss = 0, learning_rate = 0, gradient_norm = 0, seconds = 0, tokens = 0;
+  std::optional<double> refusals_loss;  // of the objectives with refusals
+  static auto columns() {
+    using Row = StepRow;
+    return std::tuple(
+        column(&Row::loss, {"loss", "step", "nat", "minimised loss"}),
+        column(&Row::examples_loss, {"examples_loss", "step", "nat", "mean cross-entropy of the examples (forget set)"}),
+        column(&Row::retain_loss, {"retain_loss", "step", "nat", "mean cross-entropy of the retained examples"}),
+        column(&Row::learning_rate, {"learning_rate", "step", "1", "learning rate"}),
+        column(&Row::gradient_norm, {"gradient_norm", "step", "1", "global L2 norm before clipping"}),
+        column(&Row::seconds, {"step_seconds", "step", "s", "wall time of the step"}),
+        column(&Row::tokens, {"step_tokens", "step", "token", "tokens read by the trained model"}),
+        column(&Row::refusals_loss, {"refusals_loss", "step", "nat", "mean cross-entropy of the refusals"}));
+  }
+};
+
+// instruct: one row a (strength, prompt).
+struct InstructRow {
+  double alpha = 0;
+  int64_t item = 0;
+  std::string prompt, response, stop_reason;
+  int32_t stopped = 0;
+  double repetition = 0;
+  std::vector<int32_t> response_tokens;
+  std::optional<int32_t> followed, fact;  // where a rule can check the response
+  std::optional<std::string> reference;   // of plain prompts
+  std::optional<double> reference_logprob;
+  std::optional<int64_t> reference_tokens;
+  static auto columns() {
+    using Row = InstructRow;
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+        column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
+        column(&Row::prompt, {"prompt", "row", "1", "instruction"}),
+        column(&Row::response, {"response", "row", "1", "generated text"}),
+        column(&Row::stop_reason, {"stop_reason", "row", "1", "what ended the response"}),
+        column(&Row::stopped, {"stopped", "row", "1", "ended by itself", "1: end token or stop string, 0: length limit"}),
+        column(&Row::repetition, {"repetition", "row", "1", "repetition", "share of 4-grams that occurred before"}),
+        column(&Row::response_tokens, {"response_tokens", "row", "token", "generated base tokens"}),
+        column(&Row::followed, {"followed", "row", "1", "instruction followed",
+                                "1: the response has the form that the prompt asks for; -1: it asks for none"}),
+        column(&Row::fact, {"fact", "row", "1", "right fact",
+                            "1: the response names what is true; -1: there is nothing to check"}),
+        column(&Row::reference, {"reference", "row", "1", "reference answer of the data file"}),
+        column(&Row::reference_logprob, {"reference_logprob", "row", "nat", "log-probability of the reference answer",
+                                         "sum over its tokens, end token excluded"}),
+        column(&Row::reference_tokens, {"reference_tokens", "row", "token", "tokens of the reference answer"}));
+  }
+};
+
+// judge: one row a (strength, prompt); NaN where the comparison is longer than the judge's context.
+struct JudgeRow {
+  double alpha = 0;
+  int64_t item = 0;
+  double better = 0, first = 0, second = 0, answered = 0;
+  static auto columns() {
+    using Row = JudgeRow;
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+        column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
+        column(&Row::better, {"probability", "row", "1", "probability that the response is better",
+                              "mean of both orders; ½: a tie"}),
+        column(&Row::first, {"probability_first", "row", "1", "the same with the response shown first",
+                             "P(A) / (P(A) + P(B)) of the judge's verdict"}),
+        column(&Row::second, {"probability_second", "row", "1", "the same with the response shown second",
+                              "P(B) / (P(A) + P(B)) of the judge's verdict"}),
+        column(&Row::answered, {"verdict_probability", "row", "1", "probability of any verdict",
+                                "P(A) + P(B), mean of both orders"}));
+  }
+};
+
+// unlearn: one row a (strength, item). A log-probability is a sum over the answer's tokens.
+struct UnlearnRow {
+  double alpha = 0;
+  int64_t item = 0;
+  std::string question, answer, generated;
+  std::vector<int32_t> generated_tokens;
+  double rouge1_recall = 0, rouge_l_recall = 0;
+  double answer_logprob = 0, paraphrase_logprob = 0;
+  int64_t answer_tokens = 0, paraphrase_tokens = 0;
+  std::vector<double> wrong_logprob;
+  std::vector<int64_t> wrong_tokens;
+  static auto columns() {
+    using Row = UnlearnRow;
+    static constexpr char sum[] = "sum over its tokens, end token included";
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+        column(&Row::item, {"item", "row", "1", "index in the data file"}),
+        column(&Row::question, {"question", "row", "1", "question"}),
+        column(&Row::answer, {"answer", "row", "1", "true answer"}),
+        column(&Row::generated, {"generated", "row", "1", "generated answer"}),
+        column(&Row::generated_tokens, {"generated_tokens", "row", "token", "generated base tokens"}),
+        column(&Row::rouge1_recall, {"rouge1_recall", "row", "1", "ROUGE-1 recall", "rouge_score, Porter stemmer"}),
+        column(&Row::rouge_l_recall, {"rouge_l_recall", "row", "1", "ROUGE-L recall", "rouge_score, Porter stemmer"}),
+        column(&Row::answer_logprob, {"answer_logprob", "row", "nat", "log-probability of the true answer", sum}),
+        column(&Row::answer_tokens, {"answer_tokens", "row", "token", "tokens of the true answer"}),
+        column(&Row::paraphrase_logprob,
+               {"paraphrase_logprob", "row", "nat", "log-probability of the paraphrased answer", sum}),
+        column(&Row::paraphrase_tokens, {"paraphrase_tokens", "row", "token", "tokens of the paraphrased answer"}),
+        column(&Row::wrong_logprob, {"wrong_logprob", "row", "nat", "log-probability of the wrong answers", sum, "wrong"}),
+        column(&Row::wrong_tokens, {"wrong_tokens", "row", "token", "tokens of the wrong answers", "", "wrong"}));
+  }
+};
+
+// similarity: one row a prompt.
+struct ShiftRow {
+  int64_t item = 0, steps = 0;
+  double sinkhorn_same = 0, sinkhorn_different = 0, sinkhorn_per_step_same = 0, sinkhorn_per_step_different = 0;
+  double pearson_same = 0, pearson_different = 0, mean_square_same = 0, mean_square_different = 0;
+  static auto columns() {
+    using Row = ShiftRow;
+    static constexpr char cloud[] = "geomloss, p 2, blur 0.01, points: steps; over the number of tokens";
+    static constexpr char line[] = "points: tokens; mean over steps, over the number of tokens";
+    return std::tuple(
+        column(&Row::item, {"item", "prompt", "1", "index of the prompt in the data file"}),
+        column(&Row::steps, {"steps", "prompt", "1", "tokens of the reference's answer"}),
+        column(&Row::sinkhorn_same,
+               {"sinkhorn_same", "prompt", "1", "Sinkhorn divergence, shifts of both models after same data", cloud}),
+        column(&Row::sinkhorn_different, {"sinkhorn_different", "prompt", "1",
+                                          "Sinkhorn divergence, shifts of both models after different data", cloud}),
+        column(&Row::sinkhorn_per_step_same, {"sinkhorn_per_step_same", "prompt", "1",
+                                              "Sinkhorn divergence per step, shifts of both models after same data", line}),
+        column(&Row::sinkhorn_per_step_different,
+               {"sinkhorn_per_step_different", "prompt", "1",
+                "Sinkhorn divergence per step, shifts of both models after different data", line}),
+        column(&Row::pearson_same,
+               {"pearson_same", "prompt", "1", "Pearson correlation, shifts of both models after same data"}),
+        column(&Row::pearson_different,
+               {"pearson_different", "prompt", "1", "Pearson correlation, shifts of both models after different data"}),
+        column(&Row::mean_square_same,
+               {"mean_square_same", "prompt", "nat2", "mean squared difference, shifts of both models after same data"}),
+        column(&Row::mean_square_different,
+               {"mean_square_different", "prompt", "nat2", "mean squared difference, shifts of both models after different data"}));
+  }
+};
+
+// similarity: one row a step of the reference's answers.
+struct ShiftStepRow {
+  int64_t item = 0, step = 0;
+  std::vector<float> reference, same, different;
+  static auto columns() {
+    using Row = ShiftStepRow;
+    static constexpr char about[] = "log-probability after fine-tuning minus before, at the reference's most probable tokens";
+    return std::tuple(
+        column(&Row::item, {"step_item", "step", "1", "prompt of the step"}),
+        column(&Row::step, {"step_number", "step", "1", "step within the answer, from 0"}),
+        column(&Row::reference, {"shift_reference", "step", "nat", "shift of the reference", about, "top"}),
+        column(&Row::same, {"shift_same", "step", "nat", "shift of the other model after the same data", about, "top"}),
+        column(&Row::different,
+               {"shift_different", "step", "nat", "shift of the other model after different data", about, "top"}));
+  }
+};
+
+}  // namespace cmc::records

@@ -1,0 +1,143 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
+#include "pipeline/records/labels.hpp"
+#include "pipeline/records/rows.hpp"
+#include "pipeline/records/task_labels.hpp"
+
+namespace cmc::records {
+namespace {
+
+TEST(Method, EveryOneHasATrait) {
+  for (const auto& traits : method_traits) {
+    EXPECT_EQ(method_named(traits.name, "here"), traits.method);
+    EXPECT_TRUE(traits.instruct || traits.unlearn) << traits.name;
+    EXPECT_FALSE(traits.trains_target && traits.adds_delta) << traits.name;
+    EXPECT_EQ(traits.adds_delta, traits.weight != 0) << traits.name;
+    if (traits.adds_delta) {
+      EXPECT_EQ(method_of(traits.role), traits.method);
+    }
+  }
+  EXPECT_THROW(method_named("magic", "here"), BadData);
+}
+
+TEST(System, OrderIsThatOfThePapersTables) {
+  const System vanilla{"gemma", Method::vanilla, "", 0, {}, {}}, usual{"gemma", Method::cmc, "tiny", 1, {"base_normalized", "pm_mined", "zero", 0}, {}},
+      half{"gemma", Method::cmc, "tiny", 0.5, usual.fusion, {}}, variant{"gemma", Method::cmc, "tiny", 0.5, {"raw_sum", "pm_mined", "zero", 0}, {}};
+  EXPECT_LT(vanilla, usual);
+  EXPECT_LT(half, usual);
+  EXPECT_LT(usual, variant);
+  EXPECT_EQ(describe(usual), "gemma + tiny, α 1");
+  EXPECT_EQ(describe(variant), "gemma + tiny (raw_sum), α 0.5");
+  EXPECT_EQ(describe(vanilla), "gemma vanilla");
+}
+
+TEST(Parameters, ComeBackAsTheyWere) {
+  Evaluation evaluation;
+  evaluation.system = {"gemma", Method::proxy_tuning, "tiny", 0, {"raw_sum", "one_to_many", "mean", 50}, 7};
+  evaluation.strengths = {0.5, 1};
+  evaluation.model = ModelReference::adapted("gemma", "k1", ModelReference::folder("gemma", "abc"));
+  evaluation.parts = {{ModelReference::made("tiny", "k2"), 1}, {ModelReference::random("tiny", {{"hidden_size", 8}}), -1}};
+  evaluation.delta_tokenizer = ModelReference::made("small", "k3");
+  evaluation.map = "k4";
+  const InstructParameters p{evaluation, Prompts::checked, {32, 16}, {"a.json", "f00"}, 48, "chat", "open_instruct"};
+  const Json json = to_json(p);
+  EXPECT_EQ(json.at("method"), "proxy_tuning");
+  EXPECT_EQ(json.at("model").at("base").at("identity"), "abc");
+  EXPECT_EQ(json.at("seed"), 7);
+  const auto back = from_json<InstructParameters>(json, "here");
+  EXPECT_EQ(back.evaluation.system, evaluation.system);
+  EXPECT_EQ(back.slice.first, 32);
+  EXPECT_EQ(back.prompts, Prompts::checked);
+  EXPECT_EQ(to_json(back), json);
+  std::vector<std::string> tasks;
+  back.evaluation.model.each_task([&](const std::string& key) { tasks.push_back(key); });
+  EXPECT_EQ(tasks, std::vector<std::string>{"k1"});
+}
+
+TEST(Parameters, ErrorsNameTheField) {
+  const Json json = {{"file", "a.json"}};
+  try {
+    from_json<FileReference>(json, "plan.json");
+    FAIL();
+  } catch (const BadData& error) {
+    EXPECT_NE(std::string(error.what()).find("plan.json"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("sha256"), std::string::npos);
+  }
+}
+
+std::vector<InstructRow> rows() {
+  std::vector<InstructRow> rows(2);
+  for (size_t i = 0; i < 2; ++i) {
+    rows[i].alpha = 0.5;
+    rows[i].item = static_cast<int64_t>(i);
+    rows[i].prompt = "Who?";
+    rows[i].response_tokens.assign(i + 1, 7);
+    rows[i].repetition = 0.25;
+  }
+  rows[1].followed = 1;
+  return rows;
+}
+
+TEST(Rows, ComeBackAsTheyWere) {
+  store::Unit unit;
+  write_rows(unit, rows());
+  EXPECT_EQ(find_dataset(unit, "fact"), nullptr) << "no row has it";
+  const auto back = read_rows<InstructRow>(unit);
+  ASSERT_EQ(back.size(), 2u);
+  EXPECT_EQ(back[1].response_tokens, (std::vector<int32_t>{7, 7}));
+  EXPECT_FALSE(back[0].followed.has_value()) << "its prompt asks for no form";
+  EXPECT_EQ(back[1].followed, 1);
+  EXPECT_FALSE(back[0].reference.has_value());
+}
+
+TEST(Rows, AMissingColumnNamesTheFile) {
+  store::Unit unit;
+  unit.where = "results.h5: /instruct/abc";
+  write_rows(unit, rows());
+  std::erase_if(unit.datasets, [](const auto& dataset) { return dataset.name == "repetition"; });
+  try {
+    read_rows<InstructRow>(unit);
+    FAIL();
+  } catch (const BadData& error) {
+    EXPECT_NE(std::string(error.what()).find("results.h5: /instruct/abc: repetition"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Labels, HaveEveryFieldOfASystem) {
+  const auto labels = plain_labels(TaskLabels{});
+  for (const auto& field : plain_labels(System{})) EXPECT_TRUE(std::ranges::count(labels, field.name, &store::Label::name)) << field.name;
+}
+
+TEST(Labels, SayWhatATaskIsAbout) {
+  const auto one = labels_of("unlearn", {{"target", "m"}, {"method", "cmc"}, {"delta", "d"}, {"set", "forget"}, {"strengths", {0.5, 1}}, {"seed", 3}}, "here");
+  EXPECT_TRUE(std::isnan(one.system.strength)) << "it has two";
+  EXPECT_EQ(one.systems().size(), 2u);
+  EXPECT_EQ(one.systems().back().strength, 1);
+  EXPECT_EQ(one.system.seed, 3);
+  const auto map = labels_of("token_map", {{"base", {{"name", "m"}}}, {"delta", {{"name", "t"}}}, {"method", "exact_only"}}, "here");
+  EXPECT_EQ(map.system.target, "m");
+  EXPECT_EQ(map.system.fusion.map, "exact_only");
+  EXPECT_EQ(map.system.method, Method::none);
+  const auto expert = labels_of("train", {{"kind", "instruct"}, {"role", "expert"}, {"delta", {{"name", "t"}}}, {"training", {{"seed", 4}}}}, "here");
+  EXPECT_EQ(expert.system.method, Method::proxy_tuning);
+  EXPECT_EQ(expert.system.delta, "t");
+  EXPECT_EQ(expert.system.seed, 4);
+}
+
+TEST(Seeds, AreThoseOfWhatATaskIsMadeFrom) {
+  Seeds seeds;
+  seeds.add("a", {{"training", {{"seed", 2}}}}, {"c"});
+  seeds.add("b", Json::object(), {"x", "a"});
+  seeds.add("c", Json::object(), {"a", "c"});
+  EXPECT_EQ(seeds.of("a"), 2);
+  EXPECT_EQ(seeds.of("b"), 2);
+  EXPECT_EQ(seeds.of("c"), 2);
+  EXPECT_EQ(seeds.of("x"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace cmc::records

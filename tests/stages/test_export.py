@@ -1,0 +1,148 @@
+"""What `cmc export` writes: one system, never a mixture; and the figures of each, imported again, are the report's."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import support_pipeline as support
+from support_pipeline import cmc, world  # noqa: F401
+
+sys.path.insert(0, str(Path(os.environ["CMC_SOURCE"]) / "analysis/python"))
+import cmc_results  # noqa: E402
+
+FLAGS = {"target": "target", "method": "method", "delta": "delta", "alpha": "alpha", "mode": "mode", "map_method": "map", "unmapped": "unmapped", "seed": "seed"}
+SETS = ("retain", "forget", "real_authors", "world_facts")
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    """Two seeds, two modes and two treatments of unmapped tokens, two strengths: its folder."""
+    root, experiment = world
+    folder = root / "variants"
+    cmc("run", experiment, "--output", folder, "--set", "experiment.seed=3,4", "--set", "fusion.mode=base_normalized, raw_sum",
+        "--set", "fusion.unmapped=zero, minimum", "--set", "unlearn.strengths=0.5, 1", "--set", "models.targets=large, other")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def systems(run):
+    """{stage: the systems that have answers, as dictionaries}"""
+    summary = cmc_results.open(run).summary()
+    fields = list(FLAGS)
+    found = {}
+    for stage, name in (("unlearn", "forget"), ("instruct", "plain")):
+        rows = summary[(summary.set == name) & (summary.seeds == 0)][fields].drop_duplicates()
+        found[stage] = [dict(zip(fields, map(lambda v: v.item() if hasattr(v, "item") else v, row))) for row in rows.itertuples(index=False)]
+    return found
+
+
+def flags(system):
+    words = []
+    for field, flag in FLAGS.items():
+        applies = system[field] != "" and not (field == "alpha" and not system["delta"]) and not (field == "seed" and system[field] < 0)
+        if applies:
+            words += [f"--{flag}", system[field]]
+    return words
+
+
+def figures_of(summary, system, of):
+    rows = summary[(summary.seeds == 0) & (summary.set == of)]
+    for field, value in system.items():
+        rows = rows[rows[field] == value]
+    return rows.set_index("metric").value
+
+
+def test_every_system_imported_again_is_the_reports(run, systems, tmp_path):
+    summary = cmc_results.open(run).summary()
+    assert len(systems["unlearn"]) == 2 * (1 + 3) + 2 * (1 + 4), "of each seed: alone; two strengths and the variants at 1"
+    for number, system in enumerate(systems["unlearn"]):
+        log = tmp_path / f"{number}.json"
+        cmc("export", "tofu", run, *flags(system), "--to", log)
+        items = json.loads(log.read_text())
+        assert all(values["avg_gt_loss"].keys() == {"0", "1", "2"} for values in items.values())
+        scored = json.loads(cmc("import", "tofu", log, "--json").stdout)
+        for of in SETS:
+            mine, wanted = scored["sets"][of], figures_of(summary, system, of)
+            assert mine["rouge_l"] == pytest.approx(wanted["rouge_l"], rel=1e-9)
+            assert mine["probability"] == pytest.approx(wanted["probability"], rel=1e-9)
+            assert mine["truth_ratio"]["geometric"] == pytest.approx(wanted["truth_ratio"], rel=1e-9)
+            assert mine["truth_ratio"]["arithmetic"] == pytest.approx(wanted["truth_ratio_arithmetic"], rel=1e-9)
+        together = figures_of(summary, system, "all sets")
+        assert scored["model_utility"]["geometric"] == pytest.approx(together["utility"], rel=1e-9)
+        assert scored["model_utility"]["arithmetic"] == pytest.approx(together["utility_arithmetic"], rel=1e-9)
+
+
+@pytest.mark.parametrize("form, stage", [("tofu", "unlearn"), ("alpaca_eval", "instruct")])
+def test_what_is_ambiguous_is_refused_with_the_choices(run, systems, tmp_path, form, stage):
+    done = cmc("export", form, run, "--target", "other", "--delta", "d", "--to", tmp_path / "x.json", expect=2)
+    choices = [line for line in done.stderr.splitlines() if line.startswith("  --")]
+    mine = [system for system in systems[stage] if system["target"] == "other" and system["delta"] == "d"]
+    assert len(choices) == len(mine) > 4 and not (tmp_path / "x.json").exists()
+    for flag in ("--alpha 0.5", "--mode raw_sum", "--unmapped minimum", "--seed 4"):
+        assert any(flag in line for line in choices), flag
+    for choice in choices:  # each line is one system
+        cmc("export", form, run, "--target", "other", "--delta", "d", *choice.split(), "--to", tmp_path / "one.json")
+
+
+@pytest.mark.parametrize("form, stage", [("tofu", "unlearn"), ("alpaca_eval", "instruct")])
+def test_all_are_one_file_each_under_names_that_say_which(run, systems, tmp_path, form, stage):
+    cmc("export", form, run, "--all", "--to", tmp_path / "all")
+    files = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "all").iterdir()}
+    assert len(files) == len(systems[stage])
+    cmc("export", form, run, "--target", "other", "--delta", "d", "--alpha", "1.0", "--mode", "raw_sum", "--seed", "4", "--to", tmp_path / "one.json")
+    assert files["other-cmc-d-alpha1-raw_sum-pm_mined-zero-seed4"] == json.loads((tmp_path / "one.json").read_text())
+    if form == "alpaca_eval":
+        assert all(len(rows) == 4 and len({row["instruction"] for row in rows}) == 4 for rows in files.values())
+        generators = [{row["generator"] for row in rows} for rows in files.values()]
+        assert all(len(names) == 1 for names in generators) and len(set.union(*generators)) == len(files)
+
+
+def test_a_system_that_is_not_there(run, tmp_path):
+    done = cmc("export", "tofu", run, "--target", "other", "--delta", "d", "--alpha", "0.7", "--to", tmp_path / "x.json", expect=66)
+    assert "--alpha 0.5" in done.stderr
+
+
+def test_models_of_several_seeds_are_told_apart_by_their_keys(run, tmp_path):
+    done = cmc("export", "hf", run, "--model", "instruct:d", "--to", tmp_path / "delta", expect=2)
+    keys = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("  --model ")]
+    assert len(keys) == 2
+    for key in keys:
+        cmc("export", "hf", run, "--model", key, "--to", tmp_path / key)
+        assert (tmp_path / key / "model.safetensors").exists()
+
+
+def test_the_table_of_tasks_is_the_plan(run):
+    """Every stage: what /tasks and the attributes of units say is what the plan's parameters say."""
+    import h5py
+    import numpy as np
+
+    plan = {task["key"]: task for task in json.loads((run / "plan.json").read_text())["tasks"]}
+    table = cmc_results.open(run).tasks().set_index("key")
+    assert set(table.index) == plan.keys()
+    roles = {"delta": "cmc", "expert": "proxy_tuning", "offset": "delta_unlearning"}
+    with h5py.File(run / "results.h5") as file:
+        for key, task in plan.items():
+            row, p, stage = table.loc[key], task["parameters"], task["stage"]
+            assert row["name"] == task["name"] and row["stage"] == stage
+            if stage in ("instruct", "unlearn"):
+                wanted = {"target": p["target"], "method": p["method"], "delta": p.get("delta", ""), "mode": p.get("mode", ""),
+                          "map_method": p.get("map_method", ""), "unmapped": p.get("unmapped", ""), "top": p.get("top", 0),
+                          "set": p.get("set", p.get("prompts"))}
+                strengths = p["strengths"]
+                assert row["alpha"] == strengths[0] if len(strengths) == 1 else np.isnan(row["alpha"])
+                assert [float(s) for s in row["strengths"].split(", ")] == strengths
+                named = stage == "unlearn" or p["method"] != "vanilla" or p["prompts"] == "checked"
+                assert row["seed"] in ((3, 4) if named else (-1,)), "what it was made from has its seed"
+            elif stage == "token_map":
+                wanted = {"target": p["base"]["name"], "delta": p["delta"]["name"], "map_method": p["method"], "method": ""}
+            elif stage == "prepare":
+                wanted = {"target": p["target"], "method": "vanilla", "seed": p["training"]["seed"]}
+            else:
+                assert stage == "train"
+                wanted = {"target": "", "delta": p["delta"]["name"], "method": roles[p["role"]], "purpose": p["kind"], "seed": p["training"]["seed"]}
+            attributes = file[row["group"]].attrs
+            for field, value in wanted.items():
+                assert row[field] == value and attributes[field] == value, (stage, field, row[field], attributes[field], value)
