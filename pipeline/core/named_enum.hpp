@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,11 +36,15 @@ class NamedEnum {
       if (known == value) return name;
     throw Internal({std::string(what_), "has no name for " + std::to_string(static_cast<int>(value)), ""});
   }
+  std::optional<Enum> find(std::string_view name) const {
+    for (const auto& [value, known] : all_)
+      if (known == name) return value;
+    return std::nullopt;
+  }
   // Throws Failure (BadExperiment, BadData, Usage) naming the known ones.
   template <class Failure>
   Enum named(std::string_view name) const {
-    for (const auto& [value, known] : all_)
-      if (known == name) return value;
+    if (const auto value = find(name)) return *value;
     throw Failure({std::string(what_), "\"" + std::string(name) + "\" is unknown", "known are " + names()});
   }
 

@@ -50,6 +50,10 @@ std::string_view name_of(TofuSet set) {
   return sets.name_of(set);
 }
 
+std::optional<TofuSet> find_tofu_set(std::string_view name) {
+  return sets.find(name);
+}
+
 double truth_ratio(const AnswerLosses& losses, TruthRatioMean mean_kind) {
   check_losses(losses);
   const double log_wrong =

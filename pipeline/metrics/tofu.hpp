@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ enum class TofuSet { retain, real_authors, world_facts, forget };
 
 // "retain", "real_authors", "world_facts", "forget".
 std::string_view name_of(TofuSet set);
+std::optional<TofuSet> find_tofu_set(std::string_view name);
 
 // How the wrong answers' probabilities are averaged in the truth ratio; both are in use and differ a lot.
 enum class TruthRatioMean {

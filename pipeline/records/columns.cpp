@@ -12,10 +12,16 @@ auto* find(const List& list, const std::string& name) {
 
 }  // namespace
 
-std::string where_of(const store::Unit& unit) { return unit.where.empty() ? "unit " + unit.key : unit.where; }
+std::string where_of(const store::Unit& unit) {
+  return unit.where.empty() ? "unit " + unit.key : unit.where;
+}
 
-const store::Dataset* find_dataset(const store::Unit& unit, const std::string& name) { return find(unit.datasets, name); }
-const store::Ragged* find_ragged(const store::Unit& unit, const std::string& name) { return find(unit.ragged, name); }
+const store::Dataset* find_dataset(const store::Unit& unit, const std::string& name) {
+  return find(unit.datasets, name);
+}
+const store::Ragged* find_ragged(const store::Unit& unit, const std::string& name) {
+  return find(unit.ragged, name);
+}
 
 void throw_bad_column(const store::Unit& unit, const About& about, const std::string& what) {
   throw BadData({where_of(unit) + ": " + about.name, what,

@@ -71,13 +71,13 @@ struct Slice {
   }
 };
 
-// plain: AlpacaEval's as they are; checked: each with an instruction drawn by seed that a rule can check (after IFEval, Zhou
-// et al. 2023).
+// plain: AlpacaEval's as they are; checked: each with an instruction drawn by seed that a rule can check (after IFEval,
+// Zhou et al. 2023).
 enum class Prompts { plain, checked };
 template <>
 struct EnumNames<Prompts> {
-  static constexpr std::array<std::pair<Prompts, std::string_view>, 2> all{
-      {{Prompts::plain, "plain"}, {Prompts::checked, "checked"}}};
+  static constexpr NamedEnum names{
+      "kind of prompts", std::to_array<Named<Prompts>>({{Prompts::plain, "plain"}, {Prompts::checked, "checked"}})};
 };
 
 // Stage instruct: AlpacaEval answers, and the likelihood of the references.
@@ -126,8 +126,9 @@ struct UnlearnParameters {
 enum class Against { reference, vanilla };
 template <>
 struct EnumNames<Against> {
-  static constexpr std::array<std::pair<Against, std::string_view>, 2> all{
-      {{Against::reference, "reference"}, {Against::vanilla, "vanilla"}}};
+  static constexpr NamedEnum names{
+      "what is judged against",
+      std::to_array<Named<Against>>({{Against::reference, "reference"}, {Against::vanilla, "vanilla"}})};
 };
 
 // Who judges, and what it compares with.

@@ -1,5 +1,4 @@
 #pragma once
-#include <array>
 #include <concepts>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/named_enum.hpp"
 
 // A struct says its fields once, and is written, read and shown by that list:
 //
@@ -22,31 +22,30 @@
 //   };
 //
 // A member may be a number, a text, a Json, an enum with EnumNames, another such struct (an object of its own; called
-// with the same `visit` its fields stand beside the others), a vector or a std::optional (absent: not written) of these.
+// with the same `visit` its fields stand beside the others), a vector or a std::optional (absent: not written) of
+// these.
 namespace cmc::records {
 
 // optional: not written where it is its type's default, and that default where it is absent.
 enum class Presence { required, optional };
 
-// What an enum's values are called: specialised with `all`, an array of (value, name).
+// What an enum's values are called: specialised with `names`, a NamedEnum.
 template <class E>
 struct EnumNames;
 
 template <class E>
-concept NamedEnum = requires { EnumNames<E>::all; };
+concept HasNames = requires {
+  EnumNames<E>::names;
+};
 
-template <NamedEnum E>
+template <HasNames E>
 std::string_view name_of(E value) {
-  for (const auto& [known, name] : EnumNames<E>::all)
-    if (known == value) return name;
-  return {};
+  return EnumNames<E>::names.name_of(value);
 }
 
-template <NamedEnum E>
+template <HasNames E>
 std::optional<E> find_named(std::string_view name) {
-  for (const auto& [value, known] : EnumNames<E>::all)
-    if (known == name) return value;
-  return std::nullopt;
+  return EnumNames<E>::names.find(name);
 }
 
 namespace detail {
@@ -65,7 +64,9 @@ struct IsVector<std::vector<T>> : std::true_type {};
 }  // namespace detail
 
 template <class T>
-concept HasFields = requires(T& self) { T::fields(self, detail::AnyVisit{}); };
+concept HasFields = requires(T& self) {
+  T::fields(self, detail::AnyVisit{});
+};
 // A type that is written and read in a way of its own, as a model reference.
 template <class T>
 concept HasJson = requires(const T& self, const Json& json) {
@@ -92,7 +93,7 @@ Json to_json(const T& value) {
       }
     });
     return object;
-  } else if constexpr (NamedEnum<T>) {
+  } else if constexpr (HasNames<T>) {
     return std::string(name_of(value));
   } else if constexpr (detail::IsVector<T>::value) {
     Json list = Json::array();
@@ -112,10 +113,10 @@ template <class T>
 T member_from(const Json& object, const char* name, const std::string& where) {
   if constexpr (HasJson<T> || HasFields<T>) {
     return records::from_json<T>(object.at(name), where + ": " + name);
-  } else if constexpr (NamedEnum<T>) {
+  } else if constexpr (HasNames<T>) {
     const auto text = json_field<std::string>(object, name, where);
     const auto value = find_named<T>(text);
-    if (!value) throw_bad_field(where, name, "is \"" + text + "\", which is not known");
+    if (!value) throw_bad_field(where, name, "is \"" + text + "\"; known are " + EnumNames<T>::names.names());
     return *value;
   } else if constexpr (IsVector<T>::value) {
     if (!object.at(name).is_array()) throw_bad_field(where, name, "is no list");

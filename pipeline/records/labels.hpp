@@ -17,7 +17,7 @@ std::variant<std::string, double, int64_t> plain(const Member& member) {
   if constexpr (IsOptional<Member>::value) {
     static_assert(std::is_integral_v<typename Member::value_type>);
     return member ? static_cast<int64_t>(*member) : int64_t{-1};
-  } else if constexpr (NamedEnum<Member>) {
+  } else if constexpr (HasNames<Member>) {
     return std::string(name_of(member));
   } else if constexpr (std::is_same_v<Member, std::vector<double>>) {
     std::string list;

@@ -11,7 +11,8 @@ class Systems {
  public:
   Systems(Measurements& measurements, System system) : measurements_(measurements), system_(std::move(system)) {}
   int32_t at(double strength) {
-    const double counts = system_.adds_delta() ? strength : 0;  // trained itself: nothing is added, whatever the strength
+    const double counts =
+        system_.adds_delta() ? strength : 0;  // trained itself: nothing is added, whatever the strength
     const auto [known, fresh] = codes_.try_emplace(counts, 0);
     if (fresh) {
       System one = system_;
@@ -28,19 +29,12 @@ class Systems {
 };
 
 template <class Row, class... More>
-void measure(const std::vector<Row>& rows, const std::vector<RowMetric<Row, More...>>& list, Systems systems, int16_t set,
-             Measurements& out, More... more) {
+void measure(const std::vector<Row>& rows, const std::vector<RowMetric<Row, More...>>& list, Systems systems,
+             int16_t set, Measurements& out, More... more) {
   for (const auto& metric : list) {
     const int code = metric_code(metric.about.name);
     for (const Row& row : rows) out.add(systems.at(row.alpha), set, row.item, code, metric.value(row, more...));
   }
-}
-
-std::optional<metrics::TofuSet> tofu_set(const std::string& name) {
-  using metrics::TofuSet;
-  for (const auto set : {TofuSet::retain, TofuSet::real_authors, TofuSet::world_facts, TofuSet::forget})
-    if (metrics::name_of(set) == name) return set;
-  return std::nullopt;
 }
 
 void measure_shifts(const store::Unit& unit, const System& system, int16_t set, Measurements& out) {
@@ -55,7 +49,8 @@ void measure_coverage(const store::Unit& unit, const System& system, Measurement
   const int16_t set = out.set_code(std::string(published ? published_map_set : map_set));
   const int32_t code = out.code(system);
   for (const auto& row : read_rows<CoverageRow>(unit))
-    for (const auto& metric : coverage_metrics()) out.add(code, set, 0, metric_code(metric.about.name), metric.value(row));
+    for (const auto& metric : coverage_metrics())
+      out.add(code, set, 0, metric_code(metric.about.name), metric.value(row));
 }
 
 void measure_training(const store::Unit& unit, const System& system, Measurements& out) {
@@ -63,13 +58,16 @@ void measure_training(const store::Unit& unit, const System& system, Measurement
   const int16_t set = out.set_code(training_set(unit.stage, unit.task));
   const int32_t code = out.code(system);
   if (steps.empty()) return;
-  for (const auto& metric : training_metrics()) out.add(code, set, 0, metric_code(metric.about.name), metric.value(steps));
+  for (const auto& metric : training_metrics())
+    out.add(code, set, 0, metric_code(metric.about.name), metric.value(steps));
 }
 
 }  // namespace
 
 std::string training_set(const std::string& stage, const Json& task) {
-  const auto text = [&](const char* key) { return task.contains(key) && task.at(key).is_string() ? task.at(key).get<std::string>() : ""; };
+  const auto text = [&](const char* key) {
+    return task.contains(key) && task.at(key).is_string() ? task.at(key).get<std::string>() : "";
+  };
   std::string kind = stage, how;
   for (const char* key : {"kind", "purpose"})
     if (const std::string purpose = text(key); !purpose.empty()) kind = purpose;
@@ -84,11 +82,14 @@ void Measurer::take(const store::Unit& unit) {
   System system = labels.system;
   system.seed = seeds_.of(unit.key);
   if (unit.stage == "instruct")
-    measure(read_rows<InstructRow>(unit), instruct_metrics(), {measurements_, system}, measurements_.set_code(labels.set), measurements_);
+    measure(read_rows<InstructRow>(unit), instruct_metrics(), {measurements_, system},
+            measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "judge")
-    measure(read_rows<JudgeRow>(unit), judge_metrics(), {measurements_, system}, measurements_.set_code(labels.set), measurements_);
-  if (const auto set = tofu_set(labels.set); unit.stage == "unlearn" && set)
-    measure(read_rows<UnlearnRow>(unit), unlearn_metrics(), {measurements_, system}, measurements_.set_code(labels.set), measurements_, *set);
+    measure(read_rows<JudgeRow>(unit), judge_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
+            measurements_);
+  if (const auto set = metrics::find_tofu_set(labels.set); unit.stage == "unlearn" && set)
+    measure(read_rows<UnlearnRow>(unit), unlearn_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
+            measurements_, *set);
   system.strength = 0;
   if (unit.stage == "similarity") measure_shifts(unit, system, measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "token_map") measure_coverage(unit, system, measurements_);

@@ -10,7 +10,9 @@
 namespace cmc::records {
 namespace {
 
-auto place_of(const Measurement& m) { return std::tuple(m.system, m.set, m.metric, m.item); }
+auto place_of(const Measurement& m) {
+  return std::tuple(m.system, m.set, m.metric, m.item);
+}
 
 // Codes by first appearance → codes by order.
 template <class Known, class Code>
@@ -41,7 +43,8 @@ void Measurements::add(int32_t system, int16_t set, int64_t item, int metric, do
 
 void Measurements::sort() {
   std::ranges::stable_sort(rows_, {}, place_of);
-  const auto later = std::unique(rows_.rbegin(), rows_.rend(), [](const auto& a, const auto& b) { return place_of(a) == place_of(b); });
+  const auto later = std::unique(rows_.rbegin(), rows_.rend(),
+                                 [](const auto& a, const auto& b) { return place_of(a) == place_of(b); });
   rows_.erase(rows_.begin(), later.base());
 }
 
@@ -50,7 +53,8 @@ void Measurements::finish() {
   const auto sets = in_order<std::map<std::string, int16_t, std::less<>>, int16_t>(known_sets_);
   for (const auto& [system, code] : known_) systems_.push_back(system);
   for (const auto& [set, code] : known_sets_) sets_.push_back(set);
-  for (auto& row : rows_) row.system = systems[static_cast<size_t>(row.system)], row.set = sets[static_cast<size_t>(row.set)];
+  for (auto& row : rows_)
+    row.system = systems[static_cast<size_t>(row.system)], row.set = sets[static_cast<size_t>(row.set)];
   sort();
   add_wins();
 }
@@ -74,7 +78,10 @@ void Measurements::add_wins() {
       while (other != theirs.end() && other->item < mine.item) ++other;
       if (other == theirs.end() || other->item != mine.item) continue;
       const double difference = mine.value - other->value;
-      added.push_back({system, *plain, static_cast<int16_t>(wins), mine.item, difference > 0 ? 100.0 : difference < 0 ? 0.0 : 50.0});
+      added.push_back({system, *plain, static_cast<int16_t>(wins), mine.item,
+                       difference > 0   ? 100.0
+                       : difference < 0 ? 0.0
+                                        : 50.0});
     }
   }
   rows_.insert(rows_.end(), added.begin(), added.end());
@@ -143,7 +150,8 @@ int64_t View::items(const System& system, std::string_view set) const {
   if (!mine || !where) return 0;
   const auto place = [](const Measurement& m) { return std::pair(m.system, m.set); };
   std::set<int64_t> items;
-  for (const auto& row : std::ranges::equal_range(all_.rows(), std::pair(*mine, *where), {}, place)) items.insert(row.item);
+  for (const auto& row : std::ranges::equal_range(all_.rows(), std::pair(*mine, *where), {}, place))
+    items.insert(row.item);
   return static_cast<int64_t>(items.size());
 }
 

@@ -34,12 +34,12 @@ struct MethodTraits {
   Method method = Method::none;
   std::string_view name = "";
   bool instruct = false, unlearn = false;  // purposes it is for
-  bool trains_target = false;           // a fine-tuning of each target (stage adapt); nothing is added
-  bool adds_delta = false;              // at a strength, with a role's training (stage train)
-  bool every_delta = false;             // with each delta and in all variants of fusion; else with the first alone, fused as usual
-  Role role = Role::delta;      // where it adds one
-  double weight = 0;            // of what was trained, within alpha · (…)
-  double start_weight = 0;      // of what the training started from; 0: it is not run
+  bool trains_target = false;              // a fine-tuning of each target (stage adapt); nothing is added
+  bool adds_delta = false;                 // at a strength, with a role's training (stage train)
+  bool every_delta = false;  // with each delta and in all variants of fusion; else with the first alone, fused as usual
+  Role role = Role::delta;   // where it adds one
+  double weight = 0;         // of what was trained, within alpha · (…)
+  double start_weight = 0;   // of what the training started from; 0: it is not run
 };
 
 inline constexpr std::array method_traits = {
@@ -47,32 +47,49 @@ inline constexpr std::array method_traits = {
     MethodTraits{.method = Method::retain_only, .name = "retain_only", .unlearn = true},
     MethodTraits{.method = Method::lora, .name = "lora", .instruct = true, .unlearn = true, .trains_target = true},
     MethodTraits{.method = Method::full, .name = "full", .instruct = true, .unlearn = true, .trains_target = true},
-    MethodTraits{.method = Method::proxy_tuning, .name = "proxy_tuning", .instruct = true, .adds_delta = true,
-                 .role = Role::expert, .weight = 1, .start_weight = -1},
-    MethodTraits{.method = Method::delta_unlearning, .name = "delta_unlearning", .unlearn = true, .adds_delta = true,
-                 .role = Role::offset, .weight = 1, .start_weight = -1},
-    MethodTraits{.method = Method::cmc, .name = "cmc", .instruct = true, .unlearn = true, .adds_delta = true,
-                 .every_delta = true, .role = Role::delta, .weight = 1},
+    MethodTraits{.method = Method::proxy_tuning,
+                 .name = "proxy_tuning",
+                 .instruct = true,
+                 .adds_delta = true,
+                 .role = Role::expert,
+                 .weight = 1,
+                 .start_weight = -1},
+    MethodTraits{.method = Method::delta_unlearning,
+                 .name = "delta_unlearning",
+                 .unlearn = true,
+                 .adds_delta = true,
+                 .role = Role::offset,
+                 .weight = 1,
+                 .start_weight = -1},
+    MethodTraits{.method = Method::cmc,
+                 .name = "cmc",
+                 .instruct = true,
+                 .unlearn = true,
+                 .adds_delta = true,
+                 .every_delta = true,
+                 .role = Role::delta,
+                 .weight = 1},
 };
 
 template <>
 struct EnumNames<Method> {
-  static constexpr auto all = [] {
-    std::array<std::pair<Method, std::string_view>, method_traits.size() + 1> names;
-    for (size_t i = 0; i < method_traits.size(); ++i) names[i] = {method_traits[i].method, method_traits[i].name};
-    names.back() = {Method::none, ""};
-    return names;
-  }();
+  static constexpr NamedEnum names{"method", [] {
+                                     std::array<Named<Method>, method_traits.size() + 1> all;
+                                     for (size_t i = 0; i < method_traits.size(); ++i)
+                                       all[i] = {method_traits[i].method, method_traits[i].name};
+                                     all.back() = {Method::none, ""};
+                                     return all;
+                                   }()};
 };
 template <>
 struct EnumNames<Role> {
-  static constexpr std::array<std::pair<Role, std::string_view>, 3> all{
-      {{Role::delta, "delta"}, {Role::expert, "expert"}, {Role::offset, "offset"}}};
+  static constexpr NamedEnum names{
+      "role", std::to_array<Named<Role>>({{Role::delta, "delta"}, {Role::expert, "expert"}, {Role::offset, "offset"}})};
 };
 template <>
 struct EnumNames<Purpose> {
-  static constexpr std::array<std::pair<Purpose, std::string_view>, 2> all{
-      {{Purpose::instruct, "instruct"}, {Purpose::unlearn, "unlearn"}}};
+  static constexpr NamedEnum names{
+      "purpose", std::to_array<Named<Purpose>>({{Purpose::instruct, "instruct"}, {Purpose::unlearn, "unlearn"}})};
 };
 
 const MethodTraits& traits_of(Method method);  // of none: nothing is trained or added

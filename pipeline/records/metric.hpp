@@ -58,28 +58,34 @@ const std::vector<Metric>& computed_metrics();
 // All of them; a metric is known by its place. Throws Internal for a name that is not there.
 const std::vector<Metric>& all_metrics();
 int metric_code(std::string_view name);
-inline const Metric& metric_named(std::string_view name) { return all_metrics()[static_cast<size_t>(metric_code(name))]; }
+inline const Metric& metric_named(std::string_view name) {
+  return all_metrics()[static_cast<size_t>(metric_code(name))];
+}
 
 template <>
 struct EnumNames<Better> {
-  static constexpr std::array<std::pair<Better, std::string_view>, 3> all{
-      {{Better::neither, ""}, {Better::higher, "higher"}, {Better::lower, "lower"}}};
+  static constexpr NamedEnum names{
+      "direction",
+      std::to_array<Named<Better>>({{Better::neither, ""}, {Better::higher, "higher"}, {Better::lower, "lower"}})};
 };
 template <>
 struct EnumNames<Aggregate> {
-  static constexpr std::array<std::pair<Aggregate, std::string_view>, 4> all{
-      {{Aggregate::mean, "mean over items ± standard error"},
-       {Aggregate::win_rate, "win rate of wins (100), ties (50) and losses (0) ± standard error"},
-       {Aggregate::single, "single measurement"},
-       {Aggregate::computed, "as defined"}}};
+  static constexpr NamedEnum names{
+      "aggregate", std::to_array<Named<Aggregate>>(
+                       {{Aggregate::mean, "mean over items ± standard error"},
+                        {Aggregate::win_rate, "win rate of wins (100), ties (50) and losses (0) ± standard error"},
+                        {Aggregate::single, "single measurement"},
+                        {Aggregate::computed, "as defined"}})};
 };
 
 // Metrics that are looked up by name, here and in analysis.
 namespace metric {
-inline constexpr std::string_view followed = "followed", fact = "fact", strict = "strict", reference = "reference_per_token",
-                                  wins = "wins", rouge_l = "rouge_l", probability = "probability";
-inline constexpr std::string_view win_rate = "win_rate", win_probability = "win_probability", same_verdict = "same_verdict",
-                                  first_preferred = "first_preferred", any_verdict = "any_verdict";
+inline constexpr std::string_view followed = "followed", fact = "fact", strict = "strict",
+                                  reference = "reference_per_token", wins = "wins", rouge_l = "rouge_l",
+                                  probability = "probability";
+inline constexpr std::string_view win_rate = "win_rate", win_probability = "win_probability",
+                                  same_verdict = "same_verdict", first_preferred = "first_preferred",
+                                  any_verdict = "any_verdict";
 }  // namespace metric
 
 // Of the two ways to average wrong answers in the truth ratio; names of its score, its R, utility and forget quality.
@@ -97,7 +103,8 @@ struct ShiftMetrics {
   std::string_view title, same, different, difference, p;
 };
 inline constexpr std::array shift_measures = {
-    ShiftMetrics{"Sinkhorn divergence / 100", "sinkhorn_same", "sinkhorn_different", "sinkhorn_difference", "sinkhorn_p"},
+    ShiftMetrics{"Sinkhorn divergence / 100", "sinkhorn_same", "sinkhorn_different", "sinkhorn_difference",
+                 "sinkhorn_p"},
     ShiftMetrics{"Pearson r", "pearson_same", "pearson_different", "pearson_difference", "pearson_p"},
     ShiftMetrics{"Sinkhorn, mean of steps", "sinkhorn_per_step_same", "sinkhorn_per_step_different",
                  "sinkhorn_per_step_difference", "sinkhorn_per_step_p"},

@@ -15,11 +15,15 @@ Overloaded(Functions...) -> Overloaded<Functions...>;
 ModelReference ModelReference::folder(const std::string& name, const std::string& identity) {
   return {name, FolderModel{identity}};
 }
-ModelReference ModelReference::made(const std::string& name, const std::string& task) { return {name, MadeModel{task}}; }
+ModelReference ModelReference::made(const std::string& name, const std::string& task) {
+  return {name, MadeModel{task}};
+}
 ModelReference ModelReference::adapted(const std::string& name, const std::string& task, const ModelReference& base) {
   return {name, AdaptedModel{task, std::make_shared<const ModelReference>(base)}};
 }
-ModelReference ModelReference::random(const std::string& name, const Json& config) { return {name, RandomModel{config}}; }
+ModelReference ModelReference::random(const std::string& name, const Json& config) {
+  return {name, RandomModel{config}};
+}
 
 void ModelReference::each_task(const std::function<void(const std::string&)>& take) const {
   if (const auto* made = std::get_if<MadeModel>(&origin)) take(made->task);
@@ -31,11 +35,12 @@ void ModelReference::each_task(const std::function<void(const std::string&)>& ta
 
 Json ModelReference::to_json() const {
   Json json = {{"name", name}};
-  std::visit(Overloaded{[&](const FolderModel& model) { json["identity"] = model.identity; },
-                        [&](const MadeModel& model) { json["task"] = model.task; },
-                        [&](const AdaptedModel& model) { json["task"] = model.task, json["base"] = model.base->to_json(); },
-                        [&](const RandomModel& model) { json["config"] = model.config; }},
-             origin);
+  std::visit(
+      Overloaded{[&](const FolderModel& model) { json["identity"] = model.identity; },
+                 [&](const MadeModel& model) { json["task"] = model.task; },
+                 [&](const AdaptedModel& model) { json["task"] = model.task, json["base"] = model.base->to_json(); },
+                 [&](const RandomModel& model) { json["config"] = model.config; }},
+      origin);
   return json;
 }
 

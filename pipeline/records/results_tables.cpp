@@ -44,11 +44,13 @@ std::vector<TableColumn> field_columns(const std::vector<T>& rows) {
   std::vector<TableColumn> columns;
   for (const auto& label : described_labels(T{}))
     columns.push_back({label.name,
-                       std::visit([]<class V>(const V&) { return store::Values(std::vector<V>{}); }, label.value), "1", label.long_name});
+                       std::visit([]<class V>(const V&) { return store::Values(std::vector<V>{}); }, label.value), "1",
+                       label.long_name});
   for (const T& row : rows) {
     size_t next = 0;
     for (const auto& label : plain_labels(row))
-      std::visit([&]<class V>(const V& value) { std::get<std::vector<V>>(columns[next++].values).push_back(value); }, label.value);
+      std::visit([&]<class V>(const V& value) { std::get<std::vector<V>>(columns[next++].values).push_back(value); },
+                 label.value);
   }
   return columns;
 }
@@ -66,17 +68,21 @@ Table metrics_table() {
   const auto texts = [&](std::string_view Metric::*member) {
     return column_of(all, [&](const Metric& m) { return std::string(m.*member); });
   };
-  return {"metrics", "metric", {
-      {"name", texts(&Metric::name), "1", "how it is called here"},
-      {"title", texts(&Metric::title), "1", "how tables head it"},
-      {"unit", texts(&Metric::unit), "1", "unit of its values"},
-      {"digits", column_of(all, [](const Metric& m) { return static_cast<int32_t>(m.digits); }), "1", "shown after the decimal point"},
-      {"better", column_of(all, [](const Metric& m) { return std::string(name_of(m.better)); }), "1", "direction of improvement"},
-      {"better_on_forget", column_of(all, [](const Metric& m) { return std::string(name_of(m.better_on_forget)); }), "1",
-       "the same on TOFU's forget set"},
-      {"aggregate", column_of(all, [](const Metric& m) { return std::string(name_of(m.aggregate)); }), "1",
-       "how values of items become a figure"},
-      {"definition", texts(&Metric::definition), "1", "what it is"}}};
+  return {
+      "metrics",
+      "metric",
+      {{"name", texts(&Metric::name), "1", "how it is called here"},
+       {"title", texts(&Metric::title), "1", "how tables head it"},
+       {"unit", texts(&Metric::unit), "1", "unit of its values"},
+       {"digits", column_of(all, [](const Metric& m) { return static_cast<int32_t>(m.digits); }), "1",
+        "shown after the decimal point"},
+       {"better", column_of(all, [](const Metric& m) { return std::string(name_of(m.better)); }), "1",
+        "direction of improvement"},
+       {"better_on_forget", column_of(all, [](const Metric& m) { return std::string(name_of(m.better_on_forget)); }),
+        "1", "the same on TOFU's forget set"},
+       {"aggregate", column_of(all, [](const Metric& m) { return std::string(name_of(m.aggregate)); }), "1",
+        "how values of items become a figure"},
+       {"definition", texts(&Metric::definition), "1", "what it is"}}};
 }
 
 // Codes of what the rows name, which may be more than was measured: figures over seeds are of systems without one.
@@ -94,21 +100,29 @@ struct Codes {
   }
 };
 
-TableColumn system_column(std::vector<int32_t> codes) { return {"system", std::move(codes), "1", "row of /systems", "", "/systems"}; }
-TableColumn set_column(std::vector<int32_t> codes) { return {"set", std::move(codes), "1", "row of /sets", "", "/sets"}; }
-TableColumn metric_column(std::vector<int32_t> codes) { return {"metric", std::move(codes), "1", "row of /metrics", "", "/metrics"}; }
+TableColumn system_column(std::vector<int32_t> codes) {
+  return {"system", std::move(codes), "1", "row of /systems", "", "/systems"};
+}
+TableColumn set_column(std::vector<int32_t> codes) {
+  return {"set", std::move(codes), "1", "row of /sets", "", "/sets"};
+}
+TableColumn metric_column(std::vector<int32_t> codes) {
+  return {"metric", std::move(codes), "1", "row of /metrics", "", "/metrics"};
+}
 
 Table measurements_table(const Measurements& measurements, const Codes& codes) {
   std::vector<int32_t> systems, sets;
   for (const auto& system : measurements.systems()) systems.push_back(codes.systems.at(system));
   for (const auto& set : measurements.sets()) sets.push_back(codes.sets.at(set));
   const auto& rows = measurements.rows();
-  return {"measurements", "measurement", {
-      system_column(column_of(rows, [&](const Measurement& m) { return systems[static_cast<size_t>(m.system)]; })),
-      set_column(column_of(rows, [&](const Measurement& m) { return sets[static_cast<size_t>(m.set)]; })),
-      {"item", column_of(rows, [](const Measurement& m) { return m.item; }), "1", "item of the set"},
-      metric_column(column_of(rows, [](const Measurement& m) { return static_cast<int32_t>(m.metric); })),
-      {"value", column_of(rows, [](const Measurement& m) { return m.value; }), "1", "value, in the metric's unit"}}};
+  return {
+      "measurements",
+      "measurement",
+      {system_column(column_of(rows, [&](const Measurement& m) { return systems[static_cast<size_t>(m.system)]; })),
+       set_column(column_of(rows, [&](const Measurement& m) { return sets[static_cast<size_t>(m.set)]; })),
+       {"item", column_of(rows, [](const Measurement& m) { return m.item; }), "1", "item of the set"},
+       metric_column(column_of(rows, [](const Measurement& m) { return static_cast<int32_t>(m.metric); })),
+       {"value", column_of(rows, [](const Measurement& m) { return m.value; }), "1", "value, in the metric's unit"}}};
 }
 
 Table summary_table(const Summary& summary, const Codes& codes) {
@@ -116,16 +130,20 @@ Table summary_table(const Summary& summary, const Codes& codes) {
   const auto number = [&](double Figure::*member) {
     return column_of(rows, [&](const SummaryRow& row) { return row.figure.*member; });
   };
-  return {"summary", "figure", {
-      system_column(column_of(rows, [&](const SummaryRow& row) { return codes.systems.at(row.system); })),
-      set_column(column_of(rows, [&](const SummaryRow& row) { return codes.sets.at(row.set); })),
-      metric_column(column_of(rows, [](const SummaryRow& row) { return static_cast<int32_t>(row.metric); })),
-      {"value", number(&Figure::value), "1", "figure, in the metric's unit"},
-      {"standard_error", number(&Figure::standard_error), "1", "its standard error over items; NaN: it has none"},
-      {"n", column_of(rows, [](const SummaryRow& row) { return row.figure.n; }), "1", "items it is of; 0: it is no mean"},
-      {"seeds", column_of(rows, [](const SummaryRow& row) { return static_cast<int32_t>(row.figure.by_seed.size()); }), "1",
-       "seeds it is the mean over; 0: it is one measurement"},
-      {"seed_deviation", number(&Figure::seed_deviation), "1", "sample standard deviation over the seeds; NaN: it has none"}}};
+  return {
+      "summary",
+      "figure",
+      {system_column(column_of(rows, [&](const SummaryRow& row) { return codes.systems.at(row.system); })),
+       set_column(column_of(rows, [&](const SummaryRow& row) { return codes.sets.at(row.set); })),
+       metric_column(column_of(rows, [](const SummaryRow& row) { return static_cast<int32_t>(row.metric); })),
+       {"value", number(&Figure::value), "1", "figure, in the metric's unit"},
+       {"standard_error", number(&Figure::standard_error), "1", "its standard error over items; NaN: it has none"},
+       {"n", column_of(rows, [](const SummaryRow& row) { return row.figure.n; }), "1",
+        "items it is of; 0: it is no mean"},
+       {"seeds", column_of(rows, [](const SummaryRow& row) { return static_cast<int32_t>(row.figure.by_seed.size()); }),
+        "1", "seeds it is the mean over; 0: it is one measurement"},
+       {"seed_deviation", number(&Figure::seed_deviation), "1",
+        "sample standard deviation over the seeds; NaN: it has none"}}};
 }
 
 std::vector<double> numbers_in(const std::string& list) {
@@ -146,7 +164,7 @@ class RowReader {
       member = at<std::string>(name);
     } else if constexpr (std::is_same_v<Member, double>) {
       member = at<double>(name);
-    } else if constexpr (NamedEnum<Member>) {
+    } else if constexpr (HasNames<Member>) {
       const auto known = find_named<Member>(at<std::string>(name));
       if (!known) throw_bad_field(where_, name, "is \"" + at<std::string>(name) + "\", which is not known");
       member = *known;
@@ -175,12 +193,15 @@ class RowReader {
 }  // namespace
 
 Table plan_table(const std::vector<PlanRow>& rows) {
-  Table table{"plan", "planned_task", {
-      {"key", column_of(rows, [](const PlanRow& row) { return row.key; }), "1", "SHA-256 of the task"},
-      {"stage", column_of(rows, [](const PlanRow& row) { return row.stage; }), "1", "stage that runs it"},
-      {"name", column_of(rows, [](const PlanRow& row) { return row.name; }), "1", "task as the plan names it"},
-      {"done", column_of(rows, [](const PlanRow& row) { return static_cast<int32_t>(row.done); }), "1", "1: its unit is in this file"}}};
-  for (auto& column : field_columns(column_of(rows, [](const PlanRow& row) { return row.labels; }))) table.columns.push_back(std::move(column));
+  Table table{"plan",
+              "planned_task",
+              {{"key", column_of(rows, [](const PlanRow& row) { return row.key; }), "1", "SHA-256 of the task"},
+               {"stage", column_of(rows, [](const PlanRow& row) { return row.stage; }), "1", "stage that runs it"},
+               {"name", column_of(rows, [](const PlanRow& row) { return row.name; }), "1", "task as the plan names it"},
+               {"done", column_of(rows, [](const PlanRow& row) { return static_cast<int32_t>(row.done); }), "1",
+                "1: its unit is in this file"}}};
+  for (auto& column : field_columns(column_of(rows, [](const PlanRow& row) { return row.labels; })))
+    table.columns.push_back(std::move(column));
   return table;
 }
 
@@ -202,7 +223,8 @@ std::vector<PlanRow> plan_rows(const std::vector<PlannedTask>& plan, const std::
   for (const auto& task : plan) {
     Json parameters = task.parameters;
     parameters["name"] = task.name;
-    rows.push_back({task.key, task.stage, task.name, labels_of(task.stage, parameters, task.name), done.contains(task.key)});
+    rows.push_back(
+        {task.key, task.stage, task.name, labels_of(task.stage, parameters, task.name), done.contains(task.key)});
   }
   return rows;
 }
@@ -213,9 +235,10 @@ std::vector<PlannedTask> read_plan(const std::filesystem::path& output_folder) {
   const Json json = read_json(file);
   std::vector<PlannedTask> plan;
   for (const Json& task : json_field<Json>(json, "tasks", file.string()))
-    plan.push_back({json_field<std::string>(task, "key", file.string()), json_field<std::string>(task, "stage", file.string()),
-                    json_field<std::string>(task, "name", file.string()), json_field<Json>(task, "parameters", file.string()),
-                    json_field<std::vector<std::string>>(task, "inputs", file.string())});
+    plan.push_back(
+        {json_field<std::string>(task, "key", file.string()), json_field<std::string>(task, "stage", file.string()),
+         json_field<std::string>(task, "name", file.string()), json_field<Json>(task, "parameters", file.string()),
+         json_field<std::vector<std::string>>(task, "inputs", file.string())});
   return plan;
 }
 
@@ -225,22 +248,26 @@ std::vector<Table> measurement_tables(const Measurements& measurements, const Su
   std::vector<System> named;
   for (const auto& [system, code] : codes.systems) named.push_back(system);
   systems.columns = field_columns(named);
-  sets.columns = {{"name", column_of(codes.sets, [](const auto& set) { return set.first; }), "1", "what is measured on"}};
-  return {std::move(systems), std::move(sets), metrics_table(), measurements_table(measurements, codes), summary_table(summary, codes)};
+  sets.columns = {
+      {"name", column_of(codes.sets, [](const auto& set) { return set.first; }), "1", "what is measured on"}};
+  return {std::move(systems), std::move(sets), metrics_table(), measurements_table(measurements, codes),
+          summary_table(summary, codes)};
 }
 
-void write_results(const std::filesystem::path& output_folder, const store::ResultsHeader& header, const std::vector<std::string>& keys,
-                   const std::vector<PlannedTask>& plan) {
+void write_results(const std::filesystem::path& output_folder, const store::ResultsHeader& header,
+                   const std::vector<std::string>& keys, const std::vector<PlannedTask>& plan) {
   Seeds seeds;
   for (const auto& task : plan) seeds.add(task.key, task.parameters, task.inputs);
   Measurer measurer(seeds);
   store::Additions additions;
   additions.take = [&](store::Unit& unit) {
-    if (!seeds.knows(unit.key)) seeds.add(unit.key, unit.task, json_field_or(unit.task, "inputs", std::vector<std::string>{}, where_of(unit)));
+    if (!seeds.knows(unit.key))
+      seeds.add(unit.key, unit.task, json_field_or(unit.task, "inputs", std::vector<std::string>{}, where_of(unit)));
     auto labels = labels_of(unit.stage, unit.task, where_of(unit));
     labels.system.seed = seeds.of(unit.key);
     unit.labels = described_labels(labels);
-    unit.labels.insert(unit.labels.begin(), {"name", json_field_or(unit.task, "name", std::string(), where_of(unit)), "task as the plan names it"});
+    unit.labels.insert(unit.labels.begin(), {"name", json_field_or(unit.task, "name", std::string(), where_of(unit)),
+                                             "task as the plan names it"});
     measurer.take(unit);
   };
   additions.tables = [&] {

@@ -16,12 +16,13 @@ struct TokenMapRow {
   std::optional<std::vector<int32_t>> candidates;  // of the method one_to_many
   static auto columns() {
     using Row = TokenMapRow;
-    return std::tuple(column(&Row::delta_token, {"delta_token", "base_token", "token", "delta token for each base token",
-                                                 "PM-MinED: exact string, else the prefix-related token with the smallest "
-                                                 "edit distance; -1: none"}),
-                      column(&Row::match, {"match", "base_token", "1", "kind of match", "0 unmapped, 1 inexact, 2 exact"}),
-                      column(&Row::candidates, {"candidates", "base_token", "token",
-                                                "delta tokens whose largest logit a base token gets"}));
+    return std::tuple(
+        column(&Row::delta_token, {"delta_token", "base_token", "token", "delta token for each base token",
+                                   "PM-MinED: exact string, else the prefix-related token with the smallest "
+                                   "edit distance; -1: none"}),
+        column(&Row::match, {"match", "base_token", "1", "kind of match", "0 unmapped, 1 inexact, 2 exact"}),
+        column(&Row::candidates,
+               {"candidates", "base_token", "token", "delta tokens whose largest logit a base token gets"}));
   }
 };
 
@@ -44,7 +45,8 @@ struct StepRow {
     using Row = StepRow;
     return std::tuple(
         column(&Row::loss, {"loss", "step", "nat", "minimised loss"}),
-        column(&Row::examples_loss, {"examples_loss", "step", "nat", "mean cross-entropy of the examples (forget set)"}),
+        column(&Row::examples_loss,
+               {"examples_loss", "step", "nat", "mean cross-entropy of the examples (forget set)"}),
         column(&Row::retain_loss, {"retain_loss", "step", "nat", "mean cross-entropy of the retained examples"}),
         column(&Row::learning_rate, {"learning_rate", "step", "1", "learning rate"}),
         column(&Row::gradient_norm, {"gradient_norm", "step", "1", "global L2 norm before clipping"}),
@@ -74,13 +76,14 @@ struct InstructRow {
         column(&Row::prompt, {"prompt", "row", "1", "instruction"}),
         column(&Row::response, {"response", "row", "1", "generated text"}),
         column(&Row::stop_reason, {"stop_reason", "row", "1", "what ended the response"}),
-        column(&Row::stopped, {"stopped", "row", "1", "ended by itself", "1: end token or stop string, 0: length limit"}),
+        column(&Row::stopped,
+               {"stopped", "row", "1", "ended by itself", "1: end token or stop string, 0: length limit"}),
         column(&Row::repetition, {"repetition", "row", "1", "repetition", "share of 4-grams that occurred before"}),
         column(&Row::response_tokens, {"response_tokens", "row", "token", "generated base tokens"}),
         column(&Row::followed, {"followed", "row", "1", "instruction followed",
                                 "1: the response has the form that the prompt asks for; -1: it asks for none"}),
-        column(&Row::fact, {"fact", "row", "1", "right fact",
-                            "1: the response names what is true; -1: there is nothing to check"}),
+        column(&Row::fact,
+               {"fact", "row", "1", "right fact", "1: the response names what is true; -1: there is nothing to check"}),
         column(&Row::reference, {"reference", "row", "1", "reference answer of the data file"}),
         column(&Row::reference_logprob, {"reference_logprob", "row", "nat", "log-probability of the reference answer",
                                          "sum over its tokens, end token excluded"}),
@@ -95,17 +98,16 @@ struct JudgeRow {
   double better = 0, first = 0, second = 0, answered = 0;
   static auto columns() {
     using Row = JudgeRow;
-    return std::tuple(
-        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
-        column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
-        column(&Row::better, {"probability", "row", "1", "probability that the response is better",
-                              "mean of both orders; ½: a tie"}),
-        column(&Row::first, {"probability_first", "row", "1", "the same with the response shown first",
-                             "P(A) / (P(A) + P(B)) of the judge's verdict"}),
-        column(&Row::second, {"probability_second", "row", "1", "the same with the response shown second",
-                              "P(B) / (P(A) + P(B)) of the judge's verdict"}),
-        column(&Row::answered, {"verdict_probability", "row", "1", "probability of any verdict",
-                                "P(A) + P(B), mean of both orders"}));
+    return std::tuple(column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+                      column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
+                      column(&Row::better, {"probability", "row", "1", "probability that the response is better",
+                                            "mean of both orders; ½: a tie"}),
+                      column(&Row::first, {"probability_first", "row", "1", "the same with the response shown first",
+                                           "P(A) / (P(A) + P(B)) of the judge's verdict"}),
+                      column(&Row::second, {"probability_second", "row", "1", "the same with the response shown second",
+                                            "P(B) / (P(A) + P(B)) of the judge's verdict"}),
+                      column(&Row::answered, {"verdict_probability", "row", "1", "probability of any verdict",
+                                              "P(A) + P(B), mean of both orders"}));
   }
 };
 
@@ -137,7 +139,8 @@ struct UnlearnRow {
         column(&Row::paraphrase_logprob,
                {"paraphrase_logprob", "row", "nat", "log-probability of the paraphrased answer", sum}),
         column(&Row::paraphrase_tokens, {"paraphrase_tokens", "row", "token", "tokens of the paraphrased answer"}),
-        column(&Row::wrong_logprob, {"wrong_logprob", "row", "nat", "log-probability of the wrong answers", sum, "wrong"}),
+        column(&Row::wrong_logprob,
+               {"wrong_logprob", "row", "nat", "log-probability of the wrong answers", sum, "wrong"}),
         column(&Row::wrong_tokens, {"wrong_tokens", "row", "token", "tokens of the wrong answers", "", "wrong"}));
   }
 };
@@ -158,8 +161,9 @@ struct ShiftRow {
                {"sinkhorn_same", "prompt", "1", "Sinkhorn divergence, shifts of both models after same data", cloud}),
         column(&Row::sinkhorn_different, {"sinkhorn_different", "prompt", "1",
                                           "Sinkhorn divergence, shifts of both models after different data", cloud}),
-        column(&Row::sinkhorn_per_step_same, {"sinkhorn_per_step_same", "prompt", "1",
-                                              "Sinkhorn divergence per step, shifts of both models after same data", line}),
+        column(&Row::sinkhorn_per_step_same,
+               {"sinkhorn_per_step_same", "prompt", "1",
+                "Sinkhorn divergence per step, shifts of both models after same data", line}),
         column(&Row::sinkhorn_per_step_different,
                {"sinkhorn_per_step_different", "prompt", "1",
                 "Sinkhorn divergence per step, shifts of both models after different data", line}),
@@ -167,10 +171,10 @@ struct ShiftRow {
                {"pearson_same", "prompt", "1", "Pearson correlation, shifts of both models after same data"}),
         column(&Row::pearson_different,
                {"pearson_different", "prompt", "1", "Pearson correlation, shifts of both models after different data"}),
-        column(&Row::mean_square_same,
-               {"mean_square_same", "prompt", "nat2", "mean squared difference, shifts of both models after same data"}),
-        column(&Row::mean_square_different,
-               {"mean_square_different", "prompt", "nat2", "mean squared difference, shifts of both models after different data"}));
+        column(&Row::mean_square_same, {"mean_square_same", "prompt", "nat2",
+                                        "mean squared difference, shifts of both models after same data"}),
+        column(&Row::mean_square_different, {"mean_square_different", "prompt", "nat2",
+                                             "mean squared difference, shifts of both models after different data"}));
   }
 };
 
@@ -180,7 +184,8 @@ struct ShiftStepRow {
   std::vector<float> reference, same, different;
   static auto columns() {
     using Row = ShiftStepRow;
-    static constexpr char about[] = "log-probability after fine-tuning minus before, at the reference's most probable tokens";
+    static constexpr char about[] =
+        "log-probability after fine-tuning minus before, at the reference's most probable tokens";
     return std::tuple(
         column(&Row::item, {"step_item", "step", "1", "prompt of the step"}),
         column(&Row::step, {"step_number", "step", "1", "step within the answer, from 0"}),

@@ -69,7 +69,8 @@ Figure utility(const View& view, const System& system, const TruthRatioMetrics& 
   Random random(17);
   std::vector<double> values;
   for (int i = 0; i < resamples; ++i) values.push_back(once(&random));
-  return {once(nullptr), metrics::standard_deviation(values), static_cast<int64_t>(retain.size() + authors.size() + facts.size()), unknown};
+  return {once(nullptr), metrics::standard_deviation(values),
+          static_cast<int64_t>(retain.size() + authors.size() + facts.size()), unknown};
 }
 
 // Against the same target trained on the retained data alone, where the experiment has one.
@@ -108,20 +109,22 @@ void add_shift_tests(const View& view, Figures& figures) {
         if (at != other.end() && at->item == row.item) same.push_back(row.value), different.push_back(at->value);
       }
       if (same.empty()) continue;
-      added.push_back({{system, set, metric_code(names.p)}, plain_figure(metrics::paired_bootstrap(different, same).p_value)});
+      added.push_back(
+          {{system, set, metric_code(names.p)}, plain_figure(metrics::paired_bootstrap(different, same).p_value)});
     }
   }
   figures.insert(added.begin(), added.end());
 }
 
-// What a judge is like, of all systems: mean over prompts of each prompt's mean over systems, whose judgements of one prompt
-// are not independent.
+// What a judge is like, of all systems: mean over prompts of each prompt's mean over systems, whose judgements of one
+// prompt are not independent.
 void add_judges(const View& view, Figures& figures) {
   std::map<std::pair<std::string, int>, std::map<int64_t, std::vector<double>>> values;
   for (const auto& system : view.systems())
     for (const auto& set : view.all().sets())
       for (const auto name : {metric::first_preferred, metric::same_verdict, metric::any_verdict})
-        for (const auto& row : view.of(system, set, name)) values[{set, metric_code(name)}][row.item].push_back(row.value);
+        for (const auto& row : view.of(system, set, name))
+          values[{set, metric_code(name)}][row.item].push_back(row.value);
   for (const auto& [place, by_item] : values) {
     std::vector<double> means;
     for (const auto& [item, of_systems] : by_item) means.push_back(mean_figure(of_systems).value);
@@ -139,7 +142,8 @@ Summary::Figures Summary::figures_of(const View& view) {
   for (auto begin = rows.begin(); begin != rows.end();) {
     auto end = begin;
     std::vector<double> values;
-    for (; end != rows.end() && end->system == begin->system && end->set == begin->set && end->metric == begin->metric; ++end)
+    for (; end != rows.end() && end->system == begin->system && end->set == begin->set && end->metric == begin->metric;
+         ++end)
       values.push_back(end->value);
     if (const auto& system = held[static_cast<size_t>(begin->system)])
       figures[{*system, view.all().sets()[static_cast<size_t>(begin->set)], begin->metric}] =
@@ -154,7 +158,8 @@ Summary::Figures Summary::figures_of(const View& view) {
 
 Summary::Summary(const Measurements& measurements) : seeds_(measurements.seeds()) {
   if (seeds_.size() < 2) {
-    const View view(measurements, seeds_.empty() ? std::nullopt : std::optional(seeds_.front()), View::Holds::everything);
+    const View view(measurements, seeds_.empty() ? std::nullopt : std::optional(seeds_.front()),
+                    View::Holds::everything);
     figures_ = figures_of(view);
     for (const auto& [place, figure] : figures_) {
       const auto& [system, set, metric] = place;
@@ -176,7 +181,8 @@ void Summary::combine(const std::map<int64_t, Figures>& by_seed, const Figures& 
   for (auto& [place, figures] : places) {
     const auto& [system, set, metric] = place;
     const auto once = fixed.find(place);
-    const Figure together = seed_figure(figures, once == fixed.end() ? nullptr : &once->second, all_metrics()[static_cast<size_t>(metric)].over_seeds);
+    const Figure together = seed_figure(figures, once == fixed.end() ? nullptr : &once->second,
+                                        all_metrics()[static_cast<size_t>(metric)].over_seeds);
     figures_[place] = together;
     rows_.push_back({system, set, metric, together});
     if (together.by_seed.empty()) continue;

@@ -11,7 +11,9 @@ namespace cmc::records {
 
 // The set under which figures of several TOFU sets stand; the system that stands for all of them.
 inline constexpr std::string_view tofu_sets_together = "all sets";
-inline System all_systems() { return {"", Method::none, "", 0, {}, std::nullopt}; }
+inline System all_systems() {
+  return {"", Method::none, "", 0, {}, std::nullopt};
+}
 
 // One figure of the report. System: with the seed it was measured in; without one over all seeds, or of what was
 // measured once for all of them. Target "": of all systems together.

@@ -12,7 +12,9 @@ constexpr char usual_mode[] = "base_normalized", usual_map[] = "pm_mined", usual
 }  // namespace
 
 std::strong_ordering System::operator<=>(const System& other) const {
-  const auto names = [](const System& s) { return std::make_tuple(s.target, s.method, s.delta, describe(s.fusion), s.fusion); };
+  const auto names = [](const System& s) {
+    return std::make_tuple(s.target, s.method, s.delta, describe(s.fusion), s.fusion);
+  };
   if (const auto order = names(*this) <=> names(other); order != 0) return order;
   if (const auto order = std::strong_order(strength, other.strength); order != 0) return order;
   return seed <=> other.seed;

@@ -22,10 +22,10 @@ struct Fusion {
 struct System {
   std::string target;
   Method method = Method::vanilla;
-  std::string delta;              // "": nothing is added
-  double strength = 0;            // alpha; 0 without a delta
+  std::string delta;    // "": nothing is added
+  double strength = 0;  // alpha; 0 without a delta
   Fusion fusion;
-  std::optional<int64_t> seed;    // of the experiment; none: it stands for all of them
+  std::optional<int64_t> seed;  // of the experiment; none: it stands for all of them
 
   // By target, method, delta, fusion (the usual first), strength, seed.
   std::strong_ordering operator<=>(const System& other) const;
@@ -59,7 +59,7 @@ struct System {
 };
 
 // What people read.
-std::string short_number(double value);              // "0.5", "1"
+std::string short_number(double value);  // "0.5", "1"
 // Where the fusion is not the usual (the paper's): "raw_sum", "exact_only", "raw_sum, one_to_many of the top 100".
 std::string describe(const Fusion& fusion);
 std::string describe_addition(const System& system);  // "tiny (raw_sum)", or the method where nothing is added

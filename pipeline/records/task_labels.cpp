@@ -26,16 +26,21 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
   TaskLabels labels;
   labels.system = from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
-  if (stage == "instruct") labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
+  if (stage == "instruct")
+    labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
   if (stage == "unlearn") labels.set = json_field<std::string>(parameters, "set", where);
   if (stage == "judge")
-    labels.set = judged_set(name_in(parameters, "judge", where), json_field<std::string>(parameters, "baseline", where));
+    labels.set =
+        judged_set(name_in(parameters, "judge", where), json_field<std::string>(parameters, "baseline", where));
   return labels;
 }
 
-// The delta's own name: parameters have that of its start, the task's name, "train delta fast to unlearn", has both roles and it.
-std::string trained_delta(const Json& parameters, const std::string& role, const std::string& kind, const std::string& where) {
-  const std::string name = json_field_or(parameters, "name", std::string(), where), before = "train " + role + " ", after = " to " + kind;
+// The delta's own name: parameters have that of its start, the task's name, "train delta fast to unlearn", has both
+// roles and it.
+std::string trained_delta(const Json& parameters, const std::string& role, const std::string& kind,
+                          const std::string& where) {
+  const std::string name = json_field_or(parameters, "name", std::string(), where), before = "train " + role + " ",
+                    after = " to " + kind;
   if (name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after))
     return name.substr(before.size(), name.size() - before.size() - after.size());
   return name_or_text(parameters, "delta", where);
@@ -93,11 +98,14 @@ std::vector<System> TaskLabels::systems() const {
 std::string judged_set(const std::string& judge, const std::string& baseline) {
   return "judged by " + judge + " against " + baseline;
 }
-std::string shift_set(const std::string& reference) { return "answers of " + reference; }
+std::string shift_set(const std::string& reference) {
+  return "answers of " + reference;
+}
 
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where) {
   const auto labels = [&] {
-    if (stage == "instruct" || stage == "judge" || stage == "unlearn") return evaluation_labels(stage, parameters, where);
+    if (stage == "instruct" || stage == "judge" || stage == "unlearn")
+      return evaluation_labels(stage, parameters, where);
     if (stage == "similarity") return shift_labels(parameters, where);
     if (stage == "token_map") return map_labels(parameters, where);
     return training_labels(stage, parameters, where);

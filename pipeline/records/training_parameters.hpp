@@ -144,7 +144,7 @@ struct PretrainParameters {
 enum class Part { all, retain };
 template <>
 struct EnumNames<Part> {
-  static constexpr std::array<std::pair<Part, std::string_view>, 2> all{{{Part::all, "all"}, {Part::retain, "retain"}}};
+  static constexpr NamedEnum names{"part", std::to_array<Named<Part>>({{Part::all, "all"}, {Part::retain, "retain"}})};
 };
 
 // Stage prepare: fine-tuning on what will be unlearned.
@@ -194,8 +194,9 @@ struct TrainParameters {
 enum class AdaptPurpose { instruct, unlearn, other };
 template <>
 struct EnumNames<AdaptPurpose> {
-  static constexpr std::array<std::pair<AdaptPurpose, std::string_view>, 3> all{
-      {{AdaptPurpose::instruct, "instruct"}, {AdaptPurpose::unlearn, "unlearn"}, {AdaptPurpose::other, "other"}}};
+  static constexpr NamedEnum names{"purpose", std::to_array<Named<AdaptPurpose>>({{AdaptPurpose::instruct, "instruct"},
+                                                                                  {AdaptPurpose::unlearn, "unlearn"},
+                                                                                  {AdaptPurpose::other, "other"}})};
 };
 
 // Stage adapt: fine-tuning of a target.

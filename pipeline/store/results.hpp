@@ -22,19 +22,20 @@ struct ResultsHeader {
 
 // What stands in the file beside its units, made of them as they pass.
 struct Additions {
-  std::function<void(Unit& unit)> take;         // every unit, in the order of the file; may fill its labels
-  std::function<std::vector<Table>()> tables;   // after the last of them
+  std::function<void(Unit& unit)> take;        // every unit, in the order of the file; may fill its labels
+  std::function<std::vector<Table>()> tables;  // after the last of them
 };
 
 // Merges `keys` of `output_folder` into output_folder/results.h5, published all or nothing and sealed like a unit.
 // Groups: /<stage>/<short key>/… sorted by stage and key, /tasks (one row per unit), the additions' tables,
-// /configuration. A key given twice counts once. Throws MissingInput or BadData naming the unit, IoError (74) on a full disk: the old file then stays.
+// /configuration. A key given twice counts once. Throws MissingInput or BadData naming the unit, IoError (74) on a full
+// disk: the old file then stays.
 void write_results(const std::filesystem::path& output_folder, const ResultsHeader& header,
                    const std::vector<std::string>& keys, const Additions& additions = {});
 
 struct Results {
   ResultsHeader header;
-  std::vector<Unit> units;  // sorted by stage, then key
+  std::vector<Unit> units;         // sorted by stage, then key
   std::optional<Table> plan = {};  // every task that was asked for; schema 1 has none
 };
 // Throws MissingInput, or BadData when the file is not whole or of another schema.

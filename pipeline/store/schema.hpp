@@ -32,8 +32,8 @@ inline constexpr char experiment_dataset[] = "experiment";
 inline constexpr char environment_dataset[] = "environment";
 inline constexpr char tasks_group[] = "tasks";
 inline constexpr char plan_group[] = "plan";
-inline constexpr const char* other_groups[] = {configuration_group, tasks_group, plan_group, "systems", "sets", "metrics",
-                                               "measurements", "summary"};
+inline constexpr const char* other_groups[] = {configuration_group, tasks_group,    plan_group, "systems", "sets",
+                                               "metrics",           "measurements", "summary"};
 
 // Attributes of a unit's group; task, provenance and cost are JSON text.
 inline constexpr char key[] = "key";

@@ -23,7 +23,9 @@ void describe(const Object& dataset, const TableColumn& column) {
 
 }  // namespace
 
-int64_t Table::rows() const { return columns.empty() ? 0 : length_of(columns.front().values); }
+int64_t Table::rows() const {
+  return columns.empty() ? 0 : length_of(columns.front().values);
+}
 
 void write_table(const Object& parent, const Table& table) {
   const Object group = create_group(parent, table.name);
@@ -58,7 +60,8 @@ Table read_table(const Object& parent, const std::string& name) {
     table.columns.push_back({link.name, read_values(dataset), read_text_attribute(dataset, schema::units),
                              read_text_attribute(dataset, schema::long_name)});
     if (length_of(table.columns.back().values) != table.rows())
-      throw BadData({dataset.where, "has another length than " + table.columns.front().name, "merge it again from the units"});
+      throw BadData(
+          {dataset.where, "has another length than " + table.columns.front().name, "merge it again from the units"});
   }
   return table;
 }

@@ -38,8 +38,8 @@ Values label_values(const auto& rows, const std::string& name, T missing) {
 
 void TaskTable::add(const Unit& unit, const std::string& group) {
   rows_.push_back({unit.key, unit.stage, group, text_at(unit.provenance, "host"), number_at(unit.cost, "wall_seconds"),
-                   number_at(unit.cost, "device_seconds"), number_at(unit.cost, "tokens"), number_at(unit.cost, "flops"),
-                   number_at(unit.cost, "peak_bytes"), unit.labels});
+                   number_at(unit.cost, "device_seconds"), number_at(unit.cost, "tokens"),
+                   number_at(unit.cost, "flops"), number_at(unit.cost, "peak_bytes"), unit.labels});
 }
 
 Table TaskTable::table() const {
@@ -64,16 +64,20 @@ Table TaskTable::table() const {
   for (const Label& label : labels) {
     Values values = std::visit(
         [&]<class T>(const T&) {
-          if constexpr (std::is_same_v<T, double>) return label_values<T>(rows_, label.name, std::numeric_limits<T>::quiet_NaN());
-          else if constexpr (std::is_same_v<T, int64_t>) return label_values<T>(rows_, label.name, -1);
-          else return label_values<T>(rows_, label.name, T{});
+          if constexpr (std::is_same_v<T, double>)
+            return label_values<T>(rows_, label.name, std::numeric_limits<T>::quiet_NaN());
+          else if constexpr (std::is_same_v<T, int64_t>)
+            return label_values<T>(rows_, label.name, -1);
+          else
+            return label_values<T>(rows_, label.name, T{});
         },
         label.value);
     table.columns.push_back({label.name, std::move(values), "1", label.long_name});
   }
   texts("host", &Row::host, "machine that ran the task");
   numbers("wall_seconds", &Row::wall_seconds, "s", "elapsed time of the task");
-  numbers("device_seconds", &Row::device_seconds, "s", "time the devices worked: processor time, or elapsed time times GPUs");
+  numbers("device_seconds", &Row::device_seconds, "s",
+          "time the devices worked: processor time, or elapsed time times GPUs");
   numbers("tokens", &Row::tokens, "token", "tokens processed");
   numbers("flops", &Row::flops, "1", "floating-point operations, estimated");
   numbers("peak_bytes", &Row::peak_bytes, "B", "peak memory of the process");

@@ -7,8 +7,8 @@
 
 namespace cmc::store {
 
-// One row per unit of results.h5: /tasks. Its columns are what the unit is, its labels, and what it cost. A number that was
-// not recorded is NaN.
+// One row per unit of results.h5: /tasks. Its columns are what the unit is, its labels, and what it cost. A number that
+// was not recorded is NaN.
 class TaskTable {
  public:
   void add(const Unit& unit, const std::string& group);

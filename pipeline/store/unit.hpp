@@ -32,11 +32,11 @@ struct Ragged {
   std::string long_name;
 };
 
-// What tells a unit from others, in plain values: attributes of its group and columns of /tasks. Follows from `task`, so it is
-// written and not read.
+// What tells a unit from others, in plain values: attributes of its group and columns of /tasks. Follows from `task`,
+// so it is written and not read.
 struct Label {
-  std::string name;                                     // lower_snake_case
-  std::variant<std::string, double, int64_t> value;     // "", NaN, −1: it does not apply
+  std::string name;                                  // lower_snake_case
+  std::variant<std::string, double, int64_t> value;  // "", NaN, −1: it does not apply
   std::string long_name = {};
 };
 

@@ -79,7 +79,8 @@ void write_ragged(const Object& group, const Ragged& ragged, DimensionScales& sc
 // What tells units apart, so that a reader can select them without parsing JSON.
 void write_labels(const Object& group, const std::vector<Label>& labels) {
   for (const Label& label : labels) {
-    if (const auto* text = std::get_if<std::string>(&label.value)) write_attribute(group, label.name.c_str(), std::string_view(*text));
+    if (const auto* text = std::get_if<std::string>(&label.value))
+      write_attribute(group, label.name.c_str(), std::string_view(*text));
     if (const auto* number = std::get_if<double>(&label.value)) write_attribute(group, label.name.c_str(), *number);
     if (const auto* count = std::get_if<int64_t>(&label.value)) write_attribute(group, label.name.c_str(), *count);
   }

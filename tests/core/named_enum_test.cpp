@@ -13,7 +13,9 @@ TEST(NamedEnum, NamesGoBothWays) {
   for (const auto& [value, name] : fruits.all()) {
     EXPECT_EQ(fruits.name_of(value), name);
     EXPECT_EQ(fruits.named<BadData>(name), value);
+    EXPECT_EQ(fruits.find(name), value);
   }
+  EXPECT_EQ(fruits.find("plum"), std::nullopt);
   EXPECT_EQ(fruits.names(), "apple, pear");
 }
 

@@ -14,7 +14,10 @@ Json columns() {
   Json list = Json::array();
   const auto add = [&](const std::vector<About>& columns) {
     for (const About& about : columns)
-      list.push_back({{"name", about.name}, {"dimension", about.dimension}, {"units", about.units}, {"long_name", about.long_name}});
+      list.push_back({{"name", about.name},
+                      {"dimension", about.dimension},
+                      {"units", about.units},
+                      {"long_name", about.long_name}});
   };
   (add(columns_of<Rows>()), ...);
   return list;
@@ -36,7 +39,8 @@ Json all_columns() {
 Json metric_list() {
   Json list = Json::array();
   for (const Metric& metric : all_metrics())
-    list.push_back({{"name", metric.name}, {"title", metric.title}, {"unit", metric.unit}, {"definition", metric.definition}});
+    list.push_back(
+        {{"name", metric.name}, {"title", metric.title}, {"unit", metric.unit}, {"definition", metric.definition}});
   return list;
 }
 

@@ -25,8 +25,10 @@ TEST(Method, EveryOneHasATrait) {
 }
 
 TEST(System, OrderIsThatOfThePapersTables) {
-  const System vanilla{"gemma", Method::vanilla, "", 0, {}, {}}, usual{"gemma", Method::cmc, "tiny", 1, {"base_normalized", "pm_mined", "zero", 0}, {}},
-      half{"gemma", Method::cmc, "tiny", 0.5, usual.fusion, {}}, variant{"gemma", Method::cmc, "tiny", 0.5, {"raw_sum", "pm_mined", "zero", 0}, {}};
+  const System vanilla{"gemma", Method::vanilla, "", 0, {}, {}},
+      usual{"gemma", Method::cmc, "tiny", 1, {"base_normalized", "pm_mined", "zero", 0}, {}},
+      half{"gemma", Method::cmc, "tiny", 0.5, usual.fusion, {}},
+      variant{"gemma", Method::cmc, "tiny", 0.5, {"raw_sum", "pm_mined", "zero", 0}, {}};
   EXPECT_LT(vanilla, usual);
   EXPECT_LT(half, usual);
   EXPECT_LT(usual, variant);
@@ -40,7 +42,8 @@ TEST(Parameters, ComeBackAsTheyWere) {
   evaluation.system = {"gemma", Method::proxy_tuning, "tiny", 0, {"raw_sum", "one_to_many", "mean", 50}, 7};
   evaluation.strengths = {0.5, 1};
   evaluation.model = ModelReference::adapted("gemma", "k1", ModelReference::folder("gemma", "abc"));
-  evaluation.parts = {{ModelReference::made("tiny", "k2"), 1}, {ModelReference::random("tiny", {{"hidden_size", 8}}), -1}};
+  evaluation.parts = {{ModelReference::made("tiny", "k2"), 1},
+                      {ModelReference::random("tiny", {{"hidden_size", 8}}), -1}};
   evaluation.delta_tokenizer = ModelReference::made("small", "k3");
   evaluation.map = "k4";
   const InstructParameters p{evaluation, Prompts::checked, {32, 16}, {"a.json", "f00"}, 48, "chat", "open_instruct"};
@@ -103,26 +106,34 @@ TEST(Rows, AMissingColumnNamesTheFile) {
     read_rows<InstructRow>(unit);
     FAIL();
   } catch (const BadData& error) {
-    EXPECT_NE(std::string(error.what()).find("results.h5: /instruct/abc: repetition"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("results.h5: /instruct/abc: repetition"), std::string::npos)
+        << error.what();
   }
 }
 
 TEST(Labels, HaveEveryFieldOfASystem) {
   const auto labels = plain_labels(TaskLabels{});
-  for (const auto& field : plain_labels(System{})) EXPECT_TRUE(std::ranges::count(labels, field.name, &store::Label::name)) << field.name;
+  for (const auto& field : plain_labels(System{}))
+    EXPECT_TRUE(std::ranges::count(labels, field.name, &store::Label::name)) << field.name;
 }
 
 TEST(Labels, SayWhatATaskIsAbout) {
-  const auto one = labels_of("unlearn", {{"target", "m"}, {"method", "cmc"}, {"delta", "d"}, {"set", "forget"}, {"strengths", {0.5, 1}}, {"seed", 3}}, "here");
+  const auto one = labels_of(
+      "unlearn",
+      {{"target", "m"}, {"method", "cmc"}, {"delta", "d"}, {"set", "forget"}, {"strengths", {0.5, 1}}, {"seed", 3}},
+      "here");
   EXPECT_TRUE(std::isnan(one.system.strength)) << "it has two";
   EXPECT_EQ(one.systems().size(), 2u);
   EXPECT_EQ(one.systems().back().strength, 1);
   EXPECT_EQ(one.system.seed, 3);
-  const auto map = labels_of("token_map", {{"base", {{"name", "m"}}}, {"delta", {{"name", "t"}}}, {"method", "exact_only"}}, "here");
+  const auto map =
+      labels_of("token_map", {{"base", {{"name", "m"}}}, {"delta", {{"name", "t"}}}, {"method", "exact_only"}}, "here");
   EXPECT_EQ(map.system.target, "m");
   EXPECT_EQ(map.system.fusion.map, "exact_only");
   EXPECT_EQ(map.system.method, Method::none);
-  const auto expert = labels_of("train", {{"kind", "instruct"}, {"role", "expert"}, {"delta", {{"name", "t"}}}, {"training", {{"seed", 4}}}}, "here");
+  const auto expert = labels_of(
+      "train", {{"kind", "instruct"}, {"role", "expert"}, {"delta", {{"name", "t"}}}, {"training", {{"seed", 4}}}},
+      "here");
   EXPECT_EQ(expert.system.method, Method::proxy_tuning);
   EXPECT_EQ(expert.system.delta, "t");
   EXPECT_EQ(expert.system.seed, 4);

@@ -1,0 +1,119 @@
+// Metrics of what is made for systems: token maps and trainings.
+#include <algorithm>
+
+#include "pipeline/records/metric.hpp"
+
+namespace cmc::records {
+namespace {
+
+// Of the first or last tenth of the steps, at least one.
+double mean_loss_of_tenth(const std::vector<StepRow>& steps, bool last) {
+  if (steps.empty()) return unknown;
+  const size_t n = std::max<size_t>(1, steps.size() / 10), from = last ? steps.size() - n : 0;
+  std::vector<double> losses;
+  for (size_t i = from; i < from + n; ++i) losses.push_back(steps[i].loss);
+  return mean_figure(losses).value;
+}
+
+double median_seconds(const std::vector<StepRow>& steps) {
+  if (steps.empty()) return unknown;
+  std::vector<double> seconds;
+  for (const auto& step : steps) seconds.push_back(step.seconds);
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::ranges::nth_element(seconds, middle);
+  return *middle;
+}
+
+double tokens_per_second(const std::vector<StepRow>& steps) {
+  double tokens = 0, seconds = 0;
+  for (const auto& step : steps) tokens += step.tokens, seconds += step.seconds;
+  return seconds > 0 ? tokens / seconds : unknown;
+}
+
+}  // namespace
+
+const std::vector<RowMetric<CoverageRow>>& coverage_metrics() {
+  using Row = CoverageRow;
+  static const std::vector<RowMetric<Row>> list = {
+      {{.name = "map_tokens",
+        .title = "Tokens",
+        .unit = "token",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "tokens of the target's vocabulary"},
+       [](const Row& row) { return static_cast<double>(row.exact + row.inexact + row.unmapped); }},
+      {{.name = "map_exact",
+        .title = "Exact",
+        .unit = "token",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "those with an identical delta token"},
+       [](const Row& row) { return static_cast<double>(row.exact); }},
+      {{.name = "map_inexact",
+        .title = "Inexact",
+        .unit = "token",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "those with the prefix-related token of the smallest edit distance"},
+       [](const Row& row) { return static_cast<double>(row.inexact); }},
+      {{.name = "map_unmapped",
+        .title = "Unmapped",
+        .unit = "token",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "those without a delta token"},
+       [](const Row& row) { return static_cast<double>(row.unmapped); }},
+      {{.name = "map_share",
+        .title = "Mapped, %",
+        .unit = "%",
+        .digits = 2,
+        .aggregate = Aggregate::single,
+        .definition = "tokens with a delta token"},
+       [](const Row& row) {
+         const auto mapped = static_cast<double>(row.exact + row.inexact),
+                    total = mapped + static_cast<double>(row.unmapped);
+         return 100 * mapped / total;
+       }}};
+  return list;
+}
+
+const std::vector<TrainingMetric>& training_metrics() {
+  using Steps = std::vector<StepRow>;
+  static const std::vector<TrainingMetric> list = {
+      {{.name = "steps",
+        .title = "Steps",
+        .unit = "1",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "optimiser steps",
+        .over_seeds = OverSeeds::same},
+       [](const Steps& steps) { return static_cast<double>(steps.size()); }},
+      {{.name = "loss_first_tenth",
+        .title = "Loss, first tenth",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "minimised loss, mean over the first tenth of the steps"},
+       [](const Steps& steps) { return mean_loss_of_tenth(steps, false); }},
+      {{.name = "loss_last_tenth",
+        .title = "Loss, last tenth",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "minimised loss, mean over the last tenth of the steps"},
+       [](const Steps& steps) { return mean_loss_of_tenth(steps, true); }},
+      {{.name = "step_seconds",
+        .title = "Step, s",
+        .unit = "s",
+        .aggregate = Aggregate::single,
+        .definition = "median wall time of a step"},
+       median_seconds},
+      {{.name = "training_tokens_per_second",
+        .title = "Tokens/s",
+        .unit = "token/s",
+        .digits = 1,
+        .aggregate = Aggregate::single,
+        .definition = "tokens read by the trained model in a second"},
+       tokens_per_second}};
+  return list;
+}
+
+}  // namespace cmc::records
