@@ -112,37 +112,3 @@ def test_models_of_several_seeds_are_told_apart_by_their_keys(run, tmp_path):
     for key in keys:
         cmc("export", "hf", run, "--model", key, "--to", tmp_path / key)
         assert (tmp_path / key / "model.safetensors").exists()
-
-
-def test_the_table_of_tasks_is_the_plan(run):
-    """Every stage: what /tasks and the attributes of units say is what the plan's parameters say."""
-    import h5py
-    import numpy as np
-
-    plan = {task["key"]: task for task in json.loads((run / "plan.json").read_text())["tasks"]}
-    table = cmc_results.open(run).tasks().set_index("key")
-    assert set(table.index) == plan.keys()
-    roles = {"delta": "cmc", "expert": "proxy_tuning", "offset": "delta_unlearning"}
-    with h5py.File(run / "results.h5") as file:
-        for key, task in plan.items():
-            row, p, stage = table.loc[key], task["parameters"], task["stage"]
-            assert row["name"] == task["name"] and row["stage"] == stage
-            if stage in ("instruct", "unlearn"):
-                wanted = {"target": p["target"], "method": p["method"], "delta": p.get("delta", ""), "mode": p.get("mode", ""),
-                          "map_method": p.get("map_method", ""), "unmapped": p.get("unmapped", ""), "top": p.get("top", 0),
-                          "set": p.get("set", p.get("prompts"))}
-                strengths = p["strengths"]
-                assert row["alpha"] == strengths[0] if len(strengths) == 1 else np.isnan(row["alpha"])
-                assert [float(s) for s in row["strengths"].split(", ")] == strengths
-                named = stage == "unlearn" or p["method"] != "vanilla" or p["prompts"] == "checked"
-                assert row["seed"] in ((3, 4) if named else (-1,)), "what it was made from has its seed"
-            elif stage == "token_map":
-                wanted = {"target": p["base"]["name"], "delta": p["delta"]["name"], "map_method": p["method"], "method": ""}
-            elif stage == "prepare":
-                wanted = {"target": p["target"], "method": "vanilla", "seed": p["training"]["seed"]}
-            else:
-                assert stage == "train"
-                wanted = {"target": "", "delta": p["delta"]["name"], "method": roles[p["role"]], "purpose": p["kind"], "seed": p["training"]["seed"]}
-            attributes = file[row["group"]].attrs
-            for field, value in wanted.items():
-                assert row[field] == value and attributes[field] == value, (stage, field, row[field], attributes[field], value)
