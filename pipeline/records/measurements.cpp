@@ -69,10 +69,9 @@ void Measurements::add_wins() {
   for (int32_t system = 0; system < std::ssize(systems_); ++system) {
     if (systems_[static_cast<size_t>(system)].is_vanilla()) continue;
     const System alone = systems_[static_cast<size_t>(system)].vanilla();
-    auto vanilla = find(alone);
-    if (!vanilla) vanilla = find(alone.without_seed());
-    if (!vanilla) continue;
-    const auto theirs = of(*vanilla, *plain, reference);
+    std::span<const Measurement> theirs;
+    for (const System& each : {alone, alone.without_seed()})
+      if (const auto vanilla = find(each); vanilla && theirs.empty()) theirs = of(*vanilla, *plain, reference);
     auto other = theirs.begin();
     for (const auto& mine : of(system, *plain, reference)) {
       while (other != theirs.end() && other->item < mine.item) ++other;
@@ -114,28 +113,30 @@ std::vector<int64_t> Measurements::seeds() const {
 
 View::View(const Measurements& all, std::optional<int64_t> seed, Holds holds) : all_(all), seed_(seed) {
   const auto& systems = all.systems();
-  for (size_t code = 0; code < systems.size(); ++code)
-    if (holds == Holds::everything || !systems[code].seed || systems[code].seed == seed) {
-      auto& known = codes_.try_emplace(systems[code].without_seed(), static_cast<int32_t>(code)).first->second;
-      if (systems[code].seed) known = static_cast<int32_t>(code);  // the seed's own before what stands for all
-    }
+  for (size_t code = 0; code < systems.size(); ++code) {
+    if (holds == Holds::one_seed && systems[code].seed && systems[code].seed != seed) continue;
+    auto& known = codes_[systems[code].without_seed()];
+    known.insert(systems[code].seed ? known.begin() : known.end(), static_cast<int32_t>(code));
+  }
 }
 
 std::vector<System> View::systems() const {
   std::vector<System> systems;
-  for (const auto& [system, code] : codes_) systems.push_back(system);
+  for (const auto& [system, codes] : codes_) systems.push_back(system);
   return systems;
 }
 
-std::optional<int32_t> View::code(const System& system) const {
+std::span<const int32_t> View::codes(const System& system) const {
   const auto found = codes_.find(system.without_seed());
-  return found == codes_.end() ? std::nullopt : std::optional(found->second);
+  return found == codes_.end() ? std::span<const int32_t>{} : found->second;
 }
 
 std::span<const Measurement> View::of(const System& system, std::string_view set, std::string_view metric) const {
-  const auto mine = code(system);
   const auto where = all_.find_set(set);
-  return mine && where ? all_.of(*mine, *where, metric_code(metric)) : std::span<const Measurement>{};
+  if (!where) return {};
+  for (const int32_t code : codes(system))
+    if (const auto rows = all_.of(code, *where, metric_code(metric)); !rows.empty()) return rows;
+  return {};
 }
 
 std::vector<double> View::values(const System& system, std::string_view set, std::string_view metric) const {
@@ -145,13 +146,15 @@ std::vector<double> View::values(const System& system, std::string_view set, std
 }
 
 int64_t View::items(const System& system, std::string_view set) const {
-  const auto mine = code(system);
   const auto where = all_.find_set(set);
-  if (!mine || !where) return 0;
+  if (!where) return 0;
   const auto place = [](const Measurement& m) { return std::pair(m.system, m.set); };
   std::set<int64_t> items;
-  for (const auto& row : std::ranges::equal_range(all_.rows(), std::pair(*mine, *where), {}, place))
-    items.insert(row.item);
+  for (const int32_t code : codes(system)) {
+    for (const auto& row : std::ranges::equal_range(all_.rows(), std::pair(code, *where), {}, place))
+      items.insert(row.item);
+    if (!items.empty()) break;
+  }
   return static_cast<int64_t>(items.size());
 }
 

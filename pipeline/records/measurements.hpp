@@ -67,12 +67,13 @@ class View {
   // Whether the system has any value on the set; how many items have one.
   int64_t items(const System& system, std::string_view set) const;
   const Measurements& all() const { return all_; }
-  std::optional<int32_t> code(const System& system) const;
+  // The system's codes: the seed's own, then what stands for all seeds, as what needs no training does.
+  std::span<const int32_t> codes(const System& system) const;
 
  private:
   const Measurements& all_;
   std::optional<int64_t> seed_;
-  std::map<System, int32_t> codes_;
+  std::map<System, std::vector<int32_t>> codes_;
 };
 
 // Units, one after the other, as measurements. `seeds`: of their tasks.

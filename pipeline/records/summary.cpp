@@ -132,19 +132,31 @@ void add_judges(const View& view, Figures& figures) {
   }
 }
 
+// The system with the seed that its values have: its own, or none where they stand for all.
+System measured_by(const View& view, const System& system, const std::string& set, int metric) {
+  const auto& all = view.all();
+  const auto codes = view.codes(system);
+  const auto where = all.find_set(set);
+  for (const int32_t code : codes)
+    if (where && !all.of(code, *where, metric).empty()) return all.systems()[static_cast<size_t>(code)];
+  return codes.empty() ? system : all.systems()[static_cast<size_t>(codes.front())];
+}
+
 }  // namespace
 
 Summary::Figures Summary::figures_of(const View& view) {
   Figures figures;
   const auto& rows = view.all().rows();
   std::vector<std::optional<System>> held(view.all().systems().size());
-  for (const auto& system : view.systems()) held[static_cast<size_t>(*view.code(system))] = system;
+  for (const auto& system : view.systems())
+    for (const int32_t code : view.codes(system)) held[static_cast<size_t>(code)] = system;
   for (auto begin = rows.begin(); begin != rows.end();) {
     auto end = begin;
     std::vector<double> values;
     for (; end != rows.end() && end->system == begin->system && end->set == begin->set && end->metric == begin->metric;
          ++end)
       values.push_back(end->value);
+    // In the order of codes, in which a seed's own come behind what stands for all.
     if (const auto& system = held[static_cast<size_t>(begin->system)])
       figures[{*system, view.all().sets()[static_cast<size_t>(begin->set)], begin->metric}] =
           figure_of(values, all_metrics()[static_cast<size_t>(begin->metric)].aggregate);
@@ -163,9 +175,7 @@ Summary::Summary(const Measurements& measurements) : seeds_(measurements.seeds()
     figures_ = figures_of(view);
     for (const auto& [place, figure] : figures_) {
       const auto& [system, set, metric] = place;
-      System measured = system;
-      if (const auto code = view.code(system)) measured = measurements.systems()[static_cast<size_t>(*code)];
-      rows_.push_back({measured, set, metric, figure});
+      rows_.push_back({measured_by(view, system, set, metric), set, metric, figure});
     }
     return;
   }

@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/labels.hpp"
 #include "pipeline/records/rows.hpp"
+#include "pipeline/records/summary.hpp"
 #include "pipeline/records/task_labels.hpp"
 
 namespace cmc::records {
@@ -137,6 +139,35 @@ TEST(Labels, SayWhatATaskIsAbout) {
   EXPECT_EQ(expert.system.method, Method::proxy_tuning);
   EXPECT_EQ(expert.system.delta, "t");
   EXPECT_EQ(expert.system.seed, 4);
+}
+
+// A target alone answers plain prompts once for all seeds, and what is drawn by a seed in each.
+TEST(View, ASeedHasItsOwnAndWhatStandsForAll) {
+  const System alone{"m", Method::vanilla, "", 0, {}, {}}, mine{"m", Method::vanilla, "", 0, {}, 3};
+  const System steered{"m", Method::cmc, "d", 1, {}, 3};
+  for (const bool several : {false, true}) {
+    Measurements all;
+    const auto add = [&](const System& system, const char* set, std::string_view name, double value) {
+      all.add(all.code(system), all.set_code(set), 0, metric_code(name), value);
+    };
+    add(mine, "checked", metric::followed, 100);
+    add(alone, "plain", metric::reference, -2);
+    add(steered, "plain", metric::reference, -1);
+    if (several) add({"m", Method::cmc, "d", 1, {}, 4}, "plain", metric::reference, -3);
+    all.finish();
+    const View view(all, 3, several ? View::Holds::one_seed : View::Holds::everything);
+    EXPECT_EQ(view.values(alone, "plain", metric::reference), std::vector<double>{-2});
+    EXPECT_EQ(view.values(alone, "checked", metric::followed), std::vector<double>{100});
+    EXPECT_EQ(view.values(steered, "plain", metric::wins), std::vector<double>{100});
+    EXPECT_EQ(view.items(alone, "plain"), 1);
+    const Summary summary(all);
+    EXPECT_EQ(summary.of(alone, "plain", metric::reference).value, -2);
+    EXPECT_EQ(summary.of(steered, "plain", metric::wins).value, several ? 50 : 100);
+    const auto row = std::ranges::find_if(summary.rows(), [&](const SummaryRow& each) {
+      return each.system == alone && each.set == "plain" && each.metric == metric_code(metric::reference);
+    });
+    EXPECT_NE(row, summary.rows().end()) << "it stands for all seeds";
+  }
 }
 
 TEST(Seeds, AreThoseOfWhatATaskIsMadeFrom) {
