@@ -22,6 +22,9 @@ if(CMC_WITH_TORCH)
   target_link_options(cmc_torch PUBLIC "LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state")
   separate_arguments(CMC_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(cmc_torch PUBLIC ${CMC_TORCH_FLAGS})
+  if(TORCH_CUDA_LIBRARIES)
+    target_compile_definitions(cmc_torch PUBLIC CMC_CUDA)  # its CUDA graphs are there
+  endif()
   target_precompile_headers(cmc_torch PRIVATE <torch/types.h> <nlohmann/json.hpp> <algorithm> <chrono> <filesystem>
     <functional> <iostream> <map> <memory> <set> <span> <sstream> <string> <unordered_map> <vector>)
 endif()

@@ -18,9 +18,10 @@ struct OperationCounts {
   // Operations that launch a kernel: none of whose parts launches one; views and allocations are none. An operation of
   // our own ("cmc::…") is one, whatever it is made of where its kernel is missing.
   int64_t launches = 0;
-  int64_t copies = 0;                      // between host and device
-  int64_t waits = 0;                       // that read a number back or make a shape of one
-  std::map<std::string, int64_t> by_name;  // launches
+  int64_t copies = 0;                             // between host and device
+  int64_t waits = 0;                              // that read a number back or make a shape of one
+  std::map<std::string, int64_t> by_name;         // launches
+  std::map<std::string, int64_t> copies_by_name;  // "cmc::upload": to a device, "cmc::download": back
 };
 
 class OperationCounter {
@@ -82,7 +83,7 @@ class OperationCounter {
   }
 
   static bool asks_for_a_copy(const std::string& name, const at::RecordFunction& function) {
-    if (name == "cmc::upload") return true;
+    if (name == "cmc::upload" || name == "cmc::download") return true;
     bool on_cpu = false, to_cpu = false;
     for (const c10::IValue& input : function.inputs()) {
       on_cpu = on_cpu || (input.isTensor() && input.toTensor().defined() && input.toTensor().is_cpu());
@@ -101,6 +102,7 @@ class OperationCounter {
     const bool between = devices.size() == 2 && devices[0].type() != devices[1].type();
     if (!outer.copy && (between || asks_for_a_copy(name, function))) {
       ++counter.counts_.copies;
+      ++counter.counts_.copies_by_name[name];
       counter.frames_.back().copy = true;
     }
     return nullptr;

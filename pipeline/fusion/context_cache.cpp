@@ -28,10 +28,8 @@ int64_t ContextCache::unread(int64_t slot) const {
   return std::max<int64_t>(1, length(slot) - cache_.length(slot));
 }
 
-torch::Tensor ContextCache::read(std::span<const Portion> portions) {
-  const torch::NoGradGuard no_gradients;
-  std::vector<int64_t> tokens, last;
-  std::vector<model::Span> spans;
+model::PassPlan ContextCache::plan(std::span<const Portion> portions, int64_t padding) {
+  model::PassInput input;
   int64_t longest = 0;
   for (const auto& portion : portions) {
     expect(portion.tokens > 0 && portion.tokens <= unread(portion.slot), "a portion of what is unread");
@@ -39,25 +37,33 @@ torch::Tensor ContextCache::read(std::span<const Portion> portions) {
     // A context cut back to a part of what was read: its last token is read again for its state.
     if (cache_.length(portion.slot) == length(portion.slot)) cache_.truncate(portion.slot, length(portion.slot) - 1);
     const auto from = wanted_[static_cast<size_t>(portion.slot)].begin() + cache_.length(portion.slot);
-    tokens.insert(tokens.end(), from, from + portion.tokens);
-    spans.push_back({portion.slot, portion.tokens});
-    if (whole) last.push_back(std::ssize(tokens) - 1);
+    input.tokens.insert(input.tokens.end(), from, from + portion.tokens);
+    input.spans.push_back({portion.slot, portion.tokens});
+    if (whole) input.wanted.push_back(static_cast<int32_t>(input.tokens.size()) - 1);
     longest = std::max(longest, cache_.length(portion.slot) + portion.tokens);
   }
-  if (portions.empty()) return no_logits();
   if (longest > cache_.capacity()) cache_.grow(longest);
-  model::ModelInput input;
-  input.tokens = torch::tensor(tokens, torch::kInt64);
-  input.spans = std::move(spans);
-  auto hidden = model_->hidden(input, &cache_);
-  if (last.empty()) return no_logits();
-  if (tokens.size() != last.size())
-    hidden = hidden.index_select(0, torch::tensor(last, torch::kInt64).to(hidden.device()));
-  return model_->logits(hidden);
+  for (int64_t row = 0; row < padding; ++row) {
+    input.wanted.push_back(static_cast<int32_t>(input.tokens.size()));
+    input.tokens.push_back(model::chosen_token);
+    input.spans.push_back({cache_.spare_slot(), 1});
+  }
+  if (input.wanted.empty()) input.wanted.push_back(0);  // none would mean all
+  return model_->plan(input, cache_);
+}
+
+torch::Tensor ContextCache::logits(const model::DevicePlan& plan, int64_t rows) {
+  const torch::NoGradGuard no_gradients;
+  const auto states = model_->hidden(plan, cache_);
+  return rows == 0 ? no_logits() : model_->logits(states);
 }
 
 torch::Tensor ContextCache::no_logits() const {
   return torch::empty({0, model_->config().vocabulary}, torch::dtype(torch::kFloat32).device(model_->device()));
+}
+
+void ContextCache::advance(std::span<const Portion> portions) {
+  for (const auto& portion : portions) cache_.advance(portion.slot, portion.tokens);
 }
 
 }  // namespace cmc::fusion

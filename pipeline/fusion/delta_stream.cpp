@@ -65,16 +65,18 @@ Delta proxy_tuning(std::shared_ptr<const model::DecoderModel> expert,
 DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& settings)
     : delta_(std::move(delta)), base_tokenizer_(base.tokenizer), settings_(settings), device_(base.model->device()) {
   check_parts(delta_, base);
+  const int64_t width = delta_.parts[0].model->config().vocabulary, vocabulary = base.model->config().vocabulary;
+  narrower_ = same_vocabulary() && width < vocabulary;
+  if (narrower_) index_ = index_of({}, {}, width, vocabulary, device_);
   if (same_vocabulary()) return;
-  check_map(*delta_.map, delta_.parts[0].model->config().vocabulary);
+  check_map(*delta_.map, width);
   map_ = tensor_of(delta_.map->ids, device_);
   variant_ = {{}, {}, settings_.top, settings_.unmapped};
   if (!delta_.map->offsets.empty()) {
     variant_.candidates = tensor_of(delta_.map->candidates, device_);
-    variant_.offsets = offsets_of(*delta_.map, base.model->config().vocabulary, device_);
+    variant_.offsets = offsets_of(*delta_.map, vocabulary, device_);
   }
-  index_ =
-      index_of(map_, variant_, delta_.parts[0].model->config().vocabulary, base.model->config().vocabulary, device_);
+  index_ = index_of(map_, variant_, width, vocabulary, device_);
   contexts_.resize(static_cast<size_t>(settings_.slots));
 }
 
@@ -117,6 +119,10 @@ void DeltaStream::append(int64_t slot, BaseToken token) {
   for (auto& cache : caches_) cache.append(slot, token.value);
 }
 
+void DeltaStream::append_chosen(int64_t slot) {
+  for (auto& cache : caches_) cache.append(slot, model::chosen_token);
+}
+
 void DeltaStream::close(int64_t slot) {
   for (auto& cache : caches_) cache.clear(slot);
   if (!same_vocabulary()) contexts_[static_cast<size_t>(slot)].reset();
@@ -138,20 +144,25 @@ int64_t DeltaStream::unread(int64_t slot) const {
   return caches_[0].length(slot) == 0 ? 0 : caches_[0].unread(slot);
 }
 
-void DeltaStream::read(std::span<const Use> uses, std::vector<LogitTerm>& terms) {
-  std::vector<Portion> portions;
-  std::vector<int64_t> rows;
-  std::vector<float> alphas;
-  for (const auto& use : uses) {
-    portions.push_back(use.portion);
-    if (use.row < 0) continue;
-    rows.push_back(use.row);
-    alphas.push_back(use.alpha);
-  }
-  if (portions.empty()) return;
-  std::vector<torch::Tensor> logits;
-  for (auto& cache : caches_) logits.push_back(cache.read(portions));
-  if (!rows.empty()) terms.push_back(term(combined(std::move(logits)), std::move(rows), std::move(alphas)));
+std::vector<model::PassPlan> DeltaStream::plan(std::span<const Portion> portions, int64_t padding) {
+  std::vector<model::PassPlan> passes;
+  for (auto& cache : caches_) passes.push_back(cache.plan(portions, padding));
+  return passes;
+}
+
+torch::Tensor DeltaStream::logits(std::span<const model::DevicePlan> passes, int64_t rows) {
+  std::vector<torch::Tensor> of_parts;
+  for (size_t part = 0; part < caches_.size(); ++part) of_parts.push_back(caches_[part].logits(passes[part], rows));
+  return combined(std::move(of_parts));
+}
+
+void DeltaStream::advance(std::span<const Portion> portions) {
+  for (auto& cache : caches_) cache.advance(portions);
+}
+
+bool DeltaStream::capturable() const {
+  return std::all_of(delta_.parts.begin(), delta_.parts.end(),
+                     [](const auto& part) { return part.model->capturable(); });
 }
 
 torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
@@ -167,7 +178,7 @@ torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
 
 LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const {
   const bool to_normalise = settings_.mode == FusionMode::both_normalized && single_model();  // else done part by part
-  return {logits.to(device_),
+  return {std::move(logits),
           std::move(rows),
           std::move(alphas),
           map_,

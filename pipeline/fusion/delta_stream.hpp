@@ -18,9 +18,13 @@ class DeltaStream {
 
   bool same_vocabulary() const { return delta_.map == nullptr; }
   const Delta& delta() const { return delta_; }
+  // Whether its contexts wait for the host: it encodes the text for another vocabulary, and checks tokens where the
+  // delta knows fewer than the base. Else a chosen token is fed back on the device.
+  bool reads_encoded() const { return !same_vocabulary() || narrower_; }
 
   void open(int64_t slot, const Row& row);
   void append(int64_t slot, BaseToken token);
+  void append_chosen(int64_t slot);  // what the device chose last for the slot
   void close(int64_t slot);
 
   // Encodes again what has become stale in these slots of another vocabulary, several at once.
@@ -28,14 +32,13 @@ class DeltaStream {
   // Tokens that a pass has to read of the slot's context; 0: the context is empty and gives no shift.
   int64_t unread(int64_t slot) const;
 
-  // So many unread tokens of a slot, and the row of the fused logits that it stands for: -1 unless that is all.
-  struct Use {
-    Portion portion;
-    int64_t row = 0;
-    float alpha = 0.0f;
-  };
-  // Lets each part read these portions and adds the term of the rows.
-  void read(std::span<const Use> uses, std::vector<LogitTerm>& terms);
+  // The passes of the parts that read these portions; see ContextCache.
+  std::vector<model::PassPlan> plan(std::span<const Portion> portions, int64_t padding);
+  // Launches them: [rows, Vi] the delta's logits.
+  torch::Tensor logits(std::span<const model::DevicePlan> passes, int64_t rows);
+  void advance(std::span<const Portion> portions);
+  bool capturable() const;
+  int64_t capacity() const { return caches_.empty() ? 0 : caches_[0].capacity(); }
 
   // [K, Vi] the delta's logits: the parts' [K, Vi] times their weights. One sum before the map, since a variant of the
   // map takes maxima of what the whole delta says.
@@ -54,7 +57,8 @@ class DeltaStream {
   std::shared_ptr<const text::Tokenizer> base_tokenizer_;
   FusionSettings settings_;
   torch::Device device_;
-  torch::Tensor map_;  // [base vocabulary] int32; undefined: same vocabulary
+  bool narrower_ = false;  // same vocabulary, but fewer tokens than the base's
+  torch::Tensor map_;      // [base vocabulary] int32; undefined: same vocabulary
   MapVariant variant_;
   MapIndex index_;
   std::vector<ContextCache> caches_;                   // one a part; made at the first use

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/chosen.hpp"
+#include "pipeline/fusion/device_fusion.hpp"
 #include "pipeline/fusion/fused_kernels.hpp"
 #include "pipeline/fusion/fused_tensor.hpp"
 #include "pipeline/fusion/mapped_row.hpp"
@@ -133,7 +135,9 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
     expect(term.logits.dim() == 2 && term.logits.scalar_type() == torch::kFloat32, "term logits are [K, V] float32");
     expect(term.logits.device() == base_.device(), "base and term logits are on one device");
     const auto count = static_cast<size_t>(term.logits.size(0));
-    expect(term.rows.size() == count && term.coefficients.size() == count, "a row and a coefficient per term row");
+    expect(term.rows.size() == term.coefficients.size() &&
+               (term.rows.size() == count || (term.placed.row_of.defined() && term.rows.size() < count)),
+           "a row and a coefficient per term row, but for rows that fill up a step");
     for (const int64_t row : term.rows) expect(row >= 0 && row < rows(), "a term's row is one of the base's");
     if (term.map.defined())
       expect(term.map.dim() == 1 && term.map.scalar_type() == torch::kInt32, "the map is [V] int32");
@@ -144,63 +148,83 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
   }
 }
 
-std::vector<BaseToken> FusedLogits::argmax() const {
-  if (!base_.is_cpu()) return choose_by_torch({}, {});
-  std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
-  const CpuRows fused(base_, base_, terms_);
-  std::vector<Best> best(tokens.size() * static_cast<size_t>(fused.pieces()));
-  fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
-    best[static_cast<size_t>(row * fused.pieces() + part)] = best_in(fused[row], begin, end);
-  });
-  for (size_t r = 0; r < tokens.size(); ++r) {
-    const auto* row = best.data() + r * static_cast<size_t>(fused.pieces());
-    Best top = row[0];
-    for (int64_t p = 1; p < fused.pieces(); ++p)
-      if (row[p].token >= 0 && (top.token < 0 || row[p].score > top.score)) top = row[p];
-    if (top.token < 0 || !std::isfinite(top.score)) throw_not_finite();
-    tokens[r].value = static_cast<int32_t>(top.token);
+// Its operations are never differentiated.
+model::OpPath FusedLogits::path() const {
+  const torch::NoGradGuard no_gradients;
+  const auto path = model::path_of(base_);
+  return path == model::OpPath::device_kernels && !device::takes(terms_) ? model::OpPath::torch : path;
+}
+
+void FusedLogits::choose_into(const Draws& draws, const ChoiceTarget& target) const {
+  switch (path()) {
+    case model::OpPath::cpu_kernels: {
+      auto* tokens = target.tokens.data_ptr<int32_t>();
+      choose_by_cpu(draws, tokens);
+      for (int64_t row = 0; row < rows(); ++row)
+        target.chosen.data_ptr<int32_t>()[target.slots.const_data_ptr<int32_t>()[row]] = std::max(tokens[row], 0);
+      return;
+    }
+    case model::OpPath::device_kernels:
+      return device::choose_into(base_, terms_, draws, target);
+    case model::OpPath::torch: {
+      const auto tokens = choice_among(fused_scores(base_, Normalisation::raw, terms_), draws.sampling, draws.placed);
+      target.tokens.copy_(tokens);
+      target.chosen.index_copy_(0, target.slots.to(torch::kInt64), tokens.clamp_min(0));
+    }
   }
-  return tokens;
 }
 
 std::vector<BaseToken> FusedLogits::choose(const Sampling& sampling, std::span<const double> uniforms) const {
-  if (sampling.greedy()) return argmax();
-  expect(static_cast<int64_t>(uniforms.size()) == rows(), "one number a row decides its draw");
-  if (!base_.is_cpu()) return choose_by_torch(sampling, uniforms);
-  std::vector<BaseToken> tokens(uniforms.size());
+  const auto device = base_.device();
+  Draws draws{sampling, uniforms, {}};
+  if (!sampling.greedy()) {
+    expect(static_cast<int64_t>(uniforms.size()) == rows(), "one number a row decides its draw");
+    draws.placed = torch::tensor(std::vector<double>(uniforms.begin(), uniforms.end()), torch::kFloat64).to(device);
+  }
+  const auto slots = torch::arange(rows(), torch::dtype(torch::kInt32).device(device));
+  const ChoiceTarget target{torch::empty_like(slots), torch::empty_like(slots), slots};
+  choose_into(draws, target);
+  return Chosen(std::vector<bool>(static_cast<size_t>(rows()), true), target.tokens.cpu(), {}).tokens();
+}
+
+void FusedLogits::choose_by_cpu(const Draws& draws, int32_t* tokens) const {
+  if (draws.sampling.greedy()) return best_by_cpu(tokens);
   const CpuRows fused(base_, base_, terms_);
   at::parallel_for(0, rows(), 1, [&](int64_t from, int64_t to) {
     std::vector<float> scores(static_cast<size_t>(vocabulary()));
     for (int64_t row = from; row < to; ++row) {
       fuse(fused[row], 0, vocabulary(), scores.data());
-      tokens[static_cast<size_t>(row)] = draw(scores, sampling, uniforms[static_cast<size_t>(row)]);
+      tokens[row] = draw(scores, draws.sampling, draws.uniforms[static_cast<size_t>(row)]).value;
     }
   });
-  return tokens;
 }
 
-std::vector<BaseToken> FusedLogits::choose_by_torch(const Sampling& sampling, std::span<const double> uniforms) const {
-  const auto numbers = torch::tensor(std::vector<double>(uniforms.begin(), uniforms.end()), torch::kFloat64);
-  const auto scores = fused_scores(base_, Normalisation::raw, terms_);
-  const auto ids = choice_among(scores, sampling, numbers.to(base_.device())).cpu();
-  std::vector<BaseToken> tokens(static_cast<size_t>(rows()));
-  for (size_t r = 0; r < tokens.size(); ++r) {
-    tokens[r].value = ids.const_data_ptr<int32_t>()[r];
-    if (tokens[r].value < 0) throw_not_finite();
+void FusedLogits::best_by_cpu(int32_t* tokens) const {
+  const CpuRows fused(base_, base_, terms_);
+  std::vector<Best> best(static_cast<size_t>(rows() * fused.pieces()));
+  fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
+    best[static_cast<size_t>(row * fused.pieces() + part)] = best_in(fused[row], begin, end);
+  });
+  for (int64_t r = 0; r < rows(); ++r) {
+    const auto* row = best.data() + r * fused.pieces();
+    Best top = row[0];
+    for (int64_t p = 1; p < fused.pieces(); ++p)
+      if (row[p].token >= 0 && (top.token < 0 || row[p].score > top.score)) top = row[p];
+    tokens[r] = top.token < 0 || !std::isfinite(top.score) ? -1 : static_cast<int32_t>(top.token);
   }
-  return tokens;
 }
 
 torch::Tensor FusedLogits::log_prob_of(std::span<const BaseToken> tokens) const {
   expect(static_cast<int64_t>(tokens.size()) == rows(), "one token per row");
   for (const auto token : tokens)
     expect(token.value >= 0 && token.value < vocabulary(), "a token of the base's vocabulary");
-  if (!base_.is_cpu()) {
-    std::vector<int64_t> ids;
+  if (const auto way = path(); way != model::OpPath::cpu_kernels) {
+    std::vector<int32_t> ids;
     for (const auto token : tokens) ids.push_back(token.value);
-    const auto sum = scores();
-    const auto chosen = sum.gather(1, torch::tensor(ids, torch::kInt64).to(sum.device()).unsqueeze(1)).squeeze(1);
-    return chosen - sum.logsumexp(1);
+    const auto asked = torch::tensor(ids, torch::kInt32).to(base_.device());
+    if (way == model::OpPath::device_kernels) return device::log_prob_of(base_, terms_, asked);
+    const auto sum = fused_scores(base_, Normalisation::raw, terms_);
+    return sum.gather(1, asked.to(torch::kInt64).unsqueeze(1)).squeeze(1) - sum.logsumexp(1);
   }
   const CpuRows fused(base_, base_, terms_);
   std::vector<std::vector<LogSum>> sums(tokens.size(), std::vector<LogSum>(static_cast<size_t>(fused.pieces())));
@@ -222,7 +246,7 @@ torch::Tensor FusedLogits::log_probs() const {
 }
 
 torch::Tensor FusedLogits::scores() const {
-  if (!base_.is_cpu()) return fused_scores(base_, base_normalisation_, terms_);
+  if (path() != model::OpPath::cpu_kernels) return fused_scores(base_, base_normalisation_, terms_);
   const auto base = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_;
   auto sum = torch::empty_like(base, torch::MemoryFormat::Contiguous);
   const CpuRows fused(base, base_, terms_);

@@ -7,6 +7,7 @@
 #include "pipeline/core/ids.hpp"
 #include "pipeline/fusion/map_variant.hpp"
 #include "pipeline/fusion/sampling.hpp"
+#include "pipeline/model/op_path.hpp"
 
 namespace cmc::fusion {
 
@@ -30,8 +31,22 @@ struct LogitTerm {
   MapIndex index = {};  // of map and variant, where it is kept; undefined: made when needed
 };
 
-// The next-token scores of R rows as a sum not yet carried out: base + Σ terms. The CPU operations make one pass over
-// the vocabulary and never hold [R, V] temporaries; on CUDA they are torch operations.
+// What decides the draws of R rows.
+struct Draws {
+  Sampling sampling;
+  std::span<const double> uniforms;  // [R] in [0, 1), on the host; not read when greedy
+  torch::Tensor placed;              // [R] float64: the same where a device reads them
+};
+
+// Where a choice goes, on the device of the logits.
+struct ChoiceTarget {
+  torch::Tensor tokens;  // [R] int32; -1 where a row holds no finite score
+  torch::Tensor chosen;  // int32 by slot: chosen[slots[r]] becomes the token of row r, 0 in place of -1
+  torch::Tensor slots;   // [R] int32
+};
+
+// The next-token scores of R rows as a sum not yet carried out: base + Σ terms. The kernels of CPU and
+// CUDA make one pass over the vocabulary and never hold [R, V] temporaries; torch operations stand in elsewhere.
 class FusedLogits {
  public:
   // `base`: [R, V] float32. Throws Internal where shapes disagree.
@@ -40,11 +55,12 @@ class FusedLogits {
   int64_t rows() const { return base_.size(0); }
   int64_t vocabulary() const { return base_.size(1); }
 
-  // Most probable token of each row, the lowest id among equals; told by the base before its normalisation, whose
-  // rounding could make scores equal. Throws BadData where a row holds no finite score.
-  std::vector<BaseToken> argmax() const;
-  // argmax() or a draw for each row; `uniforms` [R] in [0, 1), ignored when greedy. Throws as argmax().
+  // Chooses a token for each row where the logits are, and waits for nothing. Greedy: the most probable, the lowest id
+  // among equals; told by the base before its normalisation, whose rounding could make scores equal.
+  void choose_into(const Draws& draws, const ChoiceTarget& target) const;
+  // The same for a host that waits. Throws BadData where a row holds no finite score.
   std::vector<BaseToken> choose(const Sampling& sampling, std::span<const double> uniforms) const;
+  std::vector<BaseToken> argmax() const { return choose({}, {}); }
   // [R] float32 log-probability (nat) of one token a row.
   torch::Tensor log_prob_of(std::span<const BaseToken> tokens) const;
   // [R, V] float32 log-probabilities (nat).
@@ -56,7 +72,9 @@ class FusedLogits {
   const std::vector<LogitTerm>& terms() const { return terms_; }
 
  private:
-  std::vector<BaseToken> choose_by_torch(const Sampling& sampling, std::span<const double> uniforms) const;
+  model::OpPath path() const;
+  void choose_by_cpu(const Draws& draws, int32_t* tokens) const;
+  void best_by_cpu(int32_t* tokens) const;
 
   torch::Tensor base_;
   Normalisation base_normalisation_;

@@ -2,7 +2,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/forced_pass.hpp"
-#include "pipeline/fusion/steered_contexts.hpp"
+#include "pipeline/fusion/step_runner.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -10,25 +10,16 @@ namespace {
 class FusedSource final : public LogitSource {
  public:
   FusedSource(Base base, std::vector<Delta> deltas, const FusionSettings& settings)
-      : settings_(settings), contexts_(std::move(base), std::move(deltas), settings) {}
+      : settings_(settings), contexts_(std::move(base), std::move(deltas), settings), runner_(contexts_, settings) {}
 
   int64_t vocabulary() const override { return contexts_.vocabulary(); }
   int64_t slots() const override { return settings_.slots; }
-  int64_t lag() const override { return settings_.lag.value_or(contexts_.base().model->device().is_cpu() ? 0 : 1); }
+  int64_t lag() const override { return settings_.lag.value_or(contexts_.base().model->device().is_cuda() ? 1 : 0); }
 
   void open(int64_t slot, Row row) override { contexts_.open(slot, row); }
 
   std::shared_ptr<Chosen> step(std::span<const Turn> turns, const Sampling& sampling) override {
-    std::vector<int64_t> slots;
-    for (const auto& turn : turns) slots.push_back(turn.slot);
-    const auto read = contexts_.read(slots);
-    std::vector<double> uniforms;
-    for (size_t row = 0; row < turns.size(); ++row)
-      if (read.whole[row]) uniforms.push_back(turns[row].uniform);
-    const auto tokens = read.logits.choose(sampling, uniforms);
-    for (size_t row = 0, next = 0; row < turns.size(); ++row)
-      if (read.whole[row]) contexts_.append(slots[row], tokens[next++]);
-    return std::make_shared<Chosen>(read.whole, tokens);
+    return runner_.step(turns, sampling);
   }
 
   void close(int64_t slot) override { contexts_.close(slot); }
@@ -39,6 +30,7 @@ class FusedSource final : public LogitSource {
       expect(sequence.first >= 1 && sequence.first <= static_cast<int64_t>(sequence.tokens.size()),
              "a predicted token has one before it");
     }
+    runner_.forget_graphs();  // longer sequences may move the models' tables
     const FusionSettings limited = with_forced_limits(settings_, *contexts_.base().model);
     const ForcedPass pass(contexts_.base(), contexts_.deltas(), limited);
     const auto all = shared_sequences(sequences);
@@ -54,6 +46,7 @@ class FusedSource final : public LogitSource {
  private:
   FusionSettings settings_;
   SteeredContexts contexts_;
+  StepRunner runner_;
 };
 
 }  // namespace

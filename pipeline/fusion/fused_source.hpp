@@ -46,6 +46,7 @@ struct FusionSettings {
   // Tokens of a prompt read in one pass beside rows that decode; 0: whole prompts on a CPU, 512 on a device.
   int64_t prefill_chunk = 0;
   std::optional<int64_t> lag = {};  // see LogitSource; none: 0 on a CPU, 1 on a device
+  std::optional<bool> graphs = {};  // steps that decode as graphs, see StepRunner; none: on a device
 };
 
 // A base with any number of deltas, same or other vocabulary (none: the single model). Rows with distinct deltas run in

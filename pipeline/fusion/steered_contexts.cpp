@@ -17,7 +17,7 @@ bool steered(const Steering& steering) {
 
 int64_t chunk_of(const FusionSettings& settings, torch::Device device) {
   if (settings.prefill_chunk > 0) return settings.prefill_chunk;
-  return device.is_cpu() ? std::numeric_limits<int64_t>::max() : device_chunk;
+  return device.is_cuda() ? device_chunk : std::numeric_limits<int64_t>::max();
 }
 
 int64_t passes(int64_t tokens, int64_t chunk) {
@@ -61,49 +61,105 @@ void SteeredContexts::append(int64_t slot, BaseToken token) {
   cache_.append(slot, token.value);
   auto* delta = delta_of(sequence);
   if (delta == nullptr) return;
-  if (delta->same_vocabulary())
-    delta->append(slot, token);
+  if (delta->reads_encoded())
+    sequence.untold.emplace_back(std::make_shared<Chosen>(std::vector<bool>{true}, std::vector<BaseToken>{token}), 0);
   else
-    sequence.unsettled.push_back(token);
+    delta->append(slot, token);
 }
 
-// The base's pass is under way when deltas of another vocabulary are told what was chosen before it, and encode again.
-SteeredContexts::Read SteeredContexts::read(std::span<const int64_t> slots) {
-  std::vector<Share> shares;
-  std::vector<Portion> portions;
-  std::vector<bool> whole;
+void SteeredContexts::append(int64_t slot, std::shared_ptr<Chosen> chosen, size_t row) {
+  auto& sequence = open_sequence(slot, "a token is appended to an open slot");
+  cache_.append(slot, model::chosen_token);
+  auto* delta = delta_of(sequence);
+  if (delta == nullptr) return;
+  if (delta->reads_encoded())
+    sequence.untold.emplace_back(std::move(chosen), row);
+  else
+    delta->append_chosen(slot);
+}
+
+StepPlan SteeredContexts::plan(std::span<const int64_t> slots, bool padded) {
+  StepPlan plan;
+  plan.slots.assign(slots.begin(), slots.end());
+  plan.padded = padded;
+  plan.decodes = !slots.empty();
   for (const int64_t slot : slots) {
-    open_sequence(slot, "logits are asked of open slots");
-    shares.push_back(share_of(slot));
-    if (shares.back().base > 0) portions.push_back({slot, shares.back().base});
-    whole.push_back(shares.back().whole);
-  }
-  auto base = cache_.read(portions);
-  settle(slots);
-  std::vector<std::vector<DeltaStream::Use>> uses(deltas_.size());
-  int64_t row = 0;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    auto& sequence = *sequences_[static_cast<size_t>(slots[i])];
+    const auto& sequence = open_sequence(slot, "a step is made of open slots");
+    const Share share = share_of(slot);
+    if (share.base > 0) plan.base.portions.push_back({slot, share.base});
+    plan.whole.push_back(share.whole);
+    plan.delta_tokens.push_back(share.delta);
+    plan.rows += share.whole ? 1 : 0;
+    plan.decodes = plan.decodes && sequence.prompt_read && share.base == 1;
     const auto* delta = delta_of(sequence);
-    const int64_t tokens = delta == nullptr ? 0 : sequence.prompt_read ? delta->unread(slots[i]) : shares[i].delta;
-    if (tokens > 0)
-      uses[static_cast<size_t>(sequence.steering.delta)].push_back(
-          {{slots[i], tokens}, shares[i].whole ? row : -1, sequence.steering.alpha});
-    if (!shares[i].whole) continue;
-    sequence.prompt_read = true;
-    ++row;
+    plan.encodes = plan.encodes || (delta != nullptr && delta->reads_encoded());
   }
-  std::vector<LogitTerm> terms;
-  for (size_t d = 0; d < deltas_.size(); ++d) deltas_[d].read(uses[d], terms);
-  const auto normalisation = settings_.mode == FusionMode::raw_sum ? Normalisation::raw : Normalisation::log_softmax;
-  return {{std::move(base), normalisation, std::move(terms)}, std::move(whole)};
+  if (padded && plan.decodes) plan.padding = bucket_of(plan.rows) - plan.rows;
+  if (!plan.base.portions.empty()) plan.base.passes.push_back(cache_.plan(plan.base.portions, plan.padding));
+  // A graph serves contexts of any length: what is launched may not depend on the longest.
+  if (padded && plan.decodes) plan.base.passes.front().shape.longest_key = cache_.capacity();
+  plan_deltas(plan, false);
+  return plan;
+}
+
+void SteeredContexts::plan_encoded(StepPlan& plan) {
+  settle(plan.slots);
+  plan_deltas(plan, true);
+}
+
+void SteeredContexts::plan_deltas(StepPlan& plan, bool encoded) {
+  std::vector<DeltaReading> readings(deltas_.size());
+  int64_t row = 0;
+  for (size_t i = 0; i < plan.slots.size(); ++i) {
+    const int64_t slot = plan.slots[i], of_row = plan.whole[i] ? row++ : -1;
+    const auto& sequence = *sequences_[static_cast<size_t>(slot)];
+    const auto* delta = delta_of(sequence);
+    if (delta == nullptr || delta->reads_encoded() != encoded) continue;
+    const int64_t tokens = plan.delta_tokens[i] < 0 ? delta->unread(slot) : plan.delta_tokens[i];
+    if (tokens == 0) continue;
+    auto& reading = readings[static_cast<size_t>(sequence.steering.delta)];
+    reading.reading.portions.push_back({slot, tokens});
+    if (of_row < 0) continue;
+    reading.rows.push_back(of_row);
+    reading.alphas.push_back(sequence.steering.alpha);
+  }
+  for (size_t d = 0; d < deltas_.size(); ++d) {
+    auto& reading = readings[d];
+    if (reading.reading.portions.empty()) continue;
+    reading.delta = d;
+    const auto rows = std::ssize(reading.rows);
+    const bool repeated = plan.padded && plan.decodes && !encoded;
+    if (repeated) reading.padding = bucket_of(rows) - rows;
+    reading.reading.passes = deltas_[d].plan(reading.reading.portions, reading.padding);
+    for (auto& pass : reading.reading.passes)
+      if (repeated) pass.shape.longest_key = deltas_[d].capacity();
+    plan.deltas.push_back(std::move(reading));
+  }
+}
+
+void SteeredContexts::advance(const StepPlan& plan) {
+  cache_.advance(plan.base.portions);
+  for (const auto& delta : plan.deltas) deltas_[delta.delta].advance(delta.reading.portions);
+  for (size_t i = 0; i < plan.slots.size(); ++i)
+    if (plan.whole[i]) sequences_[static_cast<size_t>(plan.slots[i])]->prompt_read = true;
+}
+
+bool SteeredContexts::capturable() const {
+  return base_.model->capturable() &&
+         std::all_of(deltas_.begin(), deltas_.end(), [](const auto& delta) { return delta.capturable(); });
+}
+
+std::vector<int64_t> SteeredContexts::capacities() const {
+  std::vector<int64_t> all{cache_.capacity()};
+  for (const auto& delta : deltas_) all.push_back(delta.capacity());
+  return all;
 }
 
 // Base and delta read their last portions of a prompt in the same pass, however long each one's is.
 SteeredContexts::Share SteeredContexts::share_of(int64_t slot) const {
   const auto& sequence = *sequences_[static_cast<size_t>(slot)];
   const int64_t base = cache_.unread(slot);
-  if (sequence.prompt_read) return {base, 0, true};
+  if (sequence.prompt_read) return {base, -1, true};
   const auto& steering = sequence.steering;
   const int64_t delta = steered(steering) ? deltas_[static_cast<size_t>(steering.delta)].unread(slot) : 0;
   const int64_t left = std::max(passes(base, chunk_), passes(delta, chunk_));
@@ -115,10 +171,10 @@ void SteeredContexts::settle(std::span<const int64_t> slots) {
   std::vector<std::vector<int64_t>> changed(deltas_.size());
   for (const int64_t slot : slots) {
     auto& sequence = *sequences_[static_cast<size_t>(slot)];
-    if (sequence.unsettled.empty()) continue;
+    if (sequence.untold.empty()) continue;
     const auto delta = static_cast<size_t>(sequence.steering.delta);
-    for (const auto token : sequence.unsettled) deltas_[delta].append(slot, token);
-    sequence.unsettled.clear();
+    for (const auto& [chosen, row] : sequence.untold) deltas_[delta].append(slot, chosen->tokens()[row]);
+    sequence.untold.clear();
     changed[delta].push_back(slot);
   }
   for (size_t d = 0; d < deltas_.size(); ++d) deltas_[d].settle(changed[d]);

@@ -5,17 +5,19 @@
 
 #include "pipeline/fusion/delta_stream.hpp"
 #include "pipeline/fusion/logit_source.hpp"
+#include "pipeline/fusion/step_plan.hpp"
 
 namespace cmc::fusion {
 
-// The contexts of a source's slots, as the base and each row's delta read them. Prompts are read in portions beside
-// rows that decode.
+// The contexts of a source's slots, as the base and each row's delta read them: what the host knows of them, and what
+// of them a step reads. Prompts are read in portions beside rows that decode. StepRunner carries the steps out.
 class SteeredContexts {
  public:
   SteeredContexts(Base base, std::vector<Delta> deltas, const FusionSettings& settings);
 
   const Base& base() const { return base_; }
   const std::vector<DeltaStream>& deltas() const { return deltas_; }
+  std::vector<DeltaStream>& deltas() { return deltas_; }
   int64_t vocabulary() const { return base_.model->config().vocabulary; }
 
   // See LogitSource.
@@ -24,20 +26,30 @@ class SteeredContexts {
   // Throws BadData where tokens or steering do not fit the models.
   void check(const std::vector<BaseToken>& tokens, const Steering& steering) const;
 
-  struct Read {
-    FusedLogits logits;       // of the rows that are read whole, in the order of their slots
-    std::vector<bool> whole;  // [slots asked for]
-  };
-  // Lets the models read what is new in these open slots: of a prompt a portion, of others everything.
-  Read read(std::span<const int64_t> slots);
-  // The token after what was read; it is read next.
+  // What a step over these open slots reads: of prompts a portion, of other contexts everything. `padded`: rows of a
+  // step that decodes are filled up to bucket_of() them.
+  StepPlan plan(std::span<const int64_t> slots, bool padded);
+  // The part of deltas that read what the host encodes: waits for the tokens of earlier steps.
+  void plan_encoded(StepPlan& plan);
+  // The step has been launched.
+  void advance(const StepPlan& plan);
+  // What comes after what was read, to be read next: a known token, or row `row` of what a step chose, which the
+  // device knows as the last token chosen for the slot.
   void append(int64_t slot, BaseToken token);
+  void append(int64_t slot, std::shared_ptr<Chosen> chosen, size_t row);
+
+  // [rows, V] of the base's states wanted; [0, V] where none is.
+  torch::Tensor base_logits(const model::DevicePlan& plan, int64_t rows) { return cache_.logits(plan, rows); }
+  torch::Tensor no_logits() const { return cache_.no_logits(); }
+  // Whether passes do the same work for plans of equal shape, as long as capacities stay.
+  bool capturable() const;
+  std::vector<int64_t> capacities() const;
 
  private:
   struct Sequence {
     Steering steering;
     bool prompt_read = false;
-    std::vector<BaseToken> unsettled;  // tokens that a delta of another vocabulary has not been told yet
+    std::vector<std::pair<std::shared_ptr<Chosen>, size_t>> untold;  // tokens a delta that reads text is yet to be told
   };
   // Passes that are left of a context, with this one, and what this one reads.
   struct Share {
@@ -48,6 +60,7 @@ class SteeredContexts {
   Sequence& open_sequence(int64_t slot, const char* contract);
   DeltaStream* delta_of(const Sequence& sequence);
   void settle(std::span<const int64_t> slots);
+  void plan_deltas(StepPlan& plan, bool encoded);
 
   Base base_;
   FusionSettings settings_;

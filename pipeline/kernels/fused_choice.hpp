@@ -7,7 +7,7 @@ namespace cmc::kernels {
 
 // The next token of each row. Greedy: the largest score, the lowest id among equals. Or drawn from softmax(scores /
 // temperature), restricted to the smallest set of most probable tokens that holds top_p (Holtzman et al. 2020; ties go
-// to the lower id), in id order, as decode::sample does.
+// to the lower id), in id order, as fusion::draw does.
 struct FusedChoice {
   FusedScores scores;
   double temperature = 0.0;         // 0: greedy

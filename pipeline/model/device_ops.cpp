@@ -11,13 +11,13 @@
 
 namespace cmc::model::device {
 
-namespace {
-
 kernels::Queue queue_of(const torch::Tensor& x) {
   if (x.is_cpu()) return kernels::Queue::host();
   const c10::impl::VirtualGuardImpl guard(x.device().type());
   return {kernels::Queue::On::device, guard.getStreamNativeHandle(guard.getStream(x.device()))};
 }
+
+namespace {
 
 kernels::Type type_of(const torch::Tensor& x) {
   expect(x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16, "a type that kernels take");
@@ -64,14 +64,17 @@ bool takes(const torch::Tensor& x) {
          (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16);
 }
 
-torch::Tensor add_norm(torch::Tensor& x, const torch::Tensor& added, const RmsNorm& norm) {
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm) {
   const kernels::Type type = type_of(x);
+  expect(!branch.norm || (branch.norm.adds_one == norm.adds_one && branch.norm.epsilon == norm.epsilon),
+         "the norms of a layer are of one kind");
   x = x.contiguous();
-  const torch::Tensor branch = added.defined() ? added.contiguous() : added;
+  const torch::Tensor added = branch.values.defined() ? branch.values.contiguous() : branch.values;
   torch::Tensor out = torch::empty_like(x);
   kernels::add_norm({.type = type,
                      .residual = x.data_ptr(),
-                     .branch = data(branch, type),
+                     .branch = data(added, type),
+                     .branch_weight = added.defined() ? data(branch.norm.weight, type) : nullptr,
                      .weight = data(norm.weight, type),
                      .out = out.data_ptr(),
                      .rows = x.numel() / x.size(-1),

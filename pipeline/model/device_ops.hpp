@@ -4,15 +4,19 @@
 #include <torch/types.h>
 
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/kernels/queue.hpp"
 #include "pipeline/model/norm.hpp"
 #include "pipeline/model/rope.hpp"
 
 namespace cmc::model::device {
 
+// Where kernels on this tensor run: its device's current stream.
+kernels::Queue queue_of(const torch::Tensor& x);
+
 // Whether kernels take tensors of this type on this device.
 bool takes(const torch::Tensor& x);
 
-torch::Tensor add_norm(torch::Tensor& x, const torch::Tensor& added, const RmsNorm& norm);
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm);
 torch::Tensor gate(checkpoint::Activation activation, const torch::Tensor& joined);
 Heads rotated_heads(const torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms,
                     const Rotation& turn, const DevicePlan& plan);

@@ -34,7 +34,8 @@ struct Pass {
 
 // The residual stream, and what the block before adds to it.
 struct Stream {
-  torch::Tensor x, added;
+  torch::Tensor x;
+  Branch added;
 };
 
 // → [N, heads * head_dim]
@@ -51,11 +52,10 @@ torch::Tensor mixed(Pass& pass, const LayerWeights& layer, const torch::Tensor& 
 void run_layer(Pass& pass, const LayerWeights& layer, Stream& stream, int64_t index) {
   const auto seed = pass.dropout_seed;
   const auto joined = layer.query_key_value(add_norm(stream.x, stream.added, layer.attention_norm), seed);
-  stream.added = pass.group.sum(layer.attention_output(mixed(pass, layer, joined, index), seed));
-  if (layer.after_attention_norm) stream.added = layer.after_attention_norm(stream.added);
+  stream.added = {pass.group.sum(layer.attention_output(mixed(pass, layer, joined, index), seed)),
+                  layer.after_attention_norm};
   const auto wide = layer.gate_up(add_norm(stream.x, stream.added, layer.mlp_norm), seed);
-  stream.added = pass.group.sum(layer.down(gate(pass.config.activation, wide), seed));
-  if (layer.after_mlp_norm) stream.added = layer.after_mlp_norm(stream.added);
+  stream.added = {pass.group.sum(layer.down(gate(pass.config.activation, wide), seed)), layer.after_mlp_norm};
 }
 
 // Cached heads are copied as bytes: a cache of another model or type would be read as nonsense.
@@ -181,13 +181,13 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
     const auto one_layer = [=](const torch::Tensor& from) {
       Stream inner{from, {}};
       run_layer(*pass, layer, inner, index);
-      return inner.x + inner.added;
+      return inner.x + inner.added.normed();
     };
     stream.x = recomputed(one_layer, stream.x);
   }
   if (plan.shape.selects) {
     stream.x = stream.x.index_select(0, plan.wanted);
-    if (stream.added.defined()) stream.added = stream.added.index_select(0, plan.wanted);
+    if (auto& added = stream.added.values; added.defined()) added = added.index_select(0, plan.wanted);
   }
   return add_norm(stream.x, stream.added, weights_->final_norm);
 }

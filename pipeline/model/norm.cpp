@@ -55,16 +55,14 @@ torch::Tensor RmsNorm::operator()(const torch::Tensor& x) const {
   return normed(*this, x);
 }
 
-torch::Tensor add_norm(torch::Tensor& x, const torch::Tensor& added, const RmsNorm& norm) {
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm) {
   RECORD_FUNCTION("cmc::add_norm", c10::ArrayRef<const c10::IValue>{});
-  switch (path_of(x)) {
-    case OpPath::cpu_kernels:
-      x = x.contiguous();
-      return norm_rows(norm, x, added);
-    case OpPath::device_kernels:
-      return device::add_norm(x, added, norm);
-    case OpPath::torch:
-      break;
+  const OpPath path = path_of(x);
+  if (path == OpPath::device_kernels) return device::add_norm(x, branch, norm);
+  const torch::Tensor added = branch.normed();
+  if (path == OpPath::cpu_kernels) {
+    x = x.contiguous();
+    return norm_rows(norm, x, added);
   }
   if (added.defined() && torch::GradMode::is_enabled())
     x = x + added;

@@ -13,8 +13,16 @@ struct RmsNorm {
   torch::Tensor operator()(const torch::Tensor& x) const;  // differentiable
 };
 
-// x += added (undefined: nothing), then its norm: the residual stream and what the next block reads of it. Without
-// gradients x is added to in place, else replaced. Rounded to the type after the sum, as transformers does.
-torch::Tensor add_norm(torch::Tensor& x, const torch::Tensor& added, const RmsNorm& norm);
+// What a block adds to the residual stream, after a norm of its own where the model has one (Gemma 2 and 3).
+struct Branch {
+  torch::Tensor values;  // of the stream's size; undefined: nothing is added
+  RmsNorm norm = {};
+
+  torch::Tensor normed() const { return norm ? norm(values) : values; }  // differentiable
+};
+
+// x += branch, then its norm: the residual stream and what the next block reads of it. Without gradients x is added to
+// in place, else replaced. Rounded to the type after the sum, as transformers does.
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm);
 
 }  // namespace cmc::model

@@ -149,12 +149,15 @@ void PlanBuffers::reserve(int64_t numbers) {
 }
 
 DevicePlan PlanBuffers::upload(const PassPlan& plan, const torch::Tensor& chosen) {
+  return view_of(plan, upload(plan.numbers), chosen);
+}
+
+torch::Tensor PlanBuffers::upload(std::span<const int32_t> numbers) {
   RECORD_FUNCTION("cmc::upload", c10::ArrayRef<const c10::IValue>{});
-  const int64_t numbers = plan.shape.numbers();
-  expect(!plan.shape.feeds_back || chosen.defined(), "a token that is fed back is read from somewhere");
-  if (numbers > buffer_.size(0)) reserve(std::max(numbers, 2 * buffer_.size(0)));
+  const auto count = static_cast<int64_t>(numbers.size());
+  if (count > buffer_.size(0)) reserve(std::max(count, 2 * buffer_.size(0)));
   const auto write = [&](const torch::Tensor& to) {
-    std::memcpy(to.data_ptr<int32_t>(), plan.numbers.data(), plan.numbers.size() * sizeof(int32_t));
+    std::memcpy(to.data_ptr<int32_t>(), numbers.data(), numbers.size_bytes());
   };
   if (ring_.empty()) {
     write(buffer_);
@@ -162,9 +165,15 @@ DevicePlan PlanBuffers::upload(const PassPlan& plan, const torch::Tensor& chosen
     Slot& slot = ring_[next_++ % ring_.size()];
     slot.copied->synchronize();  // its last copy was several passes ago: done long since
     write(slot.pinned);
-    buffer_.narrow(0, 0, numbers).copy_(slot.pinned.narrow(0, 0, numbers), /*non_blocking=*/true);
+    buffer_.narrow(0, 0, count).copy_(slot.pinned.narrow(0, 0, count), /*non_blocking=*/true);
     slot.copied->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
   }
+  return buffer_.narrow(0, 0, count);
+}
+
+DevicePlan view_of(const PassPlan& plan, const torch::Tensor& numbers, const torch::Tensor& chosen) {
+  expect(numbers.size(0) == plan.shape.numbers(), "the numbers of a plan");
+  expect(!plan.shape.feeds_back || chosen.defined(), "a token that is fed back is read from somewhere");
   DevicePlan there;
   there.shape = plan.shape;
   there.spans = plan.spans;
@@ -177,7 +186,7 @@ DevicePlan PlanBuffers::upload(const PassPlan& plan, const torch::Tensor& chosen
   const auto sizes = plan.shape.sizes();
   int64_t first = 0;
   for (size_t i = 0; i < column_count; ++i) {
-    *columns[i] = buffer_.narrow(0, first, sizes[i]);
+    *columns[i] = numbers.narrow(0, first, sizes[i]);
     first += sizes[i];
   }
   return there;

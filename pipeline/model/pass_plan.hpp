@@ -86,6 +86,9 @@ struct DevicePlan {
   torch::Tensor chosen;                 // [slots + 1] int32 on the device, by slot; undefined: none is fed back
 };
 
+// A plan where `numbers` [shape.numbers()] int32 lie on the device, as a part of something larger maybe. Views.
+DevicePlan view_of(const PassPlan& plan, const torch::Tensor& numbers, const torch::Tensor& chosen = {});
+
 // The way of plans to one device: a buffer of fixed address there, filled by one copy that is not waited for, and
 // on CUDA a ring of pinned buffers, so that the next plan is written while earlier ones are under way. Uploads belong
 // to the device's current stream: a plan is overwritten after the pass that read it.
@@ -98,6 +101,8 @@ class PlanBuffers {
 
   // Plans of equal shape get the same addresses, as long as none was larger than the room.
   DevicePlan upload(const PassPlan& plan, const torch::Tensor& chosen = {});
+  // Several plans and whatever goes with them in one copy: the numbers there, [numbers.size()] int32.
+  torch::Tensor upload(std::span<const int32_t> numbers);
 
  private:
   struct Slot;  // a pinned buffer and the event of its last copy

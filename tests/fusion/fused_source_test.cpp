@@ -4,7 +4,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/random.hpp"
-#include "pipeline/fusion/steered_contexts.hpp"
+#include "pipeline/fusion/step_runner.hpp"
 #include "tests/fusion/character_tokenizer.hpp"
 #include "tests/fusion/tiny_models.hpp"
 
@@ -32,11 +32,11 @@ std::unique_ptr<LogitSource> same_vocabulary_source(const FusionSettings& settin
 }
 
 // Log-probabilities [rows, V] of the tokens after these slots' contexts, however many passes their prompts take.
-torch::Tensor read_whole(SteeredContexts& contexts, std::span<const int64_t> slots) {
+torch::Tensor read_whole(StepRunner& runner, std::span<const int64_t> slots) {
   std::vector<torch::Tensor> rows(slots.size());
   std::vector<int64_t> left(slots.begin(), slots.end());
   while (!left.empty()) {
-    const auto read = contexts.read(left);
+    const auto read = runner.read(left);
     const auto log_probs = read.logits.log_probs();
     std::vector<int64_t> unread;
     for (size_t i = 0, row = 0; i < left.size(); ++i) {
@@ -52,13 +52,13 @@ torch::Tensor read_whole(SteeredContexts& contexts, std::span<const int64_t> slo
 }
 
 // Log-probabilities of each token from `first` on, read one token at a time.
-std::vector<float> step_by_step(SteeredContexts& contexts, const ForcedSequence& sequence) {
+std::vector<float> step_by_step(SteeredContexts& contexts, StepRunner& runner, const ForcedSequence& sequence) {
   std::vector<float> log_probs;
   const auto first = static_cast<size_t>(sequence.first);
   const std::vector<int64_t> slots{0};
   contexts.open(0, {{sequence.tokens.begin(), sequence.tokens.begin() + sequence.first}, {}, sequence.steering});
   for (size_t t = first; t < sequence.tokens.size(); ++t) {
-    log_probs.push_back(read_whole(contexts, slots)[0][sequence.tokens[t].value].item<float>());
+    log_probs.push_back(read_whole(runner, slots)[0][sequence.tokens[t].value].item<float>());
     contexts.append(0, sequence.tokens[t]);
   }
   contexts.close(0);
@@ -99,8 +99,9 @@ TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
     const FusionSettings settings{mode, 2, 4, 40, 5 * vocabulary, 0, Unmapped::zero, 4, {}};
     const auto together = forced(*same_vocabulary_source(settings), sequences);
     SteeredContexts contexts(plain_base(), same_vocabulary_deltas(), settings);
+    StepRunner runner(contexts, settings);
     for (size_t s = 0; s < sequences.size(); ++s) {
-      const auto alone = step_by_step(contexts, sequences[s]);
+      const auto alone = step_by_step(contexts, runner, sequences[s]);
       ASSERT_EQ(alone.size(), together[s].size());
       for (size_t i = 0; i < alone.size(); ++i)
         EXPECT_NEAR(alone[i], together[s][i], 1e-3 * (1 + std::abs(alone[i]))) << s << " " << i;
@@ -111,8 +112,11 @@ TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
 // Rows with distinct deltas and strengths share a batch without touching each other, whatever slot they sit in.
 TEST(FusedSource, RowsOfABatchAreIndependent) {
   Random random(9);
-  SteeredContexts together(plain_base(), same_vocabulary_deltas(), {FusionMode::base_normalized, 4, 4, 64, 1024});
-  SteeredContexts alone(plain_base(), same_vocabulary_deltas(), {FusionMode::base_normalized, 1, 4, 64, 1024});
+  const FusionSettings four{FusionMode::base_normalized, 4, 4, 64, 1024},
+      one{FusionMode::base_normalized, 1, 4, 64, 1024};
+  SteeredContexts together(plain_base(), same_vocabulary_deltas(), four);
+  SteeredContexts alone(plain_base(), same_vocabulary_deltas(), one);
+  StepRunner run_together(together, four), run_alone(alone, one);
   const std::vector<Steering> steerings{{0, 1.0f}, {1, 1.0f}, {0, 0.0f}, {0, 2.5f}};
   std::vector<std::vector<BaseToken>> contexts;
   for (int64_t slot = 0; slot < 4; ++slot) {
@@ -121,11 +125,11 @@ TEST(FusedSource, RowsOfABatchAreIndependent) {
   }
   for (int step = 0; step < 5; ++step) {
     const std::vector<int64_t> order{2, 0, 3, 1}, only{0};
-    const auto logits = read_whole(together, order);
+    const auto logits = read_whole(run_together, order);
     for (int64_t row = 0; row < 4; ++row) {
       const auto slot = static_cast<size_t>(order[static_cast<size_t>(row)]);
       alone.open(0, {contexts[slot], {}, steerings[slot]});
-      EXPECT_TRUE(torch::allclose(logits[row], read_whole(alone, only)[0], 1e-4, 1e-4)) << "slot " << slot;
+      EXPECT_TRUE(torch::allclose(logits[row], read_whole(run_alone, only)[0], 1e-4, 1e-4)) << "slot " << slot;
       alone.close(0);
       contexts[slot].push_back({static_cast<int32_t>(random.below(vocabulary))});
       together.append(static_cast<int64_t>(slot), contexts[slot].back());

@@ -80,7 +80,7 @@ TEST_F(Operations, AtMostFourteenALayerAndPass) {
       {"llama", small_llama(), 9},
       {"llama with biases", small_llama({{"attention_bias", true}, {"mlp_bias", true}}), 9},
       {"mistral", small_llama({{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 9}}), 9},
-      {"gemma", small_gemma(), 11}};
+      {"gemma", small_gemma(), 9}};
   for (const auto& [name, config, of_a_layer] : kinds) {
     const OperationCounts base = counts_of_a_step(with_layers(config, 32));
     const OperationCounts delta = counts_of_a_step(with_layers(config, 4));
