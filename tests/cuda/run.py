@@ -140,7 +140,7 @@ def compare_worlds(checks, name, first, second, dtype):
         return
     with open(folder / "compare.csv", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["A"] and row["B"]]
-    bounded = [row for row in rows if any(word in row["Metric"] for word in ("probability", "truth ratio"))]
+    bounded = [row for row in rows if any(word in row["Metric"] for word in ("Prob.", "Truth R."))]
     if not bounded:
         return checks.add(name, "FAILED", "no figure to compare")
     moved = {abs(float(row["A"]) - float(row["B"])): row for row in bounded}
