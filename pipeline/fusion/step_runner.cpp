@@ -13,25 +13,10 @@ namespace {
 
 constexpr int64_t first_room = 4096;  // numbers of a step: enough for 64 rows that decode
 
-// Where a pass and the rows of its delta stand among a step's numbers.
-struct Placing {
-  std::vector<PackedNumbers::Place> passes;
-  PackedNumbers::Place row_of, coefficients;
-};
-
 std::vector<PackedNumbers::Place> add_passes(PackedNumbers& numbers, const Reading& reading) {
   std::vector<PackedNumbers::Place> places;
   for (const auto& pass : reading.passes) places.push_back(numbers.add(std::span<const int32_t>(pass.numbers)));
   return places;
-}
-
-Placing add_delta(PackedNumbers& numbers, const DeltaReading& delta, int64_t rows) {
-  std::vector<int32_t> row_of(static_cast<size_t>(rows), -1);
-  for (size_t k = 0; k < delta.rows.size(); ++k) row_of[static_cast<size_t>(delta.rows[k])] = static_cast<int32_t>(k);
-  auto coefficients = delta.alphas;
-  coefficients.resize(coefficients.size() + static_cast<size_t>(delta.padding), 0.0f);
-  return {add_passes(numbers, delta.reading), numbers.add(std::span<const int32_t>(row_of)),
-          numbers.add(std::span<const float>(coefficients))};
 }
 
 std::vector<model::DevicePlan> passes_at(const torch::Tensor& words, const std::vector<PackedNumbers::Place>& places,
@@ -52,6 +37,24 @@ StepRunner::StepRunner(SteeredContexts& contexts, const FusionSettings& settings
       encoded_numbers_(device_, first_room),
       side_(device_),
       chosen_(torch::zeros({settings.slots + 1}, torch::dtype(torch::kInt32).device(device_))) {}
+
+StepRunner::Placing StepRunner::add_delta(PackedNumbers& numbers, const DeltaReading& delta, int64_t rows) {
+  std::vector<int32_t> row_of(static_cast<size_t>(rows), -1);
+  for (size_t k = 0; k < delta.rows.size(); ++k) row_of[static_cast<size_t>(delta.rows[k])] = static_cast<int32_t>(k);
+  auto coefficients = delta.alphas;
+  coefficients.resize(coefficients.size() + static_cast<size_t>(delta.padding), 0.0f);
+  return {add_passes(numbers, delta.reading), numbers.add(std::span<const int32_t>(row_of)),
+          numbers.add(std::span<const float>(coefficients))};
+}
+
+StepRunner::DeltaOnDevice StepRunner::delta_at(const torch::Tensor& words, const Placing& at,
+                                               const DeltaReading& delta) const {
+  return {delta.delta,
+          passes_at(words, at.passes, delta.reading, chosen_),
+          delta.rows,
+          delta.alphas,
+          {numbers_at<int32_t>(words, at.row_of), numbers_at<float>(words, at.coefficients)}};
+}
 
 // A captured step reads its rows from tensors alone, which the CPU's own kernels do not.
 bool StepRunner::captures() const {
@@ -113,15 +116,7 @@ StepRunner::StepOnDevice StepRunner::upload(const StepPlan& plan, std::span<cons
   step.placed_uniforms = numbers_at<double>(words, uniforms_at);
   step.slots = numbers_at<int32_t>(words, slots_at);
   step.base = passes_at(words, base_at, plan.base, chosen_);
-  for (size_t d = 0; d < plan.deltas.size(); ++d) {
-    const auto& delta = plan.deltas[d];
-    step.deltas.push_back(
-        {delta.delta,
-         passes_at(words, deltas_at[d].passes, delta.reading, chosen_),
-         delta.rows,
-         delta.alphas,
-         {numbers_at<int32_t>(words, deltas_at[d].row_of), numbers_at<float>(words, deltas_at[d].coefficients)}});
-  }
+  for (size_t d = 0; d < plan.deltas.size(); ++d) step.deltas.push_back(delta_at(words, deltas_at[d], plan.deltas[d]));
   return step;
 }
 
@@ -133,15 +128,8 @@ void StepRunner::upload_encoded(const StepPlan& plan, StepOnDevice& step) {
   std::vector<Placing> places;
   for (size_t d = known; d < plan.deltas.size(); ++d) places.push_back(add_delta(numbers, plan.deltas[d], step.rows));
   const auto words = encoded_numbers_.upload(numbers.words());
-  for (size_t d = known; d < plan.deltas.size(); ++d) {
-    const auto& delta = plan.deltas[d];
-    const auto& at = places[d - known];
-    step.deltas.push_back({delta.delta,
-                           passes_at(words, at.passes, delta.reading, chosen_),
-                           delta.rows,
-                           delta.alphas,
-                           {numbers_at<int32_t>(words, at.row_of), numbers_at<float>(words, at.coefficients)}});
-  }
+  for (size_t d = known; d < plan.deltas.size(); ++d)
+    step.deltas.push_back(delta_at(words, places[d - known], plan.deltas[d]));
 }
 
 torch::Tensor StepRunner::base_logits(const StepOnDevice& step) {

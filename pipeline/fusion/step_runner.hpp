@@ -42,6 +42,11 @@ class StepRunner {
     std::vector<float> alphas;
     Placed placed;
   };
+  // Where a delta's passes and rows stand among a step's numbers.
+  struct Placing {
+    std::vector<PackedNumbers::Place> passes;
+    PackedNumbers::Place row_of, coefficients;
+  };
   struct StepOnDevice {
     int64_t rows = 0;                     // padding included
     std::vector<model::DevicePlan> base;  // none: the base reads nothing
@@ -64,6 +69,8 @@ class StepRunner {
   };
 
   bool captures() const;
+  static Placing add_delta(PackedNumbers& numbers, const DeltaReading& delta, int64_t rows);
+  DeltaOnDevice delta_at(const torch::Tensor& words, const Placing& at, const DeltaReading& delta) const;
   StepOnDevice upload(const StepPlan& plan, std::span<const Turn> turns);
   void upload_encoded(const StepPlan& plan, StepOnDevice& step);
   torch::Tensor base_logits(const StepOnDevice& step);

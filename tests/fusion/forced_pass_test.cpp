@@ -5,26 +5,13 @@
 #include "pipeline/core/random.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
 #include "tests/fusion/character_tokenizer.hpp"
+#include "tests/fusion/forced_log_probs.hpp"
 #include "tests/fusion/tiny_models.hpp"
 
 namespace cmc::fusion {
 namespace {
 
 constexpr int64_t vocabulary = 6;
-
-// Log-probabilities of each predicted token, sequence after sequence.
-std::vector<std::vector<float>> forced(LogitSource& source, const std::vector<ForcedSequence>& sequences) {
-  std::vector<std::vector<float>> log_probs(sequences.size());
-  source.force(sequences, [&](const FusedLogits& logits, std::span<const ForcedPosition> positions) {
-    std::vector<BaseToken> tokens;
-    for (const auto& at : positions)
-      tokens.push_back(sequences[static_cast<size_t>(at.sequence)].tokens[static_cast<size_t>(at.token)]);
-    const auto values = logits.log_prob_of(tokens);
-    for (size_t i = 0; i < positions.size(); ++i)
-      log_probs[static_cast<size_t>(positions[i].sequence)].push_back(values[static_cast<int64_t>(i)].item<float>());
-  });
-  return log_probs;
-}
 
 // A base with a delta of its own vocabulary and one of another.
 std::unique_ptr<LogitSource> source_of(int64_t forced_tokens, int64_t forced_logits) {
