@@ -13,77 +13,78 @@
 namespace cmc::stages {
 namespace {
 
-std::string section_of(const std::string& purpose) { return purpose == "unlearn" ? "adapt_unlearn" : "adapt_instruct"; }
+using records::AdaptParameters, records::AdaptPurpose, records::Method;
 
-Json training_of(const Experiment& experiment, const std::string& purpose, const std::string& method) {
+std::string section_of(AdaptPurpose purpose) { return purpose == AdaptPurpose::unlearn ? "adapt_unlearn" : "adapt_instruct"; }
+
+records::TrainingParameters training_of(const Experiment& experiment, AdaptPurpose purpose, Method method) {
   const std::string section = section_of(purpose);
-  Json training = training_parameters(experiment, section);
-  if (purpose == "other") training["epochs"] = experiment.integer("similarity.other_epochs");
-  return method == "lora" ? with_lora(std::move(training), experiment, section) : training;
+  auto training = training_parameters(experiment, section);
+  if (purpose == AdaptPurpose::other) training.epochs = experiment.integer("similarity.other_epochs");
+  return method == Method::lora ? with_lora(std::move(training), experiment, section) : training;
 }
 
-// `purpose`: "instruct", "unlearn", or "other" (the different data of the similarity experiment).
-void add(Planner& planner, const std::string& target, const std::string& method, const std::string& purpose) {
+records::TrainingData data_of(Planner& planner, AdaptPurpose purpose) {
   const auto& experiment = planner.experiment();
-  const std::string name = purpose + "." + method;
+  if (purpose == AdaptPurpose::unlearn) return {tofu_split(planner, experiment.integer("train_unlearn.retain_items")), {}};
+  if (purpose == AdaptPurpose::other) return {{}, instruction_data(planner, "data.other", experiment.integer("similarity.other_items"))};
+  return {{}, instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"))};
+}
+
+void add(Planner& planner, const std::string& target, Method method, AdaptPurpose purpose) {
+  const auto& experiment = planner.experiment();
+  const std::string shown(name_of(purpose)), name = shown + "." + std::string(name_of(method));
   if (!planner.find("adapt." + name, target).empty()) return;
   distributed::Task task;
-  task.stage = "adapt";
-  task.name = (method == "lora" ? "LoRA of " : "fine-tune ") + target + ", " + purpose;
-  task.parameters = {{"target", target},
-                     {"method", method},
-                     {"purpose", purpose},
-                     {"model", purpose == "unlearn" ? planner.prepared(target) : planner.model(target)},
-                     {"training", training_of(experiment, purpose, method)}};
-  auto& data = task.parameters["data"];
-  if (purpose == "unlearn") data = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
-  else if (purpose == "other") data = instruction_data(planner, "data.other", experiment.integer("similarity.other_items"));
-  else data = instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"));
-  Planner::needs(task, task.parameters.at("model"));
-  const double parameters = parameter_count(planner.config(target)), tokens = purpose == "unlearn" ? 160 * 70 : 250.0 * instruction_count(data);
-  task.seconds = 3 * forward_seconds(parameters, tokens * task.parameters.at("training").at("epochs").get<double>());
+  task.name = (method == Method::lora ? "LoRA of " : "fine-tune ") + target + ", " + shown;
+  AdaptParameters p{target, method, purpose, purpose == AdaptPurpose::unlearn ? planner.prepared(target) : planner.model(target),
+                    training_of(experiment, purpose, method), data_of(planner, purpose), {}};
+  Planner::needs(task, p.model);
+  const double parameters = parameter_count(planner.config(target));
+  const double tokens = p.data.tofu ? 160 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
+  task.seconds = 3 * forward_seconds(parameters, tokens * static_cast<double>(p.training.epochs));
   // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for them; else
   // each with its gradient and Adam's two moments.
-  task.bytes = static_cast<int64_t>(parameters * (method == "lora" ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
+  task.bytes = static_cast<int64_t>(parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
   task.shares = static_cast<int>(experiment.integer(section_of(purpose) + ".shares"));
   task.resumable = true;
-  planner.remember("adapt." + name, target, planner.add(std::move(task)));
+  planner.remember("adapt." + name, target, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  for (const std::string purpose : {"instruct", "unlearn"})
-    for (const auto& target : experiment.targets_of(purpose))
-      for (const auto& method : experiment.list("methods." + purpose))
-        if (method == "lora" || method == "full") add(planner, target, method, purpose);
-  const std::string tuned = experiment.text("similarity.method");
+  for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::unlearn})
+    for (const auto& target : experiment.targets_of(std::string(name_of(purpose))))
+      for (const Method method : experiment.methods(std::string(name_of(purpose))))
+        if (records::traits_of(method).trains_target) add(planner, target, method, purpose);
+  const Method tuned = records::method_named(experiment.text("similarity.method"), "similarity.method");
   for (const auto& pair : model_pairs(experiment))
     for (const auto& model : {pair.reference, pair.other})
-      for (const char* purpose : {"instruct", "other"}) add(planner, model, tuned, purpose);
+      for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::other}) add(planner, model, tuned, purpose);
 }
 
-train::TrainData read_data(const Json& p, const text::Tokenizer& tokenizer, const train::TrainSettings& settings,
+train::TrainData read_data(const AdaptParameters& p, const text::Tokenizer& tokenizer, const train::TrainSettings& settings,
                            const Workbench& bench) {
-  if (p.at("purpose") == "unlearn") return unlearning_data(p.at("data"), p.at("training"), settings, tokenizer, bench);
+  if (p.data.tofu) return unlearning_data(*p.data.tofu, p.training.max_tokens, settings, tokenizer, bench);
   train::TrainData data;
-  data.examples = instruction_examples(p.at("data"), tokenizer, p.at("training").at("max_tokens"), bench);
+  data.examples = instruction_examples(*p.data.instructions, tokenizer, p.training.max_tokens, bench);
   return data;
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
-  const auto& p = task.parameters;
-  const auto tokenizer = bench.tokenizer(p.at("model"));
-  const bool unlearn = p.at("purpose") == "unlearn";
-  auto settings = training_settings(p.at("training"), unlearn ? train::unlearning_settings() : train::instruction_settings());
-  settings.seed = bench.seed(task.key);
-  settings.checkpoint_every = bench.experiment().integer(section_of(p.at("purpose").get<std::string>()) + ".checkpoint_steps");
-  auto trained = trained_part(p.at("model"), p.at("training"), settings.seed, bench);
-  return run_training({task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.at("model"))},
-                      bench, group);
+  const auto p = records::from_json<AdaptParameters>(task.parameters, task.name);
+  const auto tokenizer = bench.tokenizer(p.model);
+  const bool unlearn = p.purpose == AdaptPurpose::unlearn;
+  auto settings = training_settings(p.training, unlearn ? train::unlearning_settings() : train::instruction_settings());
+  settings.seed = task.seed;
+  settings.checkpoint_every = bench.experiment().integer(section_of(p.purpose) + ".checkpoint_steps");
+  auto trained = trained_part(p.model, p.training, settings.seed, bench);
+  return run_training({task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.model)}, bench,
+                      group);
 }
 
 }  // namespace
 
-const Stage adapt_stage = {"adapt", plan, run};
+const Stage adapt_stage = {"adapt", 1, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

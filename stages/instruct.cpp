@@ -8,8 +8,8 @@
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/metrics/instruction_rules.hpp"
 #include "pipeline/metrics/response_health.hpp"
+#include "pipeline/records/rows.hpp"
 #include "pipeline/text/prompt_template.hpp"
-#include "stages/columns.hpp"
 #include "stages/footprint.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
@@ -19,39 +19,32 @@
 namespace cmc::stages {
 namespace {
 
-// Prompts first … first + count of the file, as one unit. `prompts`: "plain" as they are, or "checked": each with an
-// instruction drawn by seed that a rule can check (after IFEval, Zhou et al. 2023).
-struct Slice {
-  std::string prompts;
-  int64_t first, count;
-};
+using records::InstructParameters, records::InstructRow, records::Prompts;
 
-void add_slice(Planner& planner, const Evaluated& evaluated, const Slice& slice) {
+void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, const records::Slice& slice) {
   const auto& experiment = planner.experiment();
-  const std::string section = "model." + evaluated.target + ".";
+  const auto& system = evaluated.system;
+  const std::string section = "model." + system.target + ".";
   // A tuned target reads what it was tuned on, whatever its vocabulary.
-  const bool tuned = evaluated.method == "lora" || evaluated.method == "full";
-  const std::string prompt = planner.share_vocabulary(evaluated.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
+  const bool tuned = records::traits_of(system.method).trains_target;
+  const std::string prompt = planner.share_vocabulary(system.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
+  const std::string open_instruct = "open_instruct";
   distributed::Task task;
-  task.stage = "instruct";
-  task.name = (slice.prompts == "plain" ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
-              std::to_string(slice.first + slice.count - 1) + " " + describe(evaluated);
-  task.parameters = {{"prompts", slice.prompts},
-                     {"first", slice.first},
-                     {"count", slice.count},
-                     {"data", planner.file(experiment.path("data.alpaca_eval"))},
-                     {"new_tokens", experiment.integer("instruct.new_tokens")},
-                     {"base_prompt", tuned ? "open_instruct" : experiment.text(section + prompt)},
-                     {"delta_prompt", "open_instruct"}};
-  // Another key than that of earlier versions, whose tokenizer added a second begin token.
-  if (task.parameters.at("base_prompt") == "chat" && planner.adds_tokens(evaluated.target)) task.parameters["chat_tokens"] = "template";
-  add_evaluated(planner, evaluated, experiment.numbers("instruct.strengths"), task);
-  const auto rows = static_cast<double>(slice.count) * static_cast<double>(task.parameters.at("strengths").size());
-  const double parameters = parameter_count(planner.config(evaluated.target));
-  task.seconds = forward_seconds(parameters, rows * (300 + 2 * static_cast<double>(experiment.integer("instruct.new_tokens"))));
-  task.bytes = decoding_bytes(experiment, planner.config(evaluated.target), 300 + experiment.integer("instruct.new_tokens"), task.tensor_parallel);
-  if (slice.prompts == "checked") task.parameters["seed"] = experiment.integer("experiment.seed");
-  planner.add(std::move(task));
+  task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
+              std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
+  InstructParameters p{evaluation_of(planner, evaluated, experiment.numbers("instruct.strengths"), task),
+                       prompts,
+                       slice,
+                       planner.file(experiment.path("data.alpaca_eval")),
+                       experiment.integer("instruct.new_tokens"),
+                       tuned ? open_instruct : experiment.text(section + prompt),
+                       open_instruct};
+  if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.integer("experiment.seed");
+  const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
+  const auto& config = planner.config(system.target);
+  task.seconds = forward_seconds(parameter_count(config), rows * (300 + 2 * static_cast<double>(p.new_tokens)));
+  task.bytes = decoding_bytes(experiment, config, 300 + p.new_tokens, task.tensor_parallel);
+  planner.add(std::move(task), p);
 }
 
 void plan(Planner& planner) {
@@ -62,57 +55,19 @@ void plan(Planner& planner) {
   const int64_t items = limit > 0 ? std::min(limit, all) : all;
   const int64_t checked = std::min(experiment.integer("instruct.checked_items"), all);
   for (const auto& target : experiment.targets_of("instruct"))
-    for (const auto& system : systems_on(planner, target, "instruct")) {
+    for (const auto& system : systems_on(planner, target, records::Purpose::instruct)) {
       for (int64_t first = 0; first < items; first += slice)
-        add_slice(planner, system, {"plain", first, std::min(slice, items - first)});
+        add_slice(planner, system, Prompts::plain, {first, std::min(slice, items - first)});
       for (int64_t first = 0; first < checked; first += slice)
-        add_slice(planner, system, {"checked", first, std::min(slice, checked - first)});
+        add_slice(planner, system, Prompts::checked, {first, std::min(slice, checked - first)});
     }
 }
 
-std::vector<data::AlpacaEvalItem> read_slice(const Json& p, const Workbench& bench) {
-  const auto set = data::read_alpaca_eval(bench.file(p.at("data")));
-  expect_planned(set.file, set.content_hash, p.at("data"));
-  const auto first = set.items.begin() + p.at("first").get<int64_t>();
-  return {first, first + p.at("count").get<int64_t>()};
-}
-
-// One row a (strength, prompt).
-struct Rows {
-  std::vector<double> alpha;
-  std::vector<int64_t> item;
-  std::vector<std::string> prompt, response, reference, stop_reason;
-  std::vector<std::vector<int32_t>> tokens;
-  std::vector<int32_t> stopped;
-  std::vector<double> repetition, reference_log_prob;
-  std::vector<int64_t> reference_tokens;
-  std::vector<int32_t> followed, fact;  // of prompts with checks only
-};
-
-store::Unit to_unit(Rows rows) {
-  store::Unit unit;
-  unit.datasets = {
-      column("alpha", "row", std::move(rows.alpha), {"1", "strength of the delta", "0: vanilla"}),
-      column("item", "row", std::move(rows.item), {"1", "index of the prompt in the data file"}),
-      column("prompt", "row", std::move(rows.prompt), {"1", "instruction"}),
-      column("response", "row", std::move(rows.response), {"1", "generated text"}),
-      column("stop_reason", "row", std::move(rows.stop_reason), {"1", "what ended the response"}),
-      column("stopped", "row", std::move(rows.stopped), {"1", "ended by itself", "1: end token or stop string, 0: length limit"}),
-      column("repetition", "row", std::move(rows.repetition), {"1", "repetition", "share of 4-grams that occurred before"})};
-  if (!rows.followed.empty())
-    unit.datasets.push_back(column("followed", "row", std::move(rows.followed),
-                                   {"1", "instruction followed", "1: the response has the form that the prompt asks for"}));
-  if (!rows.fact.empty())
-    unit.datasets.push_back(column("fact", "row", std::move(rows.fact), {"1", "right fact", "1: the response names what is true"}));
-  if (!rows.reference.empty()) {
-    unit.datasets.push_back(column("reference", "row", std::move(rows.reference), {"1", "reference answer of the data file"}));
-    unit.datasets.push_back(column("reference_logprob", "row", std::move(rows.reference_log_prob),
-                                   {"nat", "log-probability of the reference answer", "sum over its tokens, end token excluded"}));
-    unit.datasets.push_back(
-        column("reference_tokens", "row", std::move(rows.reference_tokens), {"token", "tokens of the reference answer"}));
-  }
-  unit.ragged = {token_column("response_tokens", "row", rows.tokens, "generated base tokens")};
-  return unit;
+std::vector<data::AlpacaEvalItem> read_slice(const InstructParameters& p, const Workbench& bench) {
+  const auto set = data::read_alpaca_eval(bench.file(p.data));
+  expect_planned(set.file, set.content_hash, p.data);
+  const auto first = set.items.begin() + p.slice.first;
+  return {first, first + p.slice.count};
 }
 
 metrics::StopReason metric_reason(decode::StopReason reason) {
@@ -130,8 +85,8 @@ std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
   return ids;
 }
 
-text::PromptTemplate prompt_of(const Json& p, const char* key, const Workbench& bench) {
-  return {text::prompt_style(p.at(key).get<std::string>()), bench.folder(p.at("model"))};
+text::PromptTemplate prompt_of(const std::string& style, const InstructParameters& p, const Workbench& bench) {
+  return {text::prompt_style(style), bench.folder(p.evaluation.model)};
 }
 
 // What one prompt of the slice asks.
@@ -162,12 +117,13 @@ bool passes(const std::vector<metrics::Instruction>& checks, const std::string& 
   return std::ranges::all_of(checks, [&](const auto& check) { return metrics::follows(check, response); });
 }
 
-std::vector<Question> read_questions(const Json& p, const Workbench& bench) {
+std::vector<Question> read_questions(const InstructParameters& p, const Workbench& bench) {
   std::vector<Question> questions;
-  int64_t number = p.at("first");
+  int64_t number = p.slice.first;
   for (const auto& item : read_slice(p, bench)) {
     questions.push_back(question_of(item));
-    if (p.at("prompts") == "checked") draw_form(questions.back(), seed_of({p.at("seed").dump(), "instruction", std::to_string(number)}));
+    if (p.prompts == Prompts::checked)
+      draw_form(questions.back(), seed_of({std::to_string(p.evaluation.system.seed.value()), "instruction", std::to_string(number)}));
     ++number;
   }
   return questions;
@@ -181,29 +137,29 @@ SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget
   return answer;
 }
 
-void add_response(Rows& rows, const Question& question, const decode::Generated& answer) {
+void add_response(InstructRow& row, const Question& question, const decode::Generated& answer) {
   const auto health = metrics::response_health(answer.text, metric_reason(answer.reason));
-  rows.prompt.push_back(question.text);
-  rows.response.push_back(answer.text);
-  rows.stop_reason.emplace_back(decode::name_of(answer.reason));
-  rows.tokens.push_back(plain_ids(answer.tokens));
-  rows.stopped.push_back(health.stopped);
-  rows.repetition.push_back(health.repetition);
-  if (!question.form.empty()) rows.followed.push_back(passes(question.form, answer.text));
-  if (!question.fact.empty()) rows.fact.push_back(passes(question.fact, answer.text));
+  row.prompt = question.text;
+  row.response = answer.text;
+  row.stop_reason = decode::name_of(answer.reason);
+  row.response_tokens = plain_ids(answer.tokens);
+  row.stopped = health.stopped;
+  row.repetition = health.repetition;
+  if (!question.form.empty()) row.followed = passes(question.form, answer.text);
+  if (!question.fact.empty()) row.fact = passes(question.fact, answer.text);
 }
 
-void add_reference(Rows& rows, const Question& question, const decode::Score& score) {
-  rows.reference.push_back(question.reference);
-  rows.reference_log_prob.push_back(score.log_prob);
-  rows.reference_tokens.push_back(score.tokens());
+void add_reference(InstructRow& row, const Question& question, const decode::Score& score) {
+  row.reference = question.reference;
+  row.reference_logprob = score.log_prob;
+  row.reference_tokens = score.tokens();
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
-  const auto& p = task.parameters;
+  const auto p = records::from_json<InstructParameters>(task.parameters, task.name);
   const auto questions = read_questions(p, bench);
-  SteeredTarget target(p, bench);
-  const auto base_prompt = prompt_of(p, "base_prompt", bench), delta_prompt = prompt_of(p, "delta_prompt", bench);
+  SteeredTarget target(p.evaluation, bench);
+  const auto base_prompt = prompt_of(p.base_prompt, p, bench), delta_prompt = prompt_of(p.delta_prompt, p, bench);
   std::vector<SteeredTarget::Prompt> prompts;
   std::vector<SteeredTarget::Answer> references;  // the reference answers the plain instruction only
   for (const auto& question : questions) {
@@ -211,23 +167,25 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);
-  const auto generated = target.generate(prompts, p.at("new_tokens"), [&](const auto& g) { report(g.finished, g.total, ""); });
+  const auto generated = target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total, ""); });
-  Rows rows;
+  std::vector<InstructRow> rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)
     for (size_t i = 0; i < questions.size(); ++i) {
-      rows.alpha.push_back(target.strengths()[s]);
-      rows.item.push_back(p.at("first").get<int64_t>() + static_cast<int64_t>(i));
-      add_response(rows, questions[i], generated[s][i]);
-      if (!references.empty()) add_reference(rows, questions[i], scores[s][i]);
+      auto& row = rows.emplace_back();
+      row.alpha = target.strengths()[s];
+      row.item = p.slice.first + static_cast<int64_t>(i);
+      add_response(row, questions[i], generated[s][i]);
+      if (!references.empty()) add_reference(row, questions[i], scores[s][i]);
     }
-  store::Unit unit = to_unit(std::move(rows));
+  store::Unit unit;
+  records::write_rows(unit, rows);
   target.add_cost(unit);
   return unit;
 }
 
 }  // namespace
 
-const Stage instruct_stage = {"instruct", plan, run};
+const Stage instruct_stage = {"instruct", 2, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

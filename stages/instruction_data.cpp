@@ -16,18 +16,16 @@ data::Dataset<data::QuestionAnswer> read_pairs(const std::filesystem::path& path
 
 }  // namespace
 
-Json instruction_data(Planner& planner, const std::string& key, int64_t items) {
+records::InstructionPairs instruction_data(Planner& planner, const std::string& key, int64_t items) {
   const auto path = planner.experiment().path(key);
-  return {{"items", std::ssize(read_pairs(path, items).items)}, {"file", planner.file(path)}};
+  return {std::ssize(read_pairs(path, items).items), planner.file(path)};
 }
 
-double instruction_count(const Json& parameters) { return parameters.at("items"); }
-
-std::vector<train::Example> instruction_examples(const Json& parameters, const text::Tokenizer& tokenizer, int64_t max_tokens,
+std::vector<train::Example> instruction_examples(const records::InstructionPairs& planned, const text::Tokenizer& tokenizer, int64_t max_tokens,
                                                  const Workbench& bench) {
-  const auto path = bench.file(parameters.at("file"));
-  const auto pairs = read_pairs(path, parameters.at("items"));
-  expect_planned(path, pairs.content_hash, parameters.at("file"));
+  const auto path = bench.file(planned.file);
+  const auto pairs = read_pairs(path, planned.items);
+  expect_planned(path, pairs.content_hash, planned.file);
   const text::PromptTemplate prompt(text::PromptStyle::open_instruct, {});
   std::vector<train::Example> examples;
   for (const auto& pair : pairs.items)

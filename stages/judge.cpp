@@ -8,7 +8,8 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
-#include "stages/columns.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
+#include "pipeline/records/rows.hpp"
 #include "stages/footprint.hpp"
 #include "stages/pairwise_judge.hpp"
 #include "stages/planner.hpp"
@@ -19,50 +20,37 @@
 namespace cmc::stages {
 namespace {
 
-// The planned units of one system's plain AlpacaEval responses.
-using Units = std::vector<distributed::Task>;
+using records::Against, records::InstructParameters, records::JudgeParameters, records::JudgeRow, records::JudgeSettings, records::Slice;
 
-// Two units are of one system where all but the slice of prompts is the same.
-std::vector<Units> planned_responses(const Planner& planner) {
-  std::map<std::string, Units> systems;
+// A planned unit of plain AlpacaEval responses.
+struct Responses {
+  std::string key;
+  Slice slice;
+};
+struct Planned {
+  std::vector<double> strengths;
+  std::vector<Responses> units;
+};
+using Systems = std::map<records::System, Planned>;
+
+Systems planned_responses(const Planner& planner) {
+  Systems systems;
   for (const auto& task : planner.tasks()) {
-    if (task.stage != "instruct" || task.parameters.at("prompts") != "plain") continue;
-    Json system = task.parameters;
-    system.erase("first");
-    system.erase("count");
-    systems[system.dump()].push_back(task);
+    if (task.stage != instruct_stage.name) continue;
+    const auto p = records::from_json<InstructParameters>(task.parameters, task.name);
+    if (p.prompts != records::Prompts::plain) continue;
+    auto& planned = systems[p.evaluation.system];
+    planned.strengths = p.evaluation.strengths;
+    planned.units.push_back({task.key, p.slice});
   }
-  std::vector<Units> all;
-  for (auto& [system, units] : systems) all.push_back(std::move(units));
-  return all;
+  return systems;
 }
-
-bool is_vanilla(const Units& units) { return units.front().parameters.at("method") == "vanilla"; }
-
-// The units of what the same target answers alone.
-const Units& vanilla_of(const Units& units, const std::vector<Units>& systems) {
-  const auto found = std::ranges::find_if(systems, [&](const Units& other) {
-    return is_vanilla(other) && other.front().parameters.at("target") == units.front().parameters.at("target");
-  });
-  expect(found != systems.end(), "a judge against vanilla has vanilla among the methods");
-  return *found;
-}
-
-// "gemma + tiny", as the instruct task calls it behind its slice: "AlpacaEval 0-31 gemma + tiny".
-std::string label_of(const Units& units) {
-  const std::string& name = units.front().name;
-  return name.substr(name.find(' ', name.find(' ') + 1) + 1);
-}
-
-struct Slice { int64_t first, count; };
 
 // Keys of the units that hold prompts of the slice.
-std::vector<std::string> keys_in(const Units& units, const Slice& slice) {
+std::vector<std::string> keys_in(const std::vector<Responses>& units, const Slice& slice) {
   std::vector<std::string> keys;
-  for (const auto& task : units) {
-    const int64_t first = task.parameters.at("first"), count = task.parameters.at("count");
-    if (first < slice.first + slice.count && slice.first < first + count) keys.push_back(task.key);
-  }
+  for (const auto& [key, held] : units)
+    if (held.first < slice.first + slice.count && slice.first < held.first + held.count) keys.push_back(key);
   return keys;
 }
 
@@ -77,135 +65,93 @@ std::string prompt_style_for(const Experiment& experiment, const std::string& ju
   return style;
 }
 
-// The judge and what it compares with, as the parameters of each task.
-Json judge_parameters(Planner& planner) {
+// The judge and what it compares with.
+JudgeSettings settings_of(Planner& planner) {
   const auto& experiment = planner.experiment();
   const std::string judge = experiment.text("judge.model"), against = experiment.text("judge.against");
   const auto references = data::read_alpaca_eval(experiment.path("data.alpaca_eval"), 1).items;
-  Json parameters = {{"judge", planner.model(judge)},
-                     {"against", against},
-                     {"baseline", against == "vanilla" || references.empty() ? against : references.front().generator},
-                     {"prompt", prompt_style_for(experiment, judge)}};
-  // Another key than that of earlier versions, whose tokenizer added a begin token where the template writes none.
-  if (parameters.at("prompt") == "chat" && planner.adds_tokens(judge) &&
-      !text::PromptTemplate(text::PromptStyle::chat, experiment.path("model." + judge + ".path")).writes_begin_token())
-    parameters["chat_tokens"] = "template";
-  return parameters;
+  const auto known = records::find_named<Against>(against);
+  expect(known.has_value(), "judge.against is one of its choices");
+  return {planner.model(judge), *known, *known == Against::vanilla || references.empty() ? against : references.front().generator,
+          prompt_style_for(experiment, judge)};
 }
 
-void add_slice(Planner& planner, const Json& judge, const Units& responses, const Units* vanilla, const Slice& slice) {
-  const auto& system = responses.front().parameters;
-  const std::string judge_name = judge.at("judge").at("name");
+void add_slice(Planner& planner, const JudgeSettings& settings, const records::System& system, const Systems& systems, const Slice& slice) {
+  const Planned& responses = systems.at(system);
+  const std::string& judge = settings.judge.name;
   distributed::Task task;
-  task.stage = "judge";
-  task.parameters = judge;
-  for (const char* key : {"target", "method", "delta", "mode", "map_method", "unmapped", "top", "strengths", "seed"})
-    if (system.contains(key)) task.parameters[key] = system.at(key);
-  task.parameters["first"] = slice.first;
-  task.parameters["count"] = slice.count;
-  task.parameters["responses"] = task.inputs = keys_in(responses, slice);
-  if (vanilla) {
-    const auto baseline = keys_in(*vanilla, slice);
-    task.parameters["vanilla"] = baseline;
-    task.inputs.insert(task.inputs.end(), baseline.begin(), baseline.end());
+  JudgeParameters p{settings, system, responses.strengths, slice, keys_in(responses.units, slice), {}};
+  task.inputs = p.responses;
+  if (settings.against == Against::vanilla) {
+    // What the same target answers alone: of the same seed, or measured once for all.
+    auto vanilla = systems.find(system.vanilla());
+    if (vanilla == systems.end()) vanilla = systems.find(system.vanilla().without_seed());
+    expect(vanilla != systems.end(), "a judge against vanilla has vanilla among the methods");
+    p.vanilla = keys_in(vanilla->second.units, slice);
+    task.inputs.insert(task.inputs.end(), p.vanilla.begin(), p.vanilla.end());
   }
-  task.name = judge_name + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-              label_of(responses);
-  task.tensor_parallel = planner.tensor_parallel(judge_name);
-  planner.keeps(task, judge.at("judge"), judge_name);
-  const double parameters = parameter_count(planner.config(judge_name));
+  task.name = judge + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
+              describe_curve(system);
+  task.tensor_parallel = planner.tensor_parallel(judge);
+  planner.keeps(task, settings.judge, judge);
+  const double parameters = parameter_count(planner.config(judge));
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
-  const auto rows = static_cast<double>(slice.count) * static_cast<double>(system.at("strengths").size());
+  const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.strengths.size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.bytes = decoding_bytes(planner.experiment(), planner.config(judge_name), 0, task.tensor_parallel);  // it reads without a cache
-  planner.add(std::move(task));
+  task.bytes = decoding_bytes(planner.experiment(), planner.config(judge), 0, task.tensor_parallel);  // it reads without a cache
+  planner.add(std::move(task), p);
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (!experiment.has("judge.model")) return;
-  const Json judge = judge_parameters(planner);
+  const JudgeSettings settings = settings_of(planner);
   const int64_t size = std::max<int64_t>(1, experiment.integer("judge.unit_items"));
-  const bool by_vanilla = judge.at("against") == "vanilla";
-  const auto systems = planned_responses(planner);
-  for (const Units& responses : systems) {
-    if (by_vanilla && is_vanilla(responses)) continue;
+  const Systems systems = planned_responses(planner);
+  for (const auto& [system, planned] : systems) {
+    if (settings.against == Against::vanilla && system.is_vanilla()) continue;
     int64_t items = 0;
-    for (const auto& task : responses)
-      items = std::max(items, task.parameters.at("first").get<int64_t>() + task.parameters.at("count").get<int64_t>());
+    for (const auto& unit : planned.units) items = std::max(items, unit.slice.first + unit.slice.count);
     for (int64_t first = 0; first < items; first += size)
-      add_slice(planner, judge, responses, by_vanilla ? &vanilla_of(responses, systems) : nullptr, {first, std::min(size, items - first)});
+      add_slice(planner, settings, system, systems, {first, std::min(size, items - first)});
   }
 }
 
 // Responses by strength and prompt.
 struct Response { std::string instruction, text, reference; };
-using Responses = std::map<std::pair<double, int64_t>, Response>;
+using ByPrompt = std::map<std::pair<double, int64_t>, Response>;
 
-Responses read_responses(const Json& keys, const Slice& slice, const Workbench& bench) {
-  Responses responses;
-  for (const auto& key : keys) {
-    const store::Unit unit = bench.units().read(key);
-    const auto& alphas = values<double>(unit, "alpha");
-    const auto& items = values<int64_t>(unit, "item");
-    const auto &prompts = values<std::string>(unit, "prompt"), &texts = values<std::string>(unit, "response"),
-               &references = values<std::string>(unit, "reference");
-    for (size_t row = 0; row < alphas.size(); ++row)
-      if (items[row] >= slice.first && items[row] < slice.first + slice.count)
-        responses[{alphas[row], items[row]}] = {prompts[row], texts[row], references[row]};
-  }
+ByPrompt read_responses(const std::vector<std::string>& keys, const Slice& slice, const Workbench& bench) {
+  ByPrompt responses;
+  for (const auto& key : keys)
+    for (const auto& row : records::read_rows<records::InstructRow>(bench.units().read(key)))
+      if (row.item >= slice.first && row.item < slice.first + slice.count)
+        responses[{row.alpha, row.item}] = {row.prompt, row.response, row.reference.value_or("")};
   return responses;
 }
 
-// One row a (strength, prompt).
-struct Rows {
-  std::vector<double> alpha, better, first, second, answered;
-  std::vector<int64_t> item;
-};
-
-store::Unit to_unit(Rows rows) {
-  store::Unit unit;
-  unit.datasets = {
-      column("alpha", "row", std::move(rows.alpha), {"1", "strength of the delta", "0: vanilla"}),
-      column("item", "row", std::move(rows.item), {"1", "index of the prompt in the data file"}),
-      column("probability", "row", std::move(rows.better),
-             {"1", "probability that the response is better", "mean of both orders; ½: a tie"}),
-      column("probability_first", "row", std::move(rows.first),
-             {"1", "the same with the response shown first", "P(A) / (P(A) + P(B)) of the judge's verdict"}),
-      column("probability_second", "row", std::move(rows.second),
-             {"1", "the same with the response shown second", "P(B) / (P(A) + P(B)) of the judge's verdict"}),
-      column("verdict_probability", "row", std::move(rows.answered),
-             {"1", "probability of any verdict", "P(A) + P(B), mean of both orders"})};
-  return unit;
-}
-
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
-  const auto& p = task.parameters;
-  const Slice slice{p.at("first"), p.at("count")};
-  const Responses responses = read_responses(p.at("responses"), slice, bench);
-  const bool by_reference = p.at("against") == "reference";
-  const Responses vanilla = by_reference ? Responses{} : read_responses(p.at("vanilla"), slice, bench);
-  const text::PromptTemplate prompt(text::prompt_style(p.at("prompt").get<std::string>()), bench.folder(p.at("judge")));
-  const auto model = bench.target(p.at("judge"));
-  PairwiseJudge judge(model, bench.tokenizer(p.at("judge")), prompt);
+  const auto p = records::from_json<JudgeParameters>(task.parameters, task.name);
+  const bool by_reference = p.settings.against == Against::reference;
+  const ByPrompt responses = read_responses(p.responses, p.slice, bench);
+  const ByPrompt vanilla = by_reference ? ByPrompt{} : read_responses(p.vanilla, p.slice, bench);
+  const text::PromptTemplate prompt(text::prompt_style(p.settings.prompt), bench.folder(p.settings.judge));
+  const auto model = bench.target(p.settings.judge);
+  PairwiseJudge judge(model, bench.tokenizer(p.settings.judge), prompt);
   const auto report = log_progress(task.name);
-  Rows rows;
+  std::vector<JudgeRow> rows;
   int64_t too_long = 0;
   for (const auto& [row, response] : responses) {
     const auto& [alpha, item] = row;
     const Verdict verdict =
         judge.compare({response.instruction, response.text, by_reference ? response.reference : vanilla.at({0, item}).text});
     too_long += std::isnan(verdict.better());
-    rows.alpha.push_back(alpha);
-    rows.item.push_back(item);
-    rows.better.push_back(verdict.better());
-    rows.first.push_back(verdict.first);
-    rows.second.push_back(verdict.second);
-    rows.answered.push_back(verdict.answered);
-    report(std::ssize(rows.item), std::ssize(responses), "");
+    rows.push_back({alpha, item, verdict.better(), verdict.first, verdict.second, verdict.answered});
+    report(std::ssize(rows), std::ssize(responses), "");
   }
   if (too_long > 0) log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
-  store::Unit unit = to_unit(std::move(rows));
+  store::Unit unit;
+  records::write_rows(unit, rows);
   unit.cost["tokens"] = judge.tokens();
   unit.cost["flops"] = 2 * parameter_count(model->config()) * static_cast<double>(judge.tokens());
   return unit;
@@ -213,6 +159,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage judge_stage = {"judge", plan, run};
+const Stage judge_stage = {"judge", 2, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

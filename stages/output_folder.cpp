@@ -9,7 +9,7 @@ namespace cmc::stages {
 Json to_json(const distributed::Task& t) {
   return {{"key", t.key},         {"stage", t.stage},     {"name", t.name},   {"parameters", t.parameters},
           {"inputs", t.inputs},   {"residency", t.residency}, {"seconds", t.seconds}, {"bytes", t.bytes},
-          {"load_seconds", t.load_seconds}, {"shares", t.shares}, {"tensor_parallel", t.tensor_parallel}, {"resumable", t.resumable}};
+          {"load_seconds", t.load_seconds}, {"revision", t.revision}, {"compute", t.compute}, {"seed", t.seed}, {"shares", t.shares}, {"tensor_parallel", t.tensor_parallel}, {"resumable", t.resumable}};
 }
 
 namespace {
@@ -29,6 +29,9 @@ distributed::Task task_from(Json json, const std::string& where) {
   task.load_seconds = json_field_or(json, "load_seconds", 0.0, where);
   task.tensor_parallel = json_field_or(json, "tensor_parallel", 1, where);
   task.resumable = json_field_or(json, "resumable", false, where);
+  task.revision = json_field_or(json, "revision", 1, where);
+  task.compute = json_field_or(json, "compute", std::string(), where);
+  task.seed = json_field_or(json, "seed", uint64_t{0}, where);
   if (!json.contains("parameters")) throw_bad_field(where, "parameters", "is missing");
   task.parameters = std::move(json["parameters"]);
   return task;

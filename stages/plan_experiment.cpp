@@ -40,7 +40,10 @@ ExperimentPlan plan_experiment(const Experiment& experiment, const std::filesyst
   for (const int64_t seed : experiment.seeds()) {
     const Experiment one = experiment.for_seed(seed, experiment.has_world() ? made_world(experiment, seed, output) : "");
     Planner planner(one);
-    for (const auto& stage : stages()) stage.plan(planner);
+    for (const auto& stage : stages()) {
+      planner.begin(stage);
+      stage.plan(planner);
+    }
     for (auto& task : planner.take().tasks)
       if (known.insert(task.key).second) all.whole.tasks.push_back(std::move(task));
     all.places.insert(planner.places().begin(), planner.places().end());

@@ -9,6 +9,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/token_map/token_map.hpp"
+#include "stages/stage.hpp"
 
 namespace cmc::stages {
 
@@ -23,19 +24,19 @@ std::string checked_identity(const std::filesystem::path& folder) {
 
 }  // namespace
 
-Json Planner::folder(const std::string& name, const std::filesystem::path& path, const std::string& identity) {
+records::ModelReference Planner::folder(const std::string& name, const std::filesystem::path& path, const std::string& identity) {
   places_.emplace(identity, path.string());
-  return {{"name", name}, {"identity", identity}};
+  return records::ModelReference::folder(name, identity);
 }
 
-Json Planner::model(const std::string& name) {
+records::ModelReference Planner::model(const std::string& name) {
   if (const auto known = models_.find(name); known != models_.end()) return known->second;
-  if (const auto key = find("pretrain", "model." + name); !key.empty()) return made_by(name, key);
+  if (const auto key = find("pretrain", "model." + name); !key.empty()) return records::ModelReference::made(name, key);
   const auto path = experiment_.path("model." + name + ".path");
   return models_[name] = folder(name, path, checked_identity(path));
 }
 
-Json Planner::tokenizer_files(const std::string& name) {
+records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
   const auto path = experiment_.path("model." + name + ".tokenizer");
   std::string content;
   for (const char* file : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
@@ -44,7 +45,7 @@ Json Planner::tokenizer_files(const std::string& name) {
     throw MissingInput({path.string(), "holds neither tokenizer.json nor tokenizer.model", "set model." + name + ".tokenizer"});
   const std::string identity = sha256(content);
   places_.emplace(identity, path.string());
-  return {{"name", name}, {"sha256", identity}};
+  return {name, identity};
 }
 
 Json Planner::sizes(const std::string& section) const {
@@ -62,11 +63,11 @@ Json Planner::sizes(const std::string& section) const {
           {"tie_word_embeddings", section.starts_with("delta.")}};
 }
 
-Json Planner::delta(const std::string& delta_name, const std::string& template_name) {
+records::ModelReference Planner::delta(const std::string& delta_name, const std::string& template_name) {
   const std::string name = experiment_.start_of(delta_name);
   const std::string section = "delta." + name;
-  if (const auto key = find("pretrain", section); !key.empty()) return made_by(name, key);
-  if (!experiment_.has(section + ".path")) return {{"name", name}, {"config", sizes(section)}};
+  if (const auto key = find("pretrain", section); !key.empty()) return records::ModelReference::made(name, key);
+  if (!experiment_.has(section + ".path")) return records::ModelReference::random(name, sizes(section));
   const auto path = experiment_.path(section + ".path");
   const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
   const auto& config = this->config(template_name);
@@ -76,29 +77,24 @@ Json Planner::delta(const std::string& delta_name, const std::string& template_n
   return folder(name, path, checked_identity(path));
 }
 
-Json Planner::adapted_by(const std::string& name, const std::string& key, const Json& base) {
-  Json reference = made_by(name, key);
-  reference["base"] = base;
-  return reference;
-}
-
-Json Planner::fine_tuned(const std::string& purpose, const std::string& name, const Json& base, bool lora) const {
+records::ModelReference Planner::fine_tuned(const std::string& purpose, const std::string& name, const records::ModelReference& base,
+                                            bool lora) const {
   const std::string key = find(purpose, name);
   expect(!key.empty(), "a model is evaluated after the task that makes it was planned");
-  return lora ? adapted_by(name, key, base) : made_by(name, key);
+  return lora ? records::ModelReference::adapted(name, key, base) : records::ModelReference::made(name, key);
 }
 
-Json Planner::prepared(const std::string& name) {
+records::ModelReference Planner::prepared(const std::string& name) {
   if (find("prepare", name).empty()) return model(name);
   return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == "lora");
 }
 
-Json Planner::file(const std::filesystem::path& path) {
+records::FileReference Planner::file(const std::filesystem::path& path) {
   auto& known = files_[path.string()];
-  if (known.is_null()) {
+  if (known.sha256.empty()) {
     const std::string content = sha256_file(path);
     places_.emplace(content, path.string());
-    known = {{"file", path.filename().string()}, {"sha256", content}};
+    known = {path.filename().string(), content};
   }
   return known;
 }
@@ -144,9 +140,9 @@ int Planner::tensor_parallel(const std::string& name) {
                        "set one of " + fitting});
 }
 
-void Planner::keeps(distributed::Task& task, const Json& reference, const std::string& name) {
+void Planner::keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& name) {
   needs(task, reference);
-  task.residency = reference.dump();
+  task.residency = reference.identity();
   task.load_seconds = 1 + 4 * parameter_count(config(name)) / task.tensor_parallel / 500e6;  // float32 from disk at 500 MB/s
 }
 
@@ -157,17 +153,54 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
   return shares_[pair] = token_map::same_vocabulary(tokenizer(name), tokenizer(other));
 }
 
-void Planner::needs(distributed::Task& task, const Json& reference) {
-  if (reference.contains("task")) task.inputs.push_back(reference.at("task"));
-  if (reference.contains("base")) needs(task, reference.at("base"));
+void Planner::needs(distributed::Task& task, const records::ModelReference& reference) {
+  reference.each_task([&](const std::string& key) { task.inputs.push_back(key); });
 }
 
-std::string Planner::add(distributed::Task task) {
+namespace {
+
+// `parameters` with each task that they name by its key named by what it asks for.
+Json by_what_is_asked(const Json& parameters, const std::map<std::string, std::string>& asked) {
+  if (parameters.is_string()) {
+    const auto found = asked.find(parameters.get_ref<const std::string&>());
+    return found == asked.end() ? parameters : Json(found->second);
+  }
+  Json named = parameters;
+  if (named.is_structured())
+    for (Json& item : named) item = by_what_is_asked(item, asked);
+  return named;
+}
+
+}  // namespace
+
+// A task's random numbers follow from what it asks for: stage, parameters, and what its inputs ask for. So a raised revision, or
+// another device, draws the same.
+void Planner::fill_seeds(distributed::Task& task) {
+  auto& p = task.parameters;
+  const bool made_of_seeded = std::ranges::any_of(task.inputs, [&](const auto& input) { return seeded_.contains(input); });
+  // A training names the seed among its settings.
+  if (experiment_.has_world() || (made_of_seeded && !p.contains("training"))) p["seed"] = experiment_.integer("experiment.seed");
+  std::vector<std::string> inputs;
+  for (const auto& input : task.inputs) inputs.push_back(asked_.at(input));
+  std::ranges::sort(inputs);
+  Json asks = by_what_is_asked(p, asked_);
+  asks.erase("trained");  // a name alone
+  const std::string asked = distributed::task_key(task.stage, asks, inputs);
+  task.seed = seed_of({"task", asked});
+  task.key = distributed::key_of(task);
+  asked_[task.key] = asked;
+  if (made_of_seeded || p.contains("seed") || p.contains("training")) seeded_.insert(task.key);
+}
+
+std::string Planner::add_filled(distributed::Task task) {
+  expect(stage_ != nullptr, "a stage begins before its tasks are added");
+  task.stage = stage_->name;
+  task.revision = stage_->revision;
+  if (stage_->runs == Stage::Runs::models) task.compute = compute_name(experiment_);
   std::ranges::sort(task.inputs);
   task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
-  if (experiment_.has_world()) task.parameters["seed"] = experiment_.integer("experiment.seed");
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
-  task.key = distributed::task_key(task.stage, task.parameters, task.inputs);
+  fill_seeds(task);
   const std::string key = task.key;
   plan_.tasks.push_back(std::move(task));
   return key;
@@ -192,6 +225,12 @@ double parameter_count(const checkpoint::ModelConfig& c) {
 bool plans_for_gpus(const Experiment& experiment) {
   const std::string device = experiment.text("compute.device");
   return device == "cuda" || (device == "auto" && torch::cuda::is_available());
+}
+
+std::string compute_name(const Experiment& experiment) {
+  const bool cuda = plans_for_gpus(experiment);
+  const std::string asked = experiment.text("compute.dtype");
+  return std::string(cuda ? "cuda " : "cpu ") + (asked != "auto" ? asked : cuda ? "bfloat16" : "float32");
 }
 
 double forward_seconds(double parameters, double tokens) { return 2 * parameters * tokens / nominal_flops; }

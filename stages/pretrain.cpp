@@ -15,28 +15,27 @@ void add(Planner& planner, const std::string& section, const std::string& of) {
   const auto number = [&](const char* key) { return experiment.number("pretrain." + std::string(key)); };
   const auto integer = [&](const char* key) { return experiment.integer("pretrain." + std::string(key)); };
   distributed::Task task;
-  task.stage = "pretrain";
   task.name = "pre-train " + section.substr(section.find('.') + 1);
-  task.parameters = {{"target", section.substr(section.find('.') + 1)},
-                     {"config", planner.sizes(section)},
-                     {"tokenizer", planner.tokenizer_files(of)},
-                     {"data", planner.file(experiment.path("data.pretrain"))},
-                     {"steps", integer("steps")},
-                     {"batch", integer("batch")},
-                     {"window", integer("window")},
-                     {"learning_rate", number(delta ? "delta_learning_rate" : "learning_rate")},
-                     {"warmup", number("warmup")},
-                     {"floor", number("floor")},
-                     {"beta2", number("beta2")},
-                     {"weight_decay", number("weight_decay")}};
-  if (!delta) task.parameters["config"]["tie_word_embeddings"] = false;
-  const auto& p = task.parameters.at("config");
-  const double width = p.at("hidden_size"), layers = p.at("num_hidden_layers"), mlp = p.at("intermediate_size");
+  records::PretrainParameters p{section.substr(section.find('.') + 1),
+                                planner.sizes(section),
+                                planner.tokenizer_files(of),
+                                planner.file(experiment.path("data.pretrain")),
+                                integer("steps"),
+                                integer("batch"),
+                                integer("window"),
+                                number(delta ? "delta_learning_rate" : "learning_rate"),
+                                number("warmup"),
+                                number("floor"),
+                                number("beta2"),
+                                number("weight_decay"),
+                                {}};
+  if (!delta) p.config["tie_word_embeddings"] = false;
+  const double width = p.config.at("hidden_size"), layers = p.config.at("num_hidden_layers"), mlp = p.config.at("intermediate_size");
   const double parameters = layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
   task.seconds = 3 * forward_seconds(parameters, static_cast<double>(integer("steps") * integer("batch") * integer("window")));
   task.bytes = static_cast<int64_t>(parameters * 16);
   task.resumable = true;
-  planner.remember("pretrain", section, planner.add(std::move(task)));
+  planner.remember("pretrain", section, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
@@ -78,42 +77,41 @@ std::vector<train::Example> windows(const std::vector<int32_t>& stream, int64_t 
   return examples;
 }
 
-train::TrainSettings settings_of(const Json& p) {
+train::TrainSettings settings_of(const records::PretrainParameters& p) {
   train::TrainSettings settings;
-  settings.batch = p.at("batch");
+  settings.batch = p.batch;
   settings.accumulation = 1;
   settings.epochs = 1;
-  settings.learning_rate = p.at("learning_rate");
+  settings.learning_rate = p.learning_rate;
   settings.schedule = train::ScheduleShape::cosine;
-  settings.schedule_floor = p.at("floor");
-  settings.warmup = {.ratio = p.at("warmup")};
-  settings.adamw.beta2 = p.at("beta2");
-  settings.adamw.weight_decay = p.at("weight_decay");
+  settings.schedule_floor = p.floor;
+  settings.warmup = {.ratio = p.warmup};
+  settings.adamw.beta2 = p.beta2;
+  settings.adamw.weight_decay = p.weight_decay;
   return settings;
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
-  const auto& p = task.parameters;
-  const auto folder = bench.file(p.at("tokenizer"));
+  const auto p = records::from_json<records::PretrainParameters>(task.parameters, task.name);
+  const auto folder = bench.folder(p.tokenizer);
   const auto tokenizer = text::load_tokenizer(folder);
-  const auto texts = data::read_texts(bench.file(p.at("data")));
-  expect_planned(texts.file, texts.content_hash, p.at("data"));
-  Json config = p.at("config");
+  const auto texts = data::read_texts(bench.file(p.data));
+  expect_planned(texts.file, texts.content_hash, p.data);
+  Json config = p.config;
   config["vocab_size"] = tokenizer->size();
   config["bos_token_id"] = tokenizer->special().begin;
   config["eos_token_id"] = tokenizer->special().end;
-  const uint64_t seed = bench.seed(task.key);
-  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), seed, torch::kFloat32, bench.compute().device);
+  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), task.seed, torch::kFloat32, bench.compute().device);
   auto settings = settings_of(p);
-  settings.seed = seed;
+  settings.seed = task.seed;
   settings.checkpoint_every = bench.experiment().integer("pretrain.checkpoint_steps");
   train::TrainData data;
-  data.examples = windows(token_stream(*tokenizer, texts.items), p.at("steps").get<int64_t>() * settings.batch, p.at("window"), seed);
+  data.examples = windows(token_stream(*tokenizer, texts.items), p.steps * settings.batch, p.window, task.seed);
   return run_training({task, std::move(model), {}, std::move(data), settings, folder}, bench, group);
 }
 
 }  // namespace
 
-const Stage pretrain_stage = {"pretrain", plan, run};
+const Stage pretrain_stage = {"pretrain", 1, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

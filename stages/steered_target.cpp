@@ -7,116 +7,101 @@
 
 namespace cmc::stages {
 
-std::string describe(const Evaluated& e) {
-  if (e.delta.empty()) return e.target + " " + e.method;
-  std::string text = e.target + " + " + e.delta;
-  const auto add = [&](const std::string& variant) { text += " (" + variant + ")"; };
-  if (e.method != "cmc") add(e.method);
-  if (e.mode != "base_normalized") add(e.mode);
-  if (!e.map_method.empty() && e.map_method != "pm_mined") add(e.map_method + (e.top > 0 ? " of the top " + std::to_string(e.top) : ""));
-  if (!e.unmapped.empty() && e.unmapped != "zero") add("unmapped: " + e.unmapped);
-  return text;
-}
-
 namespace {
 
-// The deltas that a method is evaluated with: what CMC is compared with has the first alone.
-std::vector<std::string> deltas_with(const Experiment& experiment, const std::string& method, const std::string& purpose) {
-  auto deltas = experiment.list("deltas." + purpose);
-  if (method != "cmc" && !deltas.empty()) deltas.resize(1);
-  return deltas;
-}
-
-struct Variant {
-  std::string mode, map, unmapped;
-};
+using records::Fusion, records::Method, records::System;
 
 // The experiment's first mode, map and treatment of unmapped tokens, then each of the others with one change alone: an ablation
 // is a star, not a grid. A target of the template's vocabulary has no map.
-std::vector<Variant> fusion_variants(Planner& planner, const std::string& target, const std::string& purpose) {
+std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target, const std::string& purpose) {
   const auto& experiment = planner.experiment();
   auto modes = experiment.list("fusion.mode"), maps = experiment.list("token_map.method"), unmapped = experiment.list("fusion.unmapped");
   if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
-  const Variant usual{modes.front(), maps.front(), unmapped.front()};
-  std::vector<Variant> variants = {usual};
-  for (size_t i = 1; i < modes.size(); ++i) variants.push_back({modes[i], usual.map, usual.unmapped});
-  for (size_t i = 1; i < maps.size(); ++i) variants.push_back({usual.mode, maps[i], usual.unmapped});
-  for (size_t i = 1; i < unmapped.size(); ++i) variants.push_back({usual.mode, usual.map, unmapped[i]});
+  std::vector<Fusion> variants = {{modes.front(), maps.front(), unmapped.front()}};
+  const auto vary = [&](std::string Fusion::*member, const std::vector<std::string>& values) {
+    for (size_t i = 1; i < values.size(); ++i) variants.emplace_back(variants.front()).*member = values[i];
+  };
+  vary(&Fusion::mode, modes), vary(&Fusion::map, maps), vary(&Fusion::unmapped, unmapped);
+  for (auto& variant : variants)
+    if (variant.map == "one_to_many") variant.top = experiment.integer("fusion.top");
   return variants;
 }
 
 // CMC with each delta; the first also in all variants of fusion. Other methods with the first delta, fused as usual.
 void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>& systems) {
-  const auto& experiment = planner.experiment();
-  const auto variants = fusion_variants(planner, base.target, base.purpose);
-  const auto deltas = deltas_with(experiment, base.method, base.purpose);
-  for (const auto& delta : deltas)
-    for (size_t i = 0; i < (base.method == "cmc" && delta == deltas.front() ? variants.size() : 1); ++i) {
-      Evaluated& system = systems.emplace_back(base);
-      system.delta = delta;
-      system.mode = variants[i].mode, system.map_method = variants[i].map, system.unmapped = variants[i].unmapped;
-      system.top = system.map_method == "one_to_many" ? experiment.integer("fusion.top") : 0;
-      system.is_variant = i > 0;
+  const std::string purpose(name_of(base.purpose));
+  const auto variants = fusion_variants(planner, base.system.target, purpose);
+  const auto deltas = planner.experiment().list("deltas." + purpose);
+  const bool every = records::traits_of(base.system.method).every_delta;
+  for (size_t d = 0; d < (every ? deltas.size() : std::min<size_t>(1, deltas.size())); ++d)
+    for (size_t v = 0; v < (every && d == 0 ? variants.size() : 1); ++v) {
+      Evaluated& evaluated = systems.emplace_back(base);
+      evaluated.system.delta = deltas[d];
+      evaluated.system.fusion = variants[v];
+      evaluated.is_variant = v > 0;
     }
 }
 
 }  // namespace
 
-std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose) {
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, records::Purpose purpose) {
   const auto& experiment = planner.experiment();
-  const Json base = purpose == "unlearn" ? planner.prepared(target) : planner.model(target);
+  const std::string shown(name_of(purpose));
+  const auto base = purpose == records::Purpose::unlearn ? planner.prepared(target) : planner.model(target);
   std::vector<Evaluated> systems;
-  for (const auto& method : experiment.list("methods." + purpose)) {
-    if (method == "vanilla") systems.push_back({target, method, base, "", purpose});
-    if (method == "lora" || method == "full")
-      systems.push_back({target, method, planner.fine_tuned("adapt." + purpose + "." + method, target, base, method == "lora"), "", purpose});
-    if (method == "retain_only" && !planner.find("retain_only", target).empty())
-      systems.push_back({target, method, planner.fine_tuned("retain_only", target, planner.model(target),
-                                                            experiment.text("prepare.method") == "lora"), "", purpose});
-    if (method == "cmc" || method == "proxy_tuning" || method == "delta_unlearning")
-      add_steered(planner, {target, method, base, "", purpose}, systems);
+  for (const Method method : experiment.methods(shown)) {
+    const auto& traits = records::traits_of(method);
+    const Evaluated alone{System{target, method, "", 0, {}, {}}, purpose, base};
+    if (traits.adds_delta) {
+      add_steered(planner, alone, systems);
+    } else if (traits.trains_target) {
+      const std::string made = "adapt." + shown + "." + std::string(traits.name);
+      systems.push_back({alone.system, purpose, planner.fine_tuned(made, target, base, method == Method::lora)});
+    } else if (method != Method::retain_only) {
+      systems.push_back(alone);
+    } else if (!planner.find("retain_only", target).empty()) {
+      const bool lora = experiment.text("prepare.method") == name_of(Method::lora);
+      systems.push_back({alone.system, purpose, planner.fine_tuned("retain_only", target, planner.model(target), lora)});
+    }
   }
   return systems;
 }
 
 namespace {
 
-Json parts_of(Planner& planner, const Evaluated& e) {
-  const std::string role = e.method == "cmc" ? "delta" : e.method == "proxy_tuning" ? "expert" : "offset";
-  Json parts = {{{"model", Planner::made_by(e.delta, planner.find(e.purpose + "." + role, e.delta))}, {"weight", 1.0}}};
-  if (role != "delta") parts.push_back({{"model", planner.delta(e.delta, planner.experiment().template_of(e.purpose))}, {"weight", -1.0}});
+std::vector<records::DeltaPart> parts_of(Planner& planner, const Evaluated& e) {
+  const auto& traits = records::traits_of(e.system.method);
+  const std::string purpose(name_of(e.purpose)), role(name_of(traits.role));
+  std::vector<records::DeltaPart> parts = {
+      {records::ModelReference::made(e.system.delta, planner.find(purpose + "." + role, e.system.delta)), traits.weight}};
+  if (traits.start_weight != 0)
+    parts.push_back({planner.delta(e.system.delta, planner.experiment().template_of(purpose)), traits.start_weight});
   return parts;
 }
 
 }  // namespace
 
-void add_evaluated(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, distributed::Task& task) {
+records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const std::vector<double>& strengths, distributed::Task& task) {
   const auto& experiment = planner.experiment();
-  auto& p = task.parameters;
-  p["target"] = e.target;
-  p["model"] = e.model;
-  p["method"] = e.method;
-  p["strengths"] = e.delta.empty() ? std::vector<double>{0} : e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
-  task.tensor_parallel = planner.tensor_parallel(e.target);
-  planner.keeps(task, e.model, e.target);
-  if (e.method != "vanilla") p["seed"] = experiment.integer("experiment.seed");   // a training's; vanilla has none
-  if (e.delta.empty()) return;
-  p["delta"] = e.delta;
-  p["parts"] = parts_of(planner, e);
-  const std::string template_name = experiment.template_of(e.purpose);
-  p["delta_tokenizer"] = planner.model(template_name);
-  p["map"] = planner.find("map." + e.map_method, e.target + " to " + template_name);
-  p["map_method"] = e.map_method;
-  p["mode"] = e.mode;
-  if (!e.map_method.empty()) p["unmapped"] = e.unmapped, p["top"] = e.top;
-  for (const auto& part : p.at("parts")) Planner::needs(task, part.at("model"));
-  Planner::needs(task, p.at("delta_tokenizer"));
-  if (p.at("map") != "") task.inputs.push_back(p.at("map"));
+  records::Evaluation p{e.system, {0}, e.model, {}, {}, {}};
+  task.tensor_parallel = planner.tensor_parallel(e.system.target);
+  planner.keeps(task, e.model, e.system.target);
+  if (!e.system.is_vanilla()) p.system.seed = experiment.integer("experiment.seed");  // a training's; vanilla has none
+  if (!e.system.adds_delta()) return p;
+  p.strengths = e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
+  p.parts = parts_of(planner, e);
+  const std::string template_name = experiment.template_of(std::string(name_of(e.purpose)));
+  p.delta_tokenizer = planner.model(template_name);
+  p.map = planner.find("map." + e.system.fusion.map, e.system.target + " to " + template_name);
+  for (const auto& part : p.parts) Planner::needs(task, part.model);
+  Planner::needs(task, *p.delta_tokenizer);
+  if (!p.map.empty()) task.inputs.push_back(p.map);
+  return p;
 }
 
-SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
-    : strengths_(p.at("strengths").get<std::vector<double>>()), tokenizer_(bench.tokenizer(p.at("model"))) {
-  fusion::Base base{bench.target(p.at("model")), tokenizer_};
+SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench)
+    : strengths_(p.strengths), tokenizer_(bench.tokenizer(p.model)) {
+  fusion::Base base{bench.target(p.model), tokenizer_};
   parameters_ = parameter_count(base.model->config());
   end_tokens_ = base.model->config().end_tokens;
   if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);
@@ -127,19 +112,19 @@ SteeredTarget::SteeredTarget(const Json& p, Workbench& bench)
     settings.forced_tokens = std::max<int64_t>(1, 1024 >> halvings);
     settings.forced_logits = std::max<int64_t>(1, (1 << 24) >> halvings);
   }
-  if (p.contains("delta")) {
+  if (p.system.adds_delta()) {
     fusion::Delta delta;
-    for (const auto& part : p.at("parts")) {
-      delta.parts.push_back({bench.model(part.at("model")), part.at("weight").get<float>()});
+    for (const auto& part : p.parts) {
+      delta.parts.push_back({bench.model(part.model), static_cast<float>(part.weight)});
       parameters_ += parameter_count(delta.parts.back().model->config());
     }
     deltas.push_back(std::move(delta));
-    settings.mode = fusion::fusion_mode(p.at("mode").get<std::string>());
-    if (auto map = bench.token_map(p.at("map").get<std::string>())) {
-      settings.unmapped = fusion::unmapped(p.at("unmapped").get<std::string>());
-      settings.top = p.at("top");
+    settings.mode = fusion::fusion_mode(p.system.fusion.mode);
+    if (auto map = bench.token_map(p.map)) {
+      settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
+      settings.top = p.system.fusion.top;
       deltas.back().map = std::move(map);
-      deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(p.at("delta_tokenizer"));
+      deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(*p.delta_tokenizer);
     }
   }
   source_ = fusion::fused_source(std::move(base), std::move(deltas), settings);

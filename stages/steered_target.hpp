@@ -7,45 +7,30 @@
 #include "pipeline/decode/generate.hpp"
 #include "pipeline/decode/score.hpp"
 #include "pipeline/fusion/fused_source.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "stages/planner.hpp"
 #include "stages/workbench.hpp"
 
 namespace cmc::stages {
 
-// What one evaluation task asks about: a target by a method.
-//   vanilla            the target as it is (unlearning: after it was prepared on TOFU)
-//   cmc                + alpha · delta
-//   proxy_tuning       + alpha · (expert − start)                (instructions)
-//   delta_unlearning   + alpha · (offset − start)                (unlearning)
-//   lora, full         the target itself fine-tuned, nothing added
-//   retain_only        the target prepared without what is to be forgotten
+// A system that tasks evaluate, at the experiment's strengths.
 struct Evaluated {
-  std::string target, method;
-  Json model;           // the base
-  std::string delta;    // what is added; "": nothing
-  std::string purpose;  // "instruct" or "unlearn"
-  // Of what is added: fusion mode and token map (paper, Table 4); in another vocabulary also what unmapped tokens get, and
-  // how many of the base's tokens one_to_many is for (0: all).
-  std::string mode = {}, map_method = {}, unmapped = {};
-  int64_t top = 0;
-  bool is_variant = false;  // an ablation: measured at the strength nearest to 1 alone
+  records::System system;  // without a strength
+  records::Purpose purpose;
+  records::ModelReference model;  // the base
+  bool is_variant = false;        // an ablation: measured at the strength nearest to 1 alone
 };
 // The systems that the experiment's methods.<purpose> and deltas.<purpose> make of a target.
-std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, const std::string& purpose);
+std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, records::Purpose purpose);
 
-// Task parameters for it: {"target", "model", "method", "strengths"}, with a delta also "delta" (its name), "parts" (models and
-// their weights), "delta_tokenizer", "map" (key; "" same vocabulary), "map_method", "mode", in another vocabulary "unmapped" and
-// "top". Adds the tasks' inputs and residency to `task`.
-void add_evaluated(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, distributed::Task& task);
-
-// What is evaluated, for people: "gemma vanilla", "gemma + tiny".
-std::string describe(const Evaluated& evaluated);
+// Its parameters; adds the inputs and the residency to `task`.
+records::Evaluation evaluation_of(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths, distributed::Task& task);
 
 // A loaded target with the delta that steers it, asked many questions at several strengths.
 class SteeredTarget {
  public:
-  SteeredTarget(const Json& parameters, Workbench& bench);
+  SteeredTarget(const records::Evaluation& evaluation, Workbench& bench);
 
   const std::vector<double>& strengths() const { return strengths_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }

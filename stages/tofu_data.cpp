@@ -12,18 +12,15 @@ std::filesystem::path file_of(const Experiment& experiment, const std::string& s
 
 }  // namespace
 
-Json tofu_split(Planner& planner, int64_t retain_items) {
+records::TofuSplit tofu_split(Planner& planner, int64_t retain_items) {
   const std::string forget = planner.experiment().text("train_unlearn.forget"), retain = data::retain_set_of(forget);
-  return {{"forget", forget},
-          {"retain", retain},
-          {"retain_items", retain_items},
-          {"prompt", planner.experiment().text("unlearn.prompt")},
-          {"files", {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}}};
+  return {forget, retain, retain_items, planner.experiment().text("unlearn.prompt"),
+          {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}};
 }
 
 namespace {
 
-data::Dataset<data::QuestionAnswer> read_part(const Json& file, const Workbench& bench, size_t limit) {
+data::Dataset<data::QuestionAnswer> read_part(const records::FileReference& file, const Workbench& bench, size_t limit) {
   const auto path = bench.file(file);
   auto part = data::read_tofu(path.parent_path(), path.stem().string(), limit);
   expect_planned(path, part.content_hash, file);
@@ -32,11 +29,10 @@ data::Dataset<data::QuestionAnswer> read_part(const Json& file, const Workbench&
 
 }  // namespace
 
-TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench) {
-  const int64_t limit = parameters.at("retain_items");
-  const auto& files = parameters.at("files");
-  const auto forget = read_part(files.at(0), bench, data::all_items);
-  const auto retain = read_part(files.at(1), bench, limit > 0 ? static_cast<size_t>(limit) : data::all_items);
+TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& bench) {
+  const int64_t limit = split.retain_items;
+  const auto forget = read_part(split.files.at(0), bench, data::all_items);
+  const auto retain = read_part(split.files.at(1), bench, limit > 0 ? static_cast<size_t>(limit) : data::all_items);
   data::expect_disjoint(forget, retain);
   return {forget.items, retain.items};
 }
@@ -44,9 +40,9 @@ TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench) {
 TofuPrompt::TofuPrompt(const std::string& style)
     : prompt_(text::prompt_style(style), {}), before_answer_(style == "question_answer" ? " " : "") {}
 
-std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const Json& parameters,
+std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const records::TofuSplit& split,
                                           const text::Tokenizer& tokenizer, int64_t max_tokens) {
-  const TofuPrompt prompt(parameters.at("prompt").get<std::string>());
+  const TofuPrompt prompt(split.prompt);
   std::vector<train::Example> examples;
   for (const auto& item : items)
     examples.push_back(train::encode_answer(tokenizer, prompt.question(item.question), prompt.answer(item.answer), max_tokens));
@@ -56,7 +52,7 @@ std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer
 namespace {
 
 // The questions with refusals in place of their answers, epoch after epoch.
-std::vector<train::Example> refusal_examples(const std::vector<data::QuestionAnswer>& forgotten, const Json& split,
+std::vector<train::Example> refusal_examples(const std::vector<data::QuestionAnswer>& forgotten, const records::TofuSplit& split,
                                              const train::TrainSettings& settings, const text::Tokenizer& tokenizer, int64_t max_tokens) {
   const auto sentences = data::refusals();
   std::vector<data::QuestionAnswer> refused;
@@ -70,10 +66,9 @@ std::vector<train::Example> refusal_examples(const std::vector<data::QuestionAns
 
 }  // namespace
 
-train::TrainData unlearning_data(const Json& split, const Json& training, const train::TrainSettings& settings,
+train::TrainData unlearning_data(const records::TofuSplit& split, int64_t max_tokens, const train::TrainSettings& settings,
                                  const text::Tokenizer& tokenizer, const Workbench& bench) {
   const auto [forget, retain] = read_tofu_split(split, bench);
-  const int64_t max_tokens = training.at("max_tokens");
   const auto parts = train::parts_of(settings.objective);
   train::TrainData data;
   data.examples = tofu_examples(forget, split, tokenizer, max_tokens);

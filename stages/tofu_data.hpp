@@ -11,14 +11,14 @@
 
 namespace cmc::stages {
 
-// The TOFU files an experiment forgets and retains, as task parameters: {"forget", "retain", "retain_items", "prompt", files…}.
-Json tofu_split(Planner& planner, int64_t retain_items);
+// The TOFU files an experiment forgets and retains.
+records::TofuSplit tofu_split(Planner& planner, int64_t retain_items);
 
-struct TofuSplit {
+struct TofuItems {
   std::vector<data::QuestionAnswer> forget, retain;
 };
-// The items of tofu_split's parameters. Throws BadData when a file is not the one that was planned with.
-TofuSplit read_tofu_split(const Json& parameters, const Workbench& bench);
+// Throws BadData when a file is not the one that was planned with.
+TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& bench);
 
 // How a TOFU question is asked (unlearn.prompt), the same on every model, and how its answer follows:
 //   inst             "[INST] {q} [/INST]{a}"          (protocol)
@@ -35,13 +35,12 @@ class TofuPrompt {
   std::string before_answer_;
 };
 
-// `parameters`: tofu_split's.
-std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const Json& parameters,
+std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items, const records::TofuSplit& split,
                                           const text::Tokenizer& tokenizer, int64_t max_tokens);
 
 // What an unlearning reads: forgotten and retained examples, and what the objective needs beside them (refusals of idk and dpo,
-// drawn anew each epoch; labels on the whole text of retained examples for kl). `split`: tofu_split's parameters.
-train::TrainData unlearning_data(const Json& split, const Json& training, const train::TrainSettings& settings,
+// drawn anew each epoch; labels on the whole text of retained examples for kl).
+train::TrainData unlearning_data(const records::TofuSplit& split, int64_t max_tokens, const train::TrainSettings& settings,
                                  const text::Tokenizer& tokenizer, const Workbench& bench);
 
 }  // namespace cmc::stages

@@ -1,7 +1,8 @@
 // PM-MinED for every target of another vocabulary, with its coverage (protocol, "PM-MinED").
 #include "pipeline/token_map/token_map.hpp"
 
-#include "stages/columns.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
+#include "pipeline/records/rows.hpp"
 #include "stages/planner.hpp"
 #include "stages/stage.hpp"
 #include "stages/workbench.hpp"
@@ -12,17 +13,13 @@ namespace {
 void add(Planner& planner, const std::string& target, const std::string& template_name, const std::string& method) {
   const auto& experiment = planner.experiment();
   distributed::Task task;
-  task.stage = "token_map";
   task.name = "map " + target + " to " + template_name + (method == "pm_mined" ? "" : " (" + method + ")");
-  task.parameters = {{"base", planner.model(target)},
-                     {"delta", planner.model(template_name)},
-                     {"delta_size", planner.tokenizer(template_name).size()},
-                     {"method", method},
-                     {"compat", experiment.text("token_map.compat")}};
-  Planner::needs(task, task.parameters.at("base"));
-  Planner::needs(task, task.parameters.at("delta"));
+  const records::TokenMapParameters p{planner.model(target), planner.model(template_name), planner.tokenizer(template_name).size(),
+                                      method, experiment.text("token_map.compat"), {}};
+  Planner::needs(task, p.base);
+  Planner::needs(task, p.delta);
   task.seconds = 2;
-  planner.remember("map." + method, target + " to " + template_name, planner.add(std::move(task)));
+  planner.remember("map." + method, target + " to " + template_name, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
@@ -37,32 +34,25 @@ void plan(Planner& planner) {
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
-  const auto& p = task.parameters;
-  const auto map = token_map::make_token_map(*bench.tokenizer(p.at("base")), *bench.tokenizer(p.at("delta")),
-                                             token_map::method_named(p.at("method").get<std::string>()),
-                                             token_map::compat_named(p.at("compat").get<std::string>()));
+  const auto p = records::from_json<records::TokenMapParameters>(task.parameters, task.name);
+  const auto map = token_map::make_token_map(*bench.tokenizer(p.base), *bench.tokenizer(p.delta), token_map::method_named(p.method),
+                                             token_map::compat_named(p.compat));
+  std::vector<records::TokenMapRow> rows;
+  for (size_t i = 0; i < map.ids.size(); ++i) {
+    auto& row = rows.emplace_back(records::TokenMapRow{map.ids[i].value, static_cast<int32_t>(map.match[i]), {}});
+    if (map.offsets.empty()) continue;
+    row.candidates.emplace();
+    for (int64_t c = map.offsets[i]; c < map.offsets[i + 1]; ++c) row.candidates->push_back(map.candidates[static_cast<size_t>(c)].value);
+  }
   const auto covered = token_map::coverage(map);
-  std::vector<int32_t> ids, match;
-  for (const auto id : map.ids) ids.push_back(id.value);
-  for (const auto m : map.match) match.push_back(static_cast<int32_t>(m));
-  std::vector<int32_t> candidates;
-  for (const auto id : map.candidates) candidates.push_back(id.value);
-  const std::string about = "PM-MinED: exact string, else the prefix-related token with the smallest edit distance";
   store::Unit unit;
-  unit.datasets = {
-      column("delta_token", "base_token", std::move(ids), {"token", "delta token for each base token", about + "; -1: none"}),
-      column("match", "base_token", std::move(match), {"1", "kind of match", "0 unmapped, 1 inexact, 2 exact"}),
-      column("exact", "map", std::vector<int64_t>{covered.exact}, {"1", "base tokens with an identical delta token"}),
-      column("inexact", "map", std::vector<int64_t>{covered.inexact}, {"1", "base tokens with a prefix match"}),
-      column("unmapped", "map", std::vector<int64_t>{covered.unmapped}, {"1", "base tokens without a delta token"})};
-  if (!map.offsets.empty())
-    unit.ragged = {{"candidates", "base_token", std::move(candidates), map.offsets, "token",
-                    "delta tokens whose largest logit a base token gets"}};
+  records::write_rows(unit, rows);
+  records::write_rows(unit, std::vector{records::CoverageRow{covered.exact, covered.inexact, covered.unmapped}});
   return unit;
 }
 
 }  // namespace
 
-const Stage token_map_stage = {"token_map", plan, run};
+const Stage token_map_stage = {"token_map", 1, Stage::Runs::no_model, plan, run};
 
 }  // namespace cmc::stages

@@ -2,83 +2,78 @@
 
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/lora.hpp"
+#include "pipeline/records/rows.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
-#include "stages/columns.hpp"
 #include "stages/planner.hpp"
 #include "stages/task_progress.hpp"
 
 namespace cmc::stages {
 
-Json training_parameters(const Experiment& experiment, const std::string& section) {
+records::TrainingParameters training_parameters(const Experiment& experiment, const std::string& section) {
   const auto key = [&](const char* name) { return section + "." + name; };
-  Json p = {{"epochs", experiment.integer(key("epochs"))},
-            {"learning_rate", experiment.number(key("learning_rate"))},
-            {"batch", experiment.integer(key("batch"))},
-            {"accumulation", experiment.integer(key("accumulation"))},
-            {"weight_decay", experiment.number(key("weight_decay"))},
-            {"max_tokens", experiment.integer(key("max_tokens"))},
-            {"shares", experiment.integer(key("shares"))},
-            {"seed", experiment.integer("experiment.seed")}};
-  for (const char* optional : {"schedule", "loss"})
-    if (experiment.knows(key(optional))) p[optional] = experiment.text(key(optional));
-  for (const char* optional : {"warmup", "beta", "forget_bound"})
-    if (experiment.knows(key(optional))) p[optional] = experiment.number(key(optional));
-  if (experiment.knows(key("warmup_steps"))) p["warmup_steps"] = experiment.integer(key("warmup_steps"));
+  const auto text = [&](const char* name) {
+    return experiment.knows(key(name)) ? std::optional(experiment.text(key(name))) : std::nullopt;
+  };
+  const auto number = [&](const char* name) {
+    return experiment.knows(key(name)) ? std::optional(experiment.number(key(name))) : std::nullopt;
+  };
+  records::TrainingParameters p;
+  p.epochs = experiment.integer(key("epochs"));
+  p.learning_rate = experiment.number(key("learning_rate"));
+  p.batch = experiment.integer(key("batch"));
+  p.accumulation = experiment.integer(key("accumulation"));
+  p.weight_decay = experiment.number(key("weight_decay"));
+  p.max_tokens = experiment.integer(key("max_tokens"));
+  p.shares = experiment.integer(key("shares"));
+  p.seed = experiment.integer("experiment.seed");
+  p.schedule = text("schedule"), p.loss = text("loss");
+  p.warmup = number("warmup"), p.beta = number("beta"), p.forget_bound = number("forget_bound");
+  if (experiment.knows(key("warmup_steps"))) p.warmup_steps = experiment.integer(key("warmup_steps"));
   return p;
 }
 
-Json with_lora(Json training, const Experiment& experiment, const std::string& section) {
-  training["learning_rate"] = experiment.number(section + ".lora_learning_rate");
-  training["lora"] = {{"rank", experiment.integer(section + ".lora_rank")},
-                      {"alpha", experiment.number(section + ".lora_alpha")},
-                      {"dropout", experiment.number(section + ".lora_dropout")},
-                      {"modules", experiment.list(section + ".lora_modules")}};
+records::TrainingParameters with_lora(records::TrainingParameters training, const Experiment& experiment, const std::string& section) {
+  training.learning_rate = experiment.number(section + ".lora_learning_rate");
+  training.lora = {experiment.integer(section + ".lora_rank"), experiment.number(section + ".lora_alpha"),
+                   experiment.number(section + ".lora_dropout"), experiment.list(section + ".lora_modules")};
   return training;
 }
 
-model::DecoderModel trained_part(const Json& reference, const Json& training, uint64_t seed, const Workbench& bench) {
-  if (!training.contains("lora")) return bench.load(reference, torch::kFloat32);
-  const auto& lora = training.at("lora");
+model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training, uint64_t seed,
+                                 const Workbench& bench) {
+  if (!training.lora) return bench.load(reference, torch::kFloat32);
+  const auto& lora = *training.lora;
   return bench.load(reference, bench.compute().dtype)
-      .with_adapters({.rank = lora.at("rank"), .alpha = lora.at("alpha"), .dropout = lora.at("dropout"),
-                      .targets = lora.at("modules").get<std::vector<std::string>>()}, seed);
+      .with_adapters({.rank = lora.rank, .alpha = lora.alpha, .dropout = lora.dropout, .targets = lora.modules}, seed);
 }
 
-train::TrainSettings training_settings(const Json& p, train::TrainSettings settings) {
-  settings.epochs = p.at("epochs");
-  settings.learning_rate = p.at("learning_rate");
-  settings.batch = p.at("batch");
-  settings.accumulation = p.at("accumulation");
-  settings.adamw.weight_decay = p.at("weight_decay");
-  settings.shares = p.at("shares");
-  if (p.contains("schedule")) settings.schedule = train::schedule_shape(p.at("schedule").get<std::string>());
-  if (p.contains("loss")) settings.objective = train::objective(p.at("loss").get<std::string>());
-  if (p.contains("warmup")) settings.warmup = {.ratio = p.at("warmup"), .steps = p.value("warmup_steps", int64_t{0})};
-  settings.preference_beta = p.value("beta", settings.preference_beta);
-  settings.forget_bound = p.value("forget_bound", settings.forget_bound);
+train::TrainSettings training_settings(const records::TrainingParameters& p, train::TrainSettings settings) {
+  settings.epochs = p.epochs;
+  settings.learning_rate = p.learning_rate;
+  settings.batch = p.batch;
+  settings.accumulation = p.accumulation;
+  settings.adamw.weight_decay = p.weight_decay;
+  settings.shares = p.shares;
+  if (p.schedule) settings.schedule = train::schedule_shape(*p.schedule);
+  if (p.loss) settings.objective = train::objective(*p.loss);
+  if (p.warmup) settings.warmup = {.ratio = *p.warmup, .steps = p.warmup_steps.value_or(0)};
+  settings.preference_beta = p.beta.value_or(settings.preference_beta);
+  settings.forget_bound = p.forget_bound.value_or(settings.forget_bound);
   return settings;
 }
 
 namespace {
 
 void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports, train::Objective objective) {
-  const auto each = [&](auto member) {
-    std::vector<double> values;
-    for (const auto& report : reports) values.push_back(static_cast<double>(report.*member));
-    return values;
-  };
-  using Report = train::StepReport;
-  unit.datasets = {
-      column("loss", "step", each(&Report::loss), {"nat", "minimised loss"}),
-      column("examples_loss", "step", each(&Report::examples_loss), {"nat", "mean cross-entropy of the examples (forget set)"}),
-      column("retain_loss", "step", each(&Report::retain_loss), {"nat", "mean cross-entropy of the retained examples"}),
-      column("learning_rate", "step", each(&Report::learning_rate), {"1", "learning rate"}),
-      column("gradient_norm", "step", each(&Report::gradient_norm), {"1", "global L2 norm before clipping"}),
-      column("step_seconds", "step", each(&Report::seconds), {"s", "wall time of the step"}),
-      column("step_tokens", "step", each(&Report::tokens), {"token", "tokens read by the trained model"})};
-  if (train::parts_of(objective).refusals)
-    unit.datasets.push_back(column("refusals_loss", "step", each(&Report::refusals_loss), {"nat", "mean cross-entropy of the refusals"}));
+  const bool refusals = train::parts_of(objective).refusals;
+  std::vector<records::StepRow> rows;
+  for (const auto& report : reports) {
+    auto& row = rows.emplace_back(records::StepRow{report.loss, report.examples_loss, report.retain_loss, report.learning_rate,
+                                                   report.gradient_norm, report.seconds, static_cast<double>(report.tokens), {}});
+    if (refusals) row.refusals_loss = report.refusals_loss;
+  }
+  records::write_rows(unit, rows);
 }
 
 // Tokens the trained model read, and operations: 6 × parameters × tokens where gradients reach all of them (2 forward, 4 back),

@@ -10,12 +10,17 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/device_memory.hpp"
+#include "pipeline/records/rows.hpp"
 #include "pipeline/token_map/check_map.hpp"
 
 namespace cmc::stages {
 
 Compute compute_of(const Experiment& experiment, int rank_on_node) {
   return compute_named(experiment.text("compute.device"), experiment.text("compute.dtype"), rank_on_node);
+}
+
+std::string compute_name(const Compute& compute) {
+  return std::string(compute.device.is_cuda() ? "cuda " : "cpu ") + (compute.dtype == torch::kBFloat16 ? "bfloat16" : "float32");
 }
 
 Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node) {
@@ -33,8 +38,8 @@ Compute compute_named(const std::string& device, const std::string& dtype, int r
 namespace {
 
 // `path` when its content is what the task was planned with.
-std::filesystem::path unchanged(const std::filesystem::path& path, const Json& reference) {
-  if (checkpoint::content_identity(path) != reference.at("identity"))
+std::filesystem::path unchanged(const std::filesystem::path& path, const std::string& identity) {
+  if (checkpoint::content_identity(path) != identity)
     throw BadData({path.string(), "has changed since the plan was made", "run again, so that it is planned with the new content"});
   return path;
 }
@@ -69,25 +74,27 @@ bool Workbench::enter(const std::string& residency, const distributed::Communica
   return true;
 }
 
-std::filesystem::path Workbench::folder(const Json& reference) const {
-  if (reference.contains("task")) return trained_folder(reference.at("task"));
-  return unchanged(place(reference.at("identity")), reference);
+std::filesystem::path Workbench::folder(const records::ModelReference& reference) const {
+  if (const auto* made = std::get_if<records::MadeModel>(&reference.origin)) return trained_folder(made->task);
+  if (const auto* adapted = std::get_if<records::AdaptedModel>(&reference.origin)) return trained_folder(adapted->task);
+  const auto* found = std::get_if<records::FolderModel>(&reference.origin);
+  expect(found != nullptr, "random weights have no folder");
+  return unchanged(place(found->identity), found->identity);
 }
 
-std::filesystem::path Workbench::file(const Json& reference) const { return place(reference.at("sha256")); }
-
-void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const Json& reference) {
-  if (content_hash != reference.at("sha256")) throw BadData({file.string(), "has changed since the plan was made", "run again"});
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const records::FileReference& reference) {
+  if (content_hash != reference.sha256) throw BadData({file.string(), "has changed since the plan was made", "run again"});
 }
 
-model::DecoderModel Workbench::load(const Json& reference, torch::Dtype dtype, model::TensorRank tensor_rank) const {
+model::DecoderModel Workbench::load(const records::ModelReference& reference, torch::Dtype dtype, model::TensorRank tensor_rank) const {
   const auto path = folder(reference);
-  if (!reference.contains("base")) return model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
-  return load(reference.at("base"), dtype, tensor_rank).with_adapters(path).merged();
+  const auto* adapted = std::get_if<records::AdaptedModel>(&reference.origin);
+  if (!adapted) return model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
+  return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
 }
 
-std::shared_ptr<const model::DecoderModel> Workbench::model(const Json& reference) {
-  auto& model = models_[reference.dump()];
+std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference) {
+  auto& model = models_[reference.identity()];
   if (!model) {
     log_info("loading ", folder(reference).string());
     model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype));
@@ -99,10 +106,10 @@ namespace {
 const std::string split_model = "split: ";
 }
 
-std::shared_ptr<const model::DecoderModel> Workbench::target(const Json& reference) {
+std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference) {
   const distributed::Communicator& tensor_group = tensor_group_.group();
   if (tensor_group.size() == 1) return model(reference);
-  auto& model = models_[split_model + reference.dump()];
+  auto& model = models_[split_model + reference.identity()];
   if (!model) {
     const model::TensorGroup group(tensor_group, compute_.device);
     log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
@@ -111,8 +118,8 @@ std::shared_ptr<const model::DecoderModel> Workbench::target(const Json& referen
   return model;
 }
 
-std::shared_ptr<const text::Tokenizer> Workbench::tokenizer(const Json& reference) {
-  auto& tokenizer = tokenizers_[reference.dump()];
+std::shared_ptr<const text::Tokenizer> Workbench::tokenizer(const records::ModelReference& reference) {
+  auto& tokenizer = tokenizers_[reference.identity()];
   if (!tokenizer) tokenizer = text::load_tokenizer(folder(reference));
   return tokenizer;
 }
@@ -123,26 +130,22 @@ std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::strin
   if (map) return map;
   const store::Unit unit = units_.read(key);
   auto loaded = std::make_shared<token_map::TokenMap>();
-  for (const auto& dataset : unit.datasets) {
-    if (dataset.name == "delta_token")
-      for (const int32_t id : std::get<std::vector<int32_t>>(dataset.values)) loaded->ids.push_back({id});
-    if (dataset.name == "match")
-      for (const int32_t match : std::get<std::vector<int32_t>>(dataset.values))
-        loaded->match.push_back(static_cast<token_map::Match>(match));
-  }
-  for (const auto& ragged : unit.ragged)
-    if (ragged.name == "candidates") {
-      for (const int32_t id : ragged.values) loaded->candidates.push_back({id});
-      loaded->offsets = ragged.offsets;
-    }
   const std::string where = units_.path(key).string();
+  for (const auto& row : records::read_rows<records::TokenMapRow>(unit)) {
+    loaded->ids.push_back({row.delta_token});
+    loaded->match.push_back(static_cast<token_map::Match>(row.match));
+    if (!row.candidates) continue;
+    if (loaded->offsets.empty()) loaded->offsets.push_back(0);
+    for (const int32_t id : *row.candidates) loaded->candidates.push_back({id});
+    loaded->offsets.push_back(static_cast<int64_t>(loaded->candidates.size()));
+  }
   loaded->delta_size = json_field<int32_t>(unit.task, "delta_size", where);
   token_map::check_map(*loaded, where);
   return map = std::move(loaded);
 }
 
-std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const Json& reference) {
-  auto& states = hidden_[reference.dump()];
+std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::ModelReference& reference) {
+  auto& states = hidden_[reference.identity()];
   if (!states) {
     train::HiddenStoreSettings settings;
     settings.spill_folder = output_;
@@ -175,10 +178,6 @@ bool Workbench::is_deterministic() const { return experiment_.text("compute.dete
 std::optional<int64_t> Workbench::frozen_pass_tokens() const {
   if (is_deterministic() || halvings_ > 0) return 0;
   return std::nullopt;
-}
-
-uint64_t Workbench::seed(const std::string& key) const {
-  return seed_of({"task", key});
 }
 
 }  // namespace cmc::stages

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "pipeline/core/json.hpp"
+#include "pipeline/records/training_parameters.hpp"
 #include "pipeline/distributed/communicator.hpp"
 #include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -25,6 +25,7 @@ struct Compute {
 
 // compute.device and compute.dtype of the experiment on this rank. Throws BadExperiment when CUDA is asked for and absent.
 Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node);
+std::string compute_name(const Compute& compute);  // "cpu float32", as Task::compute
 Compute compute_of(const Experiment& experiment, int rank_on_node);
 
 // What a rank works with: loads models, tokenizers and maps by their references in task parameters, and keeps what the
@@ -47,22 +48,23 @@ class Workbench {
   // Runs split models over the present tensor-parallel group, where that has become another one since they were.
   void regroup_split_models();
 
-  // `reference`: {"name", "identity"} or {"name", "task"} (see Planner); with "base" the task made LoRA adapters of that model,
-  // which are merged into it. On compute().device.
-  model::DecoderModel load(const Json& reference, torch::Dtype dtype, model::TensorRank tensor_rank = {}) const;
+  // LoRA adapters are merged into their base. On compute().device.
+  model::DecoderModel load(const records::ModelReference& reference, torch::Dtype dtype, model::TensorRank tensor_rank = {}) const;
   // The same in compute().dtype, kept.
-  std::shared_ptr<const model::DecoderModel> model(const Json& reference);
+  std::shared_ptr<const model::DecoderModel> model(const records::ModelReference& reference);
   // The same for a model that the tensor-parallel group holds together: split over it, where it is more than this rank.
-  std::shared_ptr<const model::DecoderModel> target(const Json& reference);
-  std::shared_ptr<const text::Tokenizer> tokenizer(const Json& reference);
+  std::shared_ptr<const model::DecoderModel> target(const records::ModelReference& reference);
+  std::shared_ptr<const text::Tokenizer> tokenizer(const records::ModelReference& reference);
   // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
-  std::filesystem::path folder(const Json& reference) const;
-  // A data file, `reference`: {"file", "sha256"}. The reader's content hash tells whether it has changed: expect_planned.
-  std::filesystem::path file(const Json& reference) const;
+  std::filesystem::path folder(const records::ModelReference& reference) const;
+  // A data file. The reader's content hash tells whether it has changed: expect_planned.
+  std::filesystem::path file(const records::FileReference& reference) const { return place(reference.sha256); }
+  // The folder of a tokenizer that a model made here gets.
+  std::filesystem::path folder(const records::TokenizerReference& reference) const { return place(reference.sha256); }
   // The unit of a token_map task; null for an empty key (same vocabulary).
   std::shared_ptr<const token_map::TokenMap> token_map(const std::string& key);
   // The template's kept states, shared by all trainings beside it.
-  std::shared_ptr<train::HiddenStore> hidden_states(const Json& template_reference);
+  std::shared_ptr<train::HiddenStore> hidden_states(const records::ModelReference& template_reference);
 
   std::filesystem::path trained_folder(const std::string& key) const { return output_ / "checkpoints" / key; }
   // Where a training that is not finished keeps its checkpoints.
@@ -76,8 +78,6 @@ class Workbench {
   // compute.deterministic: whether training gives the same bits each time, and frozen examples so run alone (0) or as is fast.
   bool is_deterministic() const;
   std::optional<int64_t> frozen_pass_tokens() const;
-
-  uint64_t seed(const std::string& key) const;  // of a task; the experiment's seed is one of the parameters in its key
 
  private:
   const std::string& place(const std::string& content) const;
@@ -100,6 +100,6 @@ class Workbench {
 };
 
 // Throws BadData naming the file when what was read (`content_hash`) is not what the task was planned with.
-void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const Json& reference);
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash, const records::FileReference& reference);
 
 }  // namespace cmc::stages

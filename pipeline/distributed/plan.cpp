@@ -44,6 +44,10 @@ std::string task_key(const std::string& stage, const Json& parameters, const std
   }
 }
 
+std::string key_of(const Task& task) {
+  return task_key(task.stage, {{"parameters", task.parameters}, {"revision", task.revision}, {"compute", task.compute}}, task.inputs);
+}
+
 void check(const Plan& plan) {
   std::unordered_map<std::string, size_t> place;
   for (size_t i = 0; i < plan.tasks.size(); ++i) {

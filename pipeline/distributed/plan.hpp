@@ -13,11 +13,14 @@ constexpr int none = -1;                                           // no task, r
 
 // One piece of work. Pure data: knows nothing of MPI, models or files.
 struct Task {
-  std::string key;                  // SHA-256 over stage, parameters, inputs and content identities
+  std::string key;                  // key_of()
   std::string stage;                // which stage runs it
   std::string name;                 // for people: "instruct gemma cmc alpha 1 prompts 0-31"
   Json parameters;                  // resolved; a task can be run from this alone
   std::vector<std::string> inputs;  // keys of the tasks it needs
+  int revision = 1;                 // of the stage: raised where the same parameters come to give other results
+  std::string compute;              // device and type of numbers that its models run in, "cpu float32"; "": it runs none
+  uint64_t seed = 0;                // of its random numbers; follows from what is asked, not from how it is computed
   std::string residency;            // what a worker keeps loaded between tasks ("" none): the target model
   double seconds = 1;               // estimated work on one rank, without loading the residency
   double load_seconds = 0;          // estimated time to load the residency on a rank that does not hold it
@@ -36,6 +39,9 @@ struct Plan {
 // SHA-256 of stage, parameters and input keys in canonical JSON. Throws Internal when the parameters hold a number
 // that JSON cannot write (NaN, infinity) or text that is not UTF-8: two such tasks would share a key.
 std::string task_key(const std::string& stage, const Json& parameters, const std::vector<std::string>& inputs);
+
+// What a task's result is filed under: task_key with the revision and the compute beside.
+std::string key_of(const Task& task);
 
 // Throws Internal on an empty or duplicate key, an input that is unknown or does not come first (so also on a cycle),
 // and on figures that are no estimate (negative or not finite seconds, fewer than one share or rank, both together).

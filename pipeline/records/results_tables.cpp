@@ -220,12 +220,8 @@ std::vector<PlanRow> plan_rows(const Table& table, const std::string& where) {
 
 std::vector<PlanRow> plan_rows(const std::vector<PlannedTask>& plan, const std::set<std::string>& done) {
   std::vector<PlanRow> rows;
-  for (const auto& task : plan) {
-    Json parameters = task.parameters;
-    parameters["name"] = task.name;
-    rows.push_back(
-        {task.key, task.stage, task.name, labels_of(task.stage, parameters, task.name), done.contains(task.key)});
-  }
+  for (const auto& task : plan)
+    rows.push_back({task.key, task.stage, task.name, labels_of(task.stage, task.parameters, task.name), done.contains(task.key)});
   return rows;
 }
 

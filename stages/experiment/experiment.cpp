@@ -190,7 +190,7 @@ void Experiment::check_judge(const std::set<std::string>& models) const {
     fail("judge.model", judge + " has no section", "add [model." + judge + "] with its path, or with its sizes to pre-train it");
   if (list("deltas.instruct").empty())
     fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
-  if (text("judge.against") == "vanilla" && !std::ranges::count(list("methods.instruct"), "vanilla"))
+  if (text("judge.against") == "vanilla" && !std::ranges::count(methods("instruct"), records::Method::vanilla))
     fail("judge.against", "is vanilla, which methods.instruct does not hold", "add vanilla to methods.instruct, or set judge.against = reference");
   path("data.alpaca_eval");
 }
@@ -203,6 +203,12 @@ std::string Experiment::template_of(const std::string& purpose) const {
 std::vector<std::string> Experiment::targets_of(const std::string& purpose) const {
   const std::string own = "models." + purpose + "_targets";
   return list(knows(own) && has(own) ? own : "models.targets");
+}
+
+std::vector<records::Method> Experiment::methods(const std::string& purpose) const {
+  std::vector<records::Method> methods;
+  for (const auto& name : list("methods." + purpose)) methods.push_back(records::method_named(name, file_ + ": methods." + purpose));
+  return methods;
 }
 
 std::string Experiment::start_of(const std::string& delta) const {

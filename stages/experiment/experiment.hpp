@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/records/method.hpp"
+
 namespace cmc::stages {
 
 struct KeySpec;
@@ -33,6 +35,7 @@ class Experiment {
   // Of a purpose, "instruct" or "unlearn": unlearning may have chat models of its own (paper, Table 2).
   std::string template_of(const std::string& purpose) const;
   std::vector<std::string> targets_of(const std::string& purpose) const;
+  std::vector<records::Method> methods(const std::string& purpose) const;  // methods.<purpose>
 
   // The delta whose start (path, pre-training or sizes) this one takes: delta.<name>.start, or itself.
   std::string start_of(const std::string& delta) const;

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "pipeline/records/method.hpp"
+
 namespace cmc::stages {
 
 namespace {
@@ -53,9 +55,9 @@ const std::vector<KeySpec>& schema() {
       {"delta.*.max_positions", integer, "2048", false, "longest text it reads, in tokens"},
 
       {"methods.instruct", list, "vanilla, cmc", false, "the systems compared on instructions (paper, Table 1)",
-       {"vanilla", "cmc", "lora", "full", "proxy_tuning"}},
+       records::methods_for(records::Purpose::instruct)},
       {"methods.unlearn", list, "vanilla, cmc", false, "the systems compared on TOFU (Table 2); retain_only gives forget quality",
-       {"vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only"}},
+       records::methods_for(records::Purpose::unlearn)},
 
       {"token_map.method", list, "pm_mined", false, "how base tokens find delta tokens; further ones: ablations (Table 4: exact_only)",
        {"pm_mined", "exact_only", "one_to_many"}},
