@@ -86,7 +86,7 @@ records::ModelReference Planner::fine_tuned(const std::string& purpose, const st
 
 records::ModelReference Planner::prepared(const std::string& name) {
   if (find("prepare", name).empty()) return model(name);
-  return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == "lora");
+  return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == name_of(records::Method::lora));
 }
 
 records::FileReference Planner::file(const std::filesystem::path& path) {

@@ -30,7 +30,7 @@ void add(Planner& planner, const std::string& name, Part part) {
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.integer("prepare.epochs")));
   task.bytes = static_cast<int64_t>(parameters * 16);  // weights, gradients, two moments in float32
   task.shares = static_cast<int>(experiment.integer("prepare.shares"));
-  planner.remember(part == Part::all ? "prepare" : "retain_only", name, planner.add(std::move(task), p));
+  planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {

@@ -1,5 +1,8 @@
 #include "stages/run_experiment.hpp"
 
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -14,7 +17,7 @@
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/model/device_memory.hpp"
 #include "pipeline/records/labels.hpp"
-#include "pipeline/records/task_labels.hpp"
+#include "pipeline/records/results_tables.hpp"
 #include "pipeline/store/results.hpp"
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -30,7 +33,9 @@ namespace {
 
 struct Work {
   distributed::Plan plan;
-  std::vector<std::string> merged;  // rank 0's: the keys of what results.h5 is made of, the other shards' tasks too
+  // Rank 0's: the keys of what results.h5 is made of, the other shards' tasks too; and all that was asked for.
+  std::vector<std::string> merged;
+  std::vector<records::PlannedTask> whole;
   Places places;
   std::vector<std::string> finished;
 };
@@ -73,6 +78,7 @@ Work found_work(const RunRequest& request, const Json& environment) {
   auto [whole, plan, places] = plan_experiment(request.experiment, request.output.path(), request.only);
   request.output.claim(request.experiment, whole, environment);
   work.merged = keys_of(plan);
+  for (const auto& task : whole.tasks) work.whole.push_back({task.key, task.stage, task.name, task.parameters, task.inputs});
   const store::UnitStore units(request.output.path());
   if (const int left = units.remove_abandoned(); left > 0) log_info("removed ", left, " half-written files of killed runs");
   const std::vector<std::string> present = units.keys();
@@ -163,16 +169,20 @@ double over_ranks(double seconds, const distributed::Communicator& group) {
   return total;
 }
 
+// A plan made where a GPU is has other keys than what a rank without one computes.
+void expect_compute(const distributed::Task& task, const Compute& mine) {
+  if (task.compute.empty() || task.compute == compute_name(mine)) return;
+  throw BadExperiment({"compute", "the plan is for " + task.compute + ", this rank computes in " + compute_name(mine),
+                       "set compute.device and compute.dtype, or give ranks of one kind"});
+}
+
 // On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group, const Json& environment) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
   using Clock = std::chrono::steady_clock;
   std::optional<store::UnitClaim> claim;
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
-  const std::string compute = compute_name(bench.compute());
-  if (!task.compute.empty() && task.compute != compute)
-    throw BadExperiment({"compute", "the plan is for " + task.compute + ", this rank computes in " + compute,
-                         "set compute.device and compute.dtype, or give ranks of one kind"});
+  expect_compute(task, bench.compute());
   const auto start = Clock::now();
   const bool loaded = bench.enter(task.residency, task.tensor_parallel > 1 ? group : distributed::Communicator());
   model::restart_peak_bytes(bench.compute().device);
@@ -187,10 +197,10 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   unit.task["inputs"] = task.inputs;
   unit.task["revision"] = task.revision;
   unit.task["compute"] = task.compute;
-  unit.provenance = environment;
-  unit.provenance["random_seed"] = task.seed;
   unit.labels = records::plain_labels(records::labels_of(task.stage, unit.task, task.name));
   unit.labels.push_back({"name", task.name});
+  unit.provenance = environment;
+  unit.provenance["random_seed"] = task.seed;
   unit.cost["wall_seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
   unit.cost["device_seconds"] = device_seconds;
   unit.cost["estimated_seconds"] = task.seconds;
@@ -212,12 +222,13 @@ bool holds_all(const std::filesystem::path& results, const std::vector<std::stri
   return std::ranges::all_of(keys, [&](const std::string& key) { return held.contains(key); });
 }
 
-void merge(const RunRequest& request, const std::vector<std::string>& wanted, bool all_done_before) {
+void merge(const RunRequest& request, const Work& work, bool all_done_before) {
   const store::UnitStore units(request.output.path());
-  const std::vector<std::string> keys = finished_of(wanted, units.keys());
+  const std::vector<std::string> keys = finished_of(work.merged, units.keys());
   if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
-  store::write_results(request.output.path(),
-                       {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys);
+  records::write_results(request.output.path(),
+                         {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys,
+                         work.whole);
 }
 
 // A run is reported on rank 0's terminal and, for `status`, in the folder.
@@ -259,7 +270,7 @@ RunReport run_experiment(const RunRequest& request, const distributed::Session& 
   if (world.rank() == 0) {
     request.log.write_outcome(report.outcome);
     // A run that was asked to stop does so at once; the report reads units, too, and the next run merges.
-    if (!report.outcome.stopped) merge(request, work.merged, report.already_done == report.total);
+    if (!report.outcome.stopped) merge(request, work, report.already_done == report.total);
     store::UnitStore(request.output.path()).remove_abandoned();  // of ranks that outlived their run's end
   }
   return report;

@@ -59,9 +59,9 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
       systems.push_back({alone.system, purpose, planner.fine_tuned(made, target, base, method == Method::lora)});
     } else if (method != Method::retain_only) {
       systems.push_back(alone);
-    } else if (!planner.find("retain_only", target).empty()) {
+    } else if (!planner.find(std::string(traits.name), target).empty()) {
       const bool lora = experiment.text("prepare.method") == name_of(Method::lora);
-      systems.push_back({alone.system, purpose, planner.fine_tuned("retain_only", target, planner.model(target), lora)});
+      systems.push_back({alone.system, purpose, planner.fine_tuned(std::string(traits.name), target, planner.model(target), lora)});
     }
   }
   return systems;

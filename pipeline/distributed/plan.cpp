@@ -45,7 +45,8 @@ std::string task_key(const std::string& stage, const Json& parameters, const std
 }
 
 std::string key_of(const Task& task) {
-  return task_key(task.stage, {{"parameters", task.parameters}, {"revision", task.revision}, {"compute", task.compute}}, task.inputs);
+  return task_key(task.stage, {{"parameters", task.parameters}, {"revision", task.revision}, {"compute", task.compute}},
+                  task.inputs);
 }
 
 void check(const Plan& plan) {

@@ -48,6 +48,13 @@ std::optional<E> find_named(std::string_view name) {
   return EnumNames<E>::names.find(name);
 }
 
+template <HasNames E>
+std::vector<std::string_view> names_of() {
+  std::vector<std::string_view> names;
+  for (const auto& [value, name] : EnumNames<E>::names.all()) names.push_back(name);
+  return names;
+}
+
 namespace detail {
 struct AnyVisit {
   template <class T>

@@ -31,4 +31,11 @@ std::vector<std::string_view> methods_for(Purpose purpose) {
   return names;
 }
 
+std::vector<std::string_view> training_methods() {
+  std::vector<std::string_view> names;
+  for (const auto& traits : method_traits)
+    if (traits.trains_target) names.push_back(traits.name);
+  return names;
+}
+
 }  // namespace cmc::records

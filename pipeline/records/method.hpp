@@ -99,5 +99,6 @@ Method method_named(std::string_view name, const std::string& where);
 Method method_of(Role role);
 // Names of the methods for a purpose, in their order: what an experiment may ask for.
 std::vector<std::string_view> methods_for(Purpose purpose);
+std::vector<std::string_view> training_methods();  // those that train the target itself
 
 }  // namespace cmc::records

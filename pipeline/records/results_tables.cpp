@@ -221,7 +221,8 @@ std::vector<PlanRow> plan_rows(const Table& table, const std::string& where) {
 std::vector<PlanRow> plan_rows(const std::vector<PlannedTask>& plan, const std::set<std::string>& done) {
   std::vector<PlanRow> rows;
   for (const auto& task : plan)
-    rows.push_back({task.key, task.stage, task.name, labels_of(task.stage, task.parameters, task.name), done.contains(task.key)});
+    rows.push_back(
+        {task.key, task.stage, task.name, labels_of(task.stage, task.parameters, task.name), done.contains(task.key)});
   return rows;
 }
 

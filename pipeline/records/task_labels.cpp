@@ -35,6 +35,18 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
   return labels;
 }
 
+// The delta's own name. Units of earlier versions have that of its start alone; their name, "train delta fast to
+// unlearn", has both roles and it.
+std::string trained_delta(const Json& parameters, const std::string& role, const std::string& kind,
+                          const std::string& where) {
+  if (parameters.contains("trained")) return json_field<std::string>(parameters, "trained", where);
+  const std::string name = json_field_or(parameters, "name", std::string(), where), before = "train " + role + " ",
+                    after = " to " + kind;
+  if (name.size() > before.size() + after.size() && name.starts_with(before) && name.ends_with(after))
+    return name.substr(before.size(), name.size() - before.size() - after.size());
+  return name_or_text(parameters, "delta", where);
+}
+
 TaskLabels training_labels(const std::string& stage, const Json& parameters, const std::string& where) {
   TaskLabels labels;
   labels.system.method = Method::none;
@@ -49,8 +61,8 @@ TaskLabels training_labels(const std::string& stage, const Json& parameters, con
     const auto role = find_named<Role>(json_field_or(parameters, "role", std::string(name_of(Role::delta)), where));
     if (!role) throw_bad_field(where, "role", "is not known");
     labels.system.method = method_of(*role);
-    labels.system.delta = json_field_or(parameters, "trained", name_or_text(parameters, "delta", where), where);
     labels.purpose = json_field_or(parameters, "kind", std::string(), where);
+    labels.system.delta = trained_delta(parameters, std::string(name_of(*role)), labels.purpose, where);
   }
   return labels;
 }

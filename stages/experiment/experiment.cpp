@@ -9,6 +9,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
 #include "stages/experiment/schema.hpp"
 
 namespace cmc::stages {
@@ -190,7 +191,7 @@ void Experiment::check_judge(const std::set<std::string>& models) const {
     fail("judge.model", judge + " has no section", "add [model." + judge + "] with its path, or with its sizes to pre-train it");
   if (list("deltas.instruct").empty())
     fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
-  if (text("judge.against") == "vanilla" && !std::ranges::count(methods("instruct"), records::Method::vanilla))
+  if (text("judge.against") == name_of(records::Against::vanilla) && !std::ranges::count(methods("instruct"), records::Method::vanilla))
     fail("judge.against", "is vanilla, which methods.instruct does not hold", "add vanilla to methods.instruct, or set judge.against = reference");
   path("data.alpaca_eval");
 }

@@ -5,17 +5,28 @@
 #include <numeric>
 #include <utility>
 
-#include "pipeline/records/method.hpp"
+#include "pipeline/core/named_enum.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
 
 namespace cmc::stages {
 
 namespace {
+constexpr NamedEnum value_types("type of a value", std::to_array<Named<ValueType>>({{ValueType::text, "text"},
+                                                                                    {ValueType::path, "path"},
+                                                                                    {ValueType::integer, "whole number"},
+                                                                                    {ValueType::number, "number"},
+                                                                                    {ValueType::list, "list"},
+                                                                                    {ValueType::numbers, "numbers"}}));
+
 const std::vector<std::string_view> unlearning_losses = {"grad_diff", "grad_ascent", "kl",           "idk",
                                                          "dpo",       "npo",         "npo_grad_diff", "grad_diff_bounded"};
 }  // namespace
 
+std::string_view name_of(ValueType type) { return value_types.name_of(type); }
+
 const std::vector<KeySpec>& schema() {
   using enum ValueType;
+  using records::Method;
   static const std::vector<KeySpec> keys = {
       {"experiment.title", text, "", true, "what the report is headed with"},
       {"experiment.seed", list, "1", false, "all other seeds are hashes of it; several: the whole is repeated with each"},
@@ -94,7 +105,7 @@ const std::vector<KeySpec>& schema() {
 
       {"prepare.epochs", integer, "0", false, "fine-tuning on TOFU before unlearning; 0: the models know it already"},
       {"prepare.retain_items", integer, "0", false, "retained examples used; 0: all"},
-      {"prepare.method", text, "full", false, "how (protocol: lora)", {"full", "lora"}},
+      {"prepare.method", text, name_of(Method::full), false, "how (protocol: lora)", records::training_methods()},
       {"prepare.lora_learning_rate", number, "1e-4", false, "peak, LoRA (protocol)"},
       {"prepare.lora_rank", integer, "32", false, "protocol"},
       {"prepare.lora_alpha", number, "64", false, "protocol"},
@@ -172,7 +183,7 @@ const std::vector<KeySpec>& schema() {
       {"adapt_unlearn.lora_modules", list, "q_proj, v_proj", false, "linear layers with adapters"},
 
       {"similarity.pairs", list, "", false, "reference:other, …: models whose logit shifts are compared (paper, Figure 2)"},
-      {"similarity.method", text, "lora", false, "how the models are fine-tuned", {"lora", "full"}},
+      {"similarity.method", text, name_of(Method::lora), false, "how the models are fine-tuned", records::training_methods()},
       {"similarity.other_items", integer, "0", false, "examples of data.other used; 0: all"},
       {"similarity.other_epochs", integer, "3", false, "epochs on data.other"},
       {"similarity.items", integer, "50", false, "AlpacaEval prompts (protocol)"},
@@ -186,8 +197,8 @@ const std::vector<KeySpec>& schema() {
       {"instruct.unit_items", integer, "32", false, "prompts a unit: a resumed run loses at most this many"},
 
       {"judge.model", text, "", false, "a model that judges the instruct responses pairwise; unset: nobody does"},
-      {"judge.against", text, "reference", false, "what they are compared with: the data file's outputs, or the target alone",
-       {"reference", "vanilla"}},
+      {"judge.against", text, name_of(records::Against::reference), false, "what they are compared with: the data file's outputs, or the target alone",
+       records::names_of<records::Against>()},
       {"judge.prompt", text, "auto", false, "how the judge is asked; auto: chat where it has a chat template, else open_instruct",
        {"auto", "plain", "open_instruct", "inst", "chat"}},
       {"judge.unit_items", integer, "64", false, "prompts a unit, each of them in both orders"},

@@ -6,6 +6,7 @@
 namespace cmc::stages {
 
 enum class ValueType { text, path, integer, number, list, numbers };
+std::string_view name_of(ValueType type);
 
 // One key an experiment file may hold. `*` in the section stands for a name the user gives (model.*, delta.*).
 struct KeySpec {

@@ -82,8 +82,10 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
   const auto plan = output.plan();
   const auto to = std::filesystem::absolute(arguments.get("to"));
   const bool all = arguments.has("all");
+  records::Seeds seeds;
+  for (const auto& task : plan.tasks) seeds.add(task.key, task.parameters, task.inputs);
   size_t written = 0;
-  for (const auto& chosen : chosen_systems(arguments, answer_tasks(plan, stage))) {
+  for (const auto& chosen : chosen_systems(arguments, answer_tasks(plan, stage), seeds)) {
     Json content;
     const size_t rows = convert(output, chosen, content);
     const auto file = all ? to / (file_stem(chosen.system) + ".json") : to;
@@ -101,35 +103,33 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
 
 // How --model calls what a task trained; "": it is not exported.
 std::string model_name(const distributed::Task& task) {
+  const auto labels = records::labels_of(task.stage, task.parameters, task.name);
   if (task.stage == train_stage.name) {
-    const auto p = records::from_json<records::TrainParameters>(task.parameters, task.name);
-    const std::string name = std::string(name_of(p.kind)) + ":" + p.trained;
-    return p.role == records::Role::delta ? name : name + ":" + std::string(name_of(p.role));
+    const auto role = records::traits_of(labels.system.method).role;
+    const std::string name = labels.purpose + ":" + labels.system.delta;
+    return role == records::Role::delta ? name : name + ":" + std::string(name_of(role));
   }
   if (task.stage != prepare_stage.name) return "";
-  const auto p = records::from_json<records::PrepareParameters>(task.parameters, task.name);
-  return (p.part == records::Part::retain ? "retain_only:" : "prepared:") + p.target;
+  return (labels.system.method == records::Method::retain_only ? "retain_only:" : "prepared:") + labels.system.target;
 }
 
-// The task that trained --model, of --seed where several did.
+// The task that trained --model: a name, or where several are called so the first digits of a task's key.
 const distributed::Task& trained_model(const Arguments& arguments, const distributed::Plan& plan) {
+  const std::string asked = arguments.get("model");
   std::set<std::string> known;
   std::vector<const distributed::Task*> found;
-  const auto seed_of_task = [](const distributed::Task& task) { return records::labels_of(task.stage, task.parameters, task.name).system.seed; };
   for (const auto& task : plan.tasks) {
     const std::string name = model_name(task);
     if (name.empty()) continue;
     known.insert(name);
-    if (name != arguments.get("model")) continue;
-    if (arguments.has("seed") && std::to_string(seed_of_task(task).value_or(-1)) != arguments.get("seed")) continue;
-    found.push_back(&task);
+    if (name == asked || task.key.starts_with(asked)) found.push_back(&task);
   }
   if (found.size() == 1) return *found.front();
   std::string choices;
-  for (const auto* task : found) choices += " --seed " + std::to_string(seed_of_task(*task).value_or(-1));
-  if (!found.empty()) throw Usage({"--model " + arguments.get("model"), "was trained with several seeds", "choose one:" + choices});
+  for (const auto* task : found) choices += "\n  --model " + task->key.substr(0, 12) + "   " + task->name;
+  if (!found.empty()) throw Usage({"--model " + asked, "means " + std::to_string(found.size()) + " models of this run:" + choices + "\n", "choose one by its key"});
   for (const auto& name : known) choices += (choices.empty() ? "" : ", ") + name;
-  throw Usage({"--model " + arguments.get("model"), "is not a model of this run", "known: " + choices});
+  throw Usage({"--model " + asked, "is not a model of this run", "known: " + choices});
 }
 
 // A trained model of the run as the Hugging Face folder it already is.
@@ -149,7 +149,7 @@ void export_hf(const Arguments& arguments) {
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("to", po::value<std::string>(), "file to write (hf, and with --all: new folder)")(
-      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA (:expert, :offset), prepared:MODEL or retain_only:MODEL");
+      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first digits");
   add_system_options(options);
   Arguments arguments("export alpaca_eval|tofu|hf DIR --to PATH [options]", options, {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;

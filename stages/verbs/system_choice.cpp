@@ -75,7 +75,7 @@ std::string choices(const std::vector<PlannedSystem>& systems) {
     for (const Flag* flag : differ)
       if (const std::string value = flag->value(one.system); !value.empty()) text += " --" + std::string(flag->name) + " " + value;
   }
-  return text;
+  return text + "\n";
 }
 
 // What the words mean where the method is left out.
@@ -96,11 +96,13 @@ void add_system_options(po::options_description& options) {
   options.add_options()("all", "every system that fits, one file each; --to is then a folder");
 }
 
-std::vector<PlannedSystem> chosen_systems(const Arguments& arguments, const std::vector<const distributed::Task*>& tasks) {
+std::vector<PlannedSystem> chosen_systems(const Arguments& arguments, const std::vector<const distributed::Task*>& tasks,
+                                          const records::Seeds& seeds) {
   const auto given = asked_for(arguments);
   std::map<System, PlannedSystem> planned;
   for (const distributed::Task* task : tasks)
-    for (const System& system : records::labels_of(task->stage, task->parameters, task->name).systems()) {
+    for (System system : records::labels_of(task->stage, task->parameters, task->name).systems()) {
+      system.seed = seeds.of(task->key);
       auto& one = planned.try_emplace(system, PlannedSystem{system, {}}).first->second;
       one.tasks.push_back(task);
     }
@@ -110,9 +112,9 @@ std::vector<PlannedSystem> chosen_systems(const Arguments& arguments, const std:
     if (fits(system, given)) fitting.push_back(std::move(one));
   }
   if (fitting.empty())
-    throw MissingInput({arguments.get("folder"), "evaluates no such system", "it has:" + choices(all)});
+    throw MissingInput({arguments.get("folder"), "evaluates no such system; it has:" + choices(all), "give the flags of one of these"});
   if (fitting.size() > 1 && !arguments.has("all"))
-    throw Usage({"export", std::to_string(fitting.size()) + " systems are meant", "choose one, or give --all for a file each:" + choices(fitting)});
+    throw Usage({"export", "means " + std::to_string(fitting.size()) + " systems:" + choices(fitting), "add one line's flags, or --all for a file each"});
   return fitting;
 }
 

@@ -8,12 +8,13 @@ namespace po = boost::program_options;
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {run_verb,      plan_verb,  status_verb, verify_verb, tokenize_verb, map_verb,
-                                        generate_verb, score_verb, bench_verb, export_verb, import_verb, doctor_verb};
+                                        generate_verb, score_verb, bench_verb, export_verb, import_verb, keys_verb, doctor_verb};
   return all;
 }
 
-Arguments::Arguments(std::string usage, po::options_description options, std::vector<std::string> positional)
-    : usage_(std::move(usage)), options_(std::move(options)), positional_(std::move(positional)) {
+Arguments::Arguments(std::string usage, po::options_description options, std::vector<std::string> positional,
+                     std::vector<std::string> optional)
+    : usage_(std::move(usage)), options_(std::move(options)), positional_(std::move(positional)), optional_(std::move(optional)) {
   options_.add_options()("help,h", "this text");
 }
 
@@ -24,6 +25,7 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
     all.add_options()(name.c_str(), po::value<std::string>());
     places.add(name.c_str(), 1);
   }
+  for (const auto& name : optional_) places.add(name.c_str(), 1);
   try {
     po::store(po::command_line_parser(arguments).options(all).positional(places).run(), values_);
     if (values_.count("help")) {

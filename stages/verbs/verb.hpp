@@ -19,13 +19,15 @@ struct Verb {
 
 const std::vector<Verb>& verbs();
 extern const Verb run_verb, plan_verb, status_verb, verify_verb, tokenize_verb, map_verb, generate_verb, score_verb, bench_verb, export_verb,
-    import_verb, doctor_verb;
+    import_verb, keys_verb, doctor_verb;
 
 // The arguments of one verb by Boost.Program_options: options, then positional ones by name in order.
 class Arguments {
  public:
-  // `usage`: "run EXPERIMENT.ini [options]". Throws Usage for unknown or missing options, naming the verb's help.
-  Arguments(std::string usage, boost::program_options::options_description options, std::vector<std::string> positional);
+  // `usage`: "run EXPERIMENT.ini [options]". `optional`: options that may be given by place, too, behind the positional ones.
+  // Throws Usage for unknown or missing options, naming the verb's help.
+  Arguments(std::string usage, boost::program_options::options_description options, std::vector<std::string> positional,
+            std::vector<std::string> optional = {});
 
   // False when --help was asked for and printed.
   bool parse(const std::vector<std::string>& arguments);
@@ -39,7 +41,7 @@ class Arguments {
  private:
   std::string usage_;
   boost::program_options::options_description options_;
-  std::vector<std::string> positional_;
+  std::vector<std::string> positional_, optional_;
   boost::program_options::variables_map values_;
 };
 

@@ -28,6 +28,23 @@ TEST(TaskKey, RefusesWhatJsonCannotHold) {
   EXPECT_THROW(task_key("s", {{"a", "\xff"}}, {}), Internal);
 }
 
+// What gives another result has another key; how it is called, scheduled and what it draws follows from the rest.
+TEST(TaskKey, HoldsRevisionAndCompute) {
+  Task task;
+  task.stage = "train";
+  task.parameters = {{"a", 1}};
+  task.inputs = {"k"};
+  task.compute = "cpu float32";
+  const std::string key = key_of(task);
+  Task revised = task, elsewhere = task, renamed = task;
+  revised.revision = 2;
+  elsewhere.compute = "cuda bfloat16";
+  renamed.name = "another name", renamed.seconds = 7, renamed.seed = 5;
+  EXPECT_NE(key_of(revised), key);
+  EXPECT_NE(key_of(elsewhere), key);
+  EXPECT_EQ(key_of(renamed), key);
+}
+
 TEST(Check, TakesADag) {
   EXPECT_NO_THROW(check({{task("a"), task("b", 1, {"a"}), task("c", 1, {"a", "b"})}}));
 }
