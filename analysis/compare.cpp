@@ -28,7 +28,8 @@ Measured measure(const Record& record, bool several_seeds) {
     const auto aggregate = records::all_metrics()[static_cast<size_t>(row.metric)].aggregate;
     if (aggregate == records::Aggregate::single || aggregate == records::Aggregate::computed) continue;
     const int64_t seed = several_seeds ? system.seed.value_or(no_seed) : no_seed;
-    measured[{system.without_seed(), all.sets()[static_cast<size_t>(row.set)], row.metric}][{seed, row.item}] = row.value;
+    measured[{system.without_seed(), all.sets()[static_cast<size_t>(row.set)], row.metric}][{seed, row.item}] =
+        row.value;
   }
   return measured;
 }
@@ -81,7 +82,8 @@ std::vector<Cell> compare_metric(const Place& place, const Values& a, const Valu
     return row;
   }
   const auto paired = metrics::paired_bootstrap(theirs, ours);
-  row.insert(row.end(), {records::plain_figure(figure_of(change).value), interval_text(paired.interval), records::plain_figure(paired.p_value)});
+  row.insert(row.end(), {records::plain_figure(figure_of(change).value), interval_text(paired.interval),
+                         records::plain_figure(paired.p_value)});
   return row;
 }
 
@@ -101,7 +103,8 @@ std::multiset<std::string> lines_of(const std::string& text) {
 }  // namespace
 
 Table compare_results(const Record& a, const Record& b) {
-  Table table{"compare", "A: " + a.results().header.title + "; B: " + b.results().header.title, system_columns(), {}, {}};
+  Table table{
+      "compare", "A: " + a.results().header.title + "; B: " + b.results().header.title, system_columns(), {}, {}};
   for (const Column& column :
        {Column{"Metric"}, Column{"n", "", 0}, Column{"A", "", 4}, Column{"B", "", 4}, Column{"B − A", "", 4},
         Column{"95 % interval"}, Column{"p", "", 3, "", OverSeeds::largest}})

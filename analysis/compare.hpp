@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/table.hpp"
 #include "analysis/record.hpp"
+#include "analysis/table.hpp"
 
 namespace cmc::analysis {
 

@@ -38,7 +38,8 @@ bool every_seed(const Figure& difference, double sign) {
 
 }  // namespace
 
-std::vector<Pair> paired(std::span<const records::Measurement> baseline, std::span<const records::Measurement> measured) {
+std::vector<Pair> paired(std::span<const records::Measurement> baseline,
+                         std::span<const records::Measurement> measured) {
   std::vector<Pair> pairs;
   auto other = measured.begin();
   for (const auto& row : baseline) {

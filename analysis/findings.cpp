@@ -46,7 +46,8 @@ std::vector<System> steered(const Record& record, const std::string& stage, cons
 Samples samples_of(const Record& record, const System& system, const std::string& set, std::string_view name) {
   Samples samples;
   for (const auto& view : record.views())
-    samples.push_back({view.seed().value_or(0), paired(view.of(system.vanilla(), set, name), view.of(system, set, name))});
+    samples.push_back(
+        {view.seed().value_or(0), paired(view.of(system.vanilla(), set, name), view.of(system, set, name))});
   return samples;
 }
 
@@ -54,10 +55,11 @@ void add(Evidence& evidence, Contrast contrast) {
   if (contrast.difference.n > 0) evidence.contrasts.push_back(std::move(contrast));
 }
 
-Contrast contrast_of(const Record& record, const System& system, const std::string& set, std::string_view name, Claim claim,
-                     const std::string& title = "") {
+Contrast contrast_of(const Record& record, const System& system, const std::string& set, std::string_view name,
+                     Claim claim, const std::string& title = "") {
   const auto& about = records::metric_named(name);
-  return contrast(title.empty() ? std::string(about.title) : title, claim, about.digits, samples_of(record, system, set, name));
+  return contrast(title.empty() ? std::string(about.title) : title, claim, about.digits,
+                  samples_of(record, system, set, name));
 }
 
 Finding instructions(const Record& record) {
@@ -104,8 +106,8 @@ Finding shifts(const Record& record) {
   for (const ShiftPair& pair : shift_pairs(record)) {
     Samples samples;
     for (const auto& view : record.views())
-      samples.push_back({view.seed().value_or(0),
-                         paired(view.of(pair.system, pair.set(), sinkhorn.different), view.of(pair.system, pair.set(), sinkhorn.same))});
+      samples.push_back({view.seed().value_or(0), paired(view.of(pair.system, pair.set(), sinkhorn.different),
+                                                         view.of(pair.system, pair.set(), sinkhorn.same))});
     Evidence evidence{describe(pair)};
     add(evidence, contrast("Sinkhorn divergence", Claim::falls, 3, samples));
     finding.evidence.push_back(std::move(evidence));

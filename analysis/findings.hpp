@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/contrast.hpp"
 #include "analysis/record.hpp"
 #include "analysis/table.hpp"
 
@@ -14,20 +15,8 @@ namespace cmc::analysis {
 //   * a figure stays where it keeps at least 80 % of its baseline;
 //   * CMC is judged at the measured strength nearest to 1, the paper's; of several deltas for instructions, the first
 //     of the experiment (a sweep's other sizes and epochs stand in tables).
-enum class Claim { rises, falls, stays };
 enum class Verdict { not_measured, absent, in_part, appears };
 std::string words(Verdict verdict);  // "does not appear"
-
-// One measure without and with what the paper proposes.
-struct Contrast {
-  std::string measure;  // "Strict, %"
-  Claim claim = Claim::rises;
-  int digits = 3;  // shown after the decimal point
-  // Over the items measured in both; over the seeds where there are several.
-  Figure baseline = {}, measured = {}, difference = {};
-  double p = unknown;  // two-sided
-  bool judged = false, holds = false;
-};
 
 // What one target or pair of models shows.
 struct Evidence {

@@ -141,8 +141,8 @@ Table findings_table(const std::vector<Finding>& findings) {
       }
       for (const Contrast& c : evidence.contrasts) {
         table.rows.push_back(lead);
-        table.rows.back().insert(table.rows.back().end(),
-                                 {c.measure, c.baseline, c.measured, c.difference, records::plain_figure(c.p), claim(c)});
+        table.rows.back().insert(table.rows.back().end(), {c.measure, c.baseline, c.measured, c.difference,
+                                                           records::plain_figure(c.p), claim(c)});
       }
     }
   }

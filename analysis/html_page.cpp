@@ -10,7 +10,8 @@ namespace {
 
 // A text of a JSON object, or "".
 std::string text_of(const Json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object.at(key).is_string() ? object.at(key).get<std::string>() : "";
+  return object.is_object() && object.contains(key) && object.at(key).is_string() ? object.at(key).get<std::string>()
+                                                                                  : "";
 }
 
 std::string element(const std::string& tag, const std::string& text) {
@@ -21,7 +22,8 @@ std::string tooltip(const Figure& figure, const Column& column) {
   if (std::isnan(figure.value)) return "not measured";
   std::string text = figure.n > 0 ? "n = " + std::to_string(figure.n) : "";
   for (const auto& [seed, value] : figure.by_seed)
-    text += (text.empty() ? "" : ", ") + ("seed " + std::to_string(seed)) + ": " + show(records::plain_figure(value), column);
+    text += (text.empty() ? "" : ", ") + ("seed " + std::to_string(seed)) + ": " +
+            show(records::plain_figure(value), column);
   if (!std::isnan(figure.paper)) text += (text.empty() ? "" : ", ") + std::string("paper's figure in brackets");
   return text;
 }

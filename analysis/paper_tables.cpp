@@ -17,7 +17,8 @@ std::set<System> at_full_strength(const std::vector<System>& systems) {
   using metrics::distance_from_1;
   std::map<std::tuple<std::string, records::Method, std::string, std::string>, System> nearest;
   for (const System& system : systems) {
-    const auto [found, fresh] = nearest.try_emplace({system.target, system.method, system.delta, describe(system.fusion)}, system);
+    const auto [found, fresh] =
+        nearest.try_emplace({system.target, system.method, system.delta, describe(system.fusion)}, system);
     if (!fresh && distance_from_1(system.strength) < distance_from_1(found->second.strength)) found->second = system;
   }
   std::set<System> kept;
@@ -26,7 +27,9 @@ std::set<System> at_full_strength(const std::vector<System>& systems) {
 }
 
 // The paper's method: with every delta, in every variant.
-bool is_ours(const System& system) { return records::traits_of(system.method).every_delta; }
+bool is_ours(const System& system) {
+  return records::traits_of(system.method).every_delta;
+}
 
 Table excerpt(const Table& all, const std::vector<System>& systems, const Excerpt& name, const Keep& keep) {
   Table part = all;
@@ -55,8 +58,9 @@ std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, c
   std::vector<Table> tables = {excerpt(all, systems, layout.methods, is_main)};
   if (tables.front().rows.size() == all.rows.size()) return {std::move(all)};
   if (deltas.size() > 1)
-    tables.push_back(excerpt(all, systems, layout.deltas,
-                             [&](const System& s) { return s.is_vanilla() || (is_cmc(s) && describe(s.fusion) == usual); }));
+    tables.push_back(excerpt(all, systems, layout.deltas, [&](const System& s) {
+      return s.is_vanilla() || (is_cmc(s) && describe(s.fusion) == usual);
+    }));
   if (modes.size() > 1)
     tables.push_back(
         excerpt(all, systems, layout.variants, [&](const System& s) { return is_cmc(s) && s.delta == main; }));

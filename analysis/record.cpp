@@ -10,7 +10,8 @@ namespace {
 records::Seeds seeds_of(const store::Results& results) {
   records::Seeds seeds;
   for (const auto& unit : results.units)
-    seeds.add(unit.key, unit.task, json_field_or(unit.task, "inputs", std::vector<std::string>{}, records::where_of(unit)));
+    seeds.add(unit.key, unit.task,
+              json_field_or(unit.task, "inputs", std::vector<std::string>{}, records::where_of(unit)));
   return seeds;
 }
 
@@ -100,7 +101,8 @@ std::string experiment_value(const std::string& experiment, const std::string& k
     if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     if (line.front() == '[' && line.back() == ']') {
       section = line.substr(1, line.size() - 2) + ".";
-    } else if (const size_t equals = line.find('='); equals != std::string::npos && section + trimmed(line.substr(0, equals)) == key) {
+    } else if (const size_t equals = line.find('=');
+               equals != std::string::npos && section + trimmed(line.substr(0, equals)) == key) {
       return trimmed(line.substr(equals + 1));
     }
   }

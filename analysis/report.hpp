@@ -13,7 +13,7 @@ namespace cmc::analysis {
 struct Source {
   store::Results results;
   std::vector<records::PlannedTask> plan;  // of the folder, where the results hold none
-  std::vector<std::string> remarks;  // what is not in it, for people
+  std::vector<std::string> remarks;        // what is not in it, for people
 };
 // Throws MissingInput where there is neither, BadData where the file is damaged.
 Source load_results(const std::filesystem::path& folder_or_file);

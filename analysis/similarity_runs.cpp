@@ -21,7 +21,9 @@ std::vector<records::ShiftStepRow> first_steps(const store::Unit& unit) {
   return steps;
 }
 
-std::vector<double> numbers(const std::vector<float>& row) { return {row.begin(), row.end()}; }
+std::vector<double> numbers(const std::vector<float>& row) {
+  return {row.begin(), row.end()};
+}
 
 }  // namespace
 

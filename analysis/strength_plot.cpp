@@ -18,8 +18,8 @@ std::string bars_of(const Record& record) {
   return "sample standard deviation over seeds " + seeds + ", around their mean";
 }
 
-std::vector<Plot> strength_plots(const Record& record, const std::string& stage, const std::string& set, std::string_view metric,
-                                 const Plot& blank) {
+std::vector<Plot> strength_plots(const Record& record, const std::string& stage, const std::string& set,
+                                 std::string_view metric, const Plot& blank) {
   std::map<std::string, std::map<System, Series>> curves;  // by target, then by system without its strength
   for (const System& system : record.systems(stage, set)) {
     if (!system.adds_delta() || record.items(system, set) == 0) continue;

@@ -23,7 +23,7 @@ std::string bars_of(const Record& record);
 
 // A metric over alpha, vanilla at 0 (paper, Figure 4): `blank` once for each target, with a curve for each delta and
 // variant of fusion. Of what the set was measured with.
-std::vector<Plot> strength_plots(const Record& record, const std::string& stage, const std::string& set, std::string_view metric,
-                                 const Plot& blank);
+std::vector<Plot> strength_plots(const Record& record, const std::string& stage, const std::string& set,
+                                 std::string_view metric, const Plot& blank);
 
 }  // namespace cmc::analysis

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "analysis/table_layout.hpp"
+#include "analysis/joined_text.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -74,33 +74,6 @@ std::string show(const Cell& cell, const Column& column) {
 
 std::string full_header(const Column& column) {
   return (column.group.empty() ? "" : column.group + " ") + column.header + arrow(column);
-}
-
-std::string joined(const std::vector<std::string>& parts, const std::string& between) {
-  std::string text;
-  for (size_t i = 0; i < parts.size(); ++i) text += (i ? between : "") + parts[i];
-  return text;
-}
-
-std::string replaced(const std::string& text, const std::function<std::string(char)>& replacement) {
-  std::string out;
-  for (const char c : text) out += replacement(c);
-  return out;
-}
-
-std::vector<ColumnRun> group_runs(const Table& table) {
-  std::vector<ColumnRun> runs;
-  for (size_t c = 0; c < table.columns.size(); ++c) {
-    if (!runs.empty() && runs.back().group == table.columns[c].group)
-      runs.back().end = c + 1;
-    else
-      runs.push_back({c, c + 1, table.columns[c].group});
-  }
-  return runs;
-}
-
-bool has_groups(const Table& table) {
-  return std::any_of(table.columns.begin(), table.columns.end(), [](const Column& c) { return !c.group.empty(); });
 }
 
 }  // namespace cmc::analysis

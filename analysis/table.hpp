@@ -45,6 +45,7 @@ void sort_by_texts(Table& table);  // rows by their key columns, for rows that h
 
 // A figure as people read it: "0.523 ± 0.012", with "[paper 0.51]" where known; "–" for what was not measured.
 std::string show(const Cell& cell, const Column& column);
+std::string arrow(const Column& column);        // " ↑", " ↓" or ""
 std::string show_header(const Column& column);  // "ROUGE-L ↑"
 // "Real Authors ROUGE-L ↑": header with its group and arrow, on one line.
 std::string full_header(const Column& column);

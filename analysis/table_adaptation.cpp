@@ -44,7 +44,8 @@ void each_unit(const Record& record, std::optional<int64_t> seed, Take take) {
 }
 
 void add_training(const store::Unit& unit, const records::TaskLabels& labels, Adaptations& ways) {
-  if ((unit.stage != "adapt" && unit.stage != "train") || !records::find_named<records::Purpose>(labels.purpose)) return;
+  if ((unit.stage != "adapt" && unit.stage != "train") || !records::find_named<records::Purpose>(labels.purpose))
+    return;
   Adaptation& adaptation = ways[{labels.purpose, std::string(name_of(labels.system.method)), labels.system.delta}];
   ++adaptation.trainings;
   adaptation.cost.add(unit.cost);
@@ -65,10 +66,15 @@ std::vector<double> figures_of(const Way& way, const Adaptation& adaptation, dou
   const auto targets = static_cast<double>(adaptation.targets.size());
   const auto each = [&](double total) { return targets > 0 ? total / targets : unknown; };
   const Cost& cost = adaptation.cost;
-  std::vector<double> figures{targets > 0 ? targets : unknown, static_cast<double>(adaptation.trainings), cost.wall, cost.tokens,
-                              cost.flops / tera,               cost.bytes / (1 << 30)};
+  std::vector<double> figures{targets > 0 ? targets : unknown,
+                              static_cast<double>(adaptation.trainings),
+                              cost.wall,
+                              cost.tokens,
+                              cost.flops / tera,
+                              cost.bytes / (1 << 30)};
   if (way.delta.empty())
-    figures.insert(figures.end(), {each(adaptation.trainings), each(cost.wall), each(cost.tokens), each(cost.flops / tera)});
+    figures.insert(figures.end(),
+                   {each(adaptation.trainings), each(cost.wall), each(cost.tokens), each(cost.flops / tera)});
   else
     figures.insert(figures.end(), {0, map, 0, 0});
   return figures;
@@ -89,11 +95,12 @@ std::map<Way, std::vector<double>> measure(const Record& record, std::optional<i
 }
 
 // One figure of every seed, put together.
-Figure over_seeds(const std::vector<std::pair<int64_t, std::map<Way, std::vector<double>>>>& seeds, const Way& way, size_t column,
-                  OverSeeds rule) {
+Figure over_seeds(const std::vector<std::pair<int64_t, std::map<Way, std::vector<double>>>>& seeds, const Way& way,
+                  size_t column, OverSeeds rule) {
   records::SeedFigures figures;
   for (const auto& [seed, ways] : seeds)
-    if (const auto found = ways.find(way); found != ways.end()) figures.emplace_back(seed, records::plain_figure(found->second[column]));
+    if (const auto found = ways.find(way); found != ways.end())
+      figures.emplace_back(seed, records::plain_figure(found->second[column]));
   return seeds.size() == 1 && !figures.empty() ? figures.front().second : records::seed_figure(figures, rule);
 }
 
@@ -106,38 +113,40 @@ Section adaptation_section(const Record& record) {
                   {},
                   {}};
   std::vector<std::pair<int64_t, std::map<Way, std::vector<double>>>> seeds;
-  if (!record.has_seeds()) seeds.emplace_back(-1, measure(record, std::nullopt));
-  else for (const int64_t seed : record.seeds()) seeds.emplace_back(seed, measure(record, seed));
+  if (!record.has_seeds())
+    seeds.emplace_back(-1, measure(record, std::nullopt));
+  else
+    for (const int64_t seed : record.seeds()) seeds.emplace_back(seed, measure(record, seed));
   std::set<Way> ways;
   for (const auto& [seed, found] : seeds)
     for (const auto& [way, figures] : found) ways.insert(way);
   if (ways.empty()) return section;
   const std::string further = "Each further target";
-  Table table{
-      "adaptation",
-      "Cost of adapting the targets",
-      {{"For"},
-       {"Method"},
-       {"Trained"},
-       {"Targets", "", 0, "", OverSeeds::same},
-       {"Trainings", "", 0, "", OverSeeds::same},
-       {"Wall, s", "", 1},
-       {"Tokens", "", 0},
-       {"TFLOP", "", 3},
-       {"Peak, GiB", "", 2},
-       {"Trainings", further, 0, "", OverSeeds::same},
-       {"Wall, s", further, 1},
-       {"Tokens", further, 0},
-       {"TFLOP", further, 3}},
-      {},
-      {},
-      Table::Shown::everywhere,
-      3,
-      record.has_seeds()
-          ? errors_over_seeds(record)
-          : "Sums over the trainings, peak memory the largest; – where one of them did not record it. Single measurements."};
+  Table table{"adaptation",
+              "Cost of adapting the targets",
+              {{"For"},
+               {"Method"},
+               {"Trained"},
+               {"Targets", "", 0, "", OverSeeds::same},
+               {"Trainings", "", 0, "", OverSeeds::same},
+               {"Wall, s", "", 1},
+               {"Tokens", "", 0},
+               {"TFLOP", "", 3},
+               {"Peak, GiB", "", 2},
+               {"Trainings", further, 0, "", OverSeeds::same},
+               {"Wall, s", further, 1},
+               {"Tokens", further, 0},
+               {"TFLOP", further, 3}},
+              {},
+              {},
+              Table::Shown::everywhere,
+              3,
+              record.has_seeds() ? errors_over_seeds(record)
+                                 : "Sums over the trainings, peak memory the largest; – where one of them did not "
+                                   "record it. Single measurements."};
   for (const Way& way : ways) {
-    auto& row = table.rows.emplace_back(std::vector<Cell>{way.purpose, way.method, way.delta.empty() ? "each target" : way.delta});
+    auto& row = table.rows.emplace_back(
+        std::vector<Cell>{way.purpose, way.method, way.delta.empty() ? "each target" : way.delta});
     for (size_t column = table.key_columns; column < table.columns.size(); ++column)
       row.emplace_back(over_seeds(seeds, way, column - table.key_columns, table.columns[column].over_seeds));
   }

@@ -15,9 +15,12 @@ namespace {
 
 namespace metric = records::metric;
 
-const std::string stage = "instruct", plain(name_of(records::Prompts::plain)), checked(name_of(records::Prompts::checked));
+const std::string stage = "instruct", plain(name_of(records::Prompts::plain)),
+                  checked(name_of(records::Prompts::checked));
 
-bool is_rule(std::string_view name) { return name == metric::followed || name == metric::fact || name == metric::strict; }
+bool is_rule(std::string_view name) {
+  return name == metric::followed || name == metric::fact || name == metric::strict;
+}
 
 // Right form, right fact, and all at once, as far as the prompts allow to tell; of plain prompts the likelihood of the
 // reference; then what else is measured.
@@ -45,7 +48,8 @@ void fill(Table& table, const Record& record, const std::string& set, const std:
     for (const auto name : metrics) row.emplace_back(record.figure(system, set, name));
     table.rows.push_back(std::move(row));
   }
-  table.errors = record.has_seeds() ? errors_over_seeds(record) : "Figures are means over n prompts ± standard error; – was not measured.";
+  table.errors = record.has_seeds() ? errors_over_seeds(record)
+                                    : "Figures are means over n prompts ± standard error; – was not measured.";
 }
 
 constexpr char strict_note[] =
@@ -55,7 +59,8 @@ constexpr char strict_note[] =
 Table main_table(const Record& record, const std::vector<System>& systems) {
   Table table{"instruct", "Instruction following", {}, {}, {}};
   fill(table, record, plain, systems);
-  if (record.summary().measured(plain, metric::followed) || record.summary().measured(plain, metric::fact)) table.notes = {strict_note};
+  if (record.summary().measured(plain, metric::followed) || record.summary().measured(plain, metric::fact))
+    table.notes = {strict_note};
   for (
       const char* note :
       {"Ref.: log-probability of the reference answer per token (nat), mean over prompts. Wins: share of prompts whose "
@@ -79,7 +84,8 @@ Table checked_table(const Record& record) {
 std::vector<Plot> figure_4(const Record& record) {
   std::vector<Plot> plots;
   const auto add = [&](std::string_view name, const Plot& blank) {
-    if (record.summary().measured(plain, name)) std::ranges::move(strength_plots(record, stage, plain, name, blank), std::back_inserter(plots));
+    if (record.summary().measured(plain, name))
+      std::ranges::move(strength_plots(record, stage, plain, name, blank), std::back_inserter(plots));
   };
   add(metric::strict, {"instruct_strict_strength",
                        "Strictly right answers over strength",
@@ -135,11 +141,12 @@ Section instruct_section(const Record& record) {
       {}};
   const auto systems = record.systems(stage, plain);
   if (systems.empty()) return section;
-  section.tables = paper_tables(main_table(record, systems), systems,
-                                {{"table1", "Instruction following, as in the paper's Table 1"},
-                                 {"table3", "Deltas compared: sizes as in the paper's Table 3, epochs as in its Figure 4"},
-                                 {"table4", "Variants of fusion and token map, as in the paper's Table 4"},
-                                 main_delta(record, stage)});
+  section.tables =
+      paper_tables(main_table(record, systems), systems,
+                   {{"table1", "Instruction following, as in the paper's Table 1"},
+                    {"table3", "Deltas compared: sizes as in the paper's Table 3, epochs as in its Figure 4"},
+                    {"table4", "Variants of fusion and token map, as in the paper's Table 4"},
+                    main_delta(record, stage)});
   if (record.summary().measured(checked, metric::followed)) section.tables.push_back(checked_table(record));
   section.plots = figure_4(record);
   section.examples = examples(record);

@@ -14,7 +14,8 @@ namespace metric = records::metric;
 
 const std::string stage = "judge";
 
-// Who judged responses, and what they were compared with: whose outputs the baseline's are, "vanilla" the target's alone.
+// Who judged responses, and what they were compared with: whose outputs the baseline's are, "vanilla" the target's
+// alone.
 struct Judge {
   std::string model, baseline;
   auto operator<=>(const Judge&) const = default;
@@ -37,7 +38,8 @@ std::set<Judge> judges_of(const Record& record) {
 
 std::string opponent(const Judge& judge) {
   if (judge.baseline == name_of(records::Against::vanilla)) return "what the target answers alone (vanilla)";
-  return "the data file's outputs" + (judge.baseline == name_of(records::Against::reference) ? "" : " (" + judge.baseline + ")");
+  return "the data file's outputs" +
+         (judge.baseline == name_of(records::Against::reference) ? "" : " (" + judge.baseline + ")");
 }
 
 Table win_rates(const Judge& judge, const Record& record, const std::vector<System>& systems) {
@@ -52,8 +54,9 @@ Table win_rates(const Judge& judge, const Record& record, const std::vector<Syst
     for (const auto name : shown) row.emplace_back(record.figure(system, judge.set(), name));
     table.rows.push_back(std::move(row));
   }
-  table.errors = record.has_seeds() ? errors_over_seeds(record)
-                                    : "Figures are means over the n judged prompts ± standard error; – was not measured.";
+  table.errors = record.has_seeds()
+                     ? errors_over_seeds(record)
+                     : "Figures are means over the n judged prompts ± standard error; – was not measured.";
   table.notes = {"The judge, " + judge.model + ", reads the instruction and two outputs, the system's and " +
                      opponent(judge) +
                      ", in both orders, and says which is better, A or B. Its verdict is the "
@@ -78,11 +81,12 @@ Table bias_table(const Judge& judge, const Record& record) {
               {}};
   table.key_columns = 2;
   const auto of_all = [&](std::string_view name) { return record.figure(records::all_systems(), judge.set(), name); };
-  table.rows = {{judge.model, judge.baseline, Counts{{of_all(metric::first_preferred).n}}, of_all(metric::first_preferred),
-                 of_all(metric::same_verdict), of_all(metric::any_verdict)}};
-  table.errors = record.has_seeds()
-                     ? errors_over_seeds(record)
-                     : "Figures are means over n prompts (of each: over all systems) ± standard error; – was not measured.";
+  table.rows = {{judge.model, judge.baseline, Counts{{of_all(metric::first_preferred).n}},
+                 of_all(metric::first_preferred), of_all(metric::same_verdict), of_all(metric::any_verdict)}};
+  table.errors =
+      record.has_seeds()
+          ? errors_over_seeds(record)
+          : "Figures are means over n prompts (of each: over all systems) ± standard error; – was not measured.";
   table.notes = {
       "First preferred: how likely the judge prefers the output it reads first, whichever that is; 50 is a "
       "judge without bias to position. Same verdict: comparisons on which both orders agree. Any verdict: "

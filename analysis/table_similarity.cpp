@@ -13,20 +13,23 @@ namespace {
 
 using Shown = std::span<const records::ShiftMetrics>;
 
-Table table_of(const Record& record, const std::vector<ShiftPair>& pairs, const std::string& id, const std::string& title, Shown shown) {
+Table table_of(const Record& record, const std::vector<ShiftPair>& pairs, const std::string& id,
+               const std::string& title, Shown shown) {
   Table table{id, title, {{"Reference"}, {"Other"}, {"Tuned by"}, {"n", "", 0}}, {}, {}};
   table.key_columns = 3;
   for (const auto& measure : shown)
     for (const auto name : {measure.same, measure.different, measure.difference, measure.p})
       table.columns.push_back(metric_column(records::metric_named(name), std::string(measure.title)));
   for (const ShiftPair& pair : pairs) {
-    auto& row = table.rows.emplace_back(std::vector<Cell>{pair.reference, pair.system.target, std::string(name_of(pair.system.method))});
+    auto& row = table.rows.emplace_back(
+        std::vector<Cell>{pair.reference, pair.system.target, std::string(name_of(pair.system.method))});
     row.emplace_back(Counts{{record.items(pair.system, pair.set())}});
     for (const auto& measure : shown)
       for (const auto name : {measure.same, measure.different, measure.difference, measure.p})
         row.emplace_back(record.figure(pair.system, pair.set(), name));
   }
-  table.errors = record.has_seeds() ? errors_over_seeds(record) : "Means over n prompts ± standard error; – was not measured.";
+  table.errors =
+      record.has_seeds() ? errors_over_seeds(record) : "Means over n prompts ± standard error; – was not measured.";
   table.notes = {
       "Shift: log-probabilities after fine-tuning minus before, at the reference's most probable tokens of each step. "
       "Same data, different: the other model fine-tuned on the reference's data, or on different data.",
@@ -87,8 +90,9 @@ Section similarity_section(const Record& record) {
   const auto pairs = shift_pairs(record);
   if (pairs.empty()) return section;
   const Shown all = records::shift_measures;
-  section.tables = {table_of(record, pairs, "similarity", "Similarity of logit shifts", all.first(2)),
-                    table_of(record, pairs, "similarity_steps", "Similarity of logit shifts, step by step", all.subspan(2))};
+  section.tables = {
+      table_of(record, pairs, "similarity", "Similarity of logit shifts", all.first(2)),
+      table_of(record, pairs, "similarity_steps", "Similarity of logit shifts, step by step", all.subspan(2))};
   section.tables.back().shown = Table::Shown::files_only;
   section.tables.front().notes.emplace_back(
       "Sinkhorn divergence: p = 2, blur 0.01, debiased (as geomloss defines it), between the steps as points; smaller "

@@ -44,7 +44,9 @@ std::vector<Column> columns(const TruthRatioMetrics& names) {
       list.push_back(metric_column(records::metric_named(name), shown.title, shown.forget()));
   for (const auto name : {names.utility, names.quality}) list.push_back(metric_column(records::metric_named(name)));
   // Both means of the truth ratio stand under one name, each in its own table.
-  const auto plain = [](Column& column) { column.header = column.header.substr(0, column.header.find(" (arithmetic)")); };
+  const auto plain = [](Column& column) {
+    column.header = column.header.substr(0, column.header.find(" (arithmetic)"));
+  };
   std::ranges::for_each(list, plain);
   return list;
 }
@@ -62,13 +64,15 @@ Table main_table(const Record& record, const std::vector<System>& systems, const
     auto row = system_cells(system);
     row.emplace_back(counts(record, system));
     for (const auto& shown : tofu_sets)
-      for (const auto name : {metric::rouge_l, metric::probability, names.score}) row.push_back(record.figure(system, shown.name(), name));
+      for (const auto name : {metric::rouge_l, metric::probability, names.score})
+        row.push_back(record.figure(system, shown.name(), name));
     for (const auto name : {names.utility, names.quality}) row.push_back(record.figure(system, together, name));
     table.rows.push_back(std::move(row));
   }
-  table.errors = record.has_seeds()
-                     ? errors_over_seeds(record)
-                     : "Means over n items ± standard error, of Utility by bootstrap (1,000 resamples); – was not measured.";
+  table.errors =
+      record.has_seeds()
+          ? errors_over_seeds(record)
+          : "Means over n items ± standard error, of Utility by bootstrap (1,000 resamples); – was not measured.";
   table.notes = {
       "n: items of Real Authors/World Facts/Retain/Forget.",
       "ROUGE-L: recall of the generated answer, Porter stemmer. Prob.: P(answer) = exp(−mean loss); on Real Authors "

@@ -20,7 +20,10 @@ Coverage published(const std::string& base, const std::string& delta, bool as_pu
 Section token_map_section(const Record& record) {
   Section section{
       "token_map", "Token maps", "How a target's vocabulary finds the delta model's tokens (PM-MinED).", {}, {}};
-  Table table{"token_map", "Coverage of the token maps", {{"Target vocabulary"}, {"Delta vocabulary"}, {"Method"}}, {},
+  Table table{"token_map",
+              "Coverage of the token maps",
+              {{"Target vocabulary"}, {"Delta vocabulary"}, {"Method"}},
+              {},
               {"Exact: an identical token. Inexact: the prefix-related token with the smallest edit distance. Unmapped "
                "tokens get no shift."}};
   table.key_columns = table.columns.size();

@@ -12,9 +12,13 @@ namespace cmc::analysis {
 namespace {
 
 // What a model was trained for, and as what: "instruct", "instruct (expert)", "unlearn (lora)", "prepare (retain)".
-std::string kind_of(const std::string& set) { return set.substr(records::training_prefix.size()); }
+std::string kind_of(const std::string& set) {
+  return set.substr(records::training_prefix.size());
+}
 
-std::string subject_of(const System& system) { return system.adds_delta() ? system.delta : system.target; }
+std::string subject_of(const System& system) {
+  return system.adds_delta() ? system.delta : system.target;
+}
 
 std::string file_name(const std::string& text) {
   std::string name;
@@ -68,7 +72,8 @@ std::vector<Plot> loss_plots(const Record& record) {
     take_curve(curves, subject + ": forget", seed, steps, [](const Row& row) { return row.examples_loss; });
     take_curve(curves, subject + ": retain", seed, steps, [](const Row& row) { return row.retain_loss; });
     if (steps.front().refusals_loss)
-      take_curve(curves, subject + ": refusals", seed, steps, [](const Row& row) { return row.refusals_loss.value_or(unknown); });
+      take_curve(curves, subject + ": refusals", seed, steps,
+                 [](const Row& row) { return row.refusals_loss.value_or(unknown); });
   }
   std::vector<Plot> plots;
   for (const auto& [kind, curves] : kinds) {
@@ -92,21 +97,23 @@ Section training_section(const Record& record) {
                   "The delta models beside their frozen template, and any fine-tuning of the targets before.",
                   {},
                   {}};
-  Table table{"training",
-              "Training",
-              {{"For"}, {"Trained"}},
-              {},
-              {"Loss: the minimised loss (nat), mean over a tenth of the steps; for unlearning −CE(forget) + "
-               "CE(retain). Step: median wall time."},
-              Table::Shown::everywhere,
-              2,
-              record.has_seeds() ? errors_over_seeds(record) : "One training each, so no standard error; – was not measured."};
+  Table table{
+      "training",
+      "Training",
+      {{"For"}, {"Trained"}},
+      {},
+      {"Loss: the minimised loss (nat), mean over a tenth of the steps; for unlearning −CE(forget) + "
+       "CE(retain). Step: median wall time."},
+      Table::Shown::everywhere,
+      2,
+      record.has_seeds() ? errors_over_seeds(record) : "One training each, so no standard error; – was not measured."};
   for (const auto& metric : records::training_metrics()) table.columns.push_back(metric_column(metric.about));
   for (const auto& set : record.measurements().sets()) {
     if (!set.starts_with(records::training_prefix)) continue;
     for (const System& system : record.systems("", set)) {
       auto& row = table.rows.emplace_back(std::vector<Cell>{kind_of(set), subject_of(system)});
-      for (const auto& metric : records::training_metrics()) row.emplace_back(record.figure(system, set, metric.about.name));
+      for (const auto& metric : records::training_metrics())
+        row.emplace_back(record.figure(system, set, metric.about.name));
     }
   }
   if (table.rows.empty()) return section;

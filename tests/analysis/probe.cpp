@@ -66,7 +66,11 @@ std::vector<records::PlannedTask> plan_of(const Json& json) {
 void write_plan(const std::filesystem::path& folder, const std::vector<records::PlannedTask>& plan) {
   Json tasks = Json::array();
   for (const auto& task : plan)
-    tasks.push_back({{"key", task.key}, {"stage", task.stage}, {"name", task.name}, {"parameters", task.parameters}, {"inputs", task.inputs}});
+    tasks.push_back({{"key", task.key},
+                     {"stage", task.stage},
+                     {"name", task.name},
+                     {"parameters", task.parameters},
+                     {"inputs", task.inputs}});
   publish_file(folder / "plan.json", Json{{"tasks", tasks}}.dump());
 }
 
