@@ -53,7 +53,7 @@ def test_the_file_to_fill_in_is_an_experiment(world, tmp_path, everything):
     """The keys that must be given, filled in, and every default written out: the plan of the same file without them."""
     root, _ = world
     given = {"experiment": {"title": "t"}, "models": {"template": "small", "targets": "small"}, "model.small": {"path": f"{root}/small"},
-             "deltas": {"instruct": "d"}, "data": {"alpaca": f"{root}/data/alpaca.json", "alpaca_eval": f"{root}/data/alpaca_eval.json"}}
+             "deltas": {"instruct": "d"}, "delta.d": {"layers": "4"}, "data": {"alpaca": f"{root}/data/alpaca.json", "alpaca_eval": f"{root}/data/alpaca_eval.json"}}
     written = {section: {key: value for key, value in keys.items() if value} for section, keys in everything.items() if "*" not in section}
     for section, keys in given.items():
         written.setdefault(section, {}).update(keys)
