@@ -89,7 +89,8 @@ int wait(const Session& session, const Json& with) {
   session.world().barrier();
   const double between = cpu_seconds();
   Plan plan;
-  plan.tasks.push_back({.key = "a", .stage = "test", .name = "a", .parameters = {}, .inputs = {}, .residency = ""});
+  plan.tasks.push_back(
+      {.key = "a", .stage = "test", .name = "a", .parameters = {}, .inputs = {}, .compute = "", .residency = ""});
   run_plan(plan, {}, session.world(), [&](const Task&, const Communicator&) { sleep_seconds(seconds); }, {});
   print(session, {{"barrier", between - before}, {"plan", cpu_seconds() - between}});
   return 0;
