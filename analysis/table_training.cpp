@@ -58,7 +58,7 @@ std::vector<Plot> loss_plots(const Record& record) {
   using Row = records::StepRow;
   std::map<std::string, Curves> kinds;
   for (const auto& unit : record.results().units) {
-    if (!records::find_dataset(unit, "loss")) continue;
+    if (!records::has_rows<Row>(unit)) continue;
     const auto steps = records::read_rows<Row>(unit);
     if (steps.empty()) continue;
     const std::string kind = kind_of(records::training_set(unit.stage, unit.task));

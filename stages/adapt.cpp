@@ -1,21 +1,24 @@
-// Fine-tuning of each target itself: what a delta trained once is compared with (paper, Tables 1 and 2), and the tuned models
-// of the similarity stage.
+// Fine-tuning of each target itself: what a delta trained once is compared with (paper, Tables 1 and 2), and the tuned
+// models of the similarity stage.
 #include <algorithm>
 
-#include "stages/footprint.hpp"
-#include "stages/instruction_data.hpp"
-#include "stages/model_pairs.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/tofu_data.hpp"
-#include "stages/training.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/model_pairs.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/instruction_data.hpp"
+#include "stages/workbench/tofu_data.hpp"
+#include "stages/workbench/training.hpp"
 
 namespace cmc::stages {
 namespace {
 
 using records::AdaptParameters, records::AdaptPurpose, records::Method;
 
-std::string section_of(AdaptPurpose purpose) { return purpose == AdaptPurpose::unlearn ? "adapt_unlearn" : "adapt_instruct"; }
+std::string section_of(AdaptPurpose purpose) {
+  return purpose == AdaptPurpose::unlearn ? "adapt_unlearn" : "adapt_instruct";
+}
 
 records::TrainingParameters training_of(const Experiment& experiment, AdaptPurpose purpose, Method method) {
   const std::string section = section_of(purpose);
@@ -26,8 +29,10 @@ records::TrainingParameters training_of(const Experiment& experiment, AdaptPurpo
 
 records::TrainingData data_of(Planner& planner, AdaptPurpose purpose) {
   const auto& experiment = planner.experiment();
-  if (purpose == AdaptPurpose::unlearn) return {tofu_split(planner, experiment.integer("train_unlearn.retain_items")), {}};
-  if (purpose == AdaptPurpose::other) return {{}, instruction_data(planner, "data.other", experiment.integer("similarity.other_items"))};
+  if (purpose == AdaptPurpose::unlearn)
+    return {tofu_split(planner, experiment.integer("train_unlearn.retain_items")), {}};
+  if (purpose == AdaptPurpose::other)
+    return {{}, instruction_data(planner, "data.other", experiment.integer("similarity.other_items"))};
   return {{}, instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"))};
 }
 
@@ -37,15 +42,21 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
   if (!planner.find("adapt." + name, target).empty()) return;
   distributed::Task task;
   task.name = (method == Method::lora ? "LoRA of " : "fine-tune ") + target + ", " + shown;
-  AdaptParameters p{target, method, purpose, purpose == AdaptPurpose::unlearn ? planner.prepared(target) : planner.model(target),
-                    training_of(experiment, purpose, method), data_of(planner, purpose), {}};
+  AdaptParameters p{target,
+                    method,
+                    purpose,
+                    purpose == AdaptPurpose::unlearn ? planner.prepared(target) : planner.model(target),
+                    training_of(experiment, purpose, method),
+                    data_of(planner, purpose),
+                    {}};
   Planner::needs(task, p.model);
-  const double parameters = parameter_count(planner.config(target));
+  const double parameters = footprint_of(planner.config(target)).weights();
   const double tokens = p.data.tofu ? 160 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
   task.seconds = 3 * forward_seconds(parameters, tokens * static_cast<double>(p.training.epochs));
-  // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for them; else
-  // each with its gradient and Adam's two moments.
-  task.bytes = static_cast<int64_t>(parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
+  // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for
+  // them; else each with its gradient and Adam's two moments.
+  task.bytes = static_cast<int64_t>(
+      parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
   task.shares = static_cast<int>(experiment.integer(section_of(purpose) + ".shares"));
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task), p));
@@ -63,8 +74,8 @@ void plan(Planner& planner) {
       for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::other}) add(planner, model, tuned, purpose);
 }
 
-train::TrainData read_data(const AdaptParameters& p, const text::Tokenizer& tokenizer, const train::TrainSettings& settings,
-                           const Workbench& bench) {
+train::TrainData read_data(const AdaptParameters& p, const text::Tokenizer& tokenizer,
+                           const train::TrainSettings& settings, const Workbench& bench) {
   if (p.data.tofu) return unlearning_data(*p.data.tofu, p.training.max_tokens, settings, tokenizer, bench);
   train::TrainData data;
   data.examples = instruction_examples(*p.data.instructions, tokenizer, p.training.max_tokens, bench);
@@ -79,8 +90,9 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   settings.seed = task.seed;
   settings.checkpoint_every = bench.experiment().integer(section_of(p.purpose) + ".checkpoint_steps");
   auto trained = trained_part(p.model, p.training, settings.seed, bench);
-  return run_training({task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.model)}, bench,
-                      group);
+  return run_training(
+      {task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.model)}, bench,
+      group);
 }
 
 }  // namespace

@@ -10,11 +10,13 @@
 #include "pipeline/metrics/response_health.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/text/prompt_template.hpp"
-#include "stages/footprint.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/steered_target.hpp"
-#include "stages/task_progress.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/evaluated_systems.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/steered_target.hpp"
+#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -27,11 +29,12 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
   const std::string section = "model." + system.target + ".";
   // A tuned target reads what it was tuned on, whatever its vocabulary.
   const bool tuned = records::traits_of(system.method).trains_target;
-  const std::string prompt = planner.share_vocabulary(system.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
+  const std::string prompt =
+      planner.share_vocabulary(system.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
   const std::string open_instruct = "open_instruct";
   distributed::Task task;
-  task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) + "-" +
-              std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
+  task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) +
+              "-" + std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
   InstructParameters p{evaluation_of(planner, evaluated, experiment.numbers("instruct.strengths"), task),
                        prompts,
                        slice,
@@ -42,7 +45,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
   if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.integer("experiment.seed");
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(system.target);
-  task.seconds = forward_seconds(parameter_count(config), rows * (300 + 2 * static_cast<double>(p.new_tokens)));
+  task.seconds = forward_seconds(footprint_of(config).weights(), rows * (300 + 2 * static_cast<double>(p.new_tokens)));
   task.bytes = decoding_bytes(experiment, config, 300 + p.new_tokens, task.tensor_parallel);
   planner.add(std::move(task), p);
 }
@@ -50,7 +53,8 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.list("deltas.instruct").empty()) return;
-  const int64_t limit = experiment.integer("instruct.items"), slice = std::max<int64_t>(1, experiment.integer("instruct.unit_items"));
+  const int64_t limit = experiment.integer("instruct.items"),
+                slice = std::max<int64_t>(1, experiment.integer("instruct.unit_items"));
   const auto all = static_cast<int64_t>(data::read_alpaca_eval(experiment.path("data.alpaca_eval")).items.size());
   const int64_t items = limit > 0 ? std::min(limit, all) : all;
   const int64_t checked = std::min(experiment.integer("instruct.checked_items"), all);
@@ -72,9 +76,12 @@ std::vector<data::AlpacaEvalItem> read_slice(const InstructParameters& p, const 
 
 metrics::StopReason metric_reason(decode::StopReason reason) {
   switch (reason) {
-    case decode::StopReason::end_token: return metrics::StopReason::end_token;
-    case decode::StopReason::stop_string: return metrics::StopReason::stop_sequence;
-    case decode::StopReason::length: break;
+    case decode::StopReason::end_token:
+      return metrics::StopReason::end_token;
+    case decode::StopReason::stop_string:
+      return metrics::StopReason::stop_sequence;
+    case decode::StopReason::length:
+      break;
   }
   return metrics::StopReason::length;
 }
@@ -102,7 +109,8 @@ metrics::Instruction instruction_of(const data::ResponseCheck& check) {
 
 Question question_of(const data::AlpacaEvalItem& item) {
   Question question{item.instruction, item.output, {}, {}};
-  for (const auto& check : item.checks) (check.of == "fact" ? question.fact : question.form).push_back(instruction_of(check));
+  for (const auto& check : item.checks)
+    (check.of == "fact" ? question.fact : question.form).push_back(instruction_of(check));
   return question;
 }
 
@@ -123,13 +131,15 @@ std::vector<Question> read_questions(const InstructParameters& p, const Workbenc
   for (const auto& item : read_slice(p, bench)) {
     questions.push_back(question_of(item));
     if (p.prompts == Prompts::checked)
-      draw_form(questions.back(), seed_of({std::to_string(p.evaluation.system.seed.value()), "instruction", std::to_string(number)}));
+      draw_form(questions.back(),
+                seed_of({std::to_string(p.evaluation.system.seed.value()), "instruction", std::to_string(number)}));
     ++number;
   }
   return questions;
 }
 
-SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget::Prompt& prompt, const text::Tokenizer& tokenizer) {
+SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget::Prompt& prompt,
+                                   const text::Tokenizer& tokenizer) {
   SteeredTarget::Answer answer{prompt.base};
   answer.first = static_cast<int64_t>(answer.tokens.size());
   answer.delta_prompt = prompt.delta;
@@ -167,7 +177,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
   const auto report = log_progress(task.name);
-  const auto generated = target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
+  const auto generated =
+      target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total, ""); });
   std::vector<InstructRow> rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)

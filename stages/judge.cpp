@@ -1,5 +1,5 @@
-// Win rates by a model of ours in place of GPT-4 (paper, Table 1): each instruct response against the reference output of the
-// data file, or against what the target alone answers.
+// Win rates by a model of ours in place of GPT-4 (paper, Table 1): each instruct response against the reference output
+// of the data file, or against what the target alone answers.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -8,19 +8,21 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
+#include "pipeline/judge/pairwise_judge.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
-#include "stages/footprint.hpp"
-#include "stages/pairwise_judge.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/steered_target.hpp"
-#include "stages/task_progress.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/task_progress.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 namespace {
 
-using records::Against, records::InstructParameters, records::JudgeParameters, records::JudgeRow, records::JudgeSettings, records::Slice;
+using records::Against, records::InstructParameters, records::JudgeParameters, records::JudgeRow,
+    records::JudgeSettings, records::Slice;
 
 // A planned unit of plain AlpacaEval responses.
 struct Responses {
@@ -58,10 +60,12 @@ std::vector<std::string> keys_in(const std::vector<Responses>& units, const Slic
 std::string prompt_style_for(const Experiment& experiment, const std::string& judge) {
   const std::string style = experiment.text("judge.prompt"), path = "model." + judge + ".path";
   const bool chats = experiment.has(path) && text::has_chat_template(experiment.path(path));
-  if (chats && (style == "auto" || style == "chat")) text::PromptTemplate(text::PromptStyle::chat, experiment.path(path));  // is known
+  if (chats && (style == "auto" || style == "chat"))
+    text::PromptTemplate(text::PromptStyle::chat, experiment.path(path));  // is known
   if (style == "auto") return chats ? "chat" : "open_instruct";
   if (style == "chat" && !chats)
-    throw BadExperiment({"judge.prompt", "is chat, but " + judge + " has no chat template", "set judge.prompt = open_instruct"});
+    throw BadExperiment(
+        {"judge.prompt", "is chat, but " + judge + " has no chat template", "set judge.prompt = open_instruct"});
   return style;
 }
 
@@ -72,11 +76,13 @@ JudgeSettings settings_of(Planner& planner) {
   const auto references = data::read_alpaca_eval(experiment.path("data.alpaca_eval"), 1).items;
   const auto known = records::find_named<Against>(against);
   expect(known.has_value(), "judge.against is one of its choices");
-  return {planner.model(judge), *known, *known == Against::vanilla || references.empty() ? against : references.front().generator,
+  return {planner.model(judge), *known,
+          *known == Against::vanilla || references.empty() ? against : references.front().generator,
           prompt_style_for(experiment, judge)};
 }
 
-void add_slice(Planner& planner, const JudgeSettings& settings, const records::System& system, const Systems& systems, const Slice& slice) {
+void add_slice(Planner& planner, const JudgeSettings& settings, const records::System& system, const Systems& systems,
+               const Slice& slice) {
   const Planned& responses = systems.at(system);
   const std::string& judge = settings.judge.name;
   distributed::Task task;
@@ -90,15 +96,17 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
     p.vanilla = keys_in(vanilla->second.units, slice);
     task.inputs.insert(task.inputs.end(), p.vanilla.begin(), p.vanilla.end());
   }
-  task.name = judge + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-              describe_curve(system);
+  task.name = judge + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) +
+              " " + describe_curve(system);
   task.tensor_parallel = planner.tensor_parallel(judge);
   planner.keeps(task, settings.judge, judge);
-  const double parameters = parameter_count(planner.config(judge));
-  const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
+  const double parameters = footprint_of(planner.config(judge)).weights();
+  const double tokens =
+      2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.strengths.size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.bytes = decoding_bytes(planner.experiment(), planner.config(judge), 0, task.tensor_parallel);  // it reads without a cache
+  task.bytes =
+      decoding_bytes(planner.experiment(), planner.config(judge), 0, task.tensor_parallel);  // it reads without a cache
   planner.add(std::move(task), p);
 }
 
@@ -118,7 +126,9 @@ void plan(Planner& planner) {
 }
 
 // Responses by strength and prompt.
-struct Response { std::string instruction, text, reference; };
+struct Response {
+  std::string instruction, text, reference;
+};
 using ByPrompt = std::map<std::pair<double, int64_t>, Response>;
 
 ByPrompt read_responses(const std::vector<std::string>& keys, const Slice& slice, const Workbench& bench) {
@@ -137,23 +147,24 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const ByPrompt vanilla = by_reference ? ByPrompt{} : read_responses(p.vanilla, p.slice, bench);
   const text::PromptTemplate prompt(text::prompt_style(p.settings.prompt), bench.folder(p.settings.judge));
   const auto model = bench.target(p.settings.judge);
-  PairwiseJudge judge(model, bench.tokenizer(p.settings.judge), prompt);
+  judge::PairwiseJudge pairwise(model, bench.tokenizer(p.settings.judge), prompt);
   const auto report = log_progress(task.name);
   std::vector<JudgeRow> rows;
   int64_t too_long = 0;
   for (const auto& [row, response] : responses) {
     const auto& [alpha, item] = row;
-    const Verdict verdict =
-        judge.compare({response.instruction, response.text, by_reference ? response.reference : vanilla.at({0, item}).text});
+    const judge::Verdict verdict = pairwise.compare(
+        {response.instruction, response.text, by_reference ? response.reference : vanilla.at({0, item}).text});
     too_long += std::isnan(verdict.better());
     rows.push_back({alpha, item, verdict.better(), verdict.first, verdict.second, verdict.answered});
     report(std::ssize(rows), std::ssize(responses), "");
   }
-  if (too_long > 0) log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
+  if (too_long > 0)
+    log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
   store::Unit unit;
   records::write_rows(unit, rows);
-  unit.cost["tokens"] = judge.tokens();
-  unit.cost["flops"] = 2 * parameter_count(model->config()) * static_cast<double>(judge.tokens());
+  unit.cost["tokens"] = pairwise.tokens();
+  unit.cost["flops"] = 2 * footprint_of(model->config()).weights() * static_cast<double>(pairwise.tokens());
   return unit;
 }
 

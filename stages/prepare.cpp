@@ -2,10 +2,12 @@
 #include <algorithm>
 
 #include "pipeline/data/alpaca.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/tofu_data.hpp"
-#include "stages/training.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/tofu_data.hpp"
+#include "stages/workbench/training.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -14,23 +16,33 @@ using records::Part, records::PrepareParameters;
 
 records::TrainingParameters training_of(const Experiment& experiment) {
   const auto training = training_parameters(experiment, "prepare");
-  return experiment.text("prepare.method") == name_of(records::Method::lora) ? with_lora(training, experiment, "prepare") : training;
+  return experiment.text("prepare.method") == name_of(records::Method::lora)
+             ? with_lora(training, experiment, "prepare")
+             : training;
 }
 
 void add(Planner& planner, const std::string& name, Part part) {
   const auto& experiment = planner.experiment();
   distributed::Task task;
   task.name = "fine-tune " + name + (part == Part::all ? " on TOFU" : " on TOFU's retained examples alone");
-  PrepareParameters p{name, part, planner.model(name), tofu_split(planner, experiment.integer("prepare.retain_items")),
-                      training_of(experiment), {}, {}};
+  PrepareParameters p{name,
+                      part,
+                      planner.model(name),
+                      tofu_split(planner, experiment.integer("prepare.retain_items")),
+                      training_of(experiment),
+                      {},
+                      {}};
   if (experiment.has("data.general")) p.general = planner.file(experiment.path("data.general"));
   Planner::needs(task, p.model);
-  const double parameters = parameter_count(planner.config(name));
-  const double items = (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.integer("prepare.retain_items"));
-  task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.integer("prepare.epochs")));
+  const double parameters = footprint_of(planner.config(name)).weights();
+  const double items =
+      (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.integer("prepare.retain_items"));
+  task.seconds =
+      3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.integer("prepare.epochs")));
   task.bytes = static_cast<int64_t>(parameters * 16);  // weights, gradients, two moments in float32
   task.shares = static_cast<int>(experiment.integer("prepare.shares"));
-  planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name, planner.add(std::move(task), p));
+  planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name,
+                   planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
@@ -39,7 +51,8 @@ void plan(Planner& planner) {
   add(planner, experiment.template_of("unlearn"), Part::all);
   for (const auto& name : experiment.targets_of("unlearn")) {
     if (planner.find("prepare", name).empty()) add(planner, name, Part::all);
-    if (std::ranges::count(experiment.methods("unlearn"), records::Method::retain_only)) add(planner, name, Part::retain);
+    if (std::ranges::count(experiment.methods("unlearn"), records::Method::retain_only))
+      add(planner, name, Part::retain);
   }
 }
 
@@ -64,7 +77,9 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   settings.objective = train::Objective::cross_entropy;
   settings.seed = task.seed;
   auto trained = trained_part(p.model, p.training, settings.seed, bench);
-  return run_training({task, std::move(trained), {}, read_examples(p, *tokenizer, bench), settings, bench.folder(p.model)}, bench, group);
+  return run_training(
+      {task, std::move(trained), {}, read_examples(p, *tokenizer, bench), settings, bench.folder(p.model)}, bench,
+      group);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // Pre-training of the embedded experiment's small models and deltas on its generated texts.
 #include "pipeline/core/random.hpp"
 #include "pipeline/data/plain_text.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/training.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/training.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -30,9 +31,12 @@ void add(Planner& planner, const std::string& section, const std::string& of) {
                                 number("weight_decay"),
                                 {}};
   if (!delta) p.config["tie_word_embeddings"] = false;
-  const double width = p.config.at("hidden_size"), layers = p.config.at("num_hidden_layers"), mlp = p.config.at("intermediate_size");
-  const double parameters = layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
-  task.seconds = 3 * forward_seconds(parameters, static_cast<double>(integer("steps") * integer("batch") * integer("window")));
+  const double width = p.config.at("hidden_size"), layers = p.config.at("num_hidden_layers"),
+               mlp = p.config.at("intermediate_size");
+  const double parameters =
+      layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
+  task.seconds =
+      3 * forward_seconds(parameters, static_cast<double>(integer("steps") * integer("batch") * integer("window")));
   task.bytes = static_cast<int64_t>(parameters * 16);
   task.resumable = true;
   planner.remember("pretrain", section, planner.add(std::move(task), p));
@@ -46,10 +50,12 @@ void plan(Planner& planner) {
     models.push_back(template_name);
     if (experiment.has("judge.model")) models.push_back(experiment.text("judge.model"));
     for (const auto& name : models)
-      if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty()) add(planner, "model." + name, name);
+      if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty())
+        add(planner, "model." + name, name);
     for (const auto& delta : experiment.list("deltas." + purpose)) {
       const std::string section = "delta." + experiment.start_of(delta);
-      if (experiment.text(section + ".pretrain") == "yes" && planner.find("pretrain", section).empty()) add(planner, section, template_name);
+      if (experiment.text(section + ".pretrain") == "yes" && planner.find("pretrain", section).empty())
+        add(planner, section, template_name);
     }
   }
 }
@@ -71,7 +77,8 @@ std::vector<train::Example> windows(const std::vector<int32_t>& stream, int64_t 
   Random random(seed);
   std::vector<train::Example> examples;
   for (int64_t i = 0; i < count; ++i) {
-    const auto from = stream.begin() + static_cast<int64_t>(random.below(static_cast<uint64_t>(std::ssize(stream) - length + 1)));
+    const auto from =
+        stream.begin() + static_cast<int64_t>(random.below(static_cast<uint64_t>(std::ssize(stream) - length + 1)));
     examples.push_back({{from, from + length}, {from, from + length}});
   }
   return examples;
@@ -101,7 +108,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   config["vocab_size"] = tokenizer->size();
   config["bos_token_id"] = tokenizer->special().begin;
   config["eos_token_id"] = tokenizer->special().end;
-  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), task.seed, torch::kFloat32, bench.compute().device);
+  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), task.seed,
+                                           torch::kFloat32, bench.compute().device);
   auto settings = settings_of(p);
   settings.seed = task.seed;
   settings.checkpoint_every = bench.experiment().integer("pretrain.checkpoint_steps");

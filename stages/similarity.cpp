@@ -1,4 +1,5 @@
-// Similarity of logit shifts (paper, Figure 2 and the appendix table): two models after the same data, and after different data.
+// Similarity of logit shifts (paper, Figure 2 and the appendix table): two models after the same data, and after
+// different data.
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
@@ -7,21 +8,26 @@
 #include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
+#include "pipeline/similarity/logit_shift.hpp"
 #include "pipeline/text/prompt_template.hpp"
-#include "stages/footprint.hpp"
-#include "stages/logit_shift.hpp"
-#include "stages/model_pairs.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/task_progress.hpp"
-#include "stages/workbench.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/model_pairs.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/task_progress.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 namespace {
 
+using similarity::at_tokens, similarity::Likeness, similarity::likeness, similarity::ShiftReader, similarity::ShiftText,
+    similarity::step_log_probs;
+
 using records::ShiftRow, records::ShiftStepRow, records::SimilarityParameters, records::TunedModel;
 
-records::ModelReference tuned_on(Planner& planner, const std::string& name, records::Method method, records::AdaptPurpose purpose) {
+records::ModelReference tuned_on(Planner& planner, const std::string& name, records::Method method,
+                                 records::AdaptPurpose purpose) {
   const std::string made = "adapt." + std::string(name_of(purpose)) + "." + std::string(name_of(method));
   return planner.fine_tuned(made, name, planner.model(name), method == records::Method::lora);
 }
@@ -29,23 +35,28 @@ records::ModelReference tuned_on(Planner& planner, const std::string& name, reco
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   const auto method = records::method_named(experiment.text("similarity.method"), "similarity.method");
-  const auto tuned = [&](const std::string& name, records::AdaptPurpose purpose) { return tuned_on(planner, name, method, purpose); };
+  const auto tuned = [&](const std::string& name, records::AdaptPurpose purpose) {
+    return tuned_on(planner, name, method, purpose);
+  };
   for (const auto& pair : model_pairs(experiment)) {
     using enum records::AdaptPurpose;
-    const SimilarityParameters p{pair.other,
-                                 method,
-                                 {pair.reference, planner.model(pair.reference), tuned(pair.reference, instruct), {}},
-                                 {pair.other, planner.model(pair.other), tuned(pair.other, instruct), tuned(pair.other, other)},
-                                 planner.file(experiment.path("data.alpaca_eval")),
-                                 experiment.integer("similarity.items"),
-                                 experiment.integer("similarity.new_tokens"),
-                                 experiment.integer("similarity.top"),
-                                 {}};
+    const SimilarityParameters p{
+        pair.other,
+        method,
+        {pair.reference, planner.model(pair.reference), tuned(pair.reference, instruct), {}},
+        {pair.other, planner.model(pair.other), tuned(pair.other, instruct), tuned(pair.other, other)},
+        planner.file(experiment.path("data.alpaca_eval")),
+        experiment.integer("similarity.items"),
+        experiment.integer("similarity.new_tokens"),
+        experiment.integer("similarity.top"),
+        {}};
     distributed::Task task;
     task.name = "logit shifts of " + pair.reference + " and " + pair.other;
-    for (const auto* model : {&p.reference.base, &p.reference.instruct, &p.other.base, &p.other.instruct, &*p.other.other})
+    for (const auto* model :
+         {&p.reference.base, &p.reference.instruct, &p.other.base, &p.other.instruct, &*p.other.other})
       Planner::needs(task, *model);
-    const double parameters = parameter_count(planner.config(pair.reference)) + parameter_count(planner.config(pair.other));
+    const double parameters =
+        footprint_of(planner.config(pair.reference)).weights() + footprint_of(planner.config(pair.other)).weights();
     task.seconds = forward_seconds(4 * parameters, static_cast<double>(p.items * p.new_tokens));
     for (const auto& side : {pair.reference, pair.other})  // as it was and tuned
       task.bytes += 2 * decoding_bytes(experiment, planner.config(side), p.new_tokens);
@@ -57,7 +68,8 @@ struct Side {
   ShiftReader base, tuned;
 };
 
-Side load(const TunedModel& models, const records::ModelReference& tuned, std::shared_ptr<const token_map::TokenMap> map, Workbench& bench) {
+Side load(const TunedModel& models, const records::ModelReference& tuned,
+          std::shared_ptr<const token_map::TokenMap> map, Workbench& bench) {
   const auto tokenizer = bench.tokenizer(models.base);
   return {{bench.model(models.base), tokenizer, map}, {bench.model(tuned), tokenizer, map}};
 }
@@ -107,7 +119,8 @@ Shifts shifts_on(const ShiftText& text, const Side& reference, const Side& same,
   const auto other = [&](const ShiftReader& reader) {
     return at_tokens(step_log_probs(reader, tokenizer, open_instruct, text), tokens, reader.map.get()) - other_base;
   };
-  return {tokens, at_tokens(tuned, tokens, nullptr) - at_tokens(base, tokens, nullptr), other(same.tuned), other(different.tuned)};
+  return {tokens, at_tokens(tuned, tokens, nullptr) - at_tokens(base, tokens, nullptr), other(same.tuned),
+          other(different.tuned)};
 }
 
 std::vector<float> values_of(const torch::Tensor& row) {
@@ -116,8 +129,16 @@ std::vector<float> values_of(const torch::Tensor& row) {
 }
 
 ShiftRow row_of(int64_t item, int64_t steps, const Likeness& same, const Likeness& different) {
-  return {item,         steps,          same.sinkhorn,      different.sinkhorn,  same.sinkhorn_per_step, different.sinkhorn_per_step,
-          same.pearson, different.pearson, same.mean_square, different.mean_square};
+  return {item,
+          steps,
+          same.sinkhorn,
+          different.sinkhorn,
+          same.sinkhorn_per_step,
+          different.sinkhorn_per_step,
+          same.pearson,
+          different.pearson,
+          same.mean_square,
+          different.mean_square};
 }
 
 // The other model's vocabulary, seen from the reference's; null: they are one.
@@ -131,7 +152,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto p = records::from_json<SimilarityParameters>(task.parameters, task.name);
   const Side reference = load(p.reference, p.reference.instruct, nullptr, bench);
   const auto map = map_between(*reference.base.tokenizer, *bench.tokenizer(p.other.base));
-  const Side same = load(p.other, p.other.instruct, map, bench), different = load(p.other, p.other.other.value(), map, bench);
+  const Side same = load(p.other, p.other.instruct, map, bench),
+             different = load(p.other, p.other.other.value(), map, bench);
   const auto texts = texts_of(reference, read_questions(p, bench), p.new_tokens);
   const auto report = log_progress(task.name);
   std::vector<ShiftRow> rows;
@@ -141,12 +163,15 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     if (texts[i].answer.empty()) continue;
     const auto item = static_cast<int64_t>(i), count = std::ssize(texts[i].answer);
     const auto shifts = shifts_on(texts[i], reference, same, different, p.top);
-    rows.push_back(row_of(item, count, likeness(shifts.reference, shifts.same), likeness(shifts.reference, shifts.different)));
+    rows.push_back(
+        row_of(item, count, likeness(shifts.reference, shifts.same), likeness(shifts.reference, shifts.different)));
     for (int64_t step = 0; step < count; ++step)
-      steps.push_back({item, step, values_of(shifts.reference[step]), values_of(shifts.same[step]), values_of(shifts.different[step])});
+      steps.push_back({item, step, values_of(shifts.reference[step]), values_of(shifts.same[step]),
+                       values_of(shifts.different[step])});
   }
   if (rows.empty())
-    throw BadData({task.name, "the tuned reference answers every prompt with nothing", "train it longer, or give other prompts"});
+    throw BadData(
+        {task.name, "the tuned reference answers every prompt with nothing", "train it longer, or give other prompts"});
   store::Unit unit;
   records::write_rows(unit, rows);
   records::write_rows(unit, steps);

@@ -3,9 +3,9 @@
 
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/workbench.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -14,8 +14,12 @@ void add(Planner& planner, const std::string& target, const std::string& templat
   const auto& experiment = planner.experiment();
   distributed::Task task;
   task.name = "map " + target + " to " + template_name + (method == "pm_mined" ? "" : " (" + method + ")");
-  const records::TokenMapParameters p{planner.model(target), planner.model(template_name), planner.tokenizer(template_name).size(),
-                                      method, experiment.text("token_map.compat"), {}};
+  const records::TokenMapParameters p{planner.model(target),
+                                      planner.model(template_name),
+                                      planner.tokenizer(template_name).size(),
+                                      method,
+                                      experiment.text("token_map.compat"),
+                                      {}};
   Planner::needs(task, p.base);
   Planner::needs(task, p.delta);
   task.seconds = 2;
@@ -35,14 +39,15 @@ void plan(Planner& planner) {
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto p = records::from_json<records::TokenMapParameters>(task.parameters, task.name);
-  const auto map = token_map::make_token_map(*bench.tokenizer(p.base), *bench.tokenizer(p.delta), token_map::method_named(p.method),
-                                             token_map::compat_named(p.compat));
+  const auto map = token_map::make_token_map(*bench.tokenizer(p.base), *bench.tokenizer(p.delta),
+                                             token_map::method_named(p.method), token_map::compat_named(p.compat));
   std::vector<records::TokenMapRow> rows;
   for (size_t i = 0; i < map.ids.size(); ++i) {
     auto& row = rows.emplace_back(records::TokenMapRow{map.ids[i].value, static_cast<int32_t>(map.match[i]), {}});
     if (map.offsets.empty()) continue;
     row.candidates.emplace();
-    for (int64_t c = map.offsets[i]; c < map.offsets[i + 1]; ++c) row.candidates->push_back(map.candidates[static_cast<size_t>(c)].value);
+    for (int64_t c = map.offsets[i]; c < map.offsets[i + 1]; ++c)
+      row.candidates->push_back(map.candidates[static_cast<size_t>(c)].value);
   }
   const auto covered = token_map::coverage(map);
   store::Unit unit;

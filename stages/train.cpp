@@ -3,32 +3,45 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/delta.hpp"
-#include "stages/footprint.hpp"
-#include "stages/instruction_data.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/tofu_data.hpp"
-#include "stages/training.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/instruction_data.hpp"
+#include "stages/workbench/tofu_data.hpp"
+#include "stages/workbench/training.hpp"
 
 namespace cmc::stages {
 namespace {
 
 using records::Purpose, records::Role, records::TrainParameters;
 
-std::string section_of(Purpose kind) { return "train_" + std::string(name_of(kind)); }
+std::string section_of(Purpose kind) {
+  return "train_" + std::string(name_of(kind));
+}
 
 TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto& experiment = planner.experiment();
   const std::string shown(name_of(kind)), name = experiment.template_of(shown);
-  TrainParameters p{kind, role, delta, kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name), planner.delta(delta, name),
-                    training_parameters(experiment, section_of(kind)), {}, {}};
+  TrainParameters p{kind,
+                    role,
+                    delta,
+                    kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
+                    planner.delta(delta, name),
+                    training_parameters(experiment, section_of(kind)),
+                    {},
+                    {}};
   if (const int64_t epochs = experiment.integer("delta." + delta + ".epochs"); epochs > 0) p.training.epochs = epochs;
-  if (kind == Purpose::unlearn && experiment.has("delta." + delta + ".loss")) p.training.loss = experiment.text("delta." + delta + ".loss");
+  if (kind == Purpose::unlearn && experiment.has("delta." + delta + ".loss"))
+    p.training.loss = experiment.text("delta." + delta + ".loss");
   if (role != Role::delta && p.delta.is_random())
-    throw BadExperiment({"methods." + shown, "compares with a delta's start, and " + delta + " starts from random weights",
+    throw BadExperiment({"methods." + shown,
+                         "compares with a delta's start, and " + delta + " starts from random weights",
                          "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes"});
-  if (kind == Purpose::instruct) p.data.instructions = instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"));
-  else p.data.tofu = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
+  if (kind == Purpose::instruct)
+    p.data.instructions = instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"));
+  else
+    p.data.tofu = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
   return p;
 }
 
@@ -37,7 +50,7 @@ void estimate(Planner& planner, distributed::Task& task, const TrainParameters& 
   const auto& config = planner.config(planner.experiment().template_of(std::string(name_of(p.kind))));
   const double tokens = p.data.tofu ? 80.0 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
   const double output = static_cast<double>(config.vocabulary * config.hidden);
-  task.seconds = forward_seconds(parameter_count(config), tokens) +
+  task.seconds = forward_seconds(footprint_of(config).weights(), tokens) +
                  forward_seconds(1.4 * output, tokens * static_cast<double>(p.training.epochs));
   const int64_t states = static_cast<int64_t>(tokens) * config.hidden * computed_bytes(planner.experiment());
   task.bytes = decoding_bytes(planner.experiment(), config, 0) + states;
@@ -66,13 +79,14 @@ void plan(Planner& planner) {
     // What the paper's is compared with is trained once, with the first delta.
     for (const auto& traits : records::method_traits) {
       if (!traits.adds_delta || !std::ranges::count(methods, traits.method)) continue;
-      for (const auto& delta : traits.every_delta ? deltas : std::vector{deltas.front()}) add(planner, kind, traits.role, delta);
+      for (const auto& delta : traits.every_delta ? deltas : std::vector{deltas.front()})
+        add(planner, kind, traits.role, delta);
     }
   }
 }
 
-train::TrainData read_data(const TrainParameters& p, const text::Tokenizer& tokenizer, const train::TrainSettings& settings,
-                           const Workbench& bench) {
+train::TrainData read_data(const TrainParameters& p, const text::Tokenizer& tokenizer,
+                           const train::TrainSettings& settings, const Workbench& bench) {
   if (p.data.tofu) return unlearning_data(*p.data.tofu, p.training.max_tokens, settings, tokenizer, bench);
   train::TrainData data;
   data.examples = instruction_examples(*p.data.instructions, tokenizer, p.training.max_tokens, bench);
@@ -95,11 +109,13 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto* random = std::get_if<records::RandomModel>(&p.delta.origin);
   auto trained = random ? train::create_delta(random->config, *template_model, task.seed, bench.compute().device)
                         : train::load_delta(bench.folder(p.delta), *template_model, bench.compute().device);
-  auto settings = training_settings(p.training, p.data.tofu ? train::unlearning_settings() : train::instruction_settings());
+  auto settings =
+      training_settings(p.training, p.data.tofu ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;
   settings.checkpoint_every = bench.experiment().integer(section_of(p.kind) + ".checkpoint_steps");
-  return run_training({task, std::move(trained), frozen_models(p, settings.alpha, bench), read_data(p, *tokenizer, settings, bench), settings,
-                       bench.folder(p.template_model)}, bench, group);
+  return run_training({task, std::move(trained), frozen_models(p, settings.alpha, bench),
+                       read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.template_model)},
+                      bench, group);
 }
 
 }  // namespace

@@ -8,12 +8,14 @@
 #include "pipeline/metrics/rouge.hpp"
 #include "pipeline/metrics/tofu.hpp"
 #include "pipeline/records/rows.hpp"
-#include "stages/footprint.hpp"
-#include "stages/planner.hpp"
-#include "stages/stage.hpp"
-#include "stages/steered_target.hpp"
-#include "stages/task_progress.hpp"
-#include "stages/tofu_data.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/evaluated_systems.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planner.hpp"
+#include "stages/workbench/steered_target.hpp"
+#include "stages/workbench/task_progress.hpp"
+#include "stages/workbench/tofu_data.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -28,11 +30,12 @@ std::vector<std::pair<std::string, std::string>> sets(const Experiment& experime
 
 using records::UnlearnParameters, records::UnlearnRow;
 
-void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& set, const std::string& stem, const records::Slice& slice) {
+void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& set, const std::string& stem,
+               const records::Slice& slice) {
   const auto& experiment = planner.experiment();
   distributed::Task task;
-  task.name = "TOFU " + set + " " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-              describe_curve(evaluated.system);
+  task.name = "TOFU " + set + " " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) +
+              " " + describe_curve(evaluated.system);
   const UnlearnParameters p{evaluation_of(planner, evaluated, experiment.numbers("unlearn.strengths"), task),
                             set,
                             stem,
@@ -43,23 +46,27 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& 
                             experiment.text("unlearn.prompt"),
                             experiment.text("unlearn.compat")};
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
-  const double parameters = parameter_count(planner.config(evaluated.system.target));
+  const double parameters = footprint_of(planner.config(evaluated.system.target)).weights();
   task.seconds = forward_seconds(parameters, rows * 1.5 * static_cast<double>(p.new_tokens) + rows * 6 * 80);
-  task.bytes = decoding_bytes(experiment, planner.config(evaluated.system.target), 80 + p.new_tokens, task.tensor_parallel);
+  task.bytes =
+      decoding_bytes(experiment, planner.config(evaluated.system.target), 80 + p.new_tokens, task.tensor_parallel);
   planner.add(std::move(task), p);
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.list("deltas.unlearn").empty()) return;
-  const int64_t limit = experiment.integer("unlearn.items"), slice = std::max<int64_t>(1, experiment.integer("unlearn.unit_items"));
+  const int64_t limit = experiment.integer("unlearn.items"),
+                slice = std::max<int64_t>(1, experiment.integer("unlearn.unit_items"));
   std::map<std::string, int64_t> sizes;
   for (const auto& [set, stem] : sets(experiment))
-    sizes[set] = std::min(limit, static_cast<int64_t>(data::read_tofu_perturbed(experiment.path("data.tofu"), stem).items.size()));
+    sizes[set] = std::min(
+        limit, static_cast<int64_t>(data::read_tofu_perturbed(experiment.path("data.tofu"), stem).items.size()));
   for (const auto& target : experiment.targets_of("unlearn"))
     for (const auto& system : systems_on(planner, target, records::Purpose::unlearn))
       for (const auto& [set, stem] : sets(experiment)) {
-        if (system.system.method == records::Method::retain_only && set != metrics::name_of(metrics::TofuSet::forget)) continue;  // only forget quality needs it
+        if (system.system.method == records::Method::retain_only && set != metrics::name_of(metrics::TofuSet::forget))
+          continue;  // only forget quality needs it
         for (int64_t first = 0; first < sizes[set]; first += slice)
           add_slice(planner, system, set, stem, {first, std::min(slice, sizes[set] - first)});
       }
@@ -74,15 +81,17 @@ std::vector<data::PerturbedItem> read_slice(const UnlearnParameters& p, const Wo
 }
 
 // Prompt and answer as one text, scored from where the prompt's tokens end, the end token included (published).
-SteeredTarget::Answer to_answer(const text::Tokenizer& tokenizer, const TofuPrompt& prompt, const data::PerturbedItem& item,
-                                const std::string& answer, int64_t max_tokens) {
-  const auto example = train::encode_answer(tokenizer, prompt.question(item.question), prompt.answer(answer), max_tokens);
+SteeredTarget::Answer to_answer(const text::Tokenizer& tokenizer, const TofuPrompt& prompt,
+                                const data::PerturbedItem& item, const std::string& answer, int64_t max_tokens) {
+  const auto example =
+      train::encode_answer(tokenizer, prompt.question(item.question), prompt.answer(answer), max_tokens);
   const auto first = std::ranges::find_if(example.labels, [](int32_t label) { return label != train::ignored_label; });
   return {example.tokens, first - example.labels.begin()};
 }
 
 // `scores`: of the true, the paraphrased and each wrong answer.
-UnlearnRow row_of(const data::PerturbedItem& item, const decode::Generated& generated, std::span<const decode::Score> scores) {
+UnlearnRow row_of(const data::PerturbedItem& item, const decode::Generated& generated,
+                  std::span<const decode::Score> scores) {
   const auto rouge = metrics::rouge(item.answer, generated.text);
   UnlearnRow row;
   row.question = item.question;
@@ -116,12 +125,14 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.answer, p.max_tokens));
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.paraphrased_answer, p.max_tokens));
     const size_t first_wrong = answers.size();
-    for (const auto& wrong : item.perturbed_answers) answers.push_back(to_answer(target.tokenizer(), prompt, item, wrong, p.max_tokens));
+    for (const auto& wrong : item.perturbed_answers)
+      answers.push_back(to_answer(target.tokenizer(), prompt, item, wrong, p.max_tokens));
     if (p.compat == "authors")  // protocol, fault 1: all wrong answers get the delta's logits of the first
       for (size_t w = first_wrong + 1; w < answers.size(); ++w) answers[w].delta_tokens = answers[first_wrong].tokens;
   }
   const auto report = log_progress(task.name);
-  const auto generated = target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
+  const auto generated =
+      target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   const auto scores = target.score(answers, [&](const auto& s) { report(s.tokens, s.total, ""); });
   std::vector<UnlearnRow> rows;
   for (size_t s = 0; s < target.strengths().size(); ++s)

@@ -197,6 +197,12 @@ size_t row_count(const store::Unit& unit) {
 
 }  // namespace detail
 
+// Whether the unit holds such rows: it has their first column.
+template <class Row>
+bool has_rows(const store::Unit& unit) {
+  return find_dataset(unit, std::get<0>(Row::columns()).about.name) != nullptr;
+}
+
 template <class Row>
 void write_rows(store::Unit& unit, const std::vector<Row>& rows) {
   std::apply([&](const auto&... columns) { (detail::write_column(unit, rows, columns), ...); }, Row::columns());

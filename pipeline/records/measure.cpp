@@ -93,7 +93,7 @@ void Measurer::take(const store::Unit& unit) {
   system.strength = 0;
   if (unit.stage == "similarity") measure_shifts(unit, system, measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "token_map") measure_coverage(unit, system, measurements_);
-  if (find_dataset(unit, "loss")) measure_training(unit, system, measurements_);
+  if (has_rows<StepRow>(unit)) measure_training(unit, system, measurements_);
 }
 
 Measurements Measurer::finish() {

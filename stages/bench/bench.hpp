@@ -9,7 +9,7 @@
 #include "stages/bench/machine.hpp"
 #include "stages/bench/measure.hpp"
 #include "stages/bench/shapes.hpp"
-#include "stages/footprint.hpp"
+#include "stages/planning/footprint.hpp"
 
 namespace cmc::stages {
 

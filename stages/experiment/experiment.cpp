@@ -68,7 +68,8 @@ Experiment Experiment::read(const std::filesystem::path& file, const std::vector
         continue;
       }
       const char* found = std::getenv(name.c_str());
-      if (!found) experiment.fail(key, "needs the environment variable " + name, "export " + name + ", or --set " + key + "=…");
+      if (!found)
+        experiment.fail(key, "needs the environment variable " + name, "export " + name + ", or --set " + key + "=…");
       text.replace(at, end - at + 1, found);
     }
     return text;
@@ -95,7 +96,9 @@ bool Experiment::has(const std::string& key) const {
   return spec && !spec->default_value.empty();
 }
 
-bool Experiment::knows(const std::string& key) const { return find_spec(key) != nullptr; }
+bool Experiment::knows(const std::string& key) const {
+  return find_spec(key) != nullptr;
+}
 
 const std::string& Experiment::value(const std::string& key) const {
   static const std::string empty;
@@ -129,12 +132,15 @@ double Experiment::number(const std::string& key) const {
   return number;
 }
 
-std::vector<std::string> Experiment::list(const std::string& key) const { return split(text(key)); }
+std::vector<std::string> Experiment::list(const std::string& key) const {
+  return split(text(key));
+}
 
 std::vector<double> Experiment::numbers(const std::string& key) const {
   std::vector<double> numbers;
   for (const auto& item : split(text(key)))
-    if (!parse(item, numbers.emplace_back())) fail(key, "holds " + item + ", which is not a number", "give numbers, with commas");
+    if (!parse(item, numbers.emplace_back()))
+      fail(key, "holds " + item + ", which is not a number", "give numbers, with commas");
   return numbers;
 }
 
@@ -158,7 +164,8 @@ void Experiment::check() const {
       if (spec.type == ValueType::number) number(key);
       if (spec.type == ValueType::numbers) numbers(key);
       if (spec.required && text(key).empty()) fail(key, "is missing", std::string(spec.help));
-      for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)}) check_choice(spec, key, value);
+      for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)})
+        check_choice(spec, key, value);
     }
   }
   if (integer("fusion.top") > 0 && std::ranges::count(list("token_map.method"), "one_to_many") == 0)
@@ -172,14 +179,17 @@ void Experiment::check() const {
     used.push_back(template_of(purpose));
   }
   for (const auto& model : used)
-    if (!models.contains(model)) fail("models", model + " has no section", "add [model." + model + "] with its path, or with its sizes to pre-train it");
+    if (!models.contains(model))
+      fail("models", model + " has no section",
+           "add [model." + model + "] with its path, or with its sizes to pre-train it");
   for (const auto& key : {"deltas.instruct", "deltas.unlearn"})
     for (const auto& delta : list(key))
       if (!deltas.contains(delta)) fail(key, delta + " has no section", "add [delta." + delta + "]");
   for (const auto& delta : deltas) {
     const std::string start = start_of(delta), key = "delta." + delta + ".start";
     if (!deltas.contains(start)) fail(key, start + " has no section", "add [delta." + start + "]");
-    if (start_of(start) != start) fail(key, "names " + start + ", which starts from another delta itself", "name that one");
+    if (start_of(start) != start)
+      fail(key, "names " + start + ", which starts from another delta itself", "name that one");
   }
   check_judge(models);
 }
@@ -188,11 +198,14 @@ void Experiment::check_judge(const std::set<std::string>& models) const {
   if (!has("judge.model")) return;
   const std::string judge = text("judge.model");
   if (!models.contains(judge))
-    fail("judge.model", judge + " has no section", "add [model." + judge + "] with its path, or with its sizes to pre-train it");
+    fail("judge.model", judge + " has no section",
+         "add [model." + judge + "] with its path, or with its sizes to pre-train it");
   if (list("deltas.instruct").empty())
     fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
-  if (text("judge.against") == name_of(records::Against::vanilla) && !std::ranges::count(methods("instruct"), records::Method::vanilla))
-    fail("judge.against", "is vanilla, which methods.instruct does not hold", "add vanilla to methods.instruct, or set judge.against = reference");
+  if (text("judge.against") == name_of(records::Against::vanilla) &&
+      !std::ranges::count(methods("instruct"), records::Method::vanilla))
+    fail("judge.against", "is vanilla, which methods.instruct does not hold",
+         "add vanilla to methods.instruct, or set judge.against = reference");
   path("data.alpaca_eval");
 }
 
@@ -208,7 +221,8 @@ std::vector<std::string> Experiment::targets_of(const std::string& purpose) cons
 
 std::vector<records::Method> Experiment::methods(const std::string& purpose) const {
   std::vector<records::Method> methods;
-  for (const auto& name : list("methods." + purpose)) methods.push_back(records::method_named(name, file_ + ": methods." + purpose));
+  for (const auto& name : list("methods." + purpose))
+    methods.push_back(records::method_named(name, file_ + ": methods." + purpose));
   return methods;
 }
 
@@ -221,7 +235,8 @@ std::vector<int64_t> Experiment::seeds() const {
   std::vector<int64_t> seeds;
   for (const auto& item : split(text("experiment.seed"))) {
     if (!parse(item, seeds.emplace_back()) || seeds.back() < 0 || std::ranges::count(seeds, seeds.back()) > 1)
-      fail("experiment.seed", "holds " + item + ", which is no whole number ≥ 0 or occurs twice", "give one seed, or several with commas");
+      fail("experiment.seed", "holds " + item + ", which is no whole number ≥ 0 or occurs twice",
+           "give one seed, or several with commas");
   }
   return seeds;
 }

@@ -15,11 +15,13 @@ struct KeySpec;
 // A validated experiment: every key known, typed, within its choices; defaults filled in.
 class Experiment {
  public:
-  struct Override { std::string key, value; };
+  struct Override {
+    std::string key, value;
+  };
 
-  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment, ${world} stands for the folder
-  // of the generated world; relative paths are relative to the working folder. Throws BadExperiment naming file, key, and the
-  // nearest known key.
+  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment, ${world} stands for the
+  // folder of the generated world; relative paths are relative to the working folder. Throws BadExperiment naming file,
+  // key, and the nearest known key.
   static Experiment read(const std::filesystem::path& file, const std::vector<Override>& overrides);
 
   const std::string& name() const { return name_; }  // of the file, without .ini

@@ -10,11 +10,11 @@ std::string_view name_of(ValueType type);
 
 // One key an experiment file may hold. `*` in the section stands for a name the user gives (model.*, delta.*).
 struct KeySpec {
-  std::string_view key;      // "section.key" or "section.*.key"
+  std::string_view key;  // "section.key" or "section.*.key"
   ValueType type;
   std::string_view default_value;  // "" with required = false: unset
   bool required;
-  std::string_view help;     // with unit and source
+  std::string_view help;  // with unit and source
   std::vector<std::string_view> choices = {};
 };
 

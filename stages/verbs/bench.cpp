@@ -10,7 +10,7 @@
 #include "pipeline/model/device_memory.hpp"
 #include "stages/bench/bench.hpp"
 #include "stages/verbs/verb.hpp"
-#include "stages/workbench.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 namespace {

@@ -39,7 +39,8 @@ Finding program(const std::string& name, const std::string& purpose, const std::
 Finding folder(const char* variable, const std::string& purpose, const std::string& remedy) {
   const char* value = std::getenv(variable);
   const bool good = value && std::filesystem::is_directory(value);
-  return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")", remedy};
+  return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")",
+          remedy};
 }
 
 Finding devices(const distributed::Session& session) {
@@ -54,8 +55,8 @@ Finding devices(const distributed::Session& session) {
 Finding card(int index, const Card& facts) {
   const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
   std::ostringstream text;
-  text << "card " << index << ": " << facts.name << ", capability " << facts.capability / 10 << "." << facts.capability % 10 << ", "
-       << facts.multiprocessors << " multiprocessors, ";
+  text << "card " << index << ": " << facts.name << ", capability " << facts.capability / 10 << "."
+       << facts.capability % 10 << ", " << facts.multiprocessors << " multiprocessors, ";
   try {
     const auto memory = model::memory_of(device);
     text << memory.free / 1'000'000'000 << " of " << memory.total / 1'000'000'000 << " GB free, ";
@@ -65,7 +66,8 @@ Finding card(int index, const Card& facts) {
   } catch (const std::exception& error) {
     const std::string reason = error.what();
     text << "a kernel fails: " << reason.substr(0, reason.find('\n'));
-    return {false, text.str(), "use a LibTorch for this driver and card, or free the card's memory (nvidia-smi names who holds it)"};
+    return {false, text.str(),
+            "use a LibTorch for this driver and card, or free the card's memory (nvidia-smi names who holds it)"};
   }
 }
 
@@ -74,12 +76,15 @@ std::vector<Finding> cards_found() {
   const auto known = cards();
   const int usable = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
   for (int index = 0; index < usable; ++index)
-    findings.push_back(card(index, static_cast<size_t>(index) < known.size() ? known[static_cast<size_t>(index)] : Card{}));
+    findings.push_back(
+        card(index, static_cast<size_t>(index) < known.size() ? known[static_cast<size_t>(index)] : Card{}));
   if (usable == 0)
     for (const auto& facts : known)
-      findings.push_back({false, facts.name + " is there, but this LibTorch cannot use it", "build with a LibTorch for CUDA; see docs/gpu.md"});
+      findings.push_back({false, facts.name + " is there, but this LibTorch cannot use it",
+                          "build with a LibTorch for CUDA; see docs/gpu.md"});
   const bool compiled = kernels::compiled();
-  findings.push_back({compiled || known.empty(), std::string("own CUDA kernels: ") + (compiled ? "" : "not ") + "compiled in",
+  findings.push_back({compiled || known.empty(),
+                      std::string("own CUDA kernels: ") + (compiled ? "" : "not ") + "compiled in",
                       "torch operations stand in, which is slower: build where nvcc is on PATH; see docs/gpu.md"});
   return findings;
 }
@@ -87,8 +92,9 @@ std::vector<Finding> cards_found() {
 Finding threads(const distributed::Session& session) {
   const int each = distributed::threads_of_this_rank(session), ranks = session.ranks_on_node();
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  return {each * ranks <= cores, std::to_string(ranks) + " ranks on this node × " + std::to_string(each) + " threads on " +
-                                     std::to_string(cores) + " cores",
+  return {each * ranks <= cores,
+          std::to_string(ranks) + " ranks on this node × " + std::to_string(each) + " threads on " +
+              std::to_string(cores) + " cores",
           "set OMP_NUM_THREADS to cores ÷ ranks, or mpirun --bind-to none"};
 }
 
@@ -101,11 +107,12 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   std::cout << "libtorch at run time: " << TORCH_VERSION << ", CPU capability " << at::get_cpu_capability() << "\n\n";
   bool all_good = true;
   std::vector<Finding> findings = cards_found();
-  for (const auto& finding : {devices(session), threads(session), program("mpirun", "several ranks", "openmpi-bin"),
-                              program("gnuplot", "figures of cmc-report", "gnuplot-nox"),
-                              program("h5dump", "a look into results.h5", "hdf5-tools"),
-                              folder("CMC_MODELS", "models of the shipped experiments", "jobs/setup.sh --models, then export it"),
-                              folder("CMC_DATA", "data of the shipped experiments", "export it; see README, Data")})
+  for (const auto& finding :
+       {devices(session), threads(session), program("mpirun", "several ranks", "openmpi-bin"),
+        program("gnuplot", "figures of cmc-report", "gnuplot-nox"),
+        program("h5dump", "a look into results.h5", "hdf5-tools"),
+        folder("CMC_MODELS", "models of the shipped experiments", "jobs/setup.sh --models, then export it"),
+        folder("CMC_DATA", "data of the shipped experiments", "export it; see README, Data")})
     findings.push_back(finding);
   for (const auto& finding : findings) {
     std::cout << (finding.good ? "ok       " : "problem  ") << finding.what << "\n";

@@ -7,7 +7,8 @@ namespace cmc::stages {
 namespace po = boost::program_options;
 
 void add_experiment_options(po::options_description& options) {
-  options.add_options()("set", po::value<std::vector<std::string>>()->composing(), "section.key=value, wins over the file; repeatable")(
+  options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                        "section.key=value, wins over the file; repeatable")(
       "limit", po::value<int64_t>(), "at most this many prompts and items a set")(
       "only", po::value<std::string>(), "these stages (with commas) and what they need")(
       "output", po::value<std::string>(), "folder of results (default results/<experiment>)");

@@ -7,8 +7,8 @@
 #include "pipeline/records/rows.hpp"
 #include "pipeline/records/task_labels.hpp"
 #include "pipeline/store/unit_store.hpp"
-#include "stages/output_folder.hpp"
-#include "stages/stage.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/running/output_folder.hpp"
 #include "stages/verbs/system_choice.hpp"
 #include "stages/verbs/verb.hpp"
 
@@ -22,7 +22,8 @@ std::vector<const distributed::Task*> answer_tasks(const distributed::Plan& plan
   std::vector<const distributed::Task*> tasks;
   const std::string checked(name_of(records::Prompts::checked));
   for (const auto& task : plan.tasks)
-    if (task.stage == stage.name && records::labels_of(task.stage, task.parameters, task.name).set != checked) tasks.push_back(&task);
+    if (task.stage == stage.name && records::labels_of(task.stage, task.parameters, task.name).set != checked)
+      tasks.push_back(&task);
   return tasks;
 }
 
@@ -40,7 +41,8 @@ size_t each_row(const OutputFolder& output, const PlannedSystem& chosen, Take ta
       if (!chosen.system.adds_delta() || row.alpha == chosen.system.strength) take(row, *task), ++rows;
   }
   if (missing > 0)
-    std::cerr << "warning: " << missing << " units of " << describe(chosen.system) << " are missing; the export is incomplete\n";
+    std::cerr << "warning: " << missing << " units of " << describe(chosen.system)
+              << " are missing; the export is incomplete\n";
   return rows;
 }
 
@@ -60,18 +62,19 @@ size_t tofu_log(const OutputFolder& output, const PlannedSystem& chosen, Json& l
                                                                {"real_authors", "eval_real_author_wo_options.json"},
                                                                {"world_facts", "eval_real_world_wo_options.json"}};
   log = Json::object();
-  return each_row<records::UnlearnRow>(output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
-    Json& set = log[log_names.at(records::labels_of(task.stage, task.parameters, task.name).set)];
-    const std::string item = std::to_string(row.item);
-    const auto loss = [](double log_prob, int64_t tokens) { return -log_prob / static_cast<double>(tokens); };
-    set["avg_gt_loss"][item] = loss(row.answer_logprob, row.answer_tokens);
-    set["avg_paraphrased_loss"][item] = loss(row.paraphrase_logprob, row.paraphrase_tokens);
-    for (size_t w = 0; w < row.wrong_logprob.size(); ++w)
-      set["average_perturb_loss"][item].push_back(loss(row.wrong_logprob[w], row.wrong_tokens[w]));
-    set["rouge1_recall"][item] = row.rouge1_recall;
-    set["rougeL_recall"][item] = row.rouge_l_recall;
-    set["generated_text"][item] = {row.question, row.generated, row.answer};
-  });
+  return each_row<records::UnlearnRow>(
+      output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
+        Json& set = log[log_names.at(records::labels_of(task.stage, task.parameters, task.name).set)];
+        const std::string item = std::to_string(row.item);
+        const auto loss = [](double log_prob, int64_t tokens) { return -log_prob / static_cast<double>(tokens); };
+        set["avg_gt_loss"][item] = loss(row.answer_logprob, row.answer_tokens);
+        set["avg_paraphrased_loss"][item] = loss(row.paraphrase_logprob, row.paraphrase_tokens);
+        for (size_t w = 0; w < row.wrong_logprob.size(); ++w)
+          set["average_perturb_loss"][item].push_back(loss(row.wrong_logprob[w], row.wrong_tokens[w]));
+        set["rouge1_recall"][item] = row.rouge1_recall;
+        set["rougeL_recall"][item] = row.rouge_l_recall;
+        set["generated_text"][item] = {row.question, row.generated, row.answer};
+      });
 }
 
 using Convert = size_t (*)(const OutputFolder&, const PlannedSystem&, Json&);
@@ -98,7 +101,9 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
     ++written;
   }
   if (written == 0)
-    throw MissingInput({arguments.get("folder"), "has no finished " + std::string(stage.name) + " rows of what was asked for", "see cmc status"});
+    throw MissingInput({arguments.get("folder"),
+                        "has no finished " + std::string(stage.name) + " rows of what was asked for",
+                        "see cmc status"});
 }
 
 // How --model calls what a task trained; "": it is not exported.
@@ -127,7 +132,9 @@ const distributed::Task& trained_model(const Arguments& arguments, const distrib
   if (found.size() == 1) return *found.front();
   std::string choices;
   for (const auto* task : found) choices += "\n  --model " + task->key.substr(0, 12) + "   " + task->name;
-  if (!found.empty()) throw Usage({"--model " + asked, "means " + std::to_string(found.size()) + " models of this run:" + choices + "\n", "choose one by its key"});
+  if (!found.empty())
+    throw Usage({"--model " + asked, "means " + std::to_string(found.size()) + " models of this run:" + choices + "\n",
+                 "choose one by its key"});
   for (const auto& name : known) choices += (choices.empty() ? "" : ", ") + name;
   throw Usage({"--model " + asked, "is not a model of this run", "known: " + choices});
 }
@@ -142,22 +149,30 @@ void export_hf(const Arguments& arguments) {
   const auto to = std::filesystem::absolute(arguments.get("to"));
   if (std::filesystem::exists(to)) throw CannotCreate({to.string(), "exists already", "give a new folder"});
   create_folder(to.parent_path());
-  publish_folder(to, [&](const auto& temporary) { std::filesystem::copy(from, temporary, std::filesystem::copy_options::recursive); });
+  publish_folder(to, [&](const auto& temporary) {
+    std::filesystem::copy(from, temporary, std::filesystem::copy_options::recursive);
+  });
   std::cout << name << " in " << to.string() << "\n";
 }
 
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("to", po::value<std::string>(), "file to write (hf, and with --all: new folder)")(
-      "model", po::value<std::string>(), "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first digits");
+      "model", po::value<std::string>(),
+      "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first "
+      "digits");
   add_system_options(options);
   Arguments arguments("export alpaca_eval|tofu|hf DIR --to PATH [options]", options, {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string format = arguments.get("format");
-  if (format == "alpaca_eval") export_answers(arguments, instruct_stage, alpaca_eval_outputs);
-  else if (format == "tofu") export_answers(arguments, unlearn_stage, tofu_log);
-  else if (format == "hf") export_hf(arguments);
-  else throw Usage({"export " + format, "is not a format", "known: alpaca_eval, tofu, hf"});
+  if (format == "alpaca_eval")
+    export_answers(arguments, instruct_stage, alpaca_eval_outputs);
+  else if (format == "tofu")
+    export_answers(arguments, unlearn_stage, tofu_log);
+  else if (format == "hf")
+    export_hf(arguments);
+  else
+    throw Usage({"export " + format, "is not a format", "known: alpaca_eval, tofu, hf"});
   return ExitCode::done;
 }
 

@@ -19,7 +19,8 @@ std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments,
     decode::GenerationRequest request;
     request.row.prompt = fusion::tokens_of<BaseToken>(pair.tokenizer->encode(prompt, text::AddedTokens::as_model));
     if (pair.delta_tokenizer)
-      request.row.delta_prompt = fusion::tokens_of<DeltaToken>(pair.delta_tokenizer->encode(prompt, text::AddedTokens::as_model));
+      request.row.delta_prompt =
+          fusion::tokens_of<DeltaToken>(pair.delta_tokenizer->encode(prompt, text::AddedTokens::as_model));
     if (request.row.prompt.empty()) throw BadData({where, "prompt is empty", "a model must read at least one token"});
     request.row.steering = pair.steering;
     request.seed = seed_of({seed, std::to_string(requests.size()), prompt});
@@ -33,8 +34,9 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   add_model_options(options);
   options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(
       "new", po::value<int64_t>()->default_value(64), "new tokens at most")(
-      "temperature", po::value<double>()->default_value(0), "0: greedy")("top-p", po::value<double>()->default_value(1), "nucleus")(
-      "seed", po::value<uint64_t>()->default_value(1), "of the samples")(
+      "temperature", po::value<double>()->default_value(0), "0: greedy")(
+      "top-p", po::value<double>()->default_value(1), "nucleus")("seed", po::value<uint64_t>()->default_value(1),
+                                                                 "of the samples")(
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
   Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N", options, {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;

@@ -11,6 +11,7 @@
 #include "pipeline/metrics/rouge.hpp"
 #include "pipeline/metrics/tofu.hpp"
 #include "pipeline/metrics/win_rate.hpp"
+#include "pipeline/records/metric.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -19,6 +20,7 @@ namespace {
 namespace po = boost::program_options;
 using LogItems = std::vector<data::TofuLogItem>;
 using metrics::TofuSet, metrics::TruthRatioMean;
+namespace metric = records::metric;
 
 struct SetScores {
   metrics::TofuScores geometric, arithmetic;  // differ in truth_ratio alone
@@ -50,8 +52,8 @@ SetScores score_set(TofuSet set, const LogItems& items) {
 
 Json to_json(const SetScores& scores) {
   return {
-      {"rouge_l", scores.geometric.rouge_l},
-      {"probability", scores.geometric.probability},
+      {metric::rouge_l, scores.geometric.rouge_l},
+      {metric::probability, scores.geometric.probability},
       {"truth_ratio", {{"geometric", scores.geometric.truth_ratio}, {"arithmetic", scores.arithmetic.truth_ratio}}}};
 }
 
@@ -124,7 +126,7 @@ void print_tofu(const Json& result) {
   std::printf("%-14s %8s %12s %23s %11s\n", "set", "ROUGE-L", "probability", "truth ratio: geometric", "arithmetic");
   for (const char* name : {"real_authors", "world_facts", "retain", "forget"}) {
     const Json& set = result.at("sets").at(name);
-    print_row(name, shown(set.at("rouge_l")), shown(set.at("probability")), set.at("truth_ratio"));
+    print_row(name, shown(set.at(metric::rouge_l)), shown(set.at(metric::probability)), set.at("truth_ratio"));
   }
   print_row("model utility", "", "", result.at("model_utility"));
   print_row("forget quality", "", "", result.at("forget_quality"), "%.4g");
@@ -136,7 +138,7 @@ void print_tofu(const Json& result) {
 // Standard error: null for a single pair.
 Json score_annotations(const std::string& file) {
   const auto rate = metrics::win_rate(data::read_alpaca_eval_preferences(file));
-  return {{"win_rate", rate.win_rate},
+  return {{metric::win_rate, rate.win_rate},
           {"standard_error", std::isnan(rate.standard_error) ? Json() : Json(rate.standard_error)},
           {"n", rate.n},
           {"missing", rate.missing}};
@@ -144,7 +146,7 @@ Json score_annotations(const std::string& file) {
 
 void print_annotations(const Json& result) {
   std::printf("win rate        %8s %%\nstandard error  %8s %%\npairs           %8ld\nmissing         %8ld\n",
-              shown(result.at("win_rate"), "%.2f").c_str(), shown(result.at("standard_error"), "%.2f").c_str(),
+              shown(result.at(metric::win_rate), "%.2f").c_str(), shown(result.at("standard_error"), "%.2f").c_str(),
               static_cast<long>(result.at("n").get<int64_t>()), static_cast<long>(result.at("missing").get<int64_t>()));
 }
 

@@ -24,7 +24,8 @@ Json to_json(const token_map::TokenMap& map, const text::Tokenizer& base) {
   json["candidates"] = Json::array();  // one list for each base token
   for (size_t i = 0; i < map.ids.size(); ++i) {
     Json list = Json::array();
-    for (int64_t at = map.offsets[i]; at < map.offsets[i + 1]; ++at) list.push_back(map.candidates[static_cast<size_t>(at)].value);
+    for (int64_t at = map.offsets[i]; at < map.offsets[i + 1]; ++at)
+      list.push_back(map.candidates[static_cast<size_t>(at)].value);
     json["candidates"].push_back(list);
   }
   return json;
@@ -49,8 +50,9 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   const double percent = 100.0 / static_cast<double>(std::max<size_t>(1, map.ids.size()));
   std::printf("%zu base tokens onto %d delta tokens in %.2f s\n", map.ids.size(), map.delta_size, seconds);
   std::printf("exact    %8ld  %5.1f %%\ninexact  %8ld  %5.1f %%\nunmapped %8ld  %5.1f %%\n", static_cast<long>(c.exact),
-              percent * static_cast<double>(c.exact), static_cast<long>(c.inexact), percent * static_cast<double>(c.inexact),
-              static_cast<long>(c.unmapped), percent * static_cast<double>(c.unmapped));
+              percent * static_cast<double>(c.exact), static_cast<long>(c.inexact),
+              percent * static_cast<double>(c.inexact), static_cast<long>(c.unmapped),
+              percent * static_cast<double>(c.unmapped));
   if (arguments.has("json"))
     publish_file(std::filesystem::absolute(arguments.get("json")),
                  to_json(map, *base).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");

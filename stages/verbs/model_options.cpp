@@ -7,11 +7,14 @@ namespace {
 
 namespace po = boost::program_options;
 
-std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path& folder, const model::DecoderModel& model) {
+std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path& folder,
+                                                    const model::DecoderModel& model) {
   auto tokenizer = text::load_tokenizer(folder);
   if (tokenizer->size() > model.config().vocabulary)
-    throw BadData({folder.string(), "the tokenizer has " + std::to_string(tokenizer->size()) + " tokens, the model " +
-                       std::to_string(model.config().vocabulary), "use the tokenizer that belongs to the model"});
+    throw BadData({folder.string(),
+                   "the tokenizer has " + std::to_string(tokenizer->size()) + " tokens, the model " +
+                       std::to_string(model.config().vocabulary),
+                   "use the tokenizer that belongs to the model"});
   return tokenizer;
 }
 
@@ -35,11 +38,15 @@ void add_model_options(po::options_description& options) {
   options.add_options()("model", po::value<std::string>(), "target: Hugging Face folder")(
       "delta", po::value<std::string>(), "delta model: Hugging Face folder")(
       "alpha", po::value<float>()->default_value(1.0f), "strength")(
-      "map", po::value<std::string>()->default_value("auto"), "auto: made when the vocabularies differ; exact_only; one_to_many; authors")(
-      "top", po::value<int64_t>()->default_value(0), "with one_to_many: delta logits for so many of the base's tokens a step; 0: all")(
-      "unmapped", po::value<std::string>()->default_value("zero"), "what tokens without a delta token get: zero, minimum or mean")(
-      "mode", po::value<std::string>()->default_value("base_normalized"), "base_normalized, both_normalized or raw_sum")(
-      "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
+      "map", po::value<std::string>()->default_value("auto"),
+      "auto: made when the vocabularies differ; exact_only; one_to_many; authors")(
+      "top", po::value<int64_t>()->default_value(0),
+      "with one_to_many: delta logits for so many of the base's tokens a step; 0: all")(
+      "unmapped", po::value<std::string>()->default_value("zero"),
+      "what tokens without a delta token get: zero, minimum or mean")(
+      "mode", po::value<std::string>()->default_value("base_normalized"),
+      "base_normalized, both_normalized or raw_sum")("device", po::value<std::string>()->default_value("auto"),
+                                                     "auto, cpu or cuda")(
       "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
       "batch", po::value<int64_t>()->default_value(16), "sequences at once")(
       "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
@@ -53,7 +60,8 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
   torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
   const auto load = [&](const std::filesystem::path& folder) {
-    return std::make_shared<const model::DecoderModel>(model::DecoderModel::load(folder, compute.dtype, compute.device));
+    return std::make_shared<const model::DecoderModel>(
+        model::DecoderModel::load(folder, compute.dtype, compute.device));
   };
   LoadedPair pair;
   const std::filesystem::path folder = arguments.get("model");

@@ -3,7 +3,7 @@
 
 #include "pipeline/fusion/fused_source.hpp"
 #include "stages/verbs/verb.hpp"
-#include "stages/workbench.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 
@@ -15,7 +15,8 @@ bool takes_part(const Arguments& arguments, const distributed::Session& session)
 
 struct LoadedPair {
   std::unique_ptr<fusion::LogitSource> source;
-  std::shared_ptr<const text::Tokenizer> tokenizer, delta_tokenizer;  // delta's: null without one or in the same vocabulary
+  std::shared_ptr<const text::Tokenizer> tokenizer,
+      delta_tokenizer;  // delta's: null without one or in the same vocabulary
   fusion::Steering steering;
   std::vector<int32_t> end_tokens;
 };

@@ -1,12 +1,13 @@
 #include <iostream>
 #include <map>
 
-#include "stages/measured_costs.hpp"
-#include "stages/output_folder.hpp"
-#include "stages/plan_experiment.hpp"
-#include "stages/planner.hpp"
-#include "stages/progress_line.hpp"
-#include "stages/simulated_runs.hpp"
+#include "stages/all_stages.hpp"
+#include "stages/planning/plan_experiment.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/running/measured_costs.hpp"
+#include "stages/running/output_folder.hpp"
+#include "stages/running/progress_line.hpp"
+#include "stages/running/simulated_runs.hpp"
 #include "stages/verbs/experiment_options.hpp"
 
 namespace cmc::stages {
@@ -15,7 +16,11 @@ namespace {
 namespace po = boost::program_options;
 
 void print(const distributed::Plan& plan, int ranks, const std::string& assumed) {
-  struct Sum { int tasks = 0; double seconds = 0; int64_t bytes = 0; };
+  struct Sum {
+    int tasks = 0;
+    double seconds = 0;
+    int64_t bytes = 0;
+  };
   std::map<std::string, Sum> by_stage;
   Sum all;
   for (const auto& task : plan.tasks) {
@@ -39,7 +44,8 @@ void print(const distributed::Plan& plan, int ranks, const std::string& assumed)
 std::string assumption(const Experiment& experiment, bool measured) {
   if (measured) return "by the measured times of finished tasks";
   const bool gpus = plans_for_gpus(experiment);
-  return std::string("if a rank does ") + (gpus ? "50 TFLOP/s (a GPU each)" : "50 GFLOP/s (processor cores; GPUs: --set compute.device=cuda)") +
+  return std::string("if a rank does ") +
+         (gpus ? "50 TFLOP/s (a GPU each)" : "50 GFLOP/s (processor cores; GPUs: --set compute.device=cuda)") +
          "; --costs of a finished run calibrates";
 }
 
@@ -61,8 +67,10 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   add_experiment_options(options);
   options.add_options()("ranks", po::value<int>()->default_value(session.world().size()), "ranks to estimate for")(
       "simulate", po::value<std::string>(), "the run on these numbers of ranks, e.g. 1,8,64: how long, how much idle")(
-      "ranks-per-node", po::value<int>()->default_value(8), "of the simulated machine: a model's ranks are on one node")(
-      "costs", po::value<std::string>(), "folder of a run whose measured times calibrate the estimates (default: --output's)")(
+      "ranks-per-node", po::value<int>()->default_value(8),
+      "of the simulated machine: a model's ranks are on one node")(
+      "costs", po::value<std::string>(),
+      "folder of a run whose measured times calibrate the estimates (default: --output's)")(
       "json", "as JSON: the tasks with all their parameters, or the simulation");
   Arguments arguments("plan EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
@@ -71,7 +79,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
   const auto costs = arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output;
   const distributed::CostModel fit = measured_costs(costs);
-  const distributed::Plan plan = with_costs_of(costs, fit, plan_experiment(experiment, output, only_stages(arguments)).chosen);
+  const distributed::Plan plan =
+      with_costs_of(costs, fit, plan_experiment(stages(), experiment, output, only_stages(arguments)).chosen);
   if (arguments.has("simulate")) {
     simulate(plan, arguments);
     return ExitCode::done;

@@ -5,7 +5,7 @@
 
 #include "pipeline/core/log.hpp"
 #include "pipeline/distributed/stop_request.hpp"
-#include "stages/run_experiment.hpp"
+#include "stages/running/run_experiment.hpp"
 #include "stages/verbs/experiment_options.hpp"
 
 namespace cmc::stages {
@@ -18,7 +18,8 @@ Shard parse_shard(const std::string& text) {
   Shard shard;
   char slash = 0, rest = 0;
   std::istringstream in(text);
-  if (!(in >> shard.index >> slash >> shard.count) || slash != '/' || in >> rest || shard.index < 0 || shard.index >= shard.count)
+  if (!(in >> shard.index >> slash >> shard.count) || slash != '/' || in >> rest || shard.index < 0 ||
+      shard.index >= shard.count)
     throw Usage({"--shard " + text, "is not i/n with 0 ≤ i < n", "for example --shard 0/4"});
   return shard;
 }
@@ -31,13 +32,15 @@ std::optional<distributed::Deadline> deadline(const Arguments& arguments) {
 
 double positive(const Arguments& arguments, const std::string& name) {
   const auto value = arguments.get<double>(name);
-  if (!(value > 0)) throw Usage({"--" + name + " " + std::to_string(value), "is not positive", "give seconds, for example 600"});
+  if (!(value > 0))
+    throw Usage({"--" + name + " " + std::to_string(value), "is not positive", "give seconds, for example 600"});
   return value;
 }
 
 void print_outcome(const RunReport& report, const OutputFolder& output) {
   const auto& outcome = report.outcome;
-  for (const auto& failure : outcome.failed) log_error("failed: ", failure.name, " (rank ", failure.rank, "): ", failure.message);
+  for (const auto& failure : outcome.failed)
+    log_error("failed: ", failure.name, " (rank ", failure.rank, "): ", failure.message);
   if (!outcome.not_run.empty()) log_warning(outcome.not_run.size(), " tasks were not run");
   if (report.already_done == report.total) {
     std::cout << "nothing to do: all " << report.total << " tasks are done";
@@ -48,7 +51,9 @@ void print_outcome(const RunReport& report, const OutputFolder& output) {
   if (!outcome.stopped) std::cout << "\nresults: " << (output.path() / "results.h5").string();
   std::cout << "\n";
   for (const int lost : outcome.lost) log_warning("rank ", lost, " does not answer: the job ends without it");
-  if (outcome.stopped) std::cout << "stopped: run the same command again to go on; cmc-report " << output.path().string() << " shows what there is\n";
+  if (outcome.stopped)
+    std::cout << "stopped: run the same command again to go on; cmc-report " << output.path().string()
+              << " shows what there is\n";
 }
 
 // A full disk is told as such, whatever was done before, and is no stop after which a job would be queued again; else a
@@ -66,11 +71,12 @@ ExitCode exit_code(const distributed::Outcome& outcome) {
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_experiment_options(options);
-  options.add_options()(
-      "shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
-      "time-limit", po::value<double>(), "seconds this job may take (default: Slurm's); the run stops before and exits 75")(
+  options.add_options()("shard", po::value<std::string>(), "i/n: this job's share of the work, for job arrays")(
+      "time-limit", po::value<double>(),
+      "seconds this job may take (default: Slurm's); the run stops before and exits 75")(
       "reserve", po::value<double>()->default_value(120), "seconds kept for stopping before the time limit")(
-      "stall-seconds", po::value<double>()->default_value(600), "a rank that is silent for longer is named and its work given to others");
+      "stall-seconds", po::value<double>()->default_value(600),
+      "a rank that is silent for longer is named and its work given to others");
   Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given)) return ExitCode::done;
   const Experiment experiment = read_experiment(arguments);
@@ -90,7 +96,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   if (rank != 0) return exit_code(report.outcome);
   print_outcome(report, output);
   std::cout.flush();
-  if (!report.outcome.lost.empty()) session.abort(static_cast<int>(exit_code(report.outcome)));  // it would wait for them
+  if (!report.outcome.lost.empty())
+    session.abort(static_cast<int>(exit_code(report.outcome)));  // it would wait for them
   return exit_code(report.outcome);
 }
 

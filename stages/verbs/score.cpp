@@ -22,8 +22,10 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     const auto encode = [&](const char* field, text::AddedTokens added) {
       return fusion::tokens_of<BaseToken>(pair.tokenizer->encode(json_field<std::string>(line, field, where), added));
     };
-    requests.push_back({encode("prompt", text::AddedTokens::as_model), encode("answer", text::AddedTokens::none), pair.steering});
-    if (requests.back().prompt.empty()) throw BadData({where, "prompt is empty", "something must predict the answer's first token"});
+    requests.push_back(
+        {encode("prompt", text::AddedTokens::as_model), encode("answer", text::AddedTokens::none), pair.steering});
+    if (requests.back().prompt.empty())
+      throw BadData({where, "prompt is empty", "something must predict the answer's first token"});
   });
   const auto start = std::chrono::steady_clock::now();
   const auto scores = decode::score(*pair.source, requests);

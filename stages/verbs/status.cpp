@@ -3,11 +3,11 @@
 #include <set>
 
 #include "pipeline/store/unit_store.hpp"
-#include "stages/measured_costs.hpp"
-#include "stages/output_folder.hpp"
-#include "stages/progress_line.hpp"
-#include "stages/run_log.hpp"
-#include "stages/simulated_runs.hpp"
+#include "stages/running/measured_costs.hpp"
+#include "stages/running/output_folder.hpp"
+#include "stages/running/progress_line.hpp"
+#include "stages/running/run_log.hpp"
+#include "stages/running/simulated_runs.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -22,7 +22,9 @@ bool may_run(const std::vector<Json>& runs, const Json& run) {
 
 // What the runs over the folder say: "state", "runs", "running", and "failures" of tasks that no run has done since.
 Json told_by_runs(const std::vector<Json>& runs, const std::vector<std::string>& finished) {
-  Json told = {{"state", runs.empty() ? "unknown" : runs.front().value("state", "unknown")}, {"runs", runs}, {"failures", Json::array()}};
+  Json told = {{"state", runs.empty() ? "unknown" : runs.front().value("state", "unknown")},
+               {"runs", runs},
+               {"failures", Json::array()}};
   std::set<std::string> failed;
   for (const Json& run : runs) {
     if (run.at("live")) told["state"] = "running";
@@ -31,7 +33,8 @@ Json told_by_runs(const std::vector<Json>& runs, const std::vector<std::string>&
     if (run.contains("failures"))
       for (const auto& failure : run.at("failures")) {
         const std::string key = failure.value("key", "");
-        if (!std::ranges::binary_search(finished, key) && failed.insert(key).second) told["failures"].push_back(failure);
+        if (!std::ranges::binary_search(finished, key) && failed.insert(key).second)
+          told["failures"].push_back(failure);
       }
   }
   return told;
@@ -81,7 +84,8 @@ void print(const Json& status) {
   for (const auto& task : status.at("missing"))
     std::cout << "  missing  " << task.at("name").get<std::string>() << "\n";
   if (!status.at("missing").empty())
-    std::cout << "about " << clock_time(status.at("estimated_seconds_left")) << " left on " << status.at("ranks") << " ranks\n";
+    std::cout << "about " << clock_time(status.at("estimated_seconds_left")) << " left on " << status.at("ranks")
+              << " ranks\n";
 }
 
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
@@ -90,8 +94,10 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   Arguments arguments("status DIR [--json]", options, {"folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const Json status = gather(OutputFolder(arguments.get("folder")));
-  if (arguments.has("json")) std::cout << status.dump(2) << "\n";
-  else print(status);
+  if (arguments.has("json"))
+    std::cout << status.dump(2) << "\n";
+  else
+    print(status);
   return ExitCode::done;
 }
 

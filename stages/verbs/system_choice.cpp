@@ -21,14 +21,18 @@ struct Flag {
   std::string (*value)(const System&);  // "": it does not apply
 };
 
-std::string whole(int64_t value) { return value > 0 ? std::to_string(value) : ""; }
+std::string whole(int64_t value) {
+  return value > 0 ? std::to_string(value) : "";
+}
 
 const std::vector<Flag>& flags() {
   static const std::vector<Flag> all = {
       {"target", "which target", [](const System& s) { return s.target; }},
-      {"method", "which method; default cmc with a delta, else vanilla", [](const System& s) { return std::string(name_of(s.method)); }},
+      {"method", "which method; default cmc with a delta, else vanilla",
+       [](const System& s) { return std::string(name_of(s.method)); }},
       {"delta", "which delta; none: vanilla", [](const System& s) { return s.delta; }},
-      {"alpha", "which strength of the delta", [](const System& s) { return s.adds_delta() ? records::short_number(s.strength) : ""; }},
+      {"alpha", "which strength of the delta",
+       [](const System& s) { return s.adds_delta() ? records::short_number(s.strength) : ""; }},
       {"mode", "which fusion mode", [](const System& s) { return s.fusion.mode; }},
       {"map", "which token map (another vocabulary)", [](const System& s) { return s.fusion.map; }},
       {"unmapped", "what unmapped tokens get (another vocabulary)", [](const System& s) { return s.fusion.unmapped; }},
@@ -50,7 +54,8 @@ bool fits(const System& system, const std::map<std::string, std::string>& given)
   for (const Flag& flag : flags()) {
     const auto asked = given.find(flag.name);
     const std::string value = flag.value(system);
-    const bool names_system = flag.name == std::string("target") || flag.name == std::string("delta") || flag.name == std::string("method");
+    const bool names_system =
+        flag.name == std::string("target") || flag.name == std::string("delta") || flag.name == std::string("method");
     if (asked != given.end() && (names_system || !value.empty()) && !same(asked->second, value)) return false;
   }
   return true;
@@ -73,7 +78,8 @@ std::string choices(const std::vector<PlannedSystem>& systems) {
   for (const auto& one : systems) {
     text += "\n ";
     for (const Flag* flag : differ)
-      if (const std::string value = flag->value(one.system); !value.empty()) text += " --" + std::string(flag->name) + " " + value;
+      if (const std::string value = flag->value(one.system); !value.empty())
+        text += " --" + std::string(flag->name) + " " + value;
   }
   return text + "\n";
 }
@@ -96,7 +102,8 @@ void add_system_options(po::options_description& options) {
   options.add_options()("all", "every system that fits, one file each; --to is then a folder");
 }
 
-std::vector<PlannedSystem> chosen_systems(const Arguments& arguments, const std::vector<const distributed::Task*>& tasks,
+std::vector<PlannedSystem> chosen_systems(const Arguments& arguments,
+                                          const std::vector<const distributed::Task*>& tasks,
                                           const records::Seeds& seeds) {
   const auto given = asked_for(arguments);
   std::map<System, PlannedSystem> planned;
@@ -112,9 +119,11 @@ std::vector<PlannedSystem> chosen_systems(const Arguments& arguments, const std:
     if (fits(system, given)) fitting.push_back(std::move(one));
   }
   if (fitting.empty())
-    throw MissingInput({arguments.get("folder"), "evaluates no such system; it has:" + choices(all), "give the flags of one of these"});
+    throw MissingInput({arguments.get("folder"), "evaluates no such system; it has:" + choices(all),
+                        "give the flags of one of these"});
   if (fitting.size() > 1 && !arguments.has("all"))
-    throw Usage({"export", "means " + std::to_string(fitting.size()) + " systems:" + choices(fitting), "add one line's flags, or --all for a file each"});
+    throw Usage({"export", "means " + std::to_string(fitting.size()) + " systems:" + choices(fitting),
+                 "add one line's flags, or --all for a file each"});
   return fitting;
 }
 

@@ -18,7 +18,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   const auto tokenizer = text::load_tokenizer(arguments.get("tokenizer"));
   read_json_lines(arguments.get("texts"), [&](const Json& line, const std::string& where) {
     const auto ids = tokenizer->encode(json_field<std::string>(line, "text", where), text::AddedTokens::none);
-    std::cout << Json{{"ids", ids}, {"text", tokenizer->decode(ids, text::Tokenizer::SpecialText::keep)}}.dump() << "\n";
+    std::cout << Json{{"ids", ids}, {"text", tokenizer->decode(ids, text::Tokenizer::SpecialText::keep)}}.dump()
+              << "\n";
   });
   return ExitCode::done;
 }

@@ -7,14 +7,18 @@ namespace cmc::stages {
 namespace po = boost::program_options;
 
 const std::vector<Verb>& verbs() {
-  static const std::vector<Verb> all = {run_verb,      plan_verb,  status_verb, verify_verb, tokenize_verb, map_verb,
-                                        generate_verb, score_verb, bench_verb, export_verb, import_verb, keys_verb, doctor_verb};
+  static const std::vector<Verb> all = {run_verb,    plan_verb,     status_verb, verify_verb, tokenize_verb,
+                                        map_verb,    generate_verb, score_verb,  bench_verb,  export_verb,
+                                        import_verb, keys_verb,     doctor_verb};
   return all;
 }
 
 Arguments::Arguments(std::string usage, po::options_description options, std::vector<std::string> positional,
                      std::vector<std::string> optional)
-    : usage_(std::move(usage)), options_(std::move(options)), positional_(std::move(positional)), optional_(std::move(optional)) {
+    : usage_(std::move(usage)),
+      options_(std::move(options)),
+      positional_(std::move(positional)),
+      optional_(std::move(optional)) {
   options_.add_options()("help,h", "this text");
 }
 

@@ -18,14 +18,14 @@ struct Verb {
 };
 
 const std::vector<Verb>& verbs();
-extern const Verb run_verb, plan_verb, status_verb, verify_verb, tokenize_verb, map_verb, generate_verb, score_verb, bench_verb, export_verb,
-    import_verb, keys_verb, doctor_verb;
+extern const Verb run_verb, plan_verb, status_verb, verify_verb, tokenize_verb, map_verb, generate_verb, score_verb,
+    bench_verb, export_verb, import_verb, keys_verb, doctor_verb;
 
 // The arguments of one verb by Boost.Program_options: options, then positional ones by name in order.
 class Arguments {
  public:
-  // `usage`: "run EXPERIMENT.ini [options]". `optional`: options that may be given by place, too, behind the positional ones.
-  // Throws Usage for unknown or missing options, naming the verb's help.
+  // `usage`: "run EXPERIMENT.ini [options]". `optional`: options that may be given by place, too, behind the positional
+  // ones. Throws Usage for unknown or missing options, naming the verb's help.
   Arguments(std::string usage, boost::program_options::options_description options, std::vector<std::string> positional,
             std::vector<std::string> optional = {});
 

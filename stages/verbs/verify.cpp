@@ -10,7 +10,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   Arguments arguments("verify DIR", boost::program_options::options_description("options"), {"folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::filesystem::path folder = arguments.get("folder");
-  if (!std::filesystem::is_directory(folder)) throw MissingInput({folder.string(), "is not a folder", "give the folder of a run"});
+  if (!std::filesystem::is_directory(folder))
+    throw MissingInput({folder.string(), "is not a folder", "give the folder of a run"});
   const store::UnitStore units(folder);
   const auto damaged = units.verify();
   for (const auto& unit : damaged)

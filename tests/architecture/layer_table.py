@@ -43,8 +43,9 @@ def sources(*folders):
 
 
 def layer_of(path):
+    """pipeline/core/log.hpp → core, stages/verbs/run.cpp → verbs; stages/train.cpp → stages, analysis/plot.cpp → analysis"""
     parts = Path(path).parts
-    return parts[1] if parts[0] == "pipeline" else parts[0]
+    return parts[1] if len(parts) > 2 and parts[0] in ("pipeline", "stages") else parts[0]
 
 
 def includes(file):

@@ -22,7 +22,8 @@ HEADERS = {  # of the libraries that the table gives a home
 
 
 def test_every_layer_is_in_the_table():
-    found = {p.name for p in (ROOT / "pipeline").iterdir() if p.is_dir()} | set(FOLDERS) - {"pipeline"}
+    rooms = {p.name for folder in ("pipeline", "stages") for p in (ROOT / folder).iterdir() if p.is_dir()}
+    found = rooms | set(FOLDERS) - {"pipeline"}
     assert found == set(LAYERS), "CONTRIBUTING.md's table has a row for each folder"
     for layer in LAYERS.values():
         assert layer.may_use <= set(LAYERS) | {"LibTorch"}, f"{layer.name} may use what is no layer"

@@ -17,8 +17,9 @@
 #include "pipeline/store/unit_claim.hpp"
 #include "pipeline/store/unit_store.hpp"
 
-// A run as stages/run_experiment.cpp makes it, of tasks that take milliseconds and need no model: what is finished is
-// left alone, each task is claimed, computed from its inputs' units and published, and all units are merged in the end.
+// A run as stages/running/run_experiment.cpp makes it, of tasks that take milliseconds and need no model: what is
+// finished is left alone, each task is claimed, computed from its inputs' units and published, and all units are merged
+// in the end.
 namespace cmc::faults {
 
 // "tasks" tasks, some of which need earlier ones, some for groups of ranks; the same for the same "seed".

@@ -11,13 +11,15 @@ namespace cmc::stages {
 namespace {
 
 const char* const minimal =
-    "[experiment]\ntitle = T\n[models]\ntemplate = a\ntargets = a, b\n[model.a]\npath = /a\n[model.b]\npath = ${CMC_TEST_B}\n";
+    "[experiment]\ntitle = T\n[models]\ntemplate = a\ntargets = a, b\n[model.a]\npath = /a\n[model.b]\npath = "
+    "${CMC_TEST_B}\n";
 
 class ExperimentFile : public testing::Test {
  protected:
   void SetUp() override { setenv("CMC_TEST_B", "/there", 1); }
   std::filesystem::path write(const std::string& text) {
-    const auto file = std::filesystem::path(testing::TempDir()) / ("cmc_experiment_" + std::to_string(::getpid()) + ".ini");
+    const auto file =
+        std::filesystem::path(testing::TempDir()) / ("cmc_experiment_" + std::to_string(::getpid()) + ".ini");
     publish_file(file, text);
     return file;
   }

@@ -1,4 +1,4 @@
-#include "stages/footprint.hpp"
+#include "stages/planning/footprint.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "stages/memory_retry.hpp"
+#include "stages/workbench/memory_retry.hpp"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -33,10 +33,9 @@ struct Stage {
 };
 
 TEST(WithLessMemory, HalvesTheBatchUntilThereIsRoom) {
-  const std::function<void()> failures[] = {
-      [] { throw std::bad_alloc(); },
-      [] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory"); },
-      [] { torch::empty({int64_t{1} << 46}); }};
+  const std::function<void()> failures[] = {[] { throw std::bad_alloc(); },
+                                            [] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory"); },
+                                            [] { torch::empty({int64_t{1} << 46}); }};
   for (const auto& fail : failures) {
     Stage stage{.fail = fail};
     EXPECT_EQ(stage.run().key, "done");
@@ -82,13 +81,13 @@ TEST(WithLessMemory, KnowsWhatLibrariesSay) {
   EXPECT_FALSE(is_out_of_memory(std::runtime_error("CUDA out of memory")));  // nobody's whom we know
 }
 
-// `ranks` threads of one group, each with a stage whose first attempts fail as `fail(rank, batch)` throws; between them a
-// sum over all that each attempt needs.
+// `ranks` threads of one group, each with a stage whose first attempts fail as `fail(rank, batch)` throws; between them
+// a sum over all that each attempt needs.
 struct Together {
-  std::vector<int64_t> batches;          // of each rank, at the end
-  std::vector<int> attempts;             // of each rank
-  std::vector<float> sums;               // what the last attempt's sum was
-  std::vector<std::string> errors;       // what() of what with_less_memory threw; empty: it returned
+  std::vector<int64_t> batches;     // of each rank, at the end
+  std::vector<int> attempts;        // of each rank
+  std::vector<float> sums;          // what the last attempt's sum was
+  std::vector<std::string> errors;  // what() of what with_less_memory threw; empty: it returned
 
   template <class Fail>
   Together(int size, Fail fail, int64_t least = 1) : batches(size, 16), attempts(size), sums(size), errors(size) {
@@ -100,7 +99,8 @@ struct Together {
         Attempts ranks(communicator);
         const auto work = [&](const distributed::Communicator& attempt) {
           ++attempts[rank];
-          for (int step = 0; step < 3; ++step) {  // every attempt leaves sums behind that its failing rank has not taken
+          for (int step = 0; step < 3;
+               ++step) {  // every attempt leaves sums behind that its failing rank has not taken
             if (step == 1) fail(communicator.rank(), batches[rank]);
             float number = static_cast<float>(100 * step + communicator.rank());
             attempt.sum({&number, 1});
@@ -141,9 +141,12 @@ TEST(WithLessMemory, AnyRankMayRunOutInTurn) {
 }
 
 TEST(WithLessMemory, AGroupGivesUpTogether) {
-  const Together run(2, [&](int rank, int64_t) {
-    if (rank == 1) throw std::bad_alloc();
-  }, 8);
+  const Together run(
+      2,
+      [&](int rank, int64_t) {
+        if (rank == 1) throw std::bad_alloc();
+      },
+      8);
   EXPECT_EQ(run.batches, (std::vector<int64_t>{8, 8}));
   EXPECT_NE(run.errors[0].find("gave up"), std::string::npos) << run.errors[0];
   EXPECT_NE(run.errors[1].find("bad_alloc"), std::string::npos) << run.errors[1];

@@ -59,6 +59,13 @@ def test_another_type_of_numbers_is_another_task_with_the_same_seed(world, tasks
         assert (task["key"] == other["key"]) == (task["stage"] == "token_map")
 
 
+def test_the_same_bits_each_time_is_another_task(world, tasks):
+    root, experiment = world
+    for task, other in zip(tasks, planned(experiment, root, "methods.instruct=vanilla, cmc, lora", "judge.model=large", "compute.deterministic=yes")):
+        assert other["compute"] == ("" if task["stage"] == "token_map" else "cpu float32 deterministic")
+        assert (task["seed"], task["key"] == other["key"]) == (other["seed"], task["stage"] == "token_map")
+
+
 def test_a_rank_that_computes_otherwise_than_planned_says_so(world):
     """CUDA is planned where it is asked for; here is none."""
     root, experiment = world

@@ -1,0 +1,230 @@
+#include "stages/planning/planner.hpp"
+
+#include <algorithm>
+
+#include "pipeline/checkpoint/identity.hpp"
+#include "pipeline/checkpoint/weight_files.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/token_map/token_map.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/planned_compute.hpp"
+#include "stages/planning/stage.hpp"
+
+namespace cmc::stages {
+
+namespace {
+
+// Every header of the weights, so that a damaged model is met before the first task and not hours later.
+std::string checked_identity(const std::filesystem::path& folder) {
+  checkpoint::read_model_config(folder);
+  checkpoint::WeightFiles headers(folder);
+  return checkpoint::content_identity(folder);
+}
+
+}  // namespace
+
+records::ModelReference Planner::folder(const std::string& name, const std::filesystem::path& path,
+                                        const std::string& identity) {
+  places_.emplace(identity, path.string());
+  return records::ModelReference::folder(name, identity);
+}
+
+records::ModelReference Planner::model(const std::string& name) {
+  if (const auto known = models_.find(name); known != models_.end()) return known->second;
+  if (const auto key = find("pretrain", "model." + name); !key.empty()) return records::ModelReference::made(name, key);
+  const auto path = experiment_.path("model." + name + ".path");
+  return models_[name] = folder(name, path, checked_identity(path));
+}
+
+records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
+  const auto path = experiment_.path("model." + name + ".tokenizer");
+  std::string content;
+  for (const char* file : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
+    if (std::filesystem::exists(path / file)) content += std::string(file) + " " + sha256_file(path / file) + "\n";
+  if (content.empty())
+    throw MissingInput(
+        {path.string(), "holds neither tokenizer.json nor tokenizer.model", "set model." + name + ".tokenizer"});
+  const std::string identity = sha256(content);
+  places_.emplace(identity, path.string());
+  return {name, identity};
+}
+
+Json Planner::sizes(const std::string& section) const {
+  const auto number = [&](const char* key) { return experiment_.integer(section + "." + key); };
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", number("hidden")},
+          {"num_hidden_layers", number("layers")},
+          {"num_attention_heads", number("heads")},
+          {"num_key_value_heads", number("heads")},
+          {"intermediate_size", number("intermediate")},
+          {"max_position_embeddings", number("max_positions")},
+          {"rms_norm_eps", 1e-5},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", section.starts_with("delta.")}};
+}
+
+records::ModelReference Planner::delta(const std::string& delta_name, const std::string& template_name) {
+  const std::string name = experiment_.start_of(delta_name);
+  const std::string section = "delta." + name;
+  if (const auto key = find("pretrain", section); !key.empty()) return records::ModelReference::made(name, key);
+  if (!experiment_.has(section + ".path")) return records::ModelReference::random(name, sizes(section));
+  const auto path = experiment_.path(section + ".path");
+  const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
+  const auto& config = this->config(template_name);
+  if (vocabulary != config.vocabulary)
+    throw BadData({path.string(),
+                   "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
+                       std::to_string(config.vocabulary),
+                   "a delta must share the template's vocabulary"});
+  return folder(name, path, checked_identity(path));
+}
+
+records::ModelReference Planner::fine_tuned(const std::string& purpose, const std::string& name,
+                                            const records::ModelReference& base, bool lora) const {
+  const std::string key = find(purpose, name);
+  expect(!key.empty(), "a model is evaluated after the task that makes it was planned");
+  return lora ? records::ModelReference::adapted(name, key, base) : records::ModelReference::made(name, key);
+}
+
+records::ModelReference Planner::prepared(const std::string& name) {
+  if (find("prepare", name).empty()) return model(name);
+  return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == name_of(records::Method::lora));
+}
+
+records::FileReference Planner::file(const std::filesystem::path& path) {
+  auto& known = files_[path.string()];
+  if (known.sha256.empty()) {
+    const std::string content = sha256_file(path);
+    places_.emplace(content, path.string());
+    known = {path.filename().string(), content};
+  }
+  return known;
+}
+
+const checkpoint::ModelConfig& Planner::config(const std::string& name) {
+  if (configs_.contains(name)) return configs_.at(name);
+  const std::string section = "model." + name;
+  if (experiment_.has(section + ".path"))
+    return configs_.emplace(name, checkpoint::read_model_config(experiment_.path(section + ".path"))).first->second;
+  Json json = sizes(section);
+  json["vocab_size"] = load(name).size();
+  return configs_.emplace(name, checkpoint::parse_model_config(json, section)).first->second;
+}
+
+const text::Tokenizer& Planner::load(const std::string& name) {
+  auto& tokenizer = tokenizers_[name];
+  const std::string section = "model." + name + ".";
+  if (!tokenizer)
+    tokenizer =
+        text::load_tokenizer(experiment_.path(section + (experiment_.has(section + "path") ? "path" : "tokenizer")));
+  return *tokenizer;
+}
+
+const text::Tokenizer& Planner::tokenizer(const std::string& name) {
+  const auto& tokenizer = load(name);
+  if (tokenizer.size() > config(name).vocabulary)
+    throw BadData({"model." + name,
+                   "the tokenizer has " + std::to_string(tokenizer.size()) + " tokens, the model " +
+                       std::to_string(config(name).vocabulary),
+                   "use the tokenizer that belongs to the model"});
+  return tokenizer;
+}
+
+bool Planner::adds_tokens(const std::string& name) {
+  const auto& tokenizer = this->tokenizer(name);
+  return tokenizer.encode("", text::AddedTokens::as_model) != tokenizer.encode("", text::AddedTokens::none);
+}
+
+int Planner::tensor_parallel(const std::string& name) {
+  const std::string key = "model." + name + ".tensor_parallel";
+  const int64_t ranks = experiment_.integer(key), heads = config(name).heads;
+  if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
+  std::string fitting;
+  for (int64_t size = 1; size <= heads; ++size)
+    if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
+  throw BadExperiment(
+      {key, "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
+       "set one of " + fitting});
+}
+
+void Planner::keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& name) {
+  needs(task, reference);
+  task.residency = reference.identity();
+  task.load_seconds =
+      1 + 4 * footprint_of(config(name)).weights() / task.tensor_parallel / 500e6;  // float32 from disk at 500 MB/s
+}
+
+bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
+  if (name == other) return true;
+  const auto pair = std::minmax(name, other);
+  if (const auto known = shares_.find(pair); known != shares_.end()) return known->second;
+  return shares_[pair] = token_map::same_vocabulary(tokenizer(name), tokenizer(other));
+}
+
+void Planner::needs(distributed::Task& task, const records::ModelReference& reference) {
+  reference.each_task([&](const std::string& key) { task.inputs.push_back(key); });
+}
+
+namespace {
+
+// `parameters` with each task that they name by its key named by what it asks for.
+Json by_what_is_asked(const Json& parameters, const std::map<std::string, std::string>& asked) {
+  if (parameters.is_string()) {
+    const auto found = asked.find(parameters.get_ref<const std::string&>());
+    return found == asked.end() ? parameters : Json(found->second);
+  }
+  Json named = parameters;
+  if (named.is_structured())
+    for (Json& item : named) item = by_what_is_asked(item, asked);
+  return named;
+}
+
+}  // namespace
+
+// A task's random numbers follow from what it asks for: stage, parameters, and what its inputs ask for. So a raised
+// revision, or another device, draws the same.
+void Planner::fill_seeds(distributed::Task& task) {
+  auto& p = task.parameters;
+  const bool made_of_seeded =
+      std::ranges::any_of(task.inputs, [&](const auto& input) { return seeded_.contains(input); });
+  // A training names the seed among its settings.
+  if (experiment_.has_world() || (made_of_seeded && !p.contains("training")))
+    p["seed"] = experiment_.integer("experiment.seed");
+  std::vector<std::string> inputs;
+  for (const auto& input : task.inputs) inputs.push_back(asked_.at(input));
+  std::ranges::sort(inputs);
+  Json asks = by_what_is_asked(p, asked_);
+  asks.erase("trained");  // a name alone
+  const std::string asked = distributed::task_key(task.stage, asks, inputs);
+  task.seed = seed_of({"task", asked});
+  task.key = distributed::key_of(task);
+  asked_[task.key] = asked;
+  if (made_of_seeded || p.contains("seed") || p.contains("training")) seeded_.insert(task.key);
+}
+
+std::string Planner::add_filled(distributed::Task task) {
+  expect(stage_ != nullptr, "a stage begins before its tasks are added");
+  task.stage = stage_->name;
+  task.revision = stage_->revision;
+  if (stage_->runs == Stage::Runs::models) task.compute = name_of(compute_kind_of(experiment_));
+  std::ranges::sort(task.inputs);
+  task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
+  if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
+  fill_seeds(task);
+  const std::string key = task.key;
+  plan_.tasks.push_back(std::move(task));
+  return key;
+}
+
+void Planner::remember(const std::string& purpose, const std::string& name, const std::string& key) {
+  remembered_[{purpose, name}] = key;
+}
+
+std::string Planner::find(const std::string& purpose, const std::string& name) const {
+  const auto found = remembered_.find({purpose, name});
+  return found == remembered_.end() ? "" : found->second;
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,102 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/distributed/plan.hpp"
+#include "pipeline/records/training_parameters.hpp"
+#include "pipeline/text/tokenizer.hpp"
+#include "stages/experiment/experiment.hpp"
+
+namespace cmc::stages {
+
+struct Stage;
+
+// Where the contents that tasks name were found: SHA-256 or content identity → path. Known to a run, not part of a
+// task.
+using Places = std::map<std::string, std::string>;
+
+// What stages plan with: the experiment, what its files are (by content), and the tasks so far. Reads configurations
+// and tokenizers, never weights beyond their hash.
+class Planner {
+ public:
+  explicit Planner(const Experiment& experiment) : experiment_(experiment) {}
+
+  const Experiment& experiment() const { return experiment_; }
+
+  // The stage whose tasks are added from here on.
+  void begin(const Stage& stage) { stage_ = &stage; }
+
+  // A folder of the experiment, or a model that is pre-trained.
+  records::ModelReference model(const std::string& name);
+  // What the task remembered for (purpose, name) made of `base`.
+  records::ModelReference fine_tuned(const std::string& purpose, const std::string& name,
+                                     const records::ModelReference& base, bool lora) const;
+  // `name` as unlearning evaluates it: prepared by a task where the experiment prepares, else as it is.
+  records::ModelReference prepared(const std::string& name);
+  // What a delta beside `template_name` starts from (by Experiment::start_of): the folder delta.<name>.path, one that
+  // is pre-trained, or random weights.
+  records::ModelReference delta(const std::string& name, const std::string& template_name);
+  // The tokenizer of a model that is pre-trained: the files in model.<name>.tokenizer.
+  records::TokenizerReference tokenizer_files(const std::string& name);
+  // config.json of a small Llama from the sizes in `section` ("model.small", "delta.tiny"), without a vocabulary.
+  Json sizes(const std::string& section) const;
+  // Stages find it again by Workbench::file.
+  records::FileReference file(const std::filesystem::path& path);
+
+  const checkpoint::ModelConfig& config(const std::string& model_name);
+  const text::Tokenizer& tokenizer(const std::string& model_name);
+  // Whether the tokenizer adds tokens to what a model reads, as Llama's its begin token.
+  bool adds_tokens(const std::string& model_name);
+  // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be
+  // shared out so.
+  int tensor_parallel(const std::string& model_name);
+  // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its
+  // tensor-parallel group.
+  void keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& model_name);
+  // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map.
+  bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
+
+  // Makes `reference`, where a task makes it, an input of `task`.
+  static void needs(distributed::Task& task, const records::ModelReference& reference);
+  // Adds a task of the stage that plans; returns its key. `parameters`: of a records struct. Fills the experiment's
+  // seed in, where the result depends on it, and the task's own.
+  template <class Parameters>
+  std::string add(distributed::Task task, const Parameters& parameters) {
+    task.parameters = records::to_json(parameters);
+    return add_filled(std::move(task));
+  }
+  // A task that other stages look up by what it is for, e.g. ("map", "gemma"); empty: none planned.
+  void remember(const std::string& purpose, const std::string& name, const std::string& key);
+  std::string find(const std::string& purpose, const std::string& name) const;
+
+  const std::vector<distributed::Task>& tasks() const { return plan_.tasks; }  // so far
+  distributed::Plan take() { return std::move(plan_); }
+  const Places& places() const { return places_; }
+
+ private:
+  records::ModelReference folder(const std::string& name, const std::filesystem::path& path,
+                                 const std::string& identity);
+  std::string add_filled(distributed::Task task);
+  void fill_seeds(distributed::Task& task);
+  const text::Tokenizer& load(const std::string& model_name);
+
+  const Experiment& experiment_;
+  const Stage* stage_ = nullptr;
+  distributed::Plan plan_;
+  Places places_;
+  std::map<std::string, records::ModelReference> models_;
+  std::map<std::string, records::FileReference> files_;
+  // Key of a task → what it asks for, and whether its result depends on the experiment's seed.
+  std::map<std::string, std::string> asked_;
+  std::set<std::string> seeded_;
+  std::map<std::string, checkpoint::ModelConfig> configs_;
+  std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
+  std::map<std::pair<std::string, std::string>, bool> shares_;
+  std::map<std::pair<std::string, std::string>, std::string> remembered_;
+};
+
+}  // namespace cmc::stages

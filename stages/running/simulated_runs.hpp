@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "pipeline/distributed/plan.hpp"
+#include "pipeline/distributed/simulation.hpp"
+
+namespace cmc::stages {
+
+struct SimulatedRun {
+  int ranks = 0;
+  distributed::SimulationResult result;
+};
+
+// What `plan` would take on each number of ranks, `ranks_per_node` of them on a node. Throws BadExperiment where the
+// plan needs more of a node.
+std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std::vector<std::string>& finished,
+                                        const std::vector<int>& ranks, int ranks_per_node);
+
+// {"ranks", "makespan" (s), "least" (s), "idle_share", "above_least" (share of the makespan beyond the lower bound),
+// "loads": {model: times}, "reloads": times by a rank that had held it before}
+Json to_json(const SimulatedRun& run);
+// The same as a table for people.
+std::string table_of(const std::vector<SimulatedRun>& runs);
+
+// "1,4,64" as numbers. Throws Usage.
+std::vector<int> rank_counts(const std::string& text);
+
+}  // namespace cmc::stages

@@ -1,0 +1,38 @@
+#include "stages/workbench/instruction_data.hpp"
+
+#include "pipeline/data/alpaca.hpp"
+#include "pipeline/data/gsm8k.hpp"
+#include "pipeline/text/prompt_template.hpp"
+
+namespace cmc::stages {
+
+namespace {
+
+// A file that ends in .jsonl is GSM8k's, any other one Alpaca's.
+data::Dataset<data::QuestionAnswer> read_pairs(const std::filesystem::path& path, int64_t items) {
+  const size_t limit = items > 0 ? static_cast<size_t>(items) : data::all_items;
+  return path.extension() == ".jsonl" ? data::read_gsm8k(path, limit) : data::read_alpaca(path, limit);
+}
+
+}  // namespace
+
+records::InstructionPairs instruction_data(Planner& planner, const std::string& key, int64_t items) {
+  const auto path = planner.experiment().path(key);
+  return {std::ssize(read_pairs(path, items).items), planner.file(path)};
+}
+
+std::vector<train::Example> instruction_examples(const records::InstructionPairs& planned,
+                                                 const text::Tokenizer& tokenizer, int64_t max_tokens,
+                                                 const Workbench& bench) {
+  const auto path = bench.file(planned.file);
+  const auto pairs = read_pairs(path, planned.items);
+  expect_planned(path, pairs.content_hash, planned.file);
+  const text::PromptTemplate prompt(text::PromptStyle::open_instruct, {});
+  std::vector<train::Example> examples;
+  for (const auto& pair : pairs.items)
+    examples.push_back(
+        train::encode_instruction(tokenizer, prompt(pair.question), pair.answer, {max_tokens, max_tokens}));
+  return examples;
+}
+
+}  // namespace cmc::stages

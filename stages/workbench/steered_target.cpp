@@ -1,0 +1,99 @@
+#include "stages/workbench/steered_target.hpp"
+
+#include <algorithm>
+
+#include "stages/planning/footprint.hpp"
+
+namespace cmc::stages {
+
+SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench)
+    : strengths_(p.strengths), tokenizer_(bench.tokenizer(p.model)) {
+  fusion::Base base{bench.target(p.model), tokenizer_};
+  parameters_ = footprint_of(base.model->config()).weights();
+  end_tokens_ = base.model->config().end_tokens;
+  if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);
+  std::vector<fusion::Delta> deltas;
+  fusion::FusionSettings settings;
+  settings.slots = bench.batch();
+  if (const int halvings = bench.halvings(); halvings > 0) {  // memory has run out before
+    settings.forced_tokens = std::max<int64_t>(1, 1024 >> halvings);
+    settings.forced_logits = std::max<int64_t>(1, (1 << 24) >> halvings);
+  }
+  if (p.system.adds_delta()) {
+    fusion::Delta delta;
+    for (const auto& part : p.parts) {
+      delta.parts.push_back({bench.model(part.model), static_cast<float>(part.weight)});
+      parameters_ += footprint_of(delta.parts.back().model->config()).weights();
+    }
+    deltas.push_back(std::move(delta));
+    settings.mode = fusion::fusion_mode(p.system.fusion.mode);
+    if (auto map = bench.token_map(p.map)) {
+      settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
+      settings.top = p.system.fusion.top;
+      deltas.back().map = std::move(map);
+      deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(*p.delta_tokenizer);
+    }
+  }
+  source_ = fusion::fused_source(std::move(base), std::move(deltas), settings);
+}
+
+SteeredTarget::Prompt SteeredTarget::prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta,
+                                            const std::string& question) const {
+  Prompt prompt{base.tokens(question, *tokenizer_), {}};
+  if (delta_tokenizer_) prompt.delta = delta.tokens(question, *delta_tokenizer_);
+  return prompt;
+}
+
+std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
+    const std::vector<Prompt>& prompts, int64_t new_tokens,
+    const std::function<void(const decode::GenerationProgress&)>& report) {
+  std::vector<decode::GenerationRequest> requests;
+  for (const double strength : strengths_)
+    for (const auto& prompt : prompts) {
+      fusion::Row row;
+      row.prompt = fusion::tokens_of<BaseToken>(prompt.base);
+      row.delta_prompt = fusion::tokens_of<DeltaToken>(prompt.delta);
+      row.steering = {0, static_cast<float>(strength)};
+      requests.push_back({std::move(row)});
+    }
+  decode::GenerationSettings settings;
+  settings.max_new_tokens = new_tokens;
+  settings.end_tokens = end_tokens_;
+  settings.stop_strings = {"\n\nComment:"};  // protocol, "Decoding"
+  auto flat = decode::generate(*source_, tokenizer_, requests, settings, report);
+  std::vector<std::vector<decode::Generated>> by_strength(strengths_.size());
+  for (size_t i = 0; i < flat.size(); ++i) {
+    tokens_ += std::ssize(requests[i].row.prompt) + std::ssize(flat[i].tokens);
+    by_strength[i / prompts.size()].push_back(std::move(flat[i]));
+  }
+  return by_strength;
+}
+
+std::vector<std::vector<decode::Score>> SteeredTarget::score(
+    const std::vector<Answer>& answers, const std::function<void(const decode::ScoreProgress&)>& report) {
+  if (answers.empty()) return {};
+  std::vector<decode::ScoreRequest> requests;
+  for (const double strength : strengths_)
+    for (const auto& answer : answers) {
+      const std::span<const int32_t> ids(answer.tokens);
+      requests.push_back(
+          {fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
+           fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
+           {0, static_cast<float>(strength)},
+           {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
+    }
+  auto flat = decode::score(*source_, requests, report);
+  std::vector<std::vector<decode::Score>> by_strength(strengths_.size());
+  for (size_t i = 0; i < flat.size(); ++i) {
+    tokens_ += std::ssize(answers[i % answers.size()].tokens);
+    by_strength[i / answers.size()].push_back(std::move(flat[i]));
+  }
+  return by_strength;
+}
+
+void SteeredTarget::add_cost(store::Unit& unit) const {
+  unit.cost["tokens"] = tokens_;
+  unit.cost["flops"] = 2 * parameters_ * static_cast<double>(tokens_);
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,62 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/decode/generate.hpp"
+#include "pipeline/decode/score.hpp"
+#include "pipeline/fusion/fused_source.hpp"
+#include "pipeline/records/evaluation_parameters.hpp"
+#include "pipeline/text/prompt_template.hpp"
+#include "stages/workbench/workbench.hpp"
+
+namespace cmc::stages {
+
+// A loaded target with the delta that steers it, asked many questions at several strengths.
+class SteeredTarget {
+ public:
+  SteeredTarget(const records::Evaluation& evaluation, Workbench& bench);
+
+  const std::vector<double>& strengths() const { return strengths_; }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  bool same_vocabulary() const { return delta_tokenizer_ == nullptr; }
+
+  // What base and delta read before they answer, in tokens of each; a delta of the same vocabulary reads what the base
+  // does.
+  struct Prompt {
+    std::vector<int32_t> base, delta;
+  };
+  Prompt prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta, const std::string& question) const;
+  // [strength][prompt]: all strengths in one widened batch.
+  std::vector<std::vector<decode::Generated>> generate(
+      const std::vector<Prompt>& prompts, int64_t new_tokens,
+      const std::function<void(const decode::GenerationProgress&)>& report);
+
+  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary reads: `delta_prompt` and
+  // the text scored so far; without one the text so far, of `delta_tokens` where given
+  // (fusion::ForcedSequence::DeltaText).
+  struct Answer {
+    std::vector<int32_t> tokens;
+    int64_t first = 1;
+    std::vector<int32_t> delta_prompt = {};
+    std::vector<int32_t> delta_tokens = {};
+  };
+  // [strength][answer]
+  std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,
+                                                const std::function<void(const decode::ScoreProgress&)>& report);
+
+  // What has been asked so far: tokens read by the base, and operations at 2 × parameters × tokens for base and delta
+  // each.
+  void add_cost(store::Unit& unit) const;
+
+ private:
+  double parameters_ = 0;  // base and parts of the delta
+  int64_t tokens_ = 0;
+  std::vector<double> strengths_;
+  std::vector<int32_t> end_tokens_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_, delta_tokenizer_;  // delta's: null in the same vocabulary
+  std::unique_ptr<fusion::LogitSource> source_;
+};
+
+}  // namespace cmc::stages

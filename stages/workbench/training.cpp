@@ -1,0 +1,138 @@
+#include "stages/workbench/training.hpp"
+
+#include "pipeline/core/log.hpp"
+#include "pipeline/model/lora.hpp"
+#include "pipeline/records/rows.hpp"
+#include "pipeline/train/checkpoint.hpp"
+#include "pipeline/train/delta.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/workbench/task_progress.hpp"
+
+namespace cmc::stages {
+
+records::TrainingParameters training_parameters(const Experiment& experiment, const std::string& section) {
+  const auto key = [&](const char* name) { return section + "." + name; };
+  const auto text = [&](const char* name) {
+    return experiment.knows(key(name)) ? std::optional(experiment.text(key(name))) : std::nullopt;
+  };
+  const auto number = [&](const char* name) {
+    return experiment.knows(key(name)) ? std::optional(experiment.number(key(name))) : std::nullopt;
+  };
+  records::TrainingParameters p;
+  p.epochs = experiment.integer(key("epochs"));
+  p.learning_rate = experiment.number(key("learning_rate"));
+  p.batch = experiment.integer(key("batch"));
+  p.accumulation = experiment.integer(key("accumulation"));
+  p.weight_decay = experiment.number(key("weight_decay"));
+  p.max_tokens = experiment.integer(key("max_tokens"));
+  p.shares = experiment.integer(key("shares"));
+  p.seed = experiment.integer("experiment.seed");
+  p.schedule = text("schedule"), p.loss = text("loss");
+  p.warmup = number("warmup"), p.beta = number("beta"), p.forget_bound = number("forget_bound");
+  if (experiment.knows(key("warmup_steps"))) p.warmup_steps = experiment.integer(key("warmup_steps"));
+  return p;
+}
+
+records::TrainingParameters with_lora(records::TrainingParameters training, const Experiment& experiment,
+                                      const std::string& section) {
+  training.learning_rate = experiment.number(section + ".lora_learning_rate");
+  training.lora = {experiment.integer(section + ".lora_rank"), experiment.number(section + ".lora_alpha"),
+                   experiment.number(section + ".lora_dropout"), experiment.list(section + ".lora_modules")};
+  return training;
+}
+
+model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training,
+                                 uint64_t seed, const Workbench& bench) {
+  if (!training.lora) return bench.load(reference, torch::kFloat32);
+  const auto& lora = *training.lora;
+  return bench.load(reference, bench.compute().dtype)
+      .with_adapters({.rank = lora.rank, .alpha = lora.alpha, .dropout = lora.dropout, .targets = lora.modules}, seed);
+}
+
+train::TrainSettings training_settings(const records::TrainingParameters& p, train::TrainSettings settings) {
+  settings.epochs = p.epochs;
+  settings.learning_rate = p.learning_rate;
+  settings.batch = p.batch;
+  settings.accumulation = p.accumulation;
+  settings.adamw.weight_decay = p.weight_decay;
+  settings.shares = p.shares;
+  if (p.schedule) settings.schedule = train::schedule_shape(*p.schedule);
+  if (p.loss) settings.objective = train::objective(*p.loss);
+  if (p.warmup) settings.warmup = {.ratio = *p.warmup, .steps = p.warmup_steps.value_or(0)};
+  settings.preference_beta = p.beta.value_or(settings.preference_beta);
+  settings.forget_bound = p.forget_bound.value_or(settings.forget_bound);
+  return settings;
+}
+
+namespace {
+
+void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports, train::Objective objective) {
+  const bool refusals = train::parts_of(objective).refusals;
+  std::vector<records::StepRow> rows;
+  for (const auto& report : reports) {
+    auto& row = rows.emplace_back(records::StepRow{report.loss,
+                                                   report.examples_loss,
+                                                   report.retain_loss,
+                                                   report.learning_rate,
+                                                   report.gradient_norm,
+                                                   report.seconds,
+                                                   static_cast<double>(report.tokens),
+                                                   {}});
+    if (refusals) row.refusals_loss = report.refusals_loss;
+  }
+  records::write_rows(unit, rows);
+}
+
+// Tokens the trained model read, and operations: 6 × parameters × tokens where gradients reach all of them (2 forward,
+// 4 back), 4 × for frozen weights below adapters, and 2 × for a frozen model that reads each example once.
+void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, const model::DecoderModel& trained,
+              const std::vector<train::FrozenModel>& frozen, const train::TrainData& data) {
+  double tokens = 0, once = 0;
+  for (const auto& report : reports) tokens += static_cast<double>(report.tokens);
+  for (const auto* examples : {&data.examples, &data.retain, &data.refusals})
+    for (const auto& example : *examples) once += static_cast<double>(example.tokens.size());
+  double flops = (trained.adapters() ? 4 : 6) * footprint_of(trained.config()).weights() * tokens;
+  for (const auto& model : frozen) flops += 2 * footprint_of(model.model->config()).weights() * once;
+  unit.cost["tokens"] = tokens;
+  unit.cost["flops"] = flops;
+}
+
+}  // namespace
+
+store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group) {
+  run.settings.deterministic = bench.compute().deterministic;
+  run.settings.reference_states.pass_tokens = bench.frozen_pass_tokens();
+  if (const int halvings = bench.halvings(); halvings > 0) {  // memory has run out before
+    run.settings.loss_memory_bytes >>= halvings;
+    run.settings.pass_tokens = 0;
+    run.settings.reference_states.device_bytes = 0;
+    run.settings.recompute_layers = true;
+  }
+  const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
+  if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
+    log_info(run.task.name, " goes on behind step ", step);
+  const auto progress = log_progress(run.task.name);
+  const auto report = [&](const train::StepReport& step) {
+    progress(step.step, step.total, " steps, loss " + std::to_string(step.loss));
+  };
+  const auto reports = train::train({.trained = run.trained,
+                                     .frozen = run.frozen,
+                                     .data = run.data,
+                                     .settings = run.settings,
+                                     .group = group,
+                                     .checkpoints = unfinished,
+                                     .identity = run.task.key,
+                                     .report = report,
+                                     .stop = bench.stop()});
+  store::Unit unit;
+  if (group.rank() == 0) {
+    train::save_model(run.trained, run.tokenizer_folder, finished);
+    std::error_code ignored;  // left-over checkpoints only cost space
+    std::filesystem::remove_all(unfinished, ignored);
+  }
+  add_steps(unit, reports, run.settings.objective);
+  add_cost(unit, reports, run.trained, run.frozen, run.data);
+  return unit;
+}
+
+}  // namespace cmc::stages

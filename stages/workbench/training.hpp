@@ -1,0 +1,34 @@
+#pragma once
+#include "pipeline/distributed/plan.hpp"
+#include "pipeline/store/unit.hpp"
+#include "pipeline/train/trainer.hpp"
+#include "stages/experiment/experiment.hpp"
+#include "stages/workbench/workbench.hpp"
+
+namespace cmc::stages {
+
+// A section's training keys ("prepare", "train_instruct", "train_unlearn"), and what the trainer takes.
+records::TrainingParameters training_parameters(const Experiment& experiment, const std::string& section);
+// The same for LoRA: its own learning rate, and the section's adapters.
+records::TrainingParameters with_lora(records::TrainingParameters training, const Experiment& experiment,
+                                      const std::string& section);
+// What is trained of the model that `reference` names: all of it, in float32; or where the parameters ask for LoRA new
+// adapters, in float32 beside the frozen model in compute().dtype.
+model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training,
+                                 uint64_t seed, const Workbench& bench);
+train::TrainSettings training_settings(const records::TrainingParameters& training,
+                                       train::TrainSettings protocol_defaults);
+
+// A training of this run: goes on from its checkpoint where there is one, publishes the model as checkpoints/<key>/
+// with the tokenizer of `tokenizer_folder`, and gives the unit with the loss of every step.
+struct TrainingRun {
+  const distributed::Task& task;
+  model::DecoderModel trained;
+  std::vector<train::FrozenModel> frozen;
+  train::TrainData data;
+  train::TrainSettings settings;
+  std::filesystem::path tokenizer_folder;
+};
+store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group);
+
+}  // namespace cmc::stages

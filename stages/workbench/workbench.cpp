@@ -1,0 +1,192 @@
+#include "stages/workbench/workbench.hpp"
+
+#include <torch/cuda.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/checkpoint/identity.hpp"
+#include "pipeline/core/error.hpp"
+#include "pipeline/core/hash.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/model/device_memory.hpp"
+#include "pipeline/records/rows.hpp"
+#include "pipeline/token_map/check_map.hpp"
+#include "stages/planning/planned_compute.hpp"
+
+namespace cmc::stages {
+
+Compute compute_of(const Experiment& experiment, int rank_on_node) {
+  auto compute = compute_named(experiment.text("compute.device"), experiment.text("compute.dtype"), rank_on_node);
+  compute.deterministic = experiment.text("compute.deterministic") == "yes";
+  return compute;
+}
+
+std::string name_of(const Compute& compute) {
+  return name_of(ComputeKind{compute.device.is_cuda(), compute.dtype == torch::kBFloat16, compute.deterministic});
+}
+
+Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node) {
+  Compute compute;
+  const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (device == "cuda" && devices == 0)
+    throw BadExperiment(
+        {"compute.device", "is cuda, but no CUDA device is visible", "set compute.device = auto, or see cmc doctor"});
+  if (device != "cpu" && devices > 0)
+    compute.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(rank_on_node % devices));
+  if (compute.device.is_cuda()) model::forbid_reduced_sums();
+  const bool bf16 = dtype == "bfloat16" || (dtype == "auto" && compute.device.is_cuda());
+  compute.dtype = bf16 ? torch::kBFloat16 : torch::kFloat32;
+  return compute;
+}
+
+namespace {
+
+// `path` when its content is what the task was planned with.
+std::filesystem::path unchanged(const std::filesystem::path& path, const std::string& identity) {
+  if (checkpoint::content_identity(path) != identity)
+    throw BadData({path.string(), "has changed since the plan was made",
+                   "run again, so that it is planned with the new content"});
+  return path;
+}
+
+}  // namespace
+
+Workbench::Workbench(const Experiment& experiment, std::map<std::string, std::string> places,
+                     std::filesystem::path output, Compute compute, std::function<bool()> stop)
+    : experiment_(experiment),
+      places_(std::move(places)),
+      output_(std::move(output)),
+      compute_(compute),
+      units_(output_),
+      stop_(std::move(stop)),
+      batch_(experiment.integer("compute.batch")) {}
+
+const std::string& Workbench::place(const std::string& content) const {
+  const auto found = places_.find(content);
+  expect(found != places_.end(), "a task names only what its plan has found");
+  return found->second;
+}
+
+bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group) {
+  if (residency == residency_ && tensor_group.transport() == tensor_group_.ranks().transport()) return false;
+  models_.clear();
+  hidden_.clear();
+  residency_ = residency;
+  tensor_group_ = Attempts(tensor_group);
+  grouped_ = nullptr;
+  batch_ = experiment_.integer("compute.batch");
+  halvings_ = 0;
+  return true;
+}
+
+std::filesystem::path Workbench::folder(const records::ModelReference& reference) const {
+  if (const auto* made = std::get_if<records::MadeModel>(&reference.origin)) return trained_folder(made->task);
+  if (const auto* adapted = std::get_if<records::AdaptedModel>(&reference.origin)) return trained_folder(adapted->task);
+  const auto* found = std::get_if<records::FolderModel>(&reference.origin);
+  expect(found != nullptr, "random weights have no folder");
+  return unchanged(place(found->identity), found->identity);
+}
+
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash,
+                    const records::FileReference& reference) {
+  if (content_hash != reference.sha256)
+    throw BadData({file.string(), "has changed since the plan was made", "run again"});
+}
+
+model::DecoderModel Workbench::load(const records::ModelReference& reference, torch::Dtype dtype,
+                                    model::TensorRank tensor_rank) const {
+  const auto path = folder(reference);
+  const auto* adapted = std::get_if<records::AdaptedModel>(&reference.origin);
+  if (!adapted) return model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
+  return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
+}
+
+std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference) {
+  auto& model = models_[reference.identity()];
+  if (!model) {
+    log_info("loading ", folder(reference).string());
+    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype));
+  }
+  return model;
+}
+
+namespace {
+const std::string split_model = "split: ";
+}
+
+std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference) {
+  const distributed::Communicator& tensor_group = tensor_group_.group();
+  if (tensor_group.size() == 1) return model(reference);
+  auto& model = models_[split_model + reference.identity()];
+  if (!model) {
+    const model::TensorGroup group(tensor_group, compute_.device);
+    log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
+    model =
+        std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.tensor_rank()).over(group));
+  }
+  return model;
+}
+
+std::shared_ptr<const text::Tokenizer> Workbench::tokenizer(const records::ModelReference& reference) {
+  auto& tokenizer = tokenizers_[reference.identity()];
+  if (!tokenizer) tokenizer = text::load_tokenizer(folder(reference));
+  return tokenizer;
+}
+
+std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::string& key) {
+  if (key.empty()) return nullptr;
+  auto& map = maps_[key];
+  if (map) return map;
+  const store::Unit unit = units_.read(key);
+  auto loaded = std::make_shared<token_map::TokenMap>();
+  const std::string where = units_.path(key).string();
+  for (const auto& row : records::read_rows<records::TokenMapRow>(unit)) {
+    loaded->ids.push_back({row.delta_token});
+    loaded->match.push_back(static_cast<token_map::Match>(row.match));
+    if (!row.candidates) continue;
+    if (loaded->offsets.empty()) loaded->offsets.push_back(0);
+    for (const int32_t id : *row.candidates) loaded->candidates.push_back({id});
+    loaded->offsets.push_back(static_cast<int64_t>(loaded->candidates.size()));
+  }
+  loaded->delta_size = json_field<int32_t>(unit.task, "delta_size", where);
+  token_map::check_map(*loaded, where);
+  return map = std::move(loaded);
+}
+
+std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::ModelReference& reference) {
+  auto& states = hidden_[reference.identity()];
+  if (!states) {
+    train::HiddenStoreSettings settings;
+    settings.spill_folder = output_;
+    settings.pass_tokens = frozen_pass_tokens();
+    if (halvings_ > 0) settings.device_bytes = 0;
+    states = std::make_shared<train::HiddenStore>(model(reference), settings);
+  }
+  return states;
+}
+
+void Workbench::regroup_split_models() {
+  if (tensor_group_.group().transport() == std::exchange(grouped_, tensor_group_.group().transport())) return;
+  const bool any = std::ranges::any_of(models_, [](const auto& entry) { return entry.first.starts_with(split_model); });
+  if (!any) return;
+  const model::TensorGroup group(tensor_group_.group(), compute_.device);
+  for (auto& [reference, model] : models_)
+    if (reference.starts_with(split_model)) model = std::make_shared<const model::DecoderModel>(model->over(group));
+}
+
+bool Workbench::spare_memory() {
+  constexpr int most_halvings = 10;  // the tokens of a pass are a thousand
+  if (batch_ == 1 && halvings_ >= most_halvings) return false;
+  batch_ = std::max<int64_t>(1, batch_ / 2);
+  ++halvings_;
+  hidden_.clear();
+  return true;
+}
+
+std::optional<int64_t> Workbench::frozen_pass_tokens() const {
+  if (compute_.deterministic || halvings_ > 0) return 0;
+  return std::nullopt;
+}
+
+}  // namespace cmc::stages

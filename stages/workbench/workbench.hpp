@@ -1,0 +1,111 @@
+#pragma once
+#include <torch/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pipeline/distributed/communicator.hpp"
+#include "pipeline/fusion/fused_source.hpp"
+#include "pipeline/records/training_parameters.hpp"
+#include "pipeline/store/unit_store.hpp"
+#include "pipeline/train/hidden_store.hpp"
+#include "stages/experiment/experiment.hpp"
+#include "stages/workbench/memory_retry.hpp"
+
+namespace cmc::stages {
+
+struct Compute {
+  torch::Device device = torch::kCPU;
+  torch::Dtype dtype = torch::kFloat32;  // of frozen models; trained ones are float32
+  bool deterministic = false;            // training gives the same bits each time
+};
+
+// compute.device and compute.dtype of the experiment on this rank. Throws BadExperiment when CUDA is asked for and
+// absent.
+Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node);
+std::string name_of(const Compute& compute);  // as Task::compute
+Compute compute_of(const Experiment& experiment, int rank_on_node);
+
+// What a rank works with: loads models, tokenizers and maps by their references in task parameters, and keeps what the
+// current residency (target model) needs.
+class Workbench {
+ public:
+  // `places`: where the planned contents are (Planner::places).
+  Workbench(const Experiment& experiment, std::map<std::string, std::string> places, std::filesystem::path output,
+            Compute compute, std::function<bool()> stop);
+
+  const Experiment& experiment() const { return experiment_; }
+  const Compute& compute() const { return compute_; }
+  const store::UnitStore& units() const { return units_; }
+  const std::function<bool()>& stop() const { return stop_; }
+
+  // Drops what another residency left behind, or another group of ranks that held it together. False: it was here
+  // already.
+  bool enter(const std::string& residency, const distributed::Communicator& tensor_group);
+  // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
+  Attempts& tensor_group() { return tensor_group_; }
+  // Runs split models over the present tensor-parallel group, where that has become another one since they were.
+  void regroup_split_models();
+
+  // LoRA adapters are merged into their base. On compute().device.
+  model::DecoderModel load(const records::ModelReference& reference, torch::Dtype dtype,
+                           model::TensorRank tensor_rank = {}) const;
+  // The same in compute().dtype, kept.
+  std::shared_ptr<const model::DecoderModel> model(const records::ModelReference& reference);
+  // The same for a model that the tensor-parallel group holds together: split over it, where it is more than this rank.
+  std::shared_ptr<const model::DecoderModel> target(const records::ModelReference& reference);
+  std::shared_ptr<const text::Tokenizer> tokenizer(const records::ModelReference& reference);
+  // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
+  std::filesystem::path folder(const records::ModelReference& reference) const;
+  // A data file. The reader's content hash tells whether it has changed: expect_planned.
+  std::filesystem::path file(const records::FileReference& reference) const { return place(reference.sha256); }
+  // The folder of a tokenizer that a model made here gets.
+  std::filesystem::path folder(const records::TokenizerReference& reference) const { return place(reference.sha256); }
+  // The unit of a token_map task; null for an empty key (same vocabulary).
+  std::shared_ptr<const token_map::TokenMap> token_map(const std::string& key);
+  // The template's kept states, shared by all trainings beside it.
+  std::shared_ptr<train::HiddenStore> hidden_states(const records::ModelReference& template_reference);
+
+  std::filesystem::path trained_folder(const std::string& key) const { return output_ / "checkpoints" / key; }
+  // Where a training that is not finished keeps its checkpoints.
+  std::filesystem::path training_folder(const std::string& key) const { return output_ / "checkpoints" / ("." + key); }
+
+  // Rows decoded together: compute.batch, or less where memory ran out in this residency. Results do not depend on it.
+  int64_t batch() const { return batch_; }
+  // After memory ran out: halves the batch, and what else takes memory in this residency (halvings). False: there is
+  // nothing left to halve.
+  bool spare_memory();
+  int halvings() const { return halvings_; }
+
+  // Tokens of a pass over frozen examples: each alone (0) where the same bits are asked for, else as is fast.
+  std::optional<int64_t> frozen_pass_tokens() const;
+
+ private:
+  const std::string& place(const std::string& content) const;
+
+  const Experiment& experiment_;
+  std::map<std::string, std::string> places_;
+  std::filesystem::path output_;
+  Compute compute_;
+  store::UnitStore units_;
+  std::function<bool()> stop_;
+  std::string residency_;
+  int64_t batch_;
+  int halvings_ = 0;
+  Attempts tensor_group_{distributed::Communicator()};
+  const distributed::Transport* grouped_ = nullptr;  // of the group that split models run over, which keep it alive
+  std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
+  std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
+  std::map<std::string, std::shared_ptr<const token_map::TokenMap>> maps_;
+  std::map<std::string, std::shared_ptr<train::HiddenStore>> hidden_;
+};
+
+// Throws BadData naming the file when what was read (`content_hash`) is not what the task was planned with.
+void expect_planned(const std::filesystem::path& file, const std::string& content_hash,
+                    const records::FileReference& reference);
+
+}  // namespace cmc::stages

@@ -1,0 +1,88 @@
+"""What systems, columns and metrics are called is written down once, in pipeline/records; other code asks the declaration.
+
+A literal may say the same and mean something else (a field of a published file, a flag): those stand below with what they are."""
+
+import re
+from collections import defaultdict
+
+from layer_table import ROOT, sources
+
+RECORDS = ROOT / "pipeline" / "records"
+LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# Beginning of a path → literals that are something else there.
+OTHER_THINGS = {
+    "pipeline/core/log.cpp": {"cmc"},  # the program
+    "pipeline/core/provenance.cpp": {"cmc"},
+    "pipeline/store/unit_group.cpp": {"cmc"},
+    "pipeline/data/": {"question", "answer", "fact"},  # fields of data files
+    "pipeline/distributed/": {"stopped"},  # a run's outcome
+    "pipeline/decode/generate.cpp": {"length"},  # why a text ended
+    "pipeline/decode/score.cpp": {"prompt"},  # errors
+    "pipeline/fusion/steered_contexts.cpp": {"prompt"},
+    "pipeline/metrics/tofu.cpp": {"answer"},
+    "pipeline/model/lora.cpp": {"alpha"},  # LoRA's
+    "pipeline/train/trainer.cpp": {"alpha", "learning_rate", "steps"},  # settings
+    "pipeline/world/files.cpp": {"question", "answer", "full"},  # fields of data files; TOFU's set of all authors
+    "pipeline/world/format.cpp": {"fact"},  # kind of check in a data file
+    "stages/instruct.cpp": {"prompt", "fact"},  # keys of an experiment file; kind of check in a data file
+    "stages/pretrain.cpp": {"steps", "learning_rate"},
+    "stages/running/run_log.cpp": {"stopped"},
+    "stages/verbs/bench.cpp": {"steps"},  # flags and fields of JSON
+    "stages/verbs/export.cpp": {"rouge1_recall"},  # field of TOFU's published log
+    "stages/verbs/generate.cpp": {"prompt"},
+    "stages/verbs/import.cpp": {"truth_ratio", "forget_quality", "probability"},  # fields by mean; a heading
+    "stages/verbs/map.cpp": {"match", "candidates", "unmapped", "inexact", "exact"},
+    "stages/verbs/model_options.cpp": {"alpha", "unmapped"},
+    "stages/verbs/score.cpp": {"prompt", "answer"},
+    "stages/verbs/system_choice.cpp": {"alpha", "unmapped"},
+    "stages/workbench/training.cpp": {"learning_rate", "loss"},
+}
+
+
+def declared():
+    """{kind: {name: [file, …]}} as pipeline/records says."""
+    names = {kind: defaultdict(list) for kind in ("method", "column", "metric")}
+    for name in re.findall(r'MethodTraits\{\s*\.method = \S+\s*\.name = "(\w+)"', (RECORDS / "method.hpp").read_text()):
+        names["method"][name].append("method.hpp")
+    # One struct a stage: two may have a column of the same name, one may not have it twice.
+    for struct in re.split(r"\nstruct ", (RECORDS / "rows.hpp").read_text())[1:]:
+        row = struct.split(" ", 1)[0]
+        for name in re.findall(r'column\(\s*&Row::\w+,\s*\{\s*"(\w+)"', struct):
+            names["column"][name].append(row)
+    header = (RECORDS / "metric.hpp").read_text()
+    constants = header[header.index("namespace metric {"):]
+    for name in LITERAL.findall(constants):
+        if re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            names["metric"][name].append("metric.hpp")
+    for file in sorted(RECORDS.glob("*_metrics.cpp")):
+        for name in re.findall(r'\.name = "(\w+)"', file.read_text()):
+            names["metric"][name].append(file.name)
+    return names
+
+
+def test_each_name_is_declared_once():
+    names = declared()
+    assert len(names["method"]) >= 7 and len(names["column"]) >= 45 and len(names["metric"]) >= 30, "the patterns find them"
+    twice = [f"{kind} {name}: {homes}" for kind, all_of in names.items() for name, homes in all_of.items() if len(homes) != len(set(homes))]
+    assert not twice, "\n".join(twice)
+
+
+def test_no_other_code_writes_a_name_down():
+    every = {name for all_of in declared().values() for name in all_of}
+    wrong, needed = [], set()
+    for file in sources():
+        path = file.relative_to(ROOT).as_posix()
+        if path.startswith("pipeline/records/"):
+            continue
+        allowed = {(start, name) for start, names in OTHER_THINGS.items() if path.startswith(start) for name in names}
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if line.lstrip().startswith(("//", "#include")):
+                continue
+            for name in set(LITERAL.findall(line.split(" // ")[0])) & every:
+                entries = {entry for entry in allowed if entry[1] == name}
+                needed |= entries
+                if not entries:
+                    wrong.append(f"{path}:{number}: {line.strip()[:100]}")
+    assert not wrong, "ask pipeline/records for the name, or say above what else it is:\n" + "\n".join(wrong)
+    unused = {(start, name) for start, names in OTHER_THINGS.items() for name in names} - needed
+    assert not unused, f"no longer there: {sorted(unused)}"
