@@ -34,8 +34,8 @@ PairwiseJudge::PairwiseJudge(std::shared_ptr<const model::DecoderModel> model,
   fusion::FusionSettings settings;
   settings.slots = 1;  // nothing is decoded
   settings.initial_capacity = 1;
-  settings.forced_tokens =
-      4 * std::max<int64_t>(context_, 1);  // an order's two verdicts in one pass: they share the prompt
+  // An order's two verdicts in one pass: they share the prompt.
+  settings.forced_tokens = 4 * std::max<int64_t>(context_, 1);
   source_ = fusion::fused_source({std::move(model), tokenizer_}, {}, settings);
 }
 

@@ -20,8 +20,8 @@ struct Comparison {
 struct Verdict {
   double first = std::numeric_limits<double>::quiet_NaN();   // the response shown first, as output A
   double second = std::numeric_limits<double>::quiet_NaN();  // the response shown second, as output B
-  double answered =
-      std::numeric_limits<double>::quiet_NaN();  // probability that it says A or B at all, mean of both orders
+  // Probability that it says A or B at all, mean of both orders.
+  double answered = std::numeric_limits<double>::quiet_NaN();
   // Without the judge's liking for a place; exactly ½ for equal responses.
   double better() const { return (first + second) / 2; }
 };

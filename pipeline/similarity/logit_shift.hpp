@@ -36,8 +36,8 @@ torch::Tensor at_tokens(const torch::Tensor& log_probs, const torch::Tensor& tok
 
 // How alike two shifts [steps, K] are.
 struct Likeness {
-  double sinkhorn =
-      0;  // divergence of the two clouds of steps, points of K coordinates, over K (geomloss, p 2, blur 0.01)
+  // Divergence of the two clouds of steps, points of K coordinates, over K (geomloss, p 2, blur 0.01).
+  double sinkhorn = 0;
   double sinkhorn_per_step = 0;  // mean over steps of the divergence of the K values, points on a line, over K
   double pearson = 0;            // of all values; NaN where one shift is constant
   double mean_square = 0;        // of the difference (nat²)

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "pipeline/decode/generate.hpp"
-#include "stages/bench/bench.hpp"
 #include "stages/bench/device_idle.hpp"
+#include "stages/bench/measurements.hpp"
 
 namespace cmc::stages {
 namespace {

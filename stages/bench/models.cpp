@@ -2,8 +2,8 @@
 
 #include "pipeline/core/random.hpp"
 #include "pipeline/token_map/token_map.hpp"
-#include "stages/bench/bench.hpp"
 #include "stages/bench/made_up_tokenizer.hpp"
+#include "stages/bench/measurements.hpp"
 
 namespace cmc::stages {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "pipeline/decode/score.hpp"
 #include "pipeline/train/trainer.hpp"
-#include "stages/bench/bench.hpp"
+#include "stages/bench/measurements.hpp"
 
 namespace cmc::stages {
 namespace {

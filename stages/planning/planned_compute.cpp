@@ -9,6 +9,10 @@ bool plans_for_gpus(const Experiment& experiment) {
   return device == "cuda" || (device == "auto" && torch::cuda::is_available());
 }
 
+bool is_bfloat16(std::string_view dtype, bool cuda) {
+  return dtype == "auto" ? cuda : dtype == "bfloat16";
+}
+
 std::string name_of(const ComputeKind& kind) {
   return std::string(kind.cuda ? "cuda " : "cpu ") + (kind.bfloat16 ? "bfloat16" : "float32") +
          (kind.deterministic ? " deterministic" : "");
@@ -16,8 +20,7 @@ std::string name_of(const ComputeKind& kind) {
 
 ComputeKind compute_kind_of(const Experiment& experiment) {
   const bool cuda = plans_for_gpus(experiment);
-  const std::string asked = experiment.text("compute.dtype");
-  return {cuda, asked == "auto" ? cuda : asked == "bfloat16", experiment.text("compute.deterministic") == "yes"};
+  return {cuda, is_bfloat16(experiment.text("compute.dtype"), cuda), experiment.text("compute.deterministic") == "yes"};
 }
 
 double forward_seconds(double parameters, double tokens) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "stages/experiment/experiment.hpp"
 
@@ -11,6 +12,8 @@ namespace cmc::stages {
 inline constexpr double nominal_flops = 50e9, nominal_gpu_flops = 50e12;
 // Whether the experiment asks for CUDA (compute.device), or would find it here.
 bool plans_for_gpus(const Experiment& experiment);
+// compute.dtype with "auto" resolved: bfloat16 on CUDA, float32 on a CPU.
+bool is_bfloat16(std::string_view dtype, bool cuda);
 // What models run in. Rounding differs between them, so its name is part of the key of tasks that run one.
 struct ComputeKind {
   bool cuda = false, bfloat16 = false;

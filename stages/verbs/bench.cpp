@@ -8,7 +8,7 @@
 #include "pipeline/core/log.hpp"
 #include "pipeline/kernels/queue.hpp"
 #include "pipeline/model/device_memory.hpp"
-#include "stages/bench/bench.hpp"
+#include "stages/bench/measurements.hpp"
 #include "stages/verbs/verb.hpp"
 #include "stages/workbench/workbench.hpp"
 

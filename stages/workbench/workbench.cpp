@@ -35,8 +35,7 @@ Compute compute_named(const std::string& device, const std::string& dtype, int r
   if (device != "cpu" && devices > 0)
     compute.device = torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(rank_on_node % devices));
   if (compute.device.is_cuda()) model::forbid_reduced_sums();
-  const bool bf16 = dtype == "bfloat16" || (dtype == "auto" && compute.device.is_cuda());
-  compute.dtype = bf16 ? torch::kBFloat16 : torch::kFloat32;
+  compute.dtype = is_bfloat16(dtype, compute.device.is_cuda()) ? torch::kBFloat16 : torch::kFloat32;
   return compute;
 }
 

@@ -3,7 +3,7 @@
 A literal may say the same and mean something else (a field of a published file, a flag): those stand below with what they are."""
 
 import re
-from collections import defaultdict
+from collections import Counter
 
 from layer_table import ROOT, sources
 
@@ -40,35 +40,29 @@ OTHER_THINGS = {
 
 
 def declared():
-    """{kind: {name: [file, …]}} as pipeline/records says."""
-    names = {kind: defaultdict(list) for kind in ("method", "column", "metric")}
-    for name in re.findall(r'MethodTraits\{\s*\.method = \S+\s*\.name = "(\w+)"', (RECORDS / "method.hpp").read_text()):
-        names["method"][name].append("method.hpp")
-    # One struct a stage: two may have a column of the same name, one may not have it twice.
+    """(kind, name, row) of every declaration in pipeline/records; row: of a column, else ""."""
+    found = [("method", name, "") for name in re.findall(r'MethodTraits\{\s*\.method = \S+\s*\.name = "(\w+)"', (RECORDS / "method.hpp").read_text())]
     for struct in re.split(r"\nstruct ", (RECORDS / "rows.hpp").read_text())[1:]:
         row = struct.split(" ", 1)[0]
-        for name in re.findall(r'column\(\s*&Row::\w+,\s*\{\s*"(\w+)"', struct):
-            names["column"][name].append(row)
+        found += [("column", name, row) for name in re.findall(r'column\(\s*&Row::\w+,\s*\{\s*"(\w+)"', struct)]
     header = (RECORDS / "metric.hpp").read_text()
-    constants = header[header.index("namespace metric {"):]
-    for name in LITERAL.findall(constants):
-        if re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            names["metric"][name].append("metric.hpp")
+    constants = LITERAL.findall(header[header.index("namespace metric {"):])
+    found += [("metric", name, "") for name in constants if re.fullmatch(r"[a-z][a-z0-9_]*", name)]
     for file in sorted(RECORDS.glob("*_metrics.cpp")):
-        for name in re.findall(r'\.name = "(\w+)"', file.read_text()):
-            names["metric"][name].append(file.name)
-    return names
+        found += [("metric", name, "") for name in re.findall(r'\.name = "(\w+)"', file.read_text())]
+    return found
 
 
 def test_each_name_is_declared_once():
-    names = declared()
-    assert len(names["method"]) >= 7 and len(names["column"]) >= 45 and len(names["metric"]) >= 30, "the patterns find them"
-    twice = [f"{kind} {name}: {homes}" for kind, all_of in names.items() for name, homes in all_of.items() if len(homes) != len(set(homes))]
-    assert not twice, "\n".join(twice)
+    """Rows of two stages may each have a column of one name."""
+    kinds = Counter(kind for kind, _, _ in declared())
+    assert kinds["method"] >= 7 and kinds["column"] >= 45 and kinds["metric"] >= 30, "the patterns find them"
+    twice = [one for one, count in Counter(declared()).items() if count > 1]
+    assert not twice, twice
 
 
 def test_no_other_code_writes_a_name_down():
-    every = {name for all_of in declared().values() for name in all_of}
+    every = {name for _, name, _ in declared()}
     wrong, needed = [], set()
     for file in sources():
         path = file.relative_to(ROOT).as_posix()

@@ -1,15 +1,11 @@
 #include "pipeline/fusion/step_runner.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <thread>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/distributed/thread_transport.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "tests/fusion/steered_world.hpp"
+#include "tests/model/split_over_threads.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -162,27 +158,16 @@ TEST(StepRunner, LogProbabilitiesEqualTheCpuKernels) {
 TEST(StepRunner, OverTwoRanksTheTextsAreTheSame) {
   const SteeredWorld whole;
   const auto expected = texts(whole, settings_of(plainest, FusionMode::base_normalized), plainest.path, {});
-  const auto folder = std::filesystem::temp_directory_path() / ("step_ranks_" + std::to_string(::getpid()));
-  std::filesystem::create_directories(folder);
-  whole.base.model->save(folder);
   for (const size_t number : {0, 1, 3, 4, 6}) {
     const auto& way = ways[number];
-    auto ranks = distributed::thread_ranks(2);
     std::vector<std::vector<std::vector<BaseToken>>> of_ranks(2);
-    std::vector<std::jthread> threads;
-    for (const distributed::Communicator& rank : ranks)
-      threads.emplace_back([&] {
-        SteeredWorld mine = whole;
-        mine.base.model = std::make_shared<const model::DecoderModel>(
-            model::DecoderModel::load(folder, torch::kFloat32, torch::kCPU, {rank.rank(), 2})
-                .over(model::TensorGroup(rank, torch::kCPU)));
-        of_ranks[static_cast<size_t>(rank.rank())] =
-            texts(mine, settings_of(way, FusionMode::base_normalized), way.path, {});
-      });
-    threads.clear();
+    model::split_over_threads(*whole.base.model, [&](int rank, const model::DecoderModel& part) {
+      SteeredWorld mine;
+      mine.base.model = std::make_shared<const model::DecoderModel>(part);
+      of_ranks[static_cast<size_t>(rank)] = texts(mine, settings_of(way, FusionMode::base_normalized), way.path, {});
+    });
     for (const auto& mine : of_ranks) EXPECT_EQ(mine, expected) << way;
   }
-  std::filesystem::remove_all(folder);
 }
 
 // A delta that knows fewer tokens than the base is not fed one that it does not know.

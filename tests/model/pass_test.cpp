@@ -1,16 +1,12 @@
 // One body for every device: passes over a cache give the states of whole sequences read alone with gradients on,
 // whoever computes its operations. (Those in turn are compared with transformers in test_tiny_models.py.)
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <thread>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/random.hpp"
-#include "pipeline/distributed/thread_transport.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/op_path.hpp"
+#include "tests/model/split_over_threads.hpp"
 #include "tests/model/support_configs.hpp"
 
 namespace cmc::model {
@@ -124,27 +120,14 @@ TEST(Pass, WithoutACacheTheSame) {
 TEST(Pass, OverTwoRanksTheSame) {
   for (const auto& [name, config] : every_attention()) {
     if (name != "grouped" && name != "window" && name != "gemma" && name != "one key head, bias") continue;
-    const auto folder = std::filesystem::temp_directory_path() / ("two_ranks_" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder);
-    DecoderModel::random(config, 3, torch::kFloat32, torch::kCPU).save(folder);
-    auto ranks = distributed::thread_ranks(2);
-    std::vector<std::jthread> threads;
-    for (const distributed::Communicator& rank : ranks) {
-      threads.emplace_back([&] {
-        const torch::NoGradGuard no_gradients;
-        auto load = [&](TensorRank tensor_rank) {
-          DecoderModel model = DecoderModel::load(folder, torch::kFloat32, torch::kCPU, tensor_rank);
-          return model;
-        };
-        const DecoderModel part = load({rank.rank(), 2}).over(TensorGroup(rank, torch::kCPU)), truth = load({});
-        for (const OpPath path : every_path) {
-          const ForcedPath forced(path);
-          follow(part, truth, name + " over two ranks");
-        }
-      });
-    }
-    threads.clear();
-    std::filesystem::remove_all(folder);
+    const auto whole = [&config] { return DecoderModel::random(config, 3, torch::kFloat32, torch::kCPU); };
+    split_over_threads(whole(), [&](int, const DecoderModel& part) {
+      const DecoderModel truth = whole();
+      for (const OpPath path : every_path) {
+        const ForcedPath forced(path);
+        follow(part, truth, name + " over two ranks");
+      }
+    });
   }
 }
 
