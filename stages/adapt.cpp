@@ -16,24 +16,25 @@ namespace {
 
 using records::AdaptParameters, records::AdaptPurpose, records::Method;
 
-std::string section_of(AdaptPurpose purpose) {
-  return purpose == AdaptPurpose::unlearn ? "adapt_unlearn" : "adapt_instruct";
+const sections::Training& section_of(const Experiment& experiment, AdaptPurpose purpose) {
+  if (purpose == AdaptPurpose::unlearn) return experiment.adapt_unlearn;
+  return experiment.adapt_instruct;
 }
 
 records::TrainingParameters training_of(const Experiment& experiment, AdaptPurpose purpose, Method method) {
-  const std::string section = section_of(purpose);
-  auto training = training_parameters(experiment, section);
-  if (purpose == AdaptPurpose::other) training.epochs = experiment.integer("similarity.other_epochs");
-  return method == Method::lora ? with_lora(std::move(training), experiment, section) : training;
+  auto training = training_parameters(section_of(experiment, purpose), experiment.seed());
+  if (purpose == AdaptPurpose::other) training.epochs = experiment.similarity.other_epochs;
+  if (method != Method::lora) return training;
+  const bool unlearn = purpose == AdaptPurpose::unlearn;
+  return with_lora(std::move(training), unlearn ? experiment.adapt_unlearn.lora : experiment.adapt_instruct.lora);
 }
 
 records::TrainingData data_of(Planner& planner, AdaptPurpose purpose) {
   const auto& experiment = planner.experiment();
-  if (purpose == AdaptPurpose::unlearn)
-    return {tofu_split(planner, experiment.integer("train_unlearn.retain_items")), {}};
+  if (purpose == AdaptPurpose::unlearn) return {tofu_split(planner, experiment.train_unlearn.retain_items), {}};
   if (purpose == AdaptPurpose::other)
-    return {{}, instruction_data(planner, "data.other", experiment.integer("similarity.other_items"))};
-  return {{}, instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"))};
+    return {{}, instruction_data(planner, experiment.data.other, experiment.similarity.other_items)};
+  return {{}, instruction_data(planner, experiment.data.alpaca, experiment.train_instruct.items)};
 }
 
 void add(Planner& planner, const std::string& target, Method method, AdaptPurpose purpose) {
@@ -57,21 +58,23 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
   // them; else each with its gradient and Adam's two moments.
   task.bytes = static_cast<int64_t>(
       parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
-  task.shares = static_cast<int>(experiment.integer(section_of(purpose) + ".shares"));
+  task.shares = static_cast<int>(section_of(experiment, purpose).shares);
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::unlearn})
-    for (const auto& target : experiment.targets_of(std::string(name_of(purpose))))
-      for (const Method method : experiment.methods(std::string(name_of(purpose))))
+  using records::Purpose;
+  for (const auto& [purpose, of] :
+       {std::pair{AdaptPurpose::instruct, Purpose::instruct}, {AdaptPurpose::unlearn, Purpose::unlearn}})
+    for (const auto& target : experiment.targets_of(of))
+      for (const Method method : experiment.methods_of(of))
         if (records::traits_of(method).trains_target) add(planner, target, method, purpose);
-  const Method tuned = records::method_named(experiment.text("similarity.method"), "similarity.method");
   for (const auto& pair : model_pairs(experiment))
     for (const auto& model : {pair.reference, pair.other})
-      for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::other}) add(planner, model, tuned, purpose);
+      for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::other})
+        add(planner, model, experiment.similarity.method, purpose);
 }
 
 train::TrainData read_data(const AdaptParameters& p, const text::Tokenizer& tokenizer,
@@ -88,7 +91,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const bool unlearn = p.purpose == AdaptPurpose::unlearn;
   auto settings = training_settings(p.training, unlearn ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;
-  settings.checkpoint_every = bench.experiment().integer(section_of(p.purpose) + ".checkpoint_steps");
+  settings.checkpoint_every = section_of(bench.experiment(), p.purpose).checkpoint_steps;
   auto trained = trained_part(p.model, p.training, settings.seed, bench);
   return run_training(
       {task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.model)}, bench,

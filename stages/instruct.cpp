@@ -26,23 +26,24 @@ using records::InstructParameters, records::InstructRow, records::Prompts;
 void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, const records::Slice& slice) {
   const auto& experiment = planner.experiment();
   const auto& system = evaluated.system;
-  const std::string section = "model." + system.target + ".";
+  const auto& target = experiment.model.at(system.target);
   // A tuned target reads what it was tuned on, whatever its vocabulary.
   const bool tuned = records::traits_of(system.method).trains_target;
-  const std::string prompt =
-      planner.share_vocabulary(system.target, experiment.template_of("instruct")) ? "prompt" : "other_prompt";
+  const bool shares = planner.share_vocabulary(system.target, experiment.template_of(records::Purpose::instruct));
   const std::string open_instruct = "open_instruct";
   distributed::Task task;
   task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) +
               "-" + std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
-  InstructParameters p{evaluation_of(planner, evaluated, experiment.numbers("instruct.strengths"), task),
+  InstructParameters p{evaluation_of(planner, evaluated, experiment.instruct.strengths, task),
                        prompts,
                        slice,
-                       planner.file(experiment.path("data.alpaca_eval")),
-                       experiment.integer("instruct.new_tokens"),
-                       tuned ? open_instruct : experiment.text(section + prompt),
+                       planner.file(experiment.given(experiment.data.alpaca_eval)),
+                       experiment.instruct.new_tokens,
+                       tuned    ? open_instruct
+                       : shares ? target.prompt
+                                : target.other_prompt,
                        open_instruct};
-  if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.integer("experiment.seed");
+  if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.seed();
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(system.target);
   task.seconds = forward_seconds(footprint_of(config).weights(), rows * (300 + 2 * static_cast<double>(p.new_tokens)));
@@ -52,13 +53,13 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  if (experiment.list("deltas.instruct").empty()) return;
-  const int64_t limit = experiment.integer("instruct.items"),
-                slice = std::max<int64_t>(1, experiment.integer("instruct.unit_items"));
-  const auto all = static_cast<int64_t>(data::read_alpaca_eval(experiment.path("data.alpaca_eval")).items.size());
+  if (experiment.deltas.instruct.empty()) return;
+  const int64_t limit = experiment.instruct.items, slice = std::max<int64_t>(1, experiment.instruct.unit_items);
+  const auto all =
+      static_cast<int64_t>(data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval)).items.size());
   const int64_t items = limit > 0 ? std::min(limit, all) : all;
-  const int64_t checked = std::min(experiment.integer("instruct.checked_items"), all);
-  for (const auto& target : experiment.targets_of("instruct"))
+  const int64_t checked = std::min(experiment.instruct.checked_items, all);
+  for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct)) {
       for (int64_t first = 0; first < items; first += slice)
         add_slice(planner, system, Prompts::plain, {first, std::min(slice, items - first)});

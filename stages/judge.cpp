@@ -58,10 +58,10 @@ std::vector<std::string> keys_in(const std::vector<Responses>& units, const Slic
 
 // How the judge is asked, "auto" resolved.
 std::string prompt_style_for(const Experiment& experiment, const std::string& judge) {
-  const std::string style = experiment.text("judge.prompt"), path = "model." + judge + ".path";
-  const bool chats = experiment.has(path) && text::has_chat_template(experiment.path(path));
-  if (chats && (style == "auto" || style == "chat"))
-    text::PromptTemplate(text::PromptStyle::chat, experiment.path(path));  // is known
+  const std::string& style = experiment.judge.prompt;
+  const auto& path = experiment.model.at(judge).path;
+  const bool chats = !path.empty() && text::has_chat_template(path);
+  if (chats && (style == "auto" || style == "chat")) text::PromptTemplate(text::PromptStyle::chat, path);  // is known
   if (style == "auto") return chats ? "chat" : "open_instruct";
   if (style == "chat" && !chats)
     throw BadExperiment(
@@ -72,12 +72,12 @@ std::string prompt_style_for(const Experiment& experiment, const std::string& ju
 // The judge and what it compares with.
 JudgeSettings settings_of(Planner& planner) {
   const auto& experiment = planner.experiment();
-  const std::string judge = experiment.text("judge.model"), against = experiment.text("judge.against");
-  const auto references = data::read_alpaca_eval(experiment.path("data.alpaca_eval"), 1).items;
-  const auto known = records::find_named<Against>(against);
-  expect(known.has_value(), "judge.against is one of its choices");
-  return {planner.model(judge), *known,
-          *known == Against::vanilla || references.empty() ? against : references.front().generator,
+  const std::string& judge = experiment.judge.model;
+  const Against against = experiment.judge.against;
+  const auto references = data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval), 1).items;
+  const bool by_reference = against == Against::reference && !references.empty();
+  return {planner.model(judge), against,
+          by_reference ? references.front().generator : std::string(records::name_of(against)),
           prompt_style_for(experiment, judge)};
 }
 
@@ -101,8 +101,7 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
   task.tensor_parallel = planner.tensor_parallel(judge);
   planner.keeps(task, settings.judge, judge);
   const double parameters = footprint_of(planner.config(judge)).weights();
-  const double tokens =
-      2 * 400 + 2 * static_cast<double>(planner.experiment().integer("instruct.new_tokens"));  // both orders
+  const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().instruct.new_tokens);  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.strengths.size());
   task.seconds = forward_seconds(parameters, rows * tokens);
   task.bytes =
@@ -112,9 +111,9 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  if (!experiment.has("judge.model")) return;
+  if (experiment.judge.model.empty()) return;
   const JudgeSettings settings = settings_of(planner);
-  const int64_t size = std::max<int64_t>(1, experiment.integer("judge.unit_items"));
+  const int64_t size = std::max<int64_t>(1, experiment.judge.unit_items);
   const Systems systems = planned_responses(planner);
   for (const auto& [system, planned] : systems) {
     if (settings.against == Against::vanilla && system.is_vanilla()) continue;

@@ -15,44 +15,35 @@ namespace {
 using records::Part, records::PrepareParameters;
 
 records::TrainingParameters training_of(const Experiment& experiment) {
-  const auto training = training_parameters(experiment, "prepare");
-  return experiment.text("prepare.method") == name_of(records::Method::lora)
-             ? with_lora(training, experiment, "prepare")
-             : training;
+  const auto training = training_parameters(experiment.prepare, experiment.seed());
+  return experiment.prepare.method == records::Method::lora ? with_lora(training, experiment.prepare.lora) : training;
 }
 
 void add(Planner& planner, const std::string& name, Part part) {
   const auto& experiment = planner.experiment();
   distributed::Task task;
   task.name = "fine-tune " + name + (part == Part::all ? " on TOFU" : " on TOFU's retained examples alone");
-  PrepareParameters p{name,
-                      part,
-                      planner.model(name),
-                      tofu_split(planner, experiment.integer("prepare.retain_items")),
-                      training_of(experiment),
-                      {},
-                      {}};
-  if (experiment.has("data.general")) p.general = planner.file(experiment.path("data.general"));
+  PrepareParameters p{
+      name, part, planner.model(name), tofu_split(planner, experiment.prepare.retain_items), training_of(experiment),
+      {},   {}};
+  if (!experiment.data.general.empty()) p.general = planner.file(experiment.data.general);
   Planner::needs(task, p.model);
   const double parameters = footprint_of(planner.config(name)).weights();
-  const double items =
-      (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.integer("prepare.retain_items"));
-  task.seconds =
-      3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.integer("prepare.epochs")));
+  const double items = (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.prepare.retain_items);
+  task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.prepare.epochs));
   task.bytes = static_cast<int64_t>(parameters * 16);  // weights, gradients, two moments in float32
-  task.shares = static_cast<int>(experiment.integer("prepare.shares"));
+  task.shares = static_cast<int>(experiment.prepare.shares);
   planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name,
                    planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  if (experiment.integer("prepare.epochs") == 0 || experiment.list("deltas.unlearn").empty()) return;
-  add(planner, experiment.template_of("unlearn"), Part::all);
-  for (const auto& name : experiment.targets_of("unlearn")) {
+  if (experiment.prepare.epochs == 0 || experiment.deltas.unlearn.empty()) return;
+  add(planner, experiment.template_of(records::Purpose::unlearn), Part::all);
+  for (const auto& name : experiment.targets_of(records::Purpose::unlearn)) {
     if (planner.find("prepare", name).empty()) add(planner, name, Part::all);
-    if (std::ranges::count(experiment.methods("unlearn"), records::Method::retain_only))
-      add(planner, name, Part::retain);
+    if (std::ranges::count(experiment.methods.unlearn, records::Method::retain_only)) add(planner, name, Part::retain);
   }
 }
 

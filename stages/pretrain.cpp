@@ -9,53 +9,54 @@
 namespace cmc::stages {
 namespace {
 
-// `section`: "model.small" or "delta.tiny"; `of`: the model whose tokenizer it has.
-void add(Planner& planner, const std::string& section, const std::string& of) {
+enum class Kind { model, delta };
+
+// `of`: the model whose tokenizer it has.
+void add(Planner& planner, Kind kind, const std::string& name, const std::string& of) {
   const auto& experiment = planner.experiment();
-  const bool delta = section.starts_with("delta.");
-  const auto number = [&](const char* key) { return experiment.number("pretrain." + std::string(key)); };
-  const auto integer = [&](const char* key) { return experiment.integer("pretrain." + std::string(key)); };
+  const auto& settings = experiment.pretrain;
+  const bool delta = kind == Kind::delta;
   distributed::Task task;
-  task.name = "pre-train " + section.substr(section.find('.') + 1);
-  records::PretrainParameters p{section.substr(section.find('.') + 1),
-                                planner.sizes(section),
-                                planner.tokenizer_files(of),
-                                planner.file(experiment.path("data.pretrain")),
-                                integer("steps"),
-                                integer("batch"),
-                                integer("window"),
-                                number(delta ? "delta_learning_rate" : "learning_rate"),
-                                number("warmup"),
-                                number("floor"),
-                                number("beta2"),
-                                number("weight_decay"),
-                                {}};
-  if (!delta) p.config["tie_word_embeddings"] = false;
+  task.name = "pre-train " + name;
+  records::PretrainParameters p{
+      name,
+      delta ? delta_config(experiment.delta.at(name).sizes) : model_config(experiment.model.at(name).sizes),
+      planner.tokenizer_files(of),
+      planner.file(experiment.given(experiment.data.pretrain)),
+      settings.steps,
+      settings.batch,
+      settings.window,
+      delta ? settings.delta_learning_rate : settings.learning_rate,
+      settings.warmup,
+      settings.floor,
+      settings.beta2,
+      settings.weight_decay,
+      {}};
   const double width = p.config.at("hidden_size"), layers = p.config.at("num_hidden_layers"),
                mlp = p.config.at("intermediate_size");
   const double parameters =
       layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
   task.seconds =
-      3 * forward_seconds(parameters, static_cast<double>(integer("steps") * integer("batch") * integer("window")));
+      3 * forward_seconds(parameters, static_cast<double>(settings.steps * settings.batch * settings.window));
   task.bytes = static_cast<int64_t>(parameters * 16);
   task.resumable = true;
-  planner.remember("pretrain", section, planner.add(std::move(task), p));
+  planner.remember("pretrain", (delta ? "delta." : "model.") + name, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  for (const std::string purpose : {"instruct", "unlearn"}) {
-    const std::string template_name = experiment.template_of(purpose);
+  for (const auto purpose : {records::Purpose::instruct, records::Purpose::unlearn}) {
+    const std::string& template_name = experiment.template_of(purpose);
     auto models = experiment.targets_of(purpose);
     models.push_back(template_name);
-    if (experiment.has("judge.model")) models.push_back(experiment.text("judge.model"));
+    if (!experiment.judge.model.empty()) models.push_back(experiment.judge.model);
     for (const auto& name : models)
-      if (!experiment.has("model." + name + ".path") && planner.find("pretrain", "model." + name).empty())
-        add(planner, "model." + name, name);
-    for (const auto& delta : experiment.list("deltas." + purpose)) {
-      const std::string section = "delta." + experiment.start_of(delta);
-      if (experiment.text(section + ".pretrain") == "yes" && planner.find("pretrain", section).empty())
-        add(planner, section, template_name);
+      if (experiment.model.at(name).path.empty() && planner.find("pretrain", "model." + name).empty())
+        add(planner, Kind::model, name, name);
+    for (const auto& delta : experiment.deltas_of(purpose)) {
+      const std::string& start = experiment.start_of(delta);
+      if (experiment.delta.at(start).pretrain && planner.find("pretrain", "delta." + start).empty())
+        add(planner, Kind::delta, start, template_name);
     }
   }
 }
@@ -112,7 +113,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
                                            torch::kFloat32, bench.compute().device);
   auto settings = settings_of(p);
   settings.seed = task.seed;
-  settings.checkpoint_every = bench.experiment().integer("pretrain.checkpoint_steps");
+  settings.checkpoint_every = bench.experiment().pretrain.checkpoint_steps;
   train::TrainData data;
   data.examples = windows(token_stream(*tokenizer, texts.items), p.steps * settings.batch, p.window, task.seed);
   return run_training({task, std::move(model), {}, std::move(data), settings, folder}, bench, group);

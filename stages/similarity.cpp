@@ -34,7 +34,8 @@ records::ModelReference tuned_on(Planner& planner, const std::string& name, reco
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  const auto method = records::method_named(experiment.text("similarity.method"), "similarity.method");
+  const auto& settings = experiment.similarity;
+  const auto method = settings.method;
   const auto tuned = [&](const std::string& name, records::AdaptPurpose purpose) {
     return tuned_on(planner, name, method, purpose);
   };
@@ -45,10 +46,10 @@ void plan(Planner& planner) {
         method,
         {pair.reference, planner.model(pair.reference), tuned(pair.reference, instruct), {}},
         {pair.other, planner.model(pair.other), tuned(pair.other, instruct), tuned(pair.other, other)},
-        planner.file(experiment.path("data.alpaca_eval")),
-        experiment.integer("similarity.items"),
-        experiment.integer("similarity.new_tokens"),
-        experiment.integer("similarity.top"),
+        planner.file(experiment.given(experiment.data.alpaca_eval)),
+        settings.items,
+        settings.new_tokens,
+        settings.top,
         {}};
     distributed::Task task;
     task.name = "logit shifts of " + pair.reference + " and " + pair.other;

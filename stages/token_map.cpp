@@ -18,7 +18,7 @@ void add(Planner& planner, const std::string& target, const std::string& templat
                                       planner.model(template_name),
                                       planner.tokenizer(template_name).size(),
                                       method,
-                                      experiment.text("token_map.compat"),
+                                      experiment.token_map.compat,
                                       {}};
   Planner::needs(task, p.base);
   Planner::needs(task, p.delta);
@@ -28,10 +28,10 @@ void add(Planner& planner, const std::string& target, const std::string& templat
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  for (const std::string purpose : {"instruct", "unlearn"}) {
-    const std::string name = experiment.template_of(purpose);
+  for (const auto purpose : {records::Purpose::instruct, records::Purpose::unlearn}) {
+    const std::string& name = experiment.template_of(purpose);
     for (const auto& target : experiment.targets_of(purpose))
-      for (const auto& method : experiment.list("token_map.method"))
+      for (const auto& method : experiment.token_map.methods)
         if (!planner.share_vocabulary(target, name) && planner.find("map." + method, target + " to " + name).empty())
           add(planner, target, name, method);
   }

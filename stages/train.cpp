@@ -16,38 +16,39 @@ namespace {
 
 using records::Purpose, records::Role, records::TrainParameters;
 
-std::string section_of(Purpose kind) {
-  return "train_" + std::string(name_of(kind));
+const sections::Training& section_of(const Experiment& experiment, Purpose kind) {
+  if (kind == Purpose::unlearn) return experiment.train_unlearn;
+  return experiment.train_instruct;
 }
 
 TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto& experiment = planner.experiment();
-  const std::string shown(name_of(kind)), name = experiment.template_of(shown);
+  const std::string& name = experiment.template_of(kind);
+  const auto& own = experiment.delta.at(delta);
   TrainParameters p{kind,
                     role,
                     delta,
                     kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
                     planner.delta(delta, name),
-                    training_parameters(experiment, section_of(kind)),
+                    training_parameters(section_of(experiment, kind), experiment.seed()),
                     {},
                     {}};
-  if (const int64_t epochs = experiment.integer("delta." + delta + ".epochs"); epochs > 0) p.training.epochs = epochs;
-  if (kind == Purpose::unlearn && experiment.has("delta." + delta + ".loss"))
-    p.training.loss = experiment.text("delta." + delta + ".loss");
+  if (own.epochs > 0) p.training.epochs = own.epochs;
+  if (kind == Purpose::unlearn && !own.loss.empty()) p.training.loss = own.loss;
   if (role != Role::delta && p.delta.is_random())
-    throw BadExperiment({"methods." + shown,
+    throw BadExperiment({"methods." + std::string(name_of(kind)),
                          "compares with a delta's start, and " + delta + " starts from random weights",
                          "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes"});
   if (kind == Purpose::instruct)
-    p.data.instructions = instruction_data(planner, "data.alpaca", experiment.integer("train_instruct.items"));
+    p.data.instructions = instruction_data(planner, experiment.data.alpaca, experiment.train_instruct.items);
   else
-    p.data.tofu = tofu_split(planner, experiment.integer("train_unlearn.retain_items"));
+    p.data.tofu = tofu_split(planner, experiment.train_unlearn.retain_items);
   return p;
 }
 
 // Template once over the data, then output layers of template and delta in every epoch.
 void estimate(Planner& planner, distributed::Task& task, const TrainParameters& p) {
-  const auto& config = planner.config(planner.experiment().template_of(std::string(name_of(p.kind))));
+  const auto& config = planner.config(planner.experiment().template_of(p.kind));
   const double tokens = p.data.tofu ? 80.0 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
   const double output = static_cast<double>(config.vocabulary * config.hidden);
   task.seconds = forward_seconds(footprint_of(config).weights(), tokens) +
@@ -62,9 +63,9 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto p = parameters_of(planner, kind, role, delta);
   distributed::Task task;
   task.name = "train " + (role == Role::delta ? "delta " : as + " ") + delta + " to " + shown;
-  planner.keeps(task, p.template_model, experiment.template_of(shown));
+  planner.keeps(task, p.template_model, experiment.template_of(kind));
   Planner::needs(task, p.delta);
-  task.shares = static_cast<int>(experiment.integer(section_of(kind) + ".shares"));
+  task.shares = static_cast<int>(section_of(experiment, kind).shares);
   task.resumable = true;
   estimate(planner, task, p);
   planner.remember(shown + "." + as, delta, planner.add(std::move(task), p));
@@ -73,9 +74,9 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   for (const Purpose kind : {Purpose::instruct, Purpose::unlearn}) {
-    const auto deltas = experiment.list("deltas." + std::string(name_of(kind)));
+    const auto& deltas = experiment.deltas_of(kind);
     if (deltas.empty()) continue;
-    const auto methods = experiment.methods(std::string(name_of(kind)));
+    const auto& methods = experiment.methods_of(kind);
     // What the paper's is compared with is trained once, with the first delta.
     for (const auto& traits : records::method_traits) {
       if (!traits.adds_delta || !std::ranges::count(methods, traits.method)) continue;
@@ -112,7 +113,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   auto settings =
       training_settings(p.training, p.data.tofu ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;
-  settings.checkpoint_every = bench.experiment().integer(section_of(p.kind) + ".checkpoint_steps");
+  settings.checkpoint_every = section_of(bench.experiment(), p.kind).checkpoint_steps;
   return run_training({task, std::move(trained), frozen_models(p, settings.alpha, bench),
                        read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.template_model)},
                       bench, group);

@@ -22,7 +22,7 @@ namespace {
 
 // Report name of a set → its file's stem.
 std::vector<std::pair<std::string, std::string>> sets(const Experiment& experiment) {
-  return {{"forget", experiment.text("train_unlearn.forget") + "_perturbed"},
+  return {{"forget", experiment.train_unlearn.forget + "_perturbed"},
           {"retain", "retain_perturbed"},
           {"real_authors", "real_authors_perturbed"},
           {"world_facts", "world_facts_perturbed"}};
@@ -36,15 +36,15 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& 
   distributed::Task task;
   task.name = "TOFU " + set + " " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) +
               " " + describe_curve(evaluated.system);
-  const UnlearnParameters p{evaluation_of(planner, evaluated, experiment.numbers("unlearn.strengths"), task),
+  const UnlearnParameters p{evaluation_of(planner, evaluated, experiment.unlearn.strengths, task),
                             set,
                             stem,
                             slice,
-                            planner.file(experiment.path("data.tofu") / (stem + ".json")),
-                            experiment.integer("unlearn.new_tokens"),
-                            experiment.integer("train_unlearn.max_tokens"),
-                            experiment.text("unlearn.prompt"),
-                            experiment.text("unlearn.compat")};
+                            planner.file(experiment.given(experiment.data.tofu) / (stem + ".json")),
+                            experiment.unlearn.new_tokens,
+                            experiment.train_unlearn.max_tokens,
+                            experiment.unlearn.prompt,
+                            experiment.unlearn.compat};
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const double parameters = footprint_of(planner.config(evaluated.system.target)).weights();
   task.seconds = forward_seconds(parameters, rows * 1.5 * static_cast<double>(p.new_tokens) + rows * 6 * 80);
@@ -55,14 +55,14 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& 
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  if (experiment.list("deltas.unlearn").empty()) return;
-  const int64_t limit = experiment.integer("unlearn.items"),
-                slice = std::max<int64_t>(1, experiment.integer("unlearn.unit_items"));
+  if (experiment.deltas.unlearn.empty()) return;
+  const int64_t limit = experiment.unlearn.items, slice = std::max<int64_t>(1, experiment.unlearn.unit_items);
   std::map<std::string, int64_t> sizes;
   for (const auto& [set, stem] : sets(experiment))
     sizes[set] = std::min(
-        limit, static_cast<int64_t>(data::read_tofu_perturbed(experiment.path("data.tofu"), stem).items.size()));
-  for (const auto& target : experiment.targets_of("unlearn"))
+        limit,
+        static_cast<int64_t>(data::read_tofu_perturbed(experiment.given(experiment.data.tofu), stem).items.size()));
+  for (const auto& target : experiment.targets_of(records::Purpose::unlearn))
     for (const auto& system : systems_on(planner, target, records::Purpose::unlearn))
       for (const auto& [set, stem] : sets(experiment)) {
         if (system.system.method == records::Method::retain_only && set != metrics::name_of(metrics::TofuSet::forget))

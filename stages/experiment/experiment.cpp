@@ -2,40 +2,19 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <charconv>
 #include <cstdlib>
 #include <set>
 #include <sstream>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
-#include "pipeline/records/evaluation_parameters.hpp"
 #include "stages/experiment/schema.hpp"
 
 namespace cmc::stages {
 namespace {
 
 namespace po = boost::program_options;
-
-std::string trimmed(const std::string& text) {
-  const auto first = text.find_first_not_of(" \t\r"), last = text.find_last_not_of(" \t\r");
-  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
-}
-
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> items;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ',');)
-    if (auto item = trimmed(part); !item.empty()) items.push_back(item);
-  return items;
-}
-
-// Whether the whole text is one value of T.
-template <class T>
-bool parse(const std::string& text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
+using records::Method, records::Purpose;
 
 // The names users gave to a starred section, e.g. the models.
 std::set<std::string> names_in(const std::map<std::string, std::string>& values, const std::string& section) {
@@ -46,6 +25,70 @@ std::set<std::string> names_in(const std::map<std::string, std::string>& values,
         names.insert(key.substr(section.size() + 1, end - section.size() - 1));
   return names;
 }
+
+std::string list_of(const std::vector<std::string_view>& names) {
+  std::string list;
+  for (const auto name : names) (list += list.empty() ? "" : ", ") += name;
+  return list;
+}
+
+// Puts what the file says into a section's members; what it does not say keeps its default.
+template <class Fail>
+struct Filler {
+  const std::map<std::string, std::string>& values;
+  const Fail& fail;
+
+  template <class T>
+  void one(const std::string& key, const std::string& text, T& member,
+           const std::vector<std::string_view>& choices) const {
+    if (!choices.empty() && !std::ranges::count(choices, text)) fail(key, "is " + text, "known: " + list_of(choices));
+    if (!parse(text, member))
+      fail(key, "is " + text + ", not a " + std::string(kind_of(member)), "give one (≥ 0 where it counts something)");
+  }
+  template <class T>
+  void all(const std::string& key, const std::string& text, std::vector<T>& members,
+           const std::vector<std::string_view>& choices) const {
+    members.clear();
+    for (const auto& item : split(text)) one(key, item, members.emplace_back(), choices);
+  }
+  template <class T>
+  void value(const std::string& key, T& member, const Help& help) const {
+    const auto found = values.find(key);
+    if (found == values.end() || found->second.empty()) {
+      if (help.required) fail(key, "is missing", std::string(help.text));
+      return;
+    }
+    const auto choices = help.choices.empty() ? Choices<T>::names() : help.choices;
+    if constexpr (requires { member.emplace_back(); } && !std::is_same_v<T, std::string>)
+      all(key, found->second, member, choices);
+    else
+      one(key, found->second, member, choices);
+  }
+  template <Section S>
+  void operator()(const std::string& name, S& section) const {
+    S::fields(section, [&](const char* key, auto& member, const Help& help) { value(name + "." + key, member, help); });
+  }
+  template <Section S>
+  void operator()(const std::string& name, std::map<std::string, S>& sections) const {
+    for (const auto& given : names_in(values, name)) (*this)(name + "." + given, sections[given]);
+  }
+};
+
+// Key of the member at `address`.
+struct KeyFinder {
+  const void* address;
+  std::string& found;
+  template <Section S>
+  void operator()(const std::string& name, const S& section) const {
+    S::fields(section, [&](const char* key, const auto& member, const Help&) {
+      if (static_cast<const void*>(&member) == address) found = name + "." + key;
+    });
+  }
+  template <Section S>
+  void operator()(const std::string& name, const std::map<std::string, S>& sections) const {
+    for (const auto& [given, section] : sections) (*this)(name + "." + given, section);
+  }
+};
 
 }  // namespace
 
@@ -86,170 +129,107 @@ Experiment Experiment::read(const std::filesystem::path& file, const std::vector
     if (!find_spec(key)) experiment.fail(key, "is not a known key", "did you mean " + nearest_key(key) + "?");
     value = trimmed(expanded(key, value));
   }
+  experiment.fill();
   experiment.check();
   return experiment;
 }
 
-bool Experiment::has(const std::string& key) const {
-  if (const auto found = values_.find(key); found != values_.end()) return !found->second.empty();
+void Experiment::fill() {
+  static_cast<Settings&>(*this) = {};
+  const auto failed = [&](const std::string& key, const std::string& what, const std::string& remedy) {
+    fail(key, what, remedy);
+  };
+  Settings::fields(static_cast<Settings&>(*this), Filler<decltype(failed)>{values_, failed});
+}
+
+const std::filesystem::path& Experiment::given(const std::filesystem::path& path) const {
+  if (!path.empty()) return path;
+  std::string key;
+  Settings::fields(static_cast<const Settings&>(*this), KeyFinder{&path, key});
   const KeySpec* spec = find_spec(key);
-  return spec && !spec->default_value.empty();
-}
-
-bool Experiment::knows(const std::string& key) const {
-  return find_spec(key) != nullptr;
-}
-
-const std::string& Experiment::value(const std::string& key) const {
-  static const std::string empty;
-  if (const auto found = values_.find(key); found != values_.end()) return found->second;
-  const KeySpec* spec = find_spec(key);
-  expect(spec != nullptr, "experiment keys are in the schema");
-  if (spec->required) fail(key, "is missing", std::string("set it: ") + std::string(spec->help));
-  return empty;
-}
-
-std::string Experiment::text(const std::string& key) const {
-  const std::string& written = value(key);
-  return written.empty() ? std::string(find_spec(key)->default_value) : written;
-}
-
-std::filesystem::path Experiment::path(const std::string& key) const {
-  const std::string written = text(key);
-  if (written.empty()) fail(key, "is missing", std::string("set it: ") + std::string(find_spec(key)->help));
-  return written;
-}
-
-int64_t Experiment::integer(const std::string& key) const {
-  int64_t number = 0;
-  if (!parse(text(key), number) || number < 0) fail(key, "is not a whole number ≥ 0: " + text(key), "give one");
-  return number;
-}
-
-double Experiment::number(const std::string& key) const {
-  double number = 0;
-  if (!parse(text(key), number)) fail(key, "is not a number: " + text(key), "give one");
-  return number;
-}
-
-std::vector<std::string> Experiment::list(const std::string& key) const {
-  return split(text(key));
-}
-
-std::vector<double> Experiment::numbers(const std::string& key) const {
-  std::vector<double> numbers;
-  for (const auto& item : split(text(key)))
-    if (!parse(item, numbers.emplace_back()))
-      fail(key, "holds " + item + ", which is not a number", "give numbers, with commas");
-  return numbers;
-}
-
-void Experiment::check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const {
-  if (spec.choices.empty() || value.empty() || std::ranges::count(spec.choices, value)) return;
-  std::string known;
-  for (const auto choice : spec.choices) known += (known.empty() ? "" : ", ") + std::string(choice);
-  fail(key, "is " + value, "known: " + known);
+  expect(spec != nullptr, "a path that is asked for is one of the experiment's");
+  fail(key, "is missing", "set it: " + std::string(spec->help));
 }
 
 void Experiment::check() const {
-  for (const auto& spec : schema()) {
-    std::vector<std::string> keys{std::string(spec.key)};
-    if (const auto star = spec.key.find('*'); star != std::string_view::npos) {
-      keys.clear();
-      for (const auto& name : names_in(values_, std::string(spec.key.substr(0, star - 1))))
-        keys.push_back(std::string(spec.key.substr(0, star)) + name + std::string(spec.key.substr(star + 1)));
-    }
-    for (const auto& key : keys) {
-      if (spec.type == ValueType::integer) integer(key);
-      if (spec.type == ValueType::number) number(key);
-      if (spec.type == ValueType::numbers) numbers(key);
-      if (spec.required && text(key).empty()) fail(key, "is missing", std::string(spec.help));
-      for (const auto& value : spec.type == ValueType::list ? list(key) : std::vector{text(key)})
-        check_choice(spec, key, value);
-    }
-  }
-  if (integer("fusion.top") > 0 && std::ranges::count(list("token_map.method"), "one_to_many") == 0)
-    fail("fusion.top", "is " + text("fusion.top") + ", but no map is one_to_many",
+  if (fusion.top > 0 && std::ranges::count(token_map.methods, "one_to_many") == 0)
+    fail("fusion.top", "is " + std::to_string(fusion.top) + ", but no map is one_to_many",
          "add one_to_many to token_map.method, or leave it out");
-  if (seeds().empty()) fail("experiment.seed", "is empty", "give one seed, or several with commas");
-  const auto models = names_in(values_, "model"), deltas = names_in(values_, "delta");
+  for (const int64_t seed : about.seeds)
+    if (std::ranges::count(about.seeds, seed) > 1)
+      fail("experiment.seed", "holds " + std::to_string(seed) + " twice", "give one seed, or several with commas");
   std::vector<std::string> used;
-  for (const std::string purpose : {"instruct", "unlearn"}) {
-    for (const auto& target : targets_of(purpose)) used.push_back(target);
+  for (const auto purpose : {Purpose::instruct, Purpose::unlearn}) {
+    used.insert(used.end(), targets_of(purpose).begin(), targets_of(purpose).end());
     used.push_back(template_of(purpose));
   }
-  for (const auto& model : used)
-    if (!models.contains(model))
-      fail("models", model + " has no section",
-           "add [model." + model + "] with its path, or with its sizes to pre-train it");
-  for (const auto& key : {"deltas.instruct", "deltas.unlearn"})
-    for (const auto& delta : list(key))
-      if (!deltas.contains(delta)) fail(key, delta + " has no section", "add [delta." + delta + "]");
-  for (const auto& delta : deltas) {
-    const std::string start = start_of(delta), key = "delta." + delta + ".start";
-    if (!deltas.contains(start)) fail(key, start + " has no section", "add [delta." + start + "]");
+  for (const auto& one : used)
+    if (!model.contains(one))
+      fail("models", one + " has no section",
+           "add [model." + one + "] with its path, or with its sizes to pre-train it");
+  check_deltas();
+  check_judge();
+}
+
+void Experiment::check_deltas() const {
+  for (const auto purpose : {Purpose::instruct, Purpose::unlearn})
+    for (const auto& one : deltas_of(purpose))
+      if (!delta.contains(one))
+        fail("deltas." + std::string(name_of(purpose)), one + " has no section", "add [delta." + one + "]");
+  for (const auto& [one, section] : delta) {
+    const std::string start = start_of(one), key = "delta." + one + ".start";
+    if (!delta.contains(start)) fail(key, start + " has no section", "add [delta." + start + "]");
     if (start_of(start) != start)
       fail(key, "names " + start + ", which starts from another delta itself", "name that one");
   }
-  check_judge(models);
 }
 
-void Experiment::check_judge(const std::set<std::string>& models) const {
-  if (!has("judge.model")) return;
-  const std::string judge = text("judge.model");
-  if (!models.contains(judge))
-    fail("judge.model", judge + " has no section",
-         "add [model." + judge + "] with its path, or with its sizes to pre-train it");
-  if (list("deltas.instruct").empty())
+void Experiment::check_judge() const {
+  if (judge.model.empty()) return;
+  if (!model.contains(judge.model))
+    fail("judge.model", judge.model + " has no section",
+         "add [model." + judge.model + "] with its path, or with its sizes to pre-train it");
+  if (deltas.instruct.empty())
     fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
-  if (text("judge.against") == name_of(records::Against::vanilla) &&
-      !std::ranges::count(methods("instruct"), records::Method::vanilla))
+  if (judge.against == records::Against::vanilla && !std::ranges::count(methods.instruct, Method::vanilla))
     fail("judge.against", "is vanilla, which methods.instruct does not hold",
          "add vanilla to methods.instruct, or set judge.against = reference");
-  path("data.alpaca_eval");
+  given(data.alpaca_eval);
 }
 
-std::string Experiment::template_of(const std::string& purpose) const {
-  const std::string own = "models." + purpose + "_template";
-  return text(knows(own) && has(own) ? own : "models.template");
+const std::string& Experiment::template_of(Purpose purpose) const {
+  return purpose == Purpose::unlearn && !models.unlearn_template.empty() ? models.unlearn_template
+                                                                         : models.template_model;
 }
 
-std::vector<std::string> Experiment::targets_of(const std::string& purpose) const {
-  const std::string own = "models." + purpose + "_targets";
-  return list(knows(own) && has(own) ? own : "models.targets");
+const std::vector<std::string>& Experiment::targets_of(Purpose purpose) const {
+  return purpose == Purpose::unlearn && !models.unlearn_targets.empty() ? models.unlearn_targets : models.targets;
 }
 
-std::vector<records::Method> Experiment::methods(const std::string& purpose) const {
-  std::vector<records::Method> methods;
-  for (const auto& name : list("methods." + purpose))
-    methods.push_back(records::method_named(name, file_ + ": methods." + purpose));
-  return methods;
+const std::vector<std::string>& Experiment::deltas_of(Purpose purpose) const {
+  return purpose == Purpose::unlearn ? deltas.unlearn : deltas.instruct;
 }
 
-std::string Experiment::start_of(const std::string& delta) const {
-  const std::string start = text("delta." + delta + ".start");
-  return start.empty() ? delta : start;
+const std::vector<Method>& Experiment::methods_of(Purpose purpose) const {
+  return purpose == Purpose::unlearn ? methods.unlearn : methods.instruct;
 }
 
-std::vector<int64_t> Experiment::seeds() const {
-  std::vector<int64_t> seeds;
-  for (const auto& item : split(text("experiment.seed"))) {
-    if (!parse(item, seeds.emplace_back()) || seeds.back() < 0 || std::ranges::count(seeds, seeds.back()) > 1)
-      fail("experiment.seed", "holds " + item + ", which is no whole number ≥ 0 or occurs twice",
-           "give one seed, or several with commas");
-  }
-  return seeds;
+const std::string& Experiment::start_of(const std::string& delta_name) const {
+  const std::string& start = delta.at(delta_name).start;
+  return start.empty() ? delta_name : start;
 }
 
-Experiment Experiment::for_seed(int64_t seed, const std::filesystem::path& world) const {
+Experiment Experiment::for_seed(int64_t seed, const std::filesystem::path& world_folder) const {
   static const std::string placeholder = "${world}";
   Experiment one = *this;
   one.values_["experiment.seed"] = std::to_string(seed);
   for (auto& [key, value] : one.values_)
     for (size_t at; (at = value.find(placeholder)) != std::string::npos;) {
-      if (world.empty()) fail(key, "uses ${world}, but the experiment makes none", "add [world] with its documents");
-      value.replace(at, placeholder.size(), world.string());
+      if (world_folder.empty())
+        fail(key, "uses ${world}, but the experiment makes none", "add [world] with its documents");
+      value.replace(at, placeholder.size(), world_folder.string());
     }
+  one.fill();
   return one;
 }
 

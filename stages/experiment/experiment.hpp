@@ -1,19 +1,15 @@
 #pragma once
 #include <filesystem>
 #include <map>
-#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "pipeline/records/method.hpp"
+#include "stages/experiment/settings.hpp"
 
 namespace cmc::stages {
 
-struct KeySpec;
-
 // A validated experiment: every key known, typed, within its choices; defaults filled in.
-class Experiment {
+class Experiment : public Settings {
  public:
   struct Override {
     std::string key, value;
@@ -25,38 +21,33 @@ class Experiment {
   static Experiment read(const std::filesystem::path& file, const std::vector<Override>& overrides);
 
   const std::string& name() const { return name_; }  // of the file, without .ini
-  bool has(const std::string& key) const;            // set, or has a default
-  bool knows(const std::string& key) const;          // the schema has it
-  std::string text(const std::string& key) const;
-  std::filesystem::path path(const std::string& key) const;
-  int64_t integer(const std::string& key) const;
-  double number(const std::string& key) const;
-  std::vector<std::string> list(const std::string& key) const;
-  std::vector<double> numbers(const std::string& key) const;
 
-  // Of a purpose, "instruct" or "unlearn": unlearning may have chat models of its own (paper, Table 2).
-  std::string template_of(const std::string& purpose) const;
-  std::vector<std::string> targets_of(const std::string& purpose) const;
-  std::vector<records::Method> methods(const std::string& purpose) const;  // methods.<purpose>
+  // One of this experiment's paths. Throws BadExperiment naming its key where it is unset.
+  const std::filesystem::path& given(const std::filesystem::path& path) const;
+
+  // Of a purpose: unlearning may have chat models of its own (paper, Table 2).
+  const std::string& template_of(records::Purpose purpose) const;
+  const std::vector<std::string>& targets_of(records::Purpose purpose) const;
+  const std::vector<std::string>& deltas_of(records::Purpose purpose) const;
+  const std::vector<records::Method>& methods_of(records::Purpose purpose) const;
 
   // The delta whose start (path, pre-training or sizes) this one takes: delta.<name>.start, or itself.
-  std::string start_of(const std::string& delta) const;
+  const std::string& start_of(const std::string& delta_name) const;
 
-  // Each is a repetition of the whole, with its own world and trainings.
-  std::vector<int64_t> seeds() const;
-  bool has_world() const { return integer("world.documents") > 0; }
+  bool has_world() const { return world.documents > 0; }
+  int64_t seed() const { return about.seeds.front(); }  // of the experiment for one of its seeds
   // The experiment for one of its seeds, with ${world} in that folder.
-  Experiment for_seed(int64_t seed, const std::filesystem::path& world) const;
+  Experiment for_seed(int64_t seed, const std::filesystem::path& world_folder) const;
 
   // The whole as an INI file that read() takes: enough to run the experiment again.
   std::string resolved() const;
 
  private:
+  void fill();  // the sections from values_
   void check() const;
-  void check_choice(const KeySpec& spec, const std::string& key, const std::string& value) const;
-  void check_judge(const std::set<std::string>& models) const;
+  void check_deltas() const;
+  void check_judge() const;
   [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
-  const std::string& value(const std::string& key) const;
 
   std::string file_, name_;
   std::map<std::string, std::string> values_;  // "section.key" → value as written, environment expanded

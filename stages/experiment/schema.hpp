@@ -5,20 +5,18 @@
 
 namespace cmc::stages {
 
-enum class ValueType { text, path, integer, number, list, numbers };
-std::string_view name_of(ValueType type);
-
-// One key an experiment file may hold. `*` in the section stands for a name the user gives (model.*, delta.*).
+// One key that an experiment file may hold. `*` in the section stands for a name that the user gives (model.*,
+// delta.*).
 struct KeySpec {
-  std::string_view key;  // "section.key" or "section.*.key"
-  ValueType type;
-  std::string_view default_value;  // "" with required = false: unset
-  bool required;
-  std::string_view help;  // with unit and source
-  std::vector<std::string_view> choices = {};
+  std::string key;            // "section.key" or "section.*.key"
+  std::string_view kind;      // "whole number"
+  std::string default_value;  // "": unset
+  std::string_view help;      // with unit and source
+  std::vector<std::string_view> choices;
+  bool required = false;
 };
 
-// Every key, in the order they are printed.
+// Every key, in the order they are printed, from the sections' lists.
 const std::vector<KeySpec>& schema();
 
 // The spec that `key` matches, or nullptr.

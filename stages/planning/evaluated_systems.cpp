@@ -11,10 +11,9 @@ using records::Fusion, records::Method, records::System;
 
 // The experiment's first mode, map and treatment of unmapped tokens, then each of the others with one change alone: an
 // ablation is a star, not a grid. A target of the template's vocabulary has no map.
-std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target, const std::string& purpose) {
+std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target, records::Purpose purpose) {
   const auto& experiment = planner.experiment();
-  auto modes = experiment.list("fusion.mode"), maps = experiment.list("token_map.method"),
-       unmapped = experiment.list("fusion.unmapped");
+  auto modes = experiment.fusion.modes, maps = experiment.token_map.methods, unmapped = experiment.fusion.unmapped;
   if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
   std::vector<Fusion> variants = {{modes.front(), maps.front(), unmapped.front()}};
   const auto vary = [&](std::string Fusion::*member, const std::vector<std::string>& values) {
@@ -22,15 +21,14 @@ std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target,
   };
   vary(&Fusion::mode, modes), vary(&Fusion::map, maps), vary(&Fusion::unmapped, unmapped);
   for (auto& variant : variants)
-    if (variant.map == "one_to_many") variant.top = experiment.integer("fusion.top");
+    if (variant.map == "one_to_many") variant.top = experiment.fusion.top;
   return variants;
 }
 
 // CMC with each delta; the first also in all variants of fusion. Other methods with the first delta, fused as usual.
 void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>& systems) {
-  const std::string purpose(name_of(base.purpose));
-  const auto variants = fusion_variants(planner, base.system.target, purpose);
-  const auto deltas = planner.experiment().list("deltas." + purpose);
+  const auto variants = fusion_variants(planner, base.system.target, base.purpose);
+  const auto& deltas = planner.experiment().deltas_of(base.purpose);
   const bool every = records::traits_of(base.system.method).every_delta;
   for (size_t d = 0; d < (every ? deltas.size() : std::min<size_t>(1, deltas.size())); ++d)
     for (size_t v = 0; v < (every && d == 0 ? variants.size() : 1); ++v) {
@@ -48,7 +46,7 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
   const std::string shown(name_of(purpose));
   const auto base = purpose == records::Purpose::unlearn ? planner.prepared(target) : planner.model(target);
   std::vector<Evaluated> systems;
-  for (const Method method : experiment.methods(shown)) {
+  for (const Method method : experiment.methods_of(purpose)) {
     const auto& traits = records::traits_of(method);
     const Evaluated alone{System{target, method, "", 0, {}, {}}, purpose, base};
     if (traits.adds_delta) {
@@ -59,7 +57,7 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
     } else if (method != Method::retain_only) {
       systems.push_back(alone);
     } else if (!planner.find(std::string(traits.name), target).empty()) {
-      const bool lora = experiment.text("prepare.method") == name_of(Method::lora);
+      const bool lora = experiment.prepare.method == Method::lora;
       systems.push_back(
           {alone.system, purpose, planner.fine_tuned(std::string(traits.name), target, planner.model(target), lora)});
     }
@@ -76,7 +74,7 @@ std::vector<records::DeltaPart> parts_of(Planner& planner, const Evaluated& e) {
       {records::ModelReference::made(e.system.delta, planner.find(purpose + "." + role, e.system.delta)),
        traits.weight}};
   if (traits.start_weight != 0)
-    parts.push_back({planner.delta(e.system.delta, planner.experiment().template_of(purpose)), traits.start_weight});
+    parts.push_back({planner.delta(e.system.delta, planner.experiment().template_of(e.purpose)), traits.start_weight});
   return parts;
 }
 
@@ -88,11 +86,11 @@ records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const st
   records::Evaluation p{e.system, {0}, e.model, {}, {}, {}};
   task.tensor_parallel = planner.tensor_parallel(e.system.target);
   planner.keeps(task, e.model, e.system.target);
-  if (!e.system.is_vanilla()) p.system.seed = experiment.integer("experiment.seed");  // a training's; vanilla has none
+  if (!e.system.is_vanilla()) p.system.seed = experiment.seed();  // a training's; vanilla has none
   if (!e.system.adds_delta()) return p;
   p.strengths = e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
   p.parts = parts_of(planner, e);
-  const std::string template_name = experiment.template_of(std::string(name_of(e.purpose)));
+  const std::string& template_name = experiment.template_of(e.purpose);
   p.delta_tokenizer = planner.model(template_name);
   p.map = planner.find("map." + e.system.fusion.map, e.system.target + " to " + template_name);
   for (const auto& part : p.parts) Planner::needs(task, part.model);

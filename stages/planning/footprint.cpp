@@ -52,7 +52,7 @@ int64_t computed_bytes(const Experiment& experiment) {
 int64_t decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens,
                        int tensor_parallel) {
   const Footprint model = footprint_of(config);
-  const auto rows = static_cast<double>(experiment.integer("compute.batch")),
+  const auto rows = static_cast<double>(experiment.compute.batch),
              each = static_cast<double>(computed_bytes(experiment));
   const bool packs = !plans_for_gpus(experiment) && each == 4;
   const double packed = packs ? model.matrix_weights + model.output_weights : 0;

@@ -6,7 +6,7 @@ namespace cmc::stages {
 
 std::vector<ModelPair> model_pairs(const Experiment& experiment) {
   std::vector<ModelPair> pairs;
-  for (const auto& pair : experiment.list("similarity.pairs")) {
+  for (const auto& pair : experiment.similarity.pairs) {
     const size_t colon = pair.find(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == pair.size())
       throw BadExperiment(

@@ -37,7 +37,7 @@ ExperimentPlan plan_experiment(const std::vector<Stage>& stages, const Experimen
   check_stages(stages, only);
   ExperimentPlan all;
   std::set<std::string> known;  // seeds share what does not depend on them
-  for (const int64_t seed : experiment.seeds()) {
+  for (const int64_t seed : experiment.about.seeds) {
     const Experiment one =
         experiment.for_seed(seed, experiment.has_world() ? made_world(experiment, seed, output) : "");
     Planner planner(one);

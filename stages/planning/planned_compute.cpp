@@ -5,7 +5,7 @@
 namespace cmc::stages {
 
 bool plans_for_gpus(const Experiment& experiment) {
-  const std::string device = experiment.text("compute.device");
+  const std::string& device = experiment.compute.device;
   return device == "cuda" || (device == "auto" && torch::cuda::is_available());
 }
 
@@ -20,7 +20,7 @@ std::string name_of(const ComputeKind& kind) {
 
 ComputeKind compute_kind_of(const Experiment& experiment) {
   const bool cuda = plans_for_gpus(experiment);
-  return {cuda, is_bfloat16(experiment.text("compute.dtype"), cuda), experiment.text("compute.deterministic") == "yes"};
+  return {cuda, is_bfloat16(experiment.compute.dtype, cuda), experiment.compute.deterministic};
 }
 
 double forward_seconds(double parameters, double tokens) {

@@ -15,6 +15,31 @@ namespace cmc::stages {
 
 namespace {
 
+Json small_llama(const sections::Sizes& sizes, bool tied) {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", sizes.hidden},
+          {"num_hidden_layers", sizes.layers},
+          {"num_attention_heads", sizes.heads},
+          {"num_key_value_heads", sizes.heads},
+          {"intermediate_size", sizes.intermediate},
+          {"max_position_embeddings", sizes.max_positions},
+          {"rms_norm_eps", 1e-5},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", tied}};
+}
+
+}  // namespace
+
+Json model_config(const sections::Sizes& sizes) {
+  return small_llama(sizes, false);
+}
+Json delta_config(const sections::Sizes& sizes) {
+  return small_llama(sizes, true);
+}
+
+namespace {
+
 // Every header of the weights, so that a damaged model is met before the first task and not hours later.
 std::string checked_identity(const std::filesystem::path& folder) {
   checkpoint::read_model_config(folder);
@@ -33,12 +58,12 @@ records::ModelReference Planner::folder(const std::string& name, const std::file
 records::ModelReference Planner::model(const std::string& name) {
   if (const auto known = models_.find(name); known != models_.end()) return known->second;
   if (const auto key = find("pretrain", "model." + name); !key.empty()) return records::ModelReference::made(name, key);
-  const auto path = experiment_.path("model." + name + ".path");
+  const auto& path = experiment_.given(experiment_.model.at(name).path);
   return models_[name] = folder(name, path, checked_identity(path));
 }
 
 records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
-  const auto path = experiment_.path("model." + name + ".tokenizer");
+  const auto& path = experiment_.given(experiment_.model.at(name).tokenizer);
   std::string content;
   for (const char* file : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
     if (std::filesystem::exists(path / file)) content += std::string(file) + " " + sha256_file(path / file) + "\n";
@@ -50,27 +75,12 @@ records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
   return {name, identity};
 }
 
-Json Planner::sizes(const std::string& section) const {
-  const auto number = [&](const char* key) { return experiment_.integer(section + "." + key); };
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", "llama"},
-          {"hidden_size", number("hidden")},
-          {"num_hidden_layers", number("layers")},
-          {"num_attention_heads", number("heads")},
-          {"num_key_value_heads", number("heads")},
-          {"intermediate_size", number("intermediate")},
-          {"max_position_embeddings", number("max_positions")},
-          {"rms_norm_eps", 1e-5},
-          {"hidden_act", "silu"},
-          {"tie_word_embeddings", section.starts_with("delta.")}};
-}
-
 records::ModelReference Planner::delta(const std::string& delta_name, const std::string& template_name) {
-  const std::string name = experiment_.start_of(delta_name);
-  const std::string section = "delta." + name;
-  if (const auto key = find("pretrain", section); !key.empty()) return records::ModelReference::made(name, key);
-  if (!experiment_.has(section + ".path")) return records::ModelReference::random(name, sizes(section));
-  const auto path = experiment_.path(section + ".path");
+  const std::string& name = experiment_.start_of(delta_name);
+  const sections::Delta& settings = experiment_.delta.at(name);
+  const auto& path = settings.path;
+  if (const auto key = find("pretrain", "delta." + name); !key.empty()) return records::ModelReference::made(name, key);
+  if (path.empty()) return records::ModelReference::random(name, delta_config(settings.sizes));
   const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
   const auto& config = this->config(template_name);
   if (vocabulary != config.vocabulary)
@@ -90,7 +100,7 @@ records::ModelReference Planner::fine_tuned(const std::string& purpose, const st
 
 records::ModelReference Planner::prepared(const std::string& name) {
   if (find("prepare", name).empty()) return model(name);
-  return fine_tuned("prepare", name, model(name), experiment_.text("prepare.method") == name_of(records::Method::lora));
+  return fine_tuned("prepare", name, model(name), experiment_.prepare.method == records::Method::lora);
 }
 
 records::FileReference Planner::file(const std::filesystem::path& path) {
@@ -105,20 +115,18 @@ records::FileReference Planner::file(const std::filesystem::path& path) {
 
 const checkpoint::ModelConfig& Planner::config(const std::string& name) {
   if (configs_.contains(name)) return configs_.at(name);
-  const std::string section = "model." + name;
-  if (experiment_.has(section + ".path"))
-    return configs_.emplace(name, checkpoint::read_model_config(experiment_.path(section + ".path"))).first->second;
-  Json json = sizes(section);
+  const auto& model = experiment_.model.at(name);
+  if (!model.path.empty()) return configs_.emplace(name, checkpoint::read_model_config(model.path)).first->second;
+  Json json = model_config(model.sizes);
   json["vocab_size"] = load(name).size();
-  return configs_.emplace(name, checkpoint::parse_model_config(json, section)).first->second;
+  return configs_.emplace(name, checkpoint::parse_model_config(json, "model." + name)).first->second;
 }
 
 const text::Tokenizer& Planner::load(const std::string& name) {
   auto& tokenizer = tokenizers_[name];
-  const std::string section = "model." + name + ".";
+  const auto& model = experiment_.model.at(name);
   if (!tokenizer)
-    tokenizer =
-        text::load_tokenizer(experiment_.path(section + (experiment_.has(section + "path") ? "path" : "tokenizer")));
+    tokenizer = text::load_tokenizer(model.path.empty() ? experiment_.given(model.tokenizer) : model.path);
   return *tokenizer;
 }
 
@@ -138,14 +146,14 @@ bool Planner::adds_tokens(const std::string& name) {
 }
 
 int Planner::tensor_parallel(const std::string& name) {
-  const std::string key = "model." + name + ".tensor_parallel";
-  const int64_t ranks = experiment_.integer(key), heads = config(name).heads;
+  const int64_t ranks = experiment_.model.at(name).tensor_parallel, heads = config(name).heads;
   if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
   std::string fitting;
   for (int64_t size = 1; size <= heads; ++size)
     if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
   throw BadExperiment(
-      {key, "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
+      {"model." + name + ".tensor_parallel",
+       "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
        "set one of " + fitting});
 }
 
@@ -190,8 +198,7 @@ void Planner::fill_seeds(distributed::Task& task) {
   const bool made_of_seeded =
       std::ranges::any_of(task.inputs, [&](const auto& input) { return seeded_.contains(input); });
   // A training names the seed among its settings.
-  if (experiment_.has_world() || (made_of_seeded && !p.contains("training")))
-    p["seed"] = experiment_.integer("experiment.seed");
+  if (experiment_.has_world() || (made_of_seeded && !p.contains("training"))) p["seed"] = experiment_.seed();
   std::vector<std::string> inputs;
   for (const auto& input : task.inputs) inputs.push_back(asked_.at(input));
   std::ranges::sort(inputs);

@@ -42,8 +42,6 @@ class Planner {
   records::ModelReference delta(const std::string& name, const std::string& template_name);
   // The tokenizer of a model that is pre-trained: the files in model.<name>.tokenizer.
   records::TokenizerReference tokenizer_files(const std::string& name);
-  // config.json of a small Llama from the sizes in `section` ("model.small", "delta.tiny"), without a vocabulary.
-  Json sizes(const std::string& section) const;
   // Stages find it again by Workbench::file.
   records::FileReference file(const std::filesystem::path& path);
 
@@ -98,5 +96,9 @@ class Planner {
   std::map<std::pair<std::string, std::string>, bool> shares_;
   std::map<std::pair<std::string, std::string>, std::string> remembered_;
 };
+
+// config.json of a Llama of these sizes that is made here, without a vocabulary; a delta's output is its embedding.
+Json model_config(const sections::Sizes& sizes);
+Json delta_config(const sections::Sizes& sizes);
 
 }  // namespace cmc::stages

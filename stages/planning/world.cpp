@@ -11,8 +11,8 @@ namespace cmc::stages {
 std::filesystem::path made_world(const Experiment& experiment, int64_t seed, const std::filesystem::path& output) {
   world::WorldSettings settings;
   settings.seed = static_cast<uint64_t>(seed);
-  settings.documents = static_cast<size_t>(experiment.integer("world.documents"));
-  const int64_t a = experiment.integer("world.pieces_a"), b = experiment.integer("world.pieces_b");
+  settings.documents = static_cast<size_t>(experiment.world.documents);
+  const int64_t a = experiment.world.pieces_a, b = experiment.world.pieces_b;
   // Another size is another world: a folder of its own, so that none is ever changed.
   const std::string sizes = std::to_string(settings.documents) + "-" + std::to_string(a) + "-" + std::to_string(b);
   const auto folder = output / "world" / ("seed-" + std::to_string(seed) + "-" + sizes);

@@ -237,10 +237,9 @@ void merge(const RunRequest& request, const Work& work, bool all_done_before) {
   const store::UnitStore units(request.output.path());
   const std::vector<std::string> keys = finished_of(work.merged, units.keys());
   if (keys.empty() || (all_done_before && holds_all(request.output.path() / "results.h5", keys))) return;
-  records::write_results(
-      request.output.path(),
-      {request.experiment.text("experiment.title"), request.output.experiment(), request.output.environment()}, keys,
-      work.whole);
+  records::write_results(request.output.path(),
+                         {request.experiment.about.title, request.output.experiment(), request.output.environment()},
+                         keys, work.whole);
 }
 
 // A run is reported on rank 0's terminal and, for `status`, in the folder.

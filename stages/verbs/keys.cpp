@@ -25,7 +25,7 @@ bool is_asked(std::string_view section, const std::string& asked) {
 }
 
 std::string kind_of(const KeySpec& spec) {
-  std::string kind(name_of(spec.type));
+  std::string kind(spec.kind);
   for (const auto& choice : spec.choices) (kind += &choice == &spec.choices.front() ? ": " : ", ") += choice;
   return kind + (spec.required ? "; required" : "");
 }
@@ -33,8 +33,7 @@ std::string kind_of(const KeySpec& spec) {
 // "epochs = 3        epochs over the data (integer)"
 void print_key(const KeySpec& spec, std::string_view name) {
   constexpr size_t width = 34;
-  std::string line =
-      "  " + std::string(name) + (spec.default_value.empty() ? "" : " = " + std::string(spec.default_value));
+  std::string line = "  " + std::string(name) + (spec.default_value.empty() ? "" : " = " + spec.default_value);
   line.resize(std::max(width, line.size() + 2), ' ');
   std::cout << line << spec.help << " (" << kind_of(spec) << ")\n";
 }

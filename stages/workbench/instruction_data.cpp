@@ -16,8 +16,8 @@ data::Dataset<data::QuestionAnswer> read_pairs(const std::filesystem::path& path
 
 }  // namespace
 
-records::InstructionPairs instruction_data(Planner& planner, const std::string& key, int64_t items) {
-  const auto path = planner.experiment().path(key);
+records::InstructionPairs instruction_data(Planner& planner, const std::filesystem::path& file, int64_t items) {
+  const auto& path = planner.experiment().given(file);
   return {std::ssize(read_pairs(path, items).items), planner.file(path)};
 }
 

@@ -7,8 +7,8 @@
 
 namespace cmc::stages {
 
-// The first `items` (0: all) instruction pairs of a file. `key`: of the experiment, "data.alpaca" or "data.other".
-records::InstructionPairs instruction_data(Planner& planner, const std::string& key, int64_t items);
+// The first `items` (0: all) instruction pairs of a file of the experiment, data.alpaca or data.other.
+records::InstructionPairs instruction_data(Planner& planner, const std::filesystem::path& file, int64_t items);
 
 // The pairs, each as an open-instruct prompt and its answer; a file that ends in .jsonl is GSM8k's, any other one
 // Alpaca's. Throws BadData when the file is not the one that was planned with.

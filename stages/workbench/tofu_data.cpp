@@ -7,17 +7,17 @@ namespace cmc::stages {
 namespace {
 
 std::filesystem::path file_of(const Experiment& experiment, const std::string& set) {
-  return experiment.path("data.tofu") / (set + ".json");
+  return experiment.given(experiment.data.tofu) / (set + ".json");
 }
 
 }  // namespace
 
 records::TofuSplit tofu_split(Planner& planner, int64_t retain_items) {
-  const std::string forget = planner.experiment().text("train_unlearn.forget"), retain = data::retain_set_of(forget);
+  const std::string forget = planner.experiment().train_unlearn.forget, retain = data::retain_set_of(forget);
   return {forget,
           retain,
           retain_items,
-          planner.experiment().text("unlearn.prompt"),
+          planner.experiment().unlearn.prompt,
           {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}};
 }
 

@@ -10,34 +10,25 @@
 
 namespace cmc::stages {
 
-records::TrainingParameters training_parameters(const Experiment& experiment, const std::string& section) {
-  const auto key = [&](const char* name) { return section + "." + name; };
-  const auto text = [&](const char* name) {
-    return experiment.knows(key(name)) ? std::optional(experiment.text(key(name))) : std::nullopt;
-  };
-  const auto number = [&](const char* name) {
-    return experiment.knows(key(name)) ? std::optional(experiment.number(key(name))) : std::nullopt;
-  };
+records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed) {
   records::TrainingParameters p;
-  p.epochs = experiment.integer(key("epochs"));
-  p.learning_rate = experiment.number(key("learning_rate"));
-  p.batch = experiment.integer(key("batch"));
-  p.accumulation = experiment.integer(key("accumulation"));
-  p.weight_decay = experiment.number(key("weight_decay"));
-  p.max_tokens = experiment.integer(key("max_tokens"));
-  p.shares = experiment.integer(key("shares"));
-  p.seed = experiment.integer("experiment.seed");
-  p.schedule = text("schedule"), p.loss = text("loss");
-  p.warmup = number("warmup"), p.beta = number("beta"), p.forget_bound = number("forget_bound");
-  if (experiment.knows(key("warmup_steps"))) p.warmup_steps = experiment.integer(key("warmup_steps"));
+  p.epochs = section.epochs;
+  p.learning_rate = section.learning_rate;
+  p.batch = section.batch;
+  p.accumulation = section.accumulation;
+  p.weight_decay = section.weight_decay;
+  p.max_tokens = section.max_tokens;
+  p.shares = section.shares;
+  p.seed = seed;
+  p.schedule = section.schedule, p.loss = section.loss;
+  p.warmup = section.warmup, p.warmup_steps = section.warmup_steps;
+  p.beta = section.beta, p.forget_bound = section.forget_bound;
   return p;
 }
 
-records::TrainingParameters with_lora(records::TrainingParameters training, const Experiment& experiment,
-                                      const std::string& section) {
-  training.learning_rate = experiment.number(section + ".lora_learning_rate");
-  training.lora = {experiment.integer(section + ".lora_rank"), experiment.number(section + ".lora_alpha"),
-                   experiment.number(section + ".lora_dropout"), experiment.list(section + ".lora_modules")};
+records::TrainingParameters with_lora(records::TrainingParameters training, const sections::Lora& lora) {
+  training.learning_rate = lora.learning_rate;
+  training.lora = {lora.rank, lora.alpha, lora.dropout, lora.modules};
   return training;
 }
 

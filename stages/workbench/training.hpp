@@ -7,11 +7,10 @@
 
 namespace cmc::stages {
 
-// A section's training keys ("prepare", "train_instruct", "train_unlearn"), and what the trainer takes.
-records::TrainingParameters training_parameters(const Experiment& experiment, const std::string& section);
+// What a section says of a training, as a task's parameters.
+records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed);
 // The same for LoRA: its own learning rate, and the section's adapters.
-records::TrainingParameters with_lora(records::TrainingParameters training, const Experiment& experiment,
-                                      const std::string& section);
+records::TrainingParameters with_lora(records::TrainingParameters training, const sections::Lora& lora);
 // What is trained of the model that `reference` names: all of it, in float32; or where the parameters ask for LoRA new
 // adapters, in float32 beside the frozen model in compute().dtype.
 model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training,

@@ -17,8 +17,8 @@
 namespace cmc::stages {
 
 Compute compute_of(const Experiment& experiment, int rank_on_node) {
-  auto compute = compute_named(experiment.text("compute.device"), experiment.text("compute.dtype"), rank_on_node);
-  compute.deterministic = experiment.text("compute.deterministic") == "yes";
+  auto compute = compute_named(experiment.compute.device, experiment.compute.dtype, rank_on_node);
+  compute.deterministic = experiment.compute.deterministic;
   return compute;
 }
 
@@ -59,7 +59,7 @@ Workbench::Workbench(const Experiment& experiment, std::map<std::string, std::st
       compute_(compute),
       units_(output_),
       stop_(std::move(stop)),
-      batch_(experiment.integer("compute.batch")) {}
+      batch_(experiment.compute.batch) {}
 
 const std::string& Workbench::place(const std::string& content) const {
   const auto found = places_.find(content);
@@ -74,7 +74,7 @@ bool Workbench::enter(const std::string& residency, const distributed::Communica
   residency_ = residency;
   tensor_group_ = Attempts(tensor_group);
   grouped_ = nullptr;
-  batch_ = experiment_.integer("compute.batch");
+  batch_ = experiment_.compute.batch;
   halvings_ = 0;
   return true;
 }

@@ -24,8 +24,9 @@ OTHER_THINGS = {
     "pipeline/train/trainer.cpp": {"alpha", "learning_rate", "steps"},  # settings
     "pipeline/world/files.cpp": {"question", "answer", "full"},  # fields of data files; TOFU's set of all authors
     "pipeline/world/format.cpp": {"fact"},  # kind of check in a data file
-    "stages/instruct.cpp": {"prompt", "fact"},  # keys of an experiment file; kind of check in a data file
-    "stages/pretrain.cpp": {"steps", "learning_rate"},
+    "stages/experiment/sections.hpp": {"prompt", "unmapped", "loss"},  # keys of an experiment file
+    "stages/experiment/training_sections.hpp": {"steps", "learning_rate", "loss"},
+    "stages/instruct.cpp": {"fact"},  # kind of check in a data file
     "stages/running/run_log.cpp": {"stopped"},
     "stages/verbs/bench.cpp": {"steps"},  # flags and fields of JSON
     "stages/verbs/export.cpp": {"rouge1_recall"},  # field of TOFU's published log
@@ -35,7 +36,6 @@ OTHER_THINGS = {
     "stages/verbs/model_options.cpp": {"alpha", "unmapped"},
     "stages/verbs/score.cpp": {"prompt", "answer"},
     "stages/verbs/system_choice.cpp": {"alpha", "unmapped"},
-    "stages/workbench/training.cpp": {"learning_rate", "loss"},
 }
 
 

@@ -36,22 +36,22 @@ class ExperimentFile : public testing::Test {
 
 TEST_F(ExperimentFile, FillsDefaultsAndTheEnvironment) {
   const auto e = Experiment::read(write(minimal), {});
-  EXPECT_EQ(e.path("model.b.path"), "/there");
-  EXPECT_EQ(e.integer("train_unlearn.epochs"), 20) << "the protocol's default";
-  EXPECT_EQ(e.text("model.b.other_prompt"), "plain");
-  EXPECT_EQ(e.list("models.targets"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(e.model.at("b").path, "/there");
+  EXPECT_EQ(e.train_unlearn.epochs, 20) << "the protocol's default";
+  EXPECT_EQ(e.model.at("b").other_prompt, "plain");
+  EXPECT_EQ(e.models.targets, (std::vector<std::string>{"a", "b"}));
 }
 
 TEST_F(ExperimentFile, OverridesWin) {
   const auto e = Experiment::read(write(minimal), {{"instruct.strengths", "0.5, 2"}});
-  EXPECT_EQ(e.numbers("instruct.strengths"), (std::vector<double>{0.5, 2}));
+  EXPECT_EQ(e.instruct.strengths, (std::vector<double>{0.5, 2}));
 }
 
 TEST_F(ExperimentFile, ResolvedFileGivesTheSameExperiment) {
   const auto first = Experiment::read(write(minimal), {{"unlearn.items", "7"}});
   const auto again = Experiment::read(write(first.resolved()), {});
   EXPECT_EQ(first.resolved(), again.resolved());
-  EXPECT_EQ(again.integer("unlearn.items"), 7);
+  EXPECT_EQ(again.unlearn.items, 7);
 }
 
 TEST_F(ExperimentFile, UnknownKeyNamesTheNearest) {

@@ -1,0 +1,247 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/records/evaluation_parameters.hpp"
+#include "stages/experiment/training_sections.hpp"
+
+// The sections of an experiment file: what may be set, its default and its meaning, once. Reading, checking, `cmc keys`
+// and the resolved file go by these lists.
+namespace cmc::stages::sections {
+
+inline const std::vector<std::string_view> prompt_styles = {"plain", "open_instruct", "inst", "chat"};
+
+struct About {
+  std::string title;
+  std::vector<int64_t> seeds = {1};
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("title", self.title, required("what the report is headed with"));
+    visit("seed", self.seeds, Help("all other seeds are hashes of it; several: the whole is repeated with each"));
+  }
+};
+
+struct World {
+  int64_t documents = 0, pieces_a = 800, pieces_b = 1100;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("documents", self.documents, Help("texts of the small world that is generated (mini.ini); 0: none"));
+    visit("pieces_a", self.pieces_a, Help("size of its first vocabulary, ${world}/vocabulary_a"));
+    visit("pieces_b", self.pieces_b, Help("size of its second vocabulary, ${world}/vocabulary_b"));
+  }
+};
+
+struct Models {
+  std::string template_model;
+  std::vector<std::string> targets;
+  std::string unlearn_template;
+  std::vector<std::string> unlearn_targets;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("template", self.template_model, required("the frozen model the delta is trained beside (paper, section 3)"));
+    visit("targets", self.targets, required("the models the delta is added to"));
+    visit("unlearn_template", self.unlearn_template,
+          Help("another template for unlearning (Table 2: chat models); unset: the same"));
+    visit("unlearn_targets", self.unlearn_targets, Help("other targets for unlearning; unset: the same"));
+  }
+};
+
+// Of a small Llama that is made here.
+struct Sizes {
+  int64_t hidden = 0, layers = 0, heads = 0, intermediate = 0;
+  int64_t max_positions = 2048;  // tokens
+};
+
+struct Model {
+  std::filesystem::path path;
+  int64_t tensor_parallel = 1;
+  std::filesystem::path tokenizer;
+  Sizes sizes;
+  std::string prompt = "open_instruct", other_prompt = "plain";
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("path", self.path, Help("Hugging Face folder: config.json, safetensors, tokenizer; unset: pre-trained here"));
+    visit("tensor_parallel", self.tensor_parallel,
+          Help("ranks of a node that hold it together where it is evaluated as a target"));
+    visit("tokenizer", self.tokenizer, Help("folder with the tokenizer of a model that is pre-trained here"));
+    visit("hidden", self.sizes.hidden, Help("its width"));
+    visit("layers", self.sizes.layers, Help("its layers"));
+    visit("heads", self.sizes.heads, Help("its attention heads"));
+    visit("intermediate", self.sizes.intermediate, Help("its MLP width"));
+    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens"));
+    visit("prompt", self.prompt, Help("how the base reads a question in the template's vocabulary", prompt_styles));
+    visit("other_prompt", self.other_prompt,
+          Help("the same in another vocabulary (protocol: the plain question)", prompt_styles));
+  }
+};
+
+struct Deltas {
+  std::vector<std::string> instruct, unlearn;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("instruct", self.instruct, Help("delta models trained for instructions"));
+    visit("unlearn", self.unlearn, Help("delta models trained for unlearning"));
+  }
+};
+
+struct Delta {
+  std::filesystem::path path;
+  Sizes sizes{.hidden = 64, .layers = 4, .heads = 4, .intermediate = 172};
+  bool pretrain = false;
+  std::string start;
+  int64_t epochs = 0;
+  std::string loss;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("path", self.path, Help("start from this folder (the paper: TinyStories Llamas); unset: random"));
+    visit("hidden", self.sizes.hidden, Help("width of a random delta"));
+    visit("layers", self.sizes.layers, Help("its layers"));
+    visit("heads", self.sizes.heads, Help("its attention heads"));
+    visit("intermediate", self.sizes.intermediate, Help("its MLP width"));
+    visit("pretrain", self.pretrain, Help("yes: pre-trained as a language model before it becomes a delta"));
+    visit("start", self.start,
+          Help("start from what another delta starts from; unset: its own path, pre-training or random weights"));
+    visit("epochs", self.epochs, Help("epochs it is trained for; 0: those of [train_instruct], [train_unlearn]"));
+    visit("loss", self.loss, Help("what it unlearns by; unset: that of [train_unlearn]", unlearning_losses));
+    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens"));
+  }
+};
+
+struct Methods {
+  std::vector<records::Method> instruct = {records::Method::vanilla, records::Method::cmc}, unlearn = instruct;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("instruct", self.instruct,
+          Help("the systems compared on instructions (paper, Table 1)",
+               records::methods_for(records::Purpose::instruct)));
+    visit("unlearn", self.unlearn,
+          Help("the systems compared on TOFU (Table 2); retain_only gives forget quality",
+               records::methods_for(records::Purpose::unlearn)));
+  }
+};
+
+struct TokenMap {
+  std::vector<std::string> methods = {"pm_mined"};
+  std::string compat = "corrected";
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("method", self.methods,
+          Help("how base tokens find delta tokens; further ones: ablations (Table 4: exact_only)",
+               {"pm_mined", "exact_only", "one_to_many"}));
+    visit("compat", self.compat, Help("authors: the published map with its fault", {"corrected", "authors"}));
+  }
+};
+
+struct Fusion {
+  std::vector<std::string> modes = {"base_normalized"}, unmapped = {"zero"};
+  int64_t top = 0;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("mode", self.modes,
+          Help("how logits are fused when decoding and scoring; further ones: ablations, the first delta at the "
+               "strength nearest to 1 (Table 4)",
+               {"base_normalized", "both_normalized", "raw_sum"}));
+    visit("unmapped", self.unmapped,
+          Help("what base tokens without a delta token get; further ones: ablations", {"zero", "minimum", "mean"}));
+    visit("top", self.top,
+          Help("one_to_many: the base's tokens that get delta logits, a step (authors: 100 or 50); 0: all"));
+  }
+};
+
+struct Data {
+  std::filesystem::path tofu, alpaca, pretrain, general, other, alpaca_eval;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("tofu", self.tofu, Help("folder with the TOFU sets, one JSON object a line"));
+    visit("alpaca", self.alpaca, Help("instruction pairs, Alpaca JSON"));
+    visit("pretrain", self.pretrain, Help("texts to pre-train on, JSON lines with \"text\""));
+    visit("general", self.general, Help("instruction pairs mixed into the fine-tuning on TOFU, Alpaca JSON"));
+    visit("other", self.other,
+          Help("the different data of the similarity experiment: Alpaca JSON, or GSM8k JSON lines"));
+    visit("alpaca_eval", self.alpaca_eval, Help("AlpacaEval prompts with reference outputs, JSON"));
+  }
+};
+
+struct Compute {
+  std::string device = "auto", dtype = "auto";
+  int64_t batch = 16;
+  bool deterministic = false;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("device", self.device, Help("auto: CUDA where there is one", {"auto", "cpu", "cuda"}));
+    visit("dtype", self.dtype, Help("auto: bfloat16 on CUDA, float32 on CPU", {"auto", "float32", "bfloat16"}));
+    visit("batch", self.batch, Help("rows decoded together"));
+    visit("deterministic", self.deterministic,
+          Help("yes: training on CUDA gives the same bits each time, by slower kernels"));
+  }
+};
+
+struct Similarity {
+  std::vector<std::string> pairs;
+  records::Method method = records::Method::lora;
+  int64_t other_items = 0, other_epochs = 3, items = 50, new_tokens = 200, top = 100;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("pairs", self.pairs, Help("reference:other, …: models whose logit shifts are compared (paper, Figure 2)"));
+    visit("method", self.method, Help("how the models are fine-tuned", records::training_methods()));
+    visit("other_items", self.other_items, Help("examples of data.other used; 0: all"));
+    visit("other_epochs", self.other_epochs, Help("epochs on data.other"));
+    visit("items", self.items, Help("AlpacaEval prompts (protocol)"));
+    visit("new_tokens", self.new_tokens, Help("greedy tokens of the reference (protocol)"));
+    visit("top", self.top, Help("tokens compared at each step (protocol)"));
+  }
+};
+
+struct Instruct {
+  int64_t items = 0, new_tokens = 512, checked_items = 0;
+  std::vector<double> strengths = {1};
+  int64_t unit_items = 32;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("AlpacaEval prompts used; 0: all 805"));
+    visit("new_tokens", self.new_tokens, Help("protocol"));
+    visit("checked_items", self.checked_items, Help("prompts asked again with an instruction a rule can check"));
+    visit("strengths", self.strengths, Help("alpha; vanilla is always run"));
+    visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many"));
+  }
+};
+
+struct Judge {
+  std::string model;
+  records::Against against = records::Against::reference;
+  std::string prompt = "auto";
+  int64_t unit_items = 64;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("model", self.model, Help("a model that judges the instruct responses pairwise; unset: nobody does"));
+    visit("against", self.against, Help("what they are compared with: the data file's outputs, or the target alone"));
+    visit("prompt", self.prompt,
+          Help("how the judge is asked; auto: chat where it has a chat template, else open_instruct",
+               {"auto", "plain", "open_instruct", "inst", "chat"}));
+    visit("unit_items", self.unit_items, Help("prompts a unit, each of them in both orders"));
+  }
+};
+
+struct Unlearn {
+  int64_t items = 300, new_tokens = 200;
+  std::vector<double> strengths = {1};
+  int64_t unit_items = 32;
+  std::string prompt = "inst", compat = "corrected";
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("items of each TOFU set (protocol: the first 300)"));
+    visit("new_tokens", self.new_tokens, Help("protocol"));
+    visit("strengths", self.strengths, Help("alpha; vanilla is always run"));
+    visit("unit_items", self.unit_items, Help("items a unit"));
+    visit("prompt", self.prompt, Help("how a question is asked (protocol: inst)", {"inst", "question_answer"}));
+    visit("compat", self.compat,
+          Help("authors: wrong answers get the delta logits of the first, as published (fault 1)",
+               {"corrected", "authors"}));
+  }
+};
+
+}  // namespace cmc::stages::sections

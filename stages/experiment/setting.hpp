@@ -1,0 +1,118 @@
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/records/fields.hpp"
+
+// One key of an experiment file: what it may hold, and what people read of it.
+namespace cmc::stages {
+
+// What `cmc keys` says of a key beside its type and default.
+struct Help {
+  std::string_view text;  // with unit and source
+  std::vector<std::string_view> choices =
+      {};  // of the value, or of each item of a list; empty: any (enums: their names)
+  bool required = false;
+
+  Help(const char* text) : text(text) {}
+  Help(const char* text, std::vector<std::string_view> choices) : text(text), choices(std::move(choices)) {}
+};
+inline Help required(const char* text) {
+  Help help(text);
+  help.required = true;
+  return help;
+}
+
+template <class T>
+concept Section = requires(T& section) {
+  T::fields(section, [](const char*, auto&, const Help&) {});
+};
+
+// A value as an experiment file writes it, and what kind of value it is. parse: whether `text` is one, which is then in
+// `value`.
+std::string text_of(const std::string& value);
+std::string text_of(const std::filesystem::path& value);
+std::string text_of(int64_t value);
+std::string text_of(double value);
+std::string text_of(bool value);
+bool parse(const std::string& text, std::string& value);
+bool parse(const std::string& text, std::filesystem::path& value);
+bool parse(const std::string& text, int64_t& value);  // not negative
+bool parse(const std::string& text, double& value);
+bool parse(const std::string& text, bool& value);
+std::string_view kind_of(const std::string& value);  // "text"
+std::string_view kind_of(const std::filesystem::path& value);
+std::string_view kind_of(int64_t value);
+std::string_view kind_of(double value);
+std::string_view kind_of(bool value);
+
+std::string trimmed(const std::string& text);
+std::vector<std::string> split(const std::string& text);  // at commas, trimmed, without empty items
+
+template <records::HasNames E>
+std::string text_of(E value) {
+  return std::string(records::name_of(value));
+}
+template <records::HasNames E>
+bool parse(const std::string& text, E& value) {
+  const auto found = records::find_named<E>(text);
+  if (found) value = *found;
+  return found.has_value();
+}
+template <records::HasNames E>
+std::string_view kind_of(E) {
+  return "text";
+}
+
+template <class T>
+std::string text_of(const std::vector<T>& values) {
+  std::string text;
+  for (const T& value : values) (text += text.empty() ? "" : ", ") += text_of(value);
+  return text;
+}
+template <class T>
+bool parse(const std::string& text, std::vector<T>& values) {
+  values.clear();
+  for (const auto& item : split(text))
+    if (!parse(item, values.emplace_back())) return false;
+  return true;
+}
+template <class T>
+std::string_view kind_of(const std::vector<T>&) {
+  return std::is_same_v<T, double> ? "numbers" : std::is_same_v<T, int64_t> ? "whole numbers" : "list";
+}
+
+// One that may be unset: its section has the key, its value is empty.
+template <class T>
+std::string text_of(const std::optional<T>& value) {
+  return value ? text_of(*value) : "";
+}
+template <class T>
+bool parse(const std::string& text, std::optional<T>& value) {
+  return parse(text, value.emplace());
+}
+template <class T>
+std::string_view kind_of(const std::optional<T>&) {
+  return kind_of(T{});
+}
+
+// The choices of a key that says none itself: the names of its enum.
+template <class T>
+struct Choices {
+  static std::vector<std::string_view> names() { return {}; }
+};
+template <records::HasNames E>
+struct Choices<E> {
+  static std::vector<std::string_view> names() { return records::names_of<E>(); }
+};
+template <class T>
+struct Choices<std::vector<T>> : Choices<T> {};
+template <class T>
+struct Choices<std::optional<T>> : Choices<T> {};
+
+}  // namespace cmc::stages

@@ -1,0 +1,204 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/records/method.hpp"
+#include "stages/experiment/setting.hpp"
+
+// Sections of an experiment file that say how a model is trained. Defaults are the protocol's (docs/protocol.md) where
+// it says one.
+namespace cmc::stages::sections {
+
+inline const std::vector<std::string_view> unlearning_losses = {
+    "grad_diff", "grad_ascent", "kl", "idk", "dpo", "npo", "npo_grad_diff", "grad_diff_bounded"};
+inline const std::vector<std::string_view> schedules = {"cosine", "linear", "constant"};
+
+// What every fine-tuning says. A member without a value is a key that the section does not have.
+struct Training {
+  int64_t epochs = 0;
+  double learning_rate = 0;       // peak
+  int64_t batch = 4;              // examples a micro-batch
+  int64_t accumulation = 4;       // micro-batches a step
+  double weight_decay = 0;        // of AdamW
+  int64_t max_tokens = 500;       // an example; of source and of target each for instructions
+  int64_t shares = 1;             // ranks that can work on it
+  int64_t checkpoint_steps = 50;  // between checkpoints
+  std::optional<std::string> schedule = {}, loss = {};
+  std::optional<double> warmup = {};         // share of the steps
+  std::optional<int64_t> warmup_steps = {};  // the longer of both counts
+  std::optional<double> beta = {};           // of dpo and npo
+  std::optional<double> forget_bound = {};   // nat
+};
+
+// Adapters, where a model is trained by them.
+struct Lora {
+  double learning_rate = 1e-4;
+  int64_t rank = 0;
+  double alpha = 0, dropout = 0;
+  std::vector<std::string> modules = {"q_proj", "v_proj"};
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("lora_learning_rate", self.learning_rate, Help("peak, LoRA"));
+    visit("lora_rank", self.rank, Help("of the adapters (protocol)"));
+    visit("lora_alpha", self.alpha, Help("protocol"));
+    visit("lora_dropout", self.dropout, Help("protocol"));
+    visit("lora_modules", self.modules, Help("linear layers with adapters (peft's default for Llama)"));
+  }
+};
+
+// The embedded experiment's small models and deltas.
+struct Pretrain {
+  int64_t steps = 500, batch = 16, window = 128;
+  double learning_rate = 4e-3, delta_learning_rate = 6e-3;
+  double warmup = 0.05, floor = 0.1, beta2 = 0.98, weight_decay = 0.05;
+  int64_t checkpoint_steps = 250;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("steps", self.steps, Help("optimiser steps"));
+    visit("batch", self.batch, Help("windows a step"));
+    visit("window", self.window, Help("tokens a window, cut at random from the texts"));
+    visit("learning_rate", self.learning_rate, Help("peak, for models"));
+    visit("delta_learning_rate", self.delta_learning_rate, Help("peak, for deltas"));
+    visit("warmup", self.warmup, Help("share of the steps"));
+    visit("floor", self.floor, Help("what the cosine ends at, share of the peak"));
+    visit("beta2", self.beta2, Help("of AdamW"));
+    visit("weight_decay", self.weight_decay, Help("of AdamW"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+  }
+};
+
+// Template and targets on what will be unlearned.
+struct Prepare : Training {
+  int64_t retain_items = 0;
+  records::Method method = records::Method::full;
+  Lora lora{.rank = 32, .alpha = 64, .dropout = 0.05};
+  Prepare() : Training{.learning_rate = 1e-5, .weight_decay = 0.01, .warmup = 0.1, .warmup_steps = 0} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("epochs", self.epochs, Help("fine-tuning on TOFU before unlearning; 0: the models know it already"));
+    visit("retain_items", self.retain_items, Help("retained examples used; 0: all"));
+    visit("method", self.method, Help("how (protocol: lora)", records::training_methods()));
+    Lora::fields(self.lora, visit);
+    visit("warmup_steps", *self.warmup_steps, Help("steps (protocol: 100); the longer of this and prepare.warmup"));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's setting)"));
+    visit("batch", self.batch, Help("examples a micro-batch"));
+    visit("accumulation", self.accumulation, Help("micro-batches a step"));
+    visit("warmup", *self.warmup, Help("share of the steps"));
+    visit("weight_decay", self.weight_decay, Help("of AdamW"));
+    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
+    visit("shares", self.shares, Help("ranks that can work on one training; the result depends on it, not on ranks"));
+  }
+};
+
+struct TrainInstruct : Training {
+  int64_t items = 0;
+  TrainInstruct()
+      : Training{.epochs = 3,
+                 .learning_rate = 2e-4,
+                 .accumulation = 16,
+                 .max_tokens = 1024,
+                 .schedule = "cosine",
+                 .warmup = 0.03} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("examples used; 0: all"));
+    visit("epochs", self.epochs, Help("protocol: 3 to 4"));
+    visit("learning_rate", self.learning_rate, Help("protocol"));
+    visit("batch", self.batch, Help("protocol"));
+    visit("accumulation", self.accumulation, Help("protocol"));
+    visit("warmup", *self.warmup, Help("share of the steps (protocol)"));
+    visit("schedule", *self.schedule, Help("protocol", schedules));
+    visit("weight_decay", self.weight_decay, Help("AdamW"));
+    visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most (protocol)"));
+    visit("shares", self.shares, Help("ranks that can work on one training"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints a killed run goes on from"));
+  }
+};
+
+struct TrainUnlearn : Training {
+  std::string forget = "forget10";
+  int64_t retain_items = 0;
+  TrainUnlearn()
+      : Training{.epochs = 20,
+                 .learning_rate = 1e-4,
+                 .weight_decay = 0.01,
+                 .schedule = "linear",
+                 .loss = "grad_diff",
+                 .beta = 0.1,
+                 .forget_bound = 6} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("forget", self.forget, Help("TOFU set to forget", {"forget01", "forget05", "forget10"}));
+    visit("retain_items", self.retain_items, Help("retained examples used; 0: all"));
+    visit("loss", *self.loss, Help("the paper's is grad_diff", unlearning_losses));
+    visit("beta", *self.beta, Help("of dpo and npo"));
+    visit("forget_bound", *self.forget_bound,
+          Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's"));
+    visit("epochs", self.epochs, Help("protocol"));
+    visit("learning_rate", self.learning_rate, Help("protocol"));
+    visit("batch", self.batch, Help("protocol"));
+    visit("accumulation", self.accumulation, Help("protocol"));
+    visit("schedule", *self.schedule, Help("after one epoch of warm-up (protocol)", schedules));
+    visit("weight_decay", self.weight_decay, Help("protocol"));
+    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
+    visit("shares", self.shares, Help("ranks that can work on one training"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+  }
+};
+
+struct AdaptInstruct : Training {
+  Lora lora{.rank = 8, .alpha = 32, .dropout = 0.1};
+  AdaptInstruct()
+      : Training{.epochs = 3,
+                 .learning_rate = 2e-5,
+                 .accumulation = 16,
+                 .max_tokens = 1024,
+                 .schedule = "cosine",
+                 .warmup = 0.03} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("epochs", self.epochs, Help("a target's own fine-tuning on the instruction data (methods lora and full)"));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning"));
+    visit("batch", self.batch, Help("examples a micro-batch"));
+    visit("accumulation", self.accumulation, Help("micro-batches a step"));
+    visit("warmup", *self.warmup, Help("share of the steps"));
+    visit("schedule", *self.schedule, Help("of the learning rate", schedules));
+    visit("weight_decay", self.weight_decay, Help("AdamW"));
+    visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most"));
+    visit("shares", self.shares, Help("ranks that can work on one training"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    Lora::fields(self.lora, visit);
+  }
+};
+
+struct AdaptUnlearn : Training {
+  Lora lora{.rank = 32, .alpha = 64, .dropout = 0.05};
+  AdaptUnlearn()
+      : Training{.epochs = 20,
+                 .learning_rate = 1e-5,
+                 .weight_decay = 0.01,
+                 .schedule = "linear",
+                 .loss = "grad_diff",
+                 .beta = 0.1,
+                 .forget_bound = 6} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("loss", *self.loss, Help("the same as the delta's in the paper", unlearning_losses));
+    visit("beta", *self.beta, Help("of dpo and npo"));
+    visit("forget_bound", *self.forget_bound, Help("of grad_diff_bounded (nat)"));
+    visit("epochs", self.epochs, Help("a target's own unlearning (methods lora and full)"));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's)"));
+    visit("batch", self.batch, Help("examples a micro-batch"));
+    visit("accumulation", self.accumulation, Help("micro-batches a step"));
+    visit("schedule", *self.schedule, Help("after one epoch of warm-up", schedules));
+    visit("weight_decay", self.weight_decay, Help("AdamW"));
+    visit("max_tokens", self.max_tokens, Help("tokens an example"));
+    visit("shares", self.shares, Help("ranks that can work on one training"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    Lora::fields(self.lora, visit);
+  }
+};
+
+}  // namespace cmc::stages::sections
