@@ -6,19 +6,19 @@
 #include <set>
 
 #include "analysis/section.hpp"
-#include "analysis/unit_cost.hpp"
 
 namespace cmc::analysis {
 namespace {
 
 // What trainings cost; NaN where one of them did not record it.
-struct Cost {
+struct TrainingCost {
   double wall = 0, tokens = 0, flops = 0, bytes = 0;  // bytes: the largest
-  void add(const Json& cost) {
-    wall += cost_of(cost, "wall_seconds");
-    tokens += cost_of(cost, "tokens");
-    flops += cost_of(cost, "flops");
-    const double peak = cost_of(cost, "peak_bytes");
+  void add(const store::Cost& cost) {
+    const auto known = [](std::optional<double> value) { return value.value_or(unknown); };
+    wall += known(cost.wall_seconds);
+    tokens += known(cost.tokens);
+    flops += known(cost.flops);
+    const double peak = known(cost.peak_bytes);
     bytes = std::isnan(peak) || std::isnan(bytes) ? unknown : std::max(bytes, peak);
   }
 };
@@ -30,7 +30,7 @@ struct Way {
 struct Adaptation {
   std::set<std::string> targets;
   int trainings = 0;
-  Cost cost;
+  TrainingCost cost;
 };
 using Adaptations = std::map<Way, Adaptation>;
 
@@ -65,7 +65,7 @@ std::vector<double> figures_of(const Way& way, const Adaptation& adaptation, dou
   const double tera = 1e12;
   const auto targets = static_cast<double>(adaptation.targets.size());
   const auto each = [&](double total) { return targets > 0 ? total / targets : unknown; };
-  const Cost& cost = adaptation.cost;
+  const TrainingCost& cost = adaptation.cost;
   std::vector<double> figures{targets > 0 ? targets : unknown,
                               static_cast<double>(adaptation.trainings),
                               cost.wall,
@@ -85,7 +85,7 @@ std::map<Way, std::vector<double>> measure(const Record& record, std::optional<i
   std::vector<double> map_seconds;
   each_unit(record, seed, [&](const auto& unit, const auto& labels) {
     add_training(unit, labels, ways);
-    if (unit.stage == "token_map") map_seconds.push_back(cost_of(unit.cost, "wall_seconds"));
+    if (unit.stage == "token_map") map_seconds.push_back(unit.cost.wall_seconds.value_or(unknown));
   });
   each_unit(record, seed, [&](const auto& unit, const auto& labels) { add_target(unit, labels, ways); });
   const double map = map_seconds.empty() ? 0 : records::mean_figure(map_seconds).value;

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "analysis/section.hpp"
-#include "analysis/unit_cost.hpp"
 
 namespace cmc::analysis {
 namespace {
@@ -12,31 +12,30 @@ namespace {
 // Sum and maximum over the units that recorded a value; NaN where none did.
 struct Tally {
   double sum = unknown, most = unknown;
-  void add(double value) {
-    if (!std::isfinite(value)) return;
-    sum = std::isnan(sum) ? value : sum + value;
-    most = std::isnan(most) ? value : std::max(most, value);
+  void add(std::optional<double> value) {
+    if (!value) return;
+    sum = std::isnan(sum) ? *value : sum + *value;
+    most = std::isnan(most) ? *value : std::max(most, *value);
   }
 };
 
-struct Cost {
+struct StageCost {
   int units = 0;
   Tally wall, estimated, device, tokens, timed_tokens, flops, bytes;
 
-  void add(const Json& cost) {
+  void add(const store::Cost& cost) {
     ++units;
-    const double seconds = cost_of(cost, "wall_seconds"), count = cost_of(cost, "tokens");
-    wall.add(seconds);
-    estimated.add(cost_of(cost, "estimated_seconds"));
-    device.add(cost_of(cost, "device_seconds"));
-    flops.add(cost_of(cost, "flops"));
-    tokens.add(count);
-    if (std::isfinite(count)) timed_tokens.add(seconds);
-    bytes.add(cost_of(cost, "peak_bytes"));
+    wall.add(cost.wall_seconds);
+    estimated.add(cost.estimated_seconds);
+    device.add(cost.device_seconds);
+    flops.add(cost.flops);
+    tokens.add(cost.tokens);
+    if (cost.tokens) timed_tokens.add(cost.wall_seconds);
+    bytes.add(cost.peak_bytes);
   }
 };
 
-std::vector<Cell> row_of(const std::string& stage, const std::string& target, const Cost& cost) {
+std::vector<Cell> row_of(const std::string& stage, const std::string& target, const StageCost& cost) {
   return {stage,
           target,
           records::plain_figure(cost.units),
@@ -58,8 +57,8 @@ Section cost_section(const Record& record) {
                   "What the results in this file took to compute; units run side by side on several ranks.",
                   {},
                   {}};
-  std::map<std::pair<std::string, std::string>, Cost> costs;
-  Cost total;
+  std::map<std::pair<std::string, std::string>, StageCost> costs;
+  StageCost total;
   for (const auto& unit : record.results().units) {
     const auto system = records::labels_of(unit.stage, unit.task, records::where_of(unit)).system;
     costs[{unit.stage, system.target.empty() ? system.delta : system.target}].add(unit.cost);

@@ -162,8 +162,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
   store::Unit unit;
   records::write_rows(unit, rows);
-  unit.cost["tokens"] = pairwise.tokens();
-  unit.cost["flops"] = 2 * footprint_of(model->config()).weights() * static_cast<double>(pairwise.tokens());
+  unit.cost.tokens = pairwise.tokens();
+  unit.cost.flops = 2 * footprint_of(model->config()).weights() * static_cast<double>(pairwise.tokens());
   return unit;
 }
 

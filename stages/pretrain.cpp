@@ -2,6 +2,8 @@
 #include "pipeline/core/random.hpp"
 #include "pipeline/data/plain_text.hpp"
 #include "stages/all_stages.hpp"
+#include "stages/planning/footprint.hpp"
+#include "stages/planning/made_models.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/training.hpp"
@@ -18,24 +20,21 @@ void add(Planner& planner, Kind kind, const std::string& name, const std::string
   const bool delta = kind == Kind::delta;
   distributed::Task task;
   task.name = "pre-train " + name;
-  records::PretrainParameters p{
-      name,
-      delta ? delta_config(experiment.delta.at(name).sizes) : model_config(experiment.model.at(name).sizes),
-      planner.tokenizer_files(of),
-      planner.file(experiment.given(experiment.data.pretrain)),
-      settings.steps,
-      settings.batch,
-      settings.window,
-      delta ? settings.delta_learning_rate : settings.learning_rate,
-      settings.warmup,
-      settings.floor,
-      settings.beta2,
-      settings.weight_decay,
-      {}};
-  const double width = p.config.at("hidden_size"), layers = p.config.at("num_hidden_layers"),
-               mlp = p.config.at("intermediate_size");
-  const double parameters =
-      layers * (4 * width * width + 3 * width * mlp) + 2 * width * static_cast<double>(planner.tokenizer(of).size());
+  records::PretrainParameters p{name,
+                                delta ? made_llama(experiment.delta.at(name).sizes, Output::embedding)
+                                      : made_llama(experiment.model.at(name).sizes, Output::own),
+                                planner.tokenizer_files(of),
+                                planner.file(experiment.given(experiment.data.pretrain)),
+                                settings.steps,
+                                settings.batch,
+                                settings.window,
+                                delta ? settings.delta_learning_rate : settings.learning_rate,
+                                settings.warmup,
+                                settings.floor,
+                                settings.beta2,
+                                settings.weight_decay,
+                                {}};
+  const double parameters = footprint_of(config_of(p.config, planner.tokenizer(of), name)).weights();
   task.seconds =
       3 * forward_seconds(parameters, static_cast<double>(settings.steps * settings.batch * settings.window));
   task.bytes = static_cast<int64_t>(parameters * 16);
@@ -105,12 +104,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto tokenizer = text::load_tokenizer(folder);
   const auto texts = data::read_texts(bench.file(p.data));
   expect_planned(texts.file, texts.content_hash, p.data);
-  Json config = p.config;
-  config["vocab_size"] = tokenizer->size();
-  config["bos_token_id"] = tokenizer->special().begin;
-  config["eos_token_id"] = tokenizer->special().end;
-  auto model = model::DecoderModel::random(checkpoint::parse_model_config(config, task.name), task.seed,
-                                           torch::kFloat32, bench.compute().device);
+  auto model = model::DecoderModel::random(config_of(p.config, *tokenizer, task.name), task.seed, torch::kFloat32,
+                                           bench.compute().device);
   auto settings = settings_of(p);
   settings.seed = task.seed;
   settings.checkpoint_every = bench.experiment().pretrain.checkpoint_steps;

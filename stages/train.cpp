@@ -108,8 +108,9 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto template_model = bench.model(p.template_model);
   const auto tokenizer = bench.tokenizer(p.template_model);
   const auto* random = std::get_if<records::RandomModel>(&p.delta.origin);
-  auto trained = random ? train::create_delta(random->config, *template_model, task.seed, bench.compute().device)
-                        : train::load_delta(bench.folder(p.delta), *template_model, bench.compute().device);
+  auto trained =
+      random ? train::create_delta(records::to_json(random->config), *template_model, task.seed, bench.compute().device)
+             : train::load_delta(bench.folder(p.delta), *template_model, bench.compute().device);
   auto settings =
       training_settings(p.training, p.data.tofu ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;

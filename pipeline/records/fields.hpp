@@ -21,7 +21,7 @@
 //     }
 //   };
 //
-// A member may be a number, a text, a Json, an enum with EnumNames, another such struct (an object of its own; called
+// A member may be a number, a text, an enum with EnumNames, another such struct (an object of its own; called
 // with the same `visit` its fields stand beside the others), a vector or a std::optional (absent: not written) of
 // these.
 namespace cmc::records {
@@ -133,8 +133,6 @@ T member_from(const Json& object, const char* name, const std::string& where) {
       list.push_back(member_from<typename T::value_type>(one, name, where));
     }
     return list;
-  } else if constexpr (std::same_as<T, Json>) {
-    return object.at(name);
   } else {
     return json_field<T>(object, name, where);
   }

@@ -1,5 +1,7 @@
 #include "pipeline/records/model_reference.hpp"
 
+#include "pipeline/records/fields.hpp"
+
 namespace cmc::records {
 namespace {
 
@@ -21,7 +23,7 @@ ModelReference ModelReference::made(const std::string& name, const std::string& 
 ModelReference ModelReference::adapted(const std::string& name, const std::string& task, const ModelReference& base) {
   return {name, AdaptedModel{task, std::make_shared<const ModelReference>(base)}};
 }
-ModelReference ModelReference::random(const std::string& name, const Json& config) {
+ModelReference ModelReference::random(const std::string& name, const SmallLlama& config) {
   return {name, RandomModel{config}};
 }
 
@@ -39,14 +41,15 @@ Json ModelReference::to_json() const {
       Overloaded{[&](const FolderModel& model) { json["identity"] = model.identity; },
                  [&](const MadeModel& model) { json["task"] = model.task; },
                  [&](const AdaptedModel& model) { json["task"] = model.task, json["base"] = model.base->to_json(); },
-                 [&](const RandomModel& model) { json["config"] = model.config; }},
+                 [&](const RandomModel& model) { json["config"] = records::to_json(model.config); }},
       origin);
   return json;
 }
 
 ModelReference ModelReference::from_json(const Json& json, const std::string& where) {
   const auto name = json_field<std::string>(json, "name", where);
-  if (json.contains("config")) return random(name, json.at("config"));
+  if (json.contains("config"))
+    return random(name, records::from_json<SmallLlama>(json.at("config"), where + ": config"));
   if (!json.contains("task")) return folder(name, json_field<std::string>(json, "identity", where));
   const auto task = json_field<std::string>(json, "task", where);
   return json.contains("base") ? adapted(name, task, from_json(json.at("base"), where + ": base")) : made(name, task);

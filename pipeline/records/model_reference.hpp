@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "pipeline/core/json.hpp"
+#include "pipeline/records/small_llama.hpp"
 
 namespace cmc::records {
 
@@ -22,7 +23,7 @@ struct AdaptedModel {
   std::shared_ptr<const ModelReference> base;
 };
 struct RandomModel {
-  Json config;  // config.json without a vocabulary
+  SmallLlama config;
 };
 
 // A model as task parameters name it: {"name", "identity"}, {"name", "task"}, {"name", "task", "base"} or
@@ -34,7 +35,7 @@ struct ModelReference {
   static ModelReference folder(const std::string& name, const std::string& identity);
   static ModelReference made(const std::string& name, const std::string& task);
   static ModelReference adapted(const std::string& name, const std::string& task, const ModelReference& base);
-  static ModelReference random(const std::string& name, const Json& config);
+  static ModelReference random(const std::string& name, const SmallLlama& config);
 
   bool is_random() const { return std::holds_alternative<RandomModel>(origin); }
   // Canonical text, equal for what is the same model: what a rank keeps loaded is known by it.

@@ -116,7 +116,7 @@ struct TrainingParameters {
 // Stage pretrain: a small model or delta on the generated texts.
 struct PretrainParameters {
   std::string target;
-  Json config;  // config.json without a vocabulary
+  SmallLlama config;
   TokenizerReference tokenizer;
   FileReference data;
   int64_t steps = 0, batch = 0, window = 0;

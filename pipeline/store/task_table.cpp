@@ -12,11 +12,6 @@ std::string text_at(const Json& json, const char* name) {
   return json.is_object() && json.contains(name) && json[name].is_string() ? json[name].get<std::string>() : "";
 }
 
-double number_at(const Json& json, const char* name) {
-  return json.is_object() && json.contains(name) && json[name].is_number() ? json[name].get<double>()
-                                                                           : std::numeric_limits<double>::quiet_NaN();
-}
-
 const Label* find_label(const std::vector<Label>& labels, const std::string& name) {
   const auto found = std::ranges::find(labels, name, &Label::name);
   return found == labels.end() ? nullptr : &*found;
@@ -37,9 +32,7 @@ Values label_values(const auto& rows, const std::string& name, T missing) {
 }  // namespace
 
 void TaskTable::add(const Unit& unit, const std::string& group) {
-  rows_.push_back({unit.key, unit.stage, group, text_at(unit.provenance, "host"), number_at(unit.cost, "wall_seconds"),
-                   number_at(unit.cost, "device_seconds"), number_at(unit.cost, "tokens"),
-                   number_at(unit.cost, "flops"), number_at(unit.cost, "peak_bytes"), unit.labels});
+  rows_.push_back({unit.key, unit.stage, group, text_at(unit.provenance, "host"), unit.cost, unit.labels});
 }
 
 Table TaskTable::table() const {
@@ -49,9 +42,12 @@ Table TaskTable::table() const {
     for (const Row& row : rows_) column.push_back(row.*field);
     table.columns.push_back({name, std::move(column), "1", long_name});
   };
-  const auto numbers = [&](const char* name, double Row::*field, const char* units, const char* long_name) {
+  const auto numbers = [&](const char* name, auto Cost::*field, const char* units, const char* long_name) {
     std::vector<double> column;
-    for (const Row& row : rows_) column.push_back(row.*field);
+    for (const Row& row : rows_) {
+      const auto& value = row.cost.*field;
+      column.push_back(value ? static_cast<double>(*value) : std::numeric_limits<double>::quiet_NaN());
+    }
     table.columns.push_back({name, std::move(column), units, long_name});
   };
   texts("key", &Row::key, "SHA-256 of the task");
@@ -75,12 +71,12 @@ Table TaskTable::table() const {
     table.columns.push_back({label.name, std::move(values), "1", label.long_name});
   }
   texts("host", &Row::host, "machine that ran the task");
-  numbers("wall_seconds", &Row::wall_seconds, "s", "elapsed time of the task");
-  numbers("device_seconds", &Row::device_seconds, "s",
+  numbers("wall_seconds", &Cost::wall_seconds, "s", "elapsed time of the task");
+  numbers("device_seconds", &Cost::device_seconds, "s",
           "time the devices worked: processor time, or elapsed time times GPUs");
-  numbers("tokens", &Row::tokens, "token", "tokens processed");
-  numbers("flops", &Row::flops, "1", "floating-point operations, estimated");
-  numbers("peak_bytes", &Row::peak_bytes, "B", "peak memory of the process");
+  numbers("tokens", &Cost::tokens, "token", "tokens processed");
+  numbers("flops", &Cost::flops, "1", "floating-point operations, estimated");
+  numbers("peak_bytes", &Cost::peak_bytes, "B", "peak memory of the process");
   return table;
 }
 

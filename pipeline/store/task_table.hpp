@@ -17,7 +17,7 @@ class TaskTable {
  private:
   struct Row {
     std::string key, stage, group, host;
-    double wall_seconds, device_seconds, tokens, flops, peak_bytes;
+    Cost cost;
     std::vector<Label> labels;
   };
   std::vector<Row> rows_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/core/json.hpp"
+#include "pipeline/store/cost.hpp"
 
 namespace cmc::store {
 
@@ -46,7 +47,7 @@ struct Unit {
   std::string stage;  // "instruct", …
   Json task;          // resolved parameters, inputs, content identities
   Json provenance;    // version, host, device, seeds
-  Json cost;          // wall_seconds, device_seconds, tokens, flops, peak_bytes
+  Cost cost;
   std::vector<Dataset> datasets;
   std::vector<Ragged> ragged;
   std::vector<Label> labels = {};

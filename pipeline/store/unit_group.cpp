@@ -151,13 +151,17 @@ Json read_json_attribute(const Object& object, const char* name) {
   return json;
 }
 
+Cost read_cost(const Object& group) {
+  return cost_from(read_json_attribute(group, schema::cost), group.where + ": " + schema::cost);
+}
+
 void write_unit(const Object& group, const Unit& unit) {
   validate(unit, group.where);
   write_attribute(group, schema::key, unit.key);
   write_attribute(group, schema::stage, unit.stage);
   write_attribute(group, schema::task, json_text(unit.task, group.where + ": task"));
   write_attribute(group, schema::provenance, json_text(unit.provenance, group.where + ": provenance"));
-  write_attribute(group, schema::cost, json_text(unit.cost, group.where + ": cost"));
+  write_attribute(group, schema::cost, json_text(to_json(unit.cost), group.where + ": cost"));
   write_labels(group, unit.labels);
   DimensionScales scales;
   write_index_scales(group, unit, scales);
@@ -184,7 +188,7 @@ Unit read_unit(const Object& group) {
   unit.stage = read_text_attribute(group, schema::stage);
   unit.task = read_json_attribute(group, schema::task);
   unit.provenance = read_json_attribute(group, schema::provenance);
-  unit.cost = read_json_attribute(group, schema::cost);
+  unit.cost = read_cost(group);
   for (const Link& link : links(group)) {
     if (link.kind != Kind::dataset)
       throw BadData({child_where(group, link.name), "is not a dataset", "this file was not written by cmc"});

@@ -12,6 +12,7 @@ void validate(const Unit& unit, const std::string& where);
 void write_unit(const Object& group, const Unit& unit);
 // Throws BadData naming the object that does not follow the schema.
 Unit read_unit(const Object& group);
+Cost read_cost(const Object& group);  // its cost alone, likewise
 
 // Root attributes: what wrote the file, when and where. `provenance` as cmc::provenance() gives it.
 void write_root_attributes(const Object& root, const std::string& title, const std::string& history,

@@ -101,11 +101,11 @@ std::string UnitStore::read_stage(const std::string& key) const {
   return read_text_attribute(opened.root(), schema::stage);
 }
 
-Json UnitStore::read_cost(const std::string& key) const {
+Cost UnitStore::read_cost(const std::string& key) const {
   const fs::path file = path(key);
   const std::string content = read_sealed(file, key, run_again);
   const auto lock = library_lock();
-  return read_json_attribute(MemoryFile::open(content, file.string()).root(), schema::cost);
+  return store::read_cost(MemoryFile::open(content, file.string()).root());
 }
 
 std::vector<std::string> UnitStore::keys() const {

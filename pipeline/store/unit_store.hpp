@@ -24,7 +24,7 @@ class UnitStore {
   // Throws MissingInput, or BadData when the checksum does not match.
   Unit read(const std::string& key) const;
   std::string read_stage(const std::string& key) const;  // the unit's stage alone, checked like read()
-  Json read_cost(const std::string& key) const;          // its cost alone, likewise
+  Cost read_cost(const std::string& key) const;          // its cost alone, likewise
   std::vector<std::string> keys() const;                 // sorted
   // units/ab/<key>.h5. Throws Internal unless `key` is 64 lower-case hexadecimal digits.
   std::filesystem::path path(const std::string& key) const;

@@ -8,35 +8,11 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/token_map/token_map.hpp"
 #include "stages/planning/footprint.hpp"
+#include "stages/planning/made_models.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/stage.hpp"
 
 namespace cmc::stages {
-
-namespace {
-
-Json small_llama(const sections::Sizes& sizes, bool tied) {
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", "llama"},
-          {"hidden_size", sizes.hidden},
-          {"num_hidden_layers", sizes.layers},
-          {"num_attention_heads", sizes.heads},
-          {"num_key_value_heads", sizes.heads},
-          {"intermediate_size", sizes.intermediate},
-          {"max_position_embeddings", sizes.max_positions},
-          {"rms_norm_eps", 1e-5},
-          {"hidden_act", "silu"},
-          {"tie_word_embeddings", tied}};
-}
-
-}  // namespace
-
-Json model_config(const sections::Sizes& sizes) {
-  return small_llama(sizes, false);
-}
-Json delta_config(const sections::Sizes& sizes) {
-  return small_llama(sizes, true);
-}
 
 namespace {
 
@@ -80,7 +56,7 @@ records::ModelReference Planner::delta(const std::string& delta_name, const std:
   const sections::Delta& settings = experiment_.delta.at(name);
   const auto& path = settings.path;
   if (const auto key = find("pretrain", "delta." + name); !key.empty()) return records::ModelReference::made(name, key);
-  if (path.empty()) return records::ModelReference::random(name, delta_config(settings.sizes));
+  if (path.empty()) return records::ModelReference::random(name, made_llama(settings.sizes, Output::embedding));
   const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
   const auto& config = this->config(template_name);
   if (vocabulary != config.vocabulary)
@@ -117,9 +93,8 @@ const checkpoint::ModelConfig& Planner::config(const std::string& name) {
   if (configs_.contains(name)) return configs_.at(name);
   const auto& model = experiment_.model.at(name);
   if (!model.path.empty()) return configs_.emplace(name, checkpoint::read_model_config(model.path)).first->second;
-  Json json = model_config(model.sizes);
-  json["vocab_size"] = load(name).size();
-  return configs_.emplace(name, checkpoint::parse_model_config(json, "model." + name)).first->second;
+  return configs_.emplace(name, config_of(made_llama(model.sizes, Output::own), load(name), "model." + name))
+      .first->second;
 }
 
 const text::Tokenizer& Planner::load(const std::string& name) {
@@ -175,42 +150,6 @@ void Planner::needs(distributed::Task& task, const records::ModelReference& refe
   reference.each_task([&](const std::string& key) { task.inputs.push_back(key); });
 }
 
-namespace {
-
-// `parameters` with each task that they name by its key named by what it asks for.
-Json by_what_is_asked(const Json& parameters, const std::map<std::string, std::string>& asked) {
-  if (parameters.is_string()) {
-    const auto found = asked.find(parameters.get_ref<const std::string&>());
-    return found == asked.end() ? parameters : Json(found->second);
-  }
-  Json named = parameters;
-  if (named.is_structured())
-    for (Json& item : named) item = by_what_is_asked(item, asked);
-  return named;
-}
-
-}  // namespace
-
-// A task's random numbers follow from what it asks for: stage, parameters, and what its inputs ask for. So a raised
-// revision, or another device, draws the same.
-void Planner::fill_seeds(distributed::Task& task) {
-  auto& p = task.parameters;
-  const bool made_of_seeded =
-      std::ranges::any_of(task.inputs, [&](const auto& input) { return seeded_.contains(input); });
-  // A training names the seed among its settings.
-  if (experiment_.has_world() || (made_of_seeded && !p.contains("training"))) p["seed"] = experiment_.seed();
-  std::vector<std::string> inputs;
-  for (const auto& input : task.inputs) inputs.push_back(asked_.at(input));
-  std::ranges::sort(inputs);
-  Json asks = by_what_is_asked(p, asked_);
-  asks.erase("trained");  // a name alone
-  const std::string asked = distributed::task_key(task.stage, asks, inputs);
-  task.seed = seed_of({"task", asked});
-  task.key = distributed::key_of(task);
-  asked_[task.key] = asked;
-  if (made_of_seeded || p.contains("seed") || p.contains("training")) seeded_.insert(task.key);
-}
-
 std::string Planner::add_filled(distributed::Task task) {
   expect(stage_ != nullptr, "a stage begins before its tasks are added");
   task.stage = stage_->name;
@@ -219,7 +158,7 @@ std::string Planner::add_filled(distributed::Task task) {
   std::ranges::sort(task.inputs);
   task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
-  fill_seeds(task);
+  seeds_.fill(task, experiment_);
   const std::string key = task.key;
   plan_.tasks.push_back(std::move(task));
   return key;

@@ -1,7 +1,6 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "pipeline/records/training_parameters.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "stages/experiment/experiment.hpp"
+#include "stages/planning/task_seeds.hpp"
 
 namespace cmc::stages {
 
@@ -79,26 +79,19 @@ class Planner {
   records::ModelReference folder(const std::string& name, const std::filesystem::path& path,
                                  const std::string& identity);
   std::string add_filled(distributed::Task task);
-  void fill_seeds(distributed::Task& task);
   const text::Tokenizer& load(const std::string& model_name);
 
   const Experiment& experiment_;
   const Stage* stage_ = nullptr;
   distributed::Plan plan_;
+  TaskSeeds seeds_;
   Places places_;
   std::map<std::string, records::ModelReference> models_;
   std::map<std::string, records::FileReference> files_;
-  // Key of a task → what it asks for, and whether its result depends on the experiment's seed.
-  std::map<std::string, std::string> asked_;
-  std::set<std::string> seeded_;
   std::map<std::string, checkpoint::ModelConfig> configs_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::pair<std::string, std::string>, bool> shares_;
   std::map<std::pair<std::string, std::string>, std::string> remembered_;
 };
-
-// config.json of a Llama of these sizes that is made here, without a vocabulary; a delta's output is its embedding.
-Json model_config(const sections::Sizes& sizes);
-Json delta_config(const sections::Sizes& sizes);
 
 }  // namespace cmc::stages

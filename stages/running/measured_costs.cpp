@@ -16,10 +16,10 @@ constexpr size_t units_of_a_stage = 48;  // enough for a median
 
 std::optional<distributed::MeasuredTask> measured(const distributed::Task& task, const store::UnitStore& units) {
   try {
-    const Json cost = units.read_cost(task.key);
-    if (!cost.contains("wall_seconds") || !cost.contains("ranks")) return std::nullopt;
-    return distributed::MeasuredTask{task.stage, distributed::seconds_on(task, cost.at("ranks")),
-                                     cost.value("loaded", false) ? task.load_seconds : 0, cost.at("wall_seconds")};
+    const store::Cost cost = units.read_cost(task.key);
+    if (!cost.wall_seconds || !cost.ranks) return std::nullopt;
+    return distributed::MeasuredTask{task.stage, distributed::seconds_on(task, static_cast<int>(*cost.ranks)),
+                                     cost.loaded.value_or(false) ? task.load_seconds : 0, *cost.wall_seconds};
   } catch (const BadData&) {
     return std::nullopt;
   }

@@ -3,53 +3,55 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/provenance.hpp"
+#include "pipeline/records/fields.hpp"
 
 namespace cmc::stages {
 
-Json to_json(const distributed::Task& t) {
-  return {{"key", t.key},
-          {"stage", t.stage},
-          {"name", t.name},
-          {"parameters", t.parameters},
-          {"inputs", t.inputs},
-          {"residency", t.residency},
-          {"seconds", t.seconds},
-          {"bytes", t.bytes},
-          {"load_seconds", t.load_seconds},
-          {"revision", t.revision},
-          {"compute", t.compute},
-          {"seed", t.seed},
-          {"shares", t.shares},
-          {"tensor_parallel", t.tensor_parallel},
-          {"resumable", t.resumable}};
-}
-
 namespace {
+
+using enum records::Presence;  // optional: a plan.json that an earlier version wrote lacks it
+
+template <class Self, class Visit>
+void each_field(Self& task, Visit&& visit) {
+  visit("key", task.key, required);
+  visit("stage", task.stage, required);
+  visit("name", task.name, required);
+  visit("parameters", task.parameters, required);
+  visit("inputs", task.inputs, required);
+  visit("residency", task.residency, required);
+  visit("seconds", task.seconds, required);
+  visit("bytes", task.bytes, required);
+  visit("shares", task.shares, required);
+  visit("load_seconds", task.load_seconds, optional);
+  visit("tensor_parallel", task.tensor_parallel, optional);
+  visit("resumable", task.resumable, optional);
+  visit("revision", task.revision, optional);
+  visit("compute", task.compute, optional);
+  visit("seed", task.seed, optional);
+}
 
 // Copying its parameters would take longer than parsing them: they are moved.
 distributed::Task task_from(Json json, const std::string& where) {
   distributed::Task task;
-  task.key = json_field<std::string>(json, "key", where);
-  task.stage = json_field<std::string>(json, "stage", where);
-  task.name = json_field<std::string>(json, "name", where);
-  task.inputs = json_field<std::vector<std::string>>(json, "inputs", where);
-  task.residency = json_field<std::string>(json, "residency", where);
-  task.seconds = json_field<double>(json, "seconds", where);
-  task.bytes = json_field<int64_t>(json, "bytes", where);
-  task.shares = json_field<int>(json, "shares", where);
-  // A plan.json that an earlier version wrote lacks these.
-  task.load_seconds = json_field_or(json, "load_seconds", 0.0, where);
-  task.tensor_parallel = json_field_or(json, "tensor_parallel", 1, where);
-  task.resumable = json_field_or(json, "resumable", false, where);
-  task.revision = json_field_or(json, "revision", 1, where);
-  task.compute = json_field_or(json, "compute", std::string(), where);
-  task.seed = json_field_or(json, "seed", uint64_t{0}, where);
-  if (!json.contains("parameters")) throw_bad_field(where, "parameters", "is missing");
-  task.parameters = std::move(json["parameters"]);
+  each_field(task, [&]<class T>(const char* name, T& value, records::Presence presence) {
+    if (presence == optional && !json.contains(name)) return;
+    if constexpr (std::same_as<T, Json>) {
+      if (!json.is_object() || !json.contains(name)) throw_bad_field(where, name, "is missing");
+      value = std::move(json[name]);
+    } else {
+      value = json_field<T>(json, name, where);
+    }
+  });
   return task;
 }
 
 }  // namespace
+
+Json to_json(const distributed::Task& task) {
+  Json json;
+  each_field(task, [&](const char* name, const auto& value, records::Presence) { json[name] = value; });
+  return json;
+}
 
 std::string plan_text(const distributed::Plan& plan) {
   std::string text = "{\"tasks\":[";

@@ -212,14 +212,15 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   unit.labels.push_back({"name", task.name});
   unit.provenance = environment;
   unit.provenance["random_seed"] = task.seed;
-  unit.cost["wall_seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
-  unit.cost["device_seconds"] = device_seconds;
-  unit.cost["estimated_seconds"] = task.seconds;
-  unit.cost["ranks"] = group.size();
-  unit.cost["loaded"] = loaded;  // its residency
-  unit.cost["peak_bytes"] = model::peak_bytes(bench.compute().device);
+  const double wall_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  unit.cost.wall_seconds = wall_seconds;
+  unit.cost.device_seconds = device_seconds;
+  unit.cost.estimated_seconds = task.seconds;
+  unit.cost.ranks = group.size();
+  unit.cost.loaded = loaded;
+  unit.cost.peak_bytes = model::peak_bytes(bench.compute().device);
   if (group.rank() == 0) bench.units().publish(unit);
-  log_info("done ", task.name, " in ", clock_time(unit.cost["wall_seconds"].get<double>()));
+  log_info("done ", task.name, " in ", clock_time(wall_seconds));
 }
 
 // A run that was killed before it merged leaves an older results.h5, and so may shards that merge at the same time.

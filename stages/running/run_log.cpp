@@ -50,9 +50,9 @@ fs::path RunLog::file_of(int rank) const {
   return folder_ / name;
 }
 
-void RunLog::publish(const Json& state) const {
+void RunLog::publish(const RunState& state) const {
   try {
-    publish_file(folder_ / progress_file, state.dump() + "\n");
+    publish_file(folder_ / progress_file, records::to_json(state).dump() + "\n");
     told_ = true;
   } catch (const Error& error) {
     if (std::exchange(told_, false)) log_warning(error.what());
@@ -60,39 +60,35 @@ void RunLog::publish(const Json& state) const {
 }
 
 void RunLog::write_progress(const distributed::Progress& p) const {
-  const Json state = {{"state", "running"},       {"date", utc_now()},         {"done", p.done},
-                      {"failed", p.failed},       {"total", p.total},          {"running", p.current},
-                      {"work_done", p.work_done}, {"work_total", p.work_total}};
-  publish(state);
+  publish({"running", utc_now(), p.done, p.failed, p.total, p.current, p.work_done, p.work_total, {}});
 }
 
 void RunLog::write_outcome(const distributed::Outcome& outcome) const {
-  Json failed = Json::array();
-  for (const auto& f : outcome.failed)
-    failed.push_back({{"key", f.key}, {"name", f.name}, {"message", f.message}, {"rank", f.rank}});
-  const char* state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";
-  publish({{"state", state}, {"date", utc_now()}, {"failures", failed}});
+  RunState state{outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed", utc_now()};
+  for (const auto& f : outcome.failed) state.failures.push_back({f.key, f.name, f.message, f.rank});
+  publish(state);
 }
 
-std::vector<Json> states_of_runs(const fs::path& output) {
-  std::vector<std::pair<fs::file_time_type, Json>> found;
+std::vector<RunOverFolder> runs_over(const fs::path& output) {
+  std::vector<std::pair<fs::file_time_type, RunOverFolder>> found;
   const auto add = [&](const std::string& name, const fs::path& folder) {
     const auto file = folder / progress_file;
     if (!fs::exists(file)) return;
-    Json state = read_json(file);
-    if (!state.is_object()) throw BadData({file.string(), "is not a JSON object", "delete it; the next run writes it"});
-    state["name"] = name;
-    state["live"] = FileLock::is_held(folder / lock_file);
-    found.emplace_back(fs::last_write_time(file), std::move(state));
+    const auto content = read_json(file);
+    if (!content.is_object())
+      throw BadData({file.string(), "is not a JSON object", "delete it; the next run writes it"});
+    found.push_back(
+        {fs::last_write_time(file),
+         {name, FileLock::is_held(folder / lock_file), records::from_json<RunState>(content, file.string())}});
   };
   add("earlier", output);
   if (fs::exists(output / "logs"))
     for (const auto& folder : fs::directory_iterator(output / "logs"))
       if (folder.is_directory()) add(folder.path().filename().string(), folder.path());
   std::ranges::stable_sort(found, std::greater<>(), [](const auto& run) { return run.first; });
-  std::vector<Json> states;
-  for (auto& [time, state] : found) states.push_back(std::move(state));
-  return states;
+  std::vector<RunOverFolder> runs;
+  for (auto& [time, run] : found) runs.push_back(std::move(run));
+  return runs;
 }
 
 }  // namespace cmc::stages

@@ -1,12 +1,11 @@
 #pragma once
 #include <filesystem>
 #include <optional>
-#include <vector>
 
 #include "pipeline/core/file_lock.hpp"
-#include "pipeline/core/json.hpp"
 #include "pipeline/distributed/communicator.hpp"
 #include "pipeline/distributed/scheduler.hpp"
+#include "stages/running/run_state.hpp"
 
 namespace cmc::stages {
 
@@ -32,16 +31,11 @@ class RunLog {
   RunLog(std::filesystem::path folder, std::optional<FileLock> alive)
       : folder_(std::move(folder)), alive_(std::move(alive)) {}
 
-  void publish(const Json& state) const;
+  void publish(const RunState& state) const;
 
   std::filesystem::path folder_;
   std::optional<FileLock> alive_;  // rank 0's, as long as the run lives
   mutable bool told_ = true;       // whether it could be written last time
 };
-
-// What every run over the folder has said last, the latest first: {"name", "state", "date", "live" (its process is seen
-// to hold its lock), and "done", "total", "running" or "failures"}. A folder of an earlier version has one run, in
-// progress.json, named "earlier".
-std::vector<Json> states_of_runs(const std::filesystem::path& output);
 
 }  // namespace cmc::stages

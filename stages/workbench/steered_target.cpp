@@ -92,8 +92,8 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(
 }
 
 void SteeredTarget::add_cost(store::Unit& unit) const {
-  unit.cost["tokens"] = tokens_;
-  unit.cost["flops"] = 2 * parameters_ * static_cast<double>(tokens_);
+  unit.cost.tokens = tokens_;
+  unit.cost.flops = 2 * parameters_ * static_cast<double>(tokens_);
 }
 
 }  // namespace cmc::stages

@@ -78,14 +78,15 @@ void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports,
 // 4 back), 4 × for frozen weights below adapters, and 2 × for a frozen model that reads each example once.
 void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, const model::DecoderModel& trained,
               const std::vector<train::FrozenModel>& frozen, const train::TrainData& data) {
-  double tokens = 0, once = 0;
-  for (const auto& report : reports) tokens += static_cast<double>(report.tokens);
+  int64_t tokens = 0;
+  double once = 0;
+  for (const auto& report : reports) tokens += report.tokens;
   for (const auto* examples : {&data.examples, &data.retain, &data.refusals})
     for (const auto& example : *examples) once += static_cast<double>(example.tokens.size());
-  double flops = (trained.adapters() ? 4 : 6) * footprint_of(trained.config()).weights() * tokens;
+  double flops = (trained.adapters() ? 4 : 6) * footprint_of(trained.config()).weights() * static_cast<double>(tokens);
   for (const auto& model : frozen) flops += 2 * footprint_of(model.model->config()).weights() * once;
-  unit.cost["tokens"] = tokens;
-  unit.cost["flops"] = flops;
+  unit.cost.tokens = tokens;
+  unit.cost.flops = flops;
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ store::Unit unit_of(const Json& json) {
   store::Unit unit;
   unit.stage = json.at("stage");
   unit.task = json.at("task");
-  unit.cost = json.value("cost", Json::object());
+  unit.cost = store::cost_from(json.value("cost", Json::object()), "cost");
   unit.provenance = {{"software", "cmc"}, {"host", "node1"}};
   unit.key = sha256(unit.stage + unit.task.dump());
   for (const Json& d : json.value("datasets", Json::array()))

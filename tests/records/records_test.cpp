@@ -44,8 +44,9 @@ TEST(Parameters, ComeBackAsTheyWere) {
   evaluation.system = {"gemma", Method::proxy_tuning, "tiny", 0, {"raw_sum", "one_to_many", "mean", 50}, 7};
   evaluation.strengths = {0.5, 1};
   evaluation.model = ModelReference::adapted("gemma", "k1", ModelReference::folder("gemma", "abc"));
-  evaluation.parts = {{ModelReference::made("tiny", "k2"), 1},
-                      {ModelReference::random("tiny", {{"hidden_size", 8}}), -1}};
+  SmallLlama tiny;
+  tiny.hidden_size = 8;
+  evaluation.parts = {{ModelReference::made("tiny", "k2"), 1}, {ModelReference::random("tiny", tiny), -1}};
   evaluation.delta_tokenizer = ModelReference::made("small", "k3");
   evaluation.map = "k4";
   const InstructParameters p{evaluation, Prompts::checked, {32, 16}, {"a.json", "f00"}, 48, "chat", "open_instruct"};

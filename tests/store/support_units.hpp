@@ -18,7 +18,8 @@ inline Unit everything(const std::string& name) {
                      {"host", "node1"},
                      {"date", "2026-01-31T12:00:00Z"},
                      {"hdf5", "1.10.8"}};
-  unit.cost = {{"wall_seconds", 1.25}, {"tokens", 77}};
+  unit.cost.wall_seconds = 1.25;
+  unit.cost.tokens = 77;
   unit.datasets = {
       {"response",
        {"prompt"},

@@ -83,7 +83,7 @@ TEST_F(UnitStoreTest, LargeArraysSurvive) {
 TEST_F(UnitStoreTest, PublishingAgainReplaces) {
   Unit unit = testing_units::everything("a");
   store.publish(unit);
-  unit.cost["wall_seconds"] = 2.0;
+  unit.cost.wall_seconds = 2.0;
   store.publish(unit);
   expect_same(unit, store.read(unit.key));
   EXPECT_EQ(store.keys().size(), 1u);
