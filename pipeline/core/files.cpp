@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 std::vector<fs::path> missing_folders(fs::path folder) {
   std::vector<fs::path> missing;
   std::error_code error;
-  for (; !folder.empty() && !fs::exists(folder, error) && !error; folder = folder.parent_path()) missing.push_back(folder);
+  for (; !folder.empty() && !fs::exists(folder, error) && !error; folder = folder.parent_path())
+    missing.push_back(folder);
   return missing;
 }
 
@@ -36,7 +37,8 @@ std::vector<fs::path> missing_folders(fs::path folder) {
 
 std::string read_file(const fs::path& file) {
   std::error_code unknown;
-  if (fs::is_directory(file, unknown)) throw MissingInput({file.string(), "is a folder, not a file", "give the file itself"});
+  if (fs::is_directory(file, unknown))
+    throw MissingInput({file.string(), "is a folder, not a file", "give the file itself"});
   int fd;
   do fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   while (fd < 0 && errno == EINTR);
@@ -104,7 +106,8 @@ void create_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (error) throw_file_error(folder, "create the folder", error.value());
   try {
-    for (const fs::path& made : missing) sync_folder(made.parent_path(), folder);  // else what is in it could be lost with it
+    for (const fs::path& made : missing)
+      sync_folder(made.parent_path(), folder);  // else what is in it could be lost with it
   } catch (...) {
     for (const fs::path& made : missing) ::rmdir(made.c_str());  // deepest first; one that others use already stays
     throw;

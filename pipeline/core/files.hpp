@@ -9,8 +9,8 @@ namespace cmc {
 // Whole file as bytes. Throws MissingInput or IoError naming it.
 std::string read_file(const std::filesystem::path& file);
 
-// All or nothing: writes a temporary beside `file`, syncs it, renames it, syncs the folder. A reader sees the old or the
-// new content, never a part. Throws CannotCreate or IoError (74 on a full disk) and leaves no temporary behind.
+// All or nothing: writes a temporary beside `file`, syncs it, renames it, syncs the folder. A reader sees the old or
+// the new content, never a part. Throws CannotCreate or IoError (74 on a full disk) and leaves no temporary behind.
 void publish_file(const std::filesystem::path& file, std::string_view bytes);
 
 // The same for a folder: `fill(temporary)` writes into a temporary folder, every file is synced, then it is renamed to

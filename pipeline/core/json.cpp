@@ -15,7 +15,8 @@ Json read_json(const std::filesystem::path& file) {
   try {
     return Json::parse(text);
   } catch (const Json::exception& e) {
-    throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(e.what()), "the file may be truncated; fetch it again"});
+    throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(e.what()),
+                   "the file may be truncated; fetch it again"});
   }
 }
 

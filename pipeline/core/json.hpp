@@ -13,7 +13,8 @@ Json read_json(const std::filesystem::path& file);
 
 // Calls `take(object, where)` for each non-empty line of a JSON-lines file, where = "file:line".
 // Throws MissingInput or BadData naming file and line.
-void read_json_lines(const std::filesystem::path& file, const std::function<void(const Json&, const std::string&)>& take);
+void read_json_lines(const std::filesystem::path& file,
+                     const std::function<void(const Json&, const std::string&)>& take);
 
 // `object[key]` as T; throws BadData "where: key …" when it is missing or of another type.
 template <class T>

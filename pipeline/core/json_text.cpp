@@ -13,7 +13,8 @@ void check_json_text(std::string_view text, const std::string& where) {
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (c == '\0') throw BadData({where, "is not valid JSON: it holds a NUL byte at " + std::to_string(i), fetch_again});
+    if (c == '\0')
+      throw BadData({where, "is not valid JSON: it holds a NUL byte at " + std::to_string(i), fetch_again});
     if (in_string) {
       if (c == '\\' && i + 1 < text.size() && text[i + 1] != '\0') ++i;  // what is escaped ends no string
       if (c == '"') in_string = false;
@@ -21,7 +22,9 @@ void check_json_text(std::string_view text, const std::string& where) {
       in_string = true;
     } else if (c == '[' || c == '{') {
       if (++depth > deepest)
-        throw BadData({where, "is not valid JSON for us: nested too deeply (more than " + std::to_string(deepest) + " levels)", fetch_again});
+        throw BadData({where,
+                       "is not valid JSON for us: nested too deeply (more than " + std::to_string(deepest) + " levels)",
+                       fetch_again});
     } else if (c == ']' || c == '}') {
       --depth;
     }

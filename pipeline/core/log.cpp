@@ -1,8 +1,8 @@
 #include "pipeline/core/log.hpp"
 
-#include <spdlog/spdlog.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <cstdio>
@@ -56,6 +56,8 @@ void write_log(LogLevel level, const std::string& message) {
   spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], spdlog::string_view_t(message));
 }
 
-void flush_log() { spdlog::default_logger_raw()->flush(); }
+void flush_log() {
+  spdlog::default_logger_raw()->flush();
+}
 
 }  // namespace cmc

@@ -7,12 +7,13 @@ namespace cmc {
 
 struct LogSettings {
   int rank = 0;
-  bool to_terminal = true;          // stderr
-  std::filesystem::path file = {};  // empty: no file. One that cannot be written is warned of on stderr, once, and left out
+  bool to_terminal = true;  // stderr
+  std::filesystem::path file =
+      {};  // empty: no file. One that cannot be written is warned of on stderr, once, and left out
 };
 
-// Sets up the process-wide log; call once more to change it. NO_COLOR is honoured. The library behind it (spdlog) stays in
-// log.cpp: its fmt headers and those inside LibTorch do not go together in one translation unit.
+// Sets up the process-wide log; call once more to change it. NO_COLOR is honoured. The library behind it (spdlog) stays
+// in log.cpp: its fmt headers and those inside LibTorch do not go together in one translation unit.
 void start_log(const LogSettings& settings);
 
 enum class LogLevel { debug, info, warning, error };
@@ -27,10 +28,16 @@ std::string joined(const Parts&... parts) {
   return text.str();
 }
 template <class... Parts>
-void log_info(const Parts&... parts) { write_log(LogLevel::info, joined(parts...)); }
+void log_info(const Parts&... parts) {
+  write_log(LogLevel::info, joined(parts...));
+}
 template <class... Parts>
-void log_warning(const Parts&... parts) { write_log(LogLevel::warning, joined(parts...)); }
+void log_warning(const Parts&... parts) {
+  write_log(LogLevel::warning, joined(parts...));
+}
 template <class... Parts>
-void log_error(const Parts&... parts) { write_log(LogLevel::error, joined(parts...)); }
+void log_error(const Parts&... parts) {
+  write_log(LogLevel::error, joined(parts...));
+}
 
 }  // namespace cmc

@@ -43,7 +43,8 @@ void throw_file_error(const fs::path& file, const char* doing, int error) {
   const Problem problem{file.string(), std::string("cannot ") + doing + ": " + std::strerror(error),
                         error == ENOSPC || error == EDQUOT ? "make space, then run again: what is finished stays"
                                                            : "check the path and its permissions"};
-  if (error == EACCES || error == EROFS || error == ENOENT || error == ENOTDIR || error == EPERM) throw CannotCreate(problem);
+  if (error == EACCES || error == EROFS || error == ENOENT || error == ENOTDIR || error == EPERM)
+    throw CannotCreate(problem);
   throw IoError(problem);
 }
 
@@ -69,7 +70,9 @@ void OutputFile::finish() {
   close_checked(std::exchange(descriptor_, -1), name_);
 }
 
-void sync_file(const fs::path& file, const fs::path& name) { sync_path(file, O_RDONLY, name); }
+void sync_file(const fs::path& file, const fs::path& name) {
+  sync_path(file, O_RDONLY, name);
+}
 
 void sync_folder(const fs::path& folder, const fs::path& name) {
   sync_path(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY, name);

@@ -14,6 +14,8 @@ int64_t peak_memory_bytes() {
   return -1;
 }
 
-void restart_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }  // proc(5): resets the peak
+void restart_peak_memory() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}  // proc(5): resets the peak
 
 }  // namespace cmc

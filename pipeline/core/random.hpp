@@ -16,7 +16,7 @@ class Random {
     return z ^ (z >> 31);
   }
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }  // [0, 1)
-  uint64_t below(uint64_t n) { return next() % n; }                            // bias below 2^-40 for our n
+  uint64_t below(uint64_t n) { return next() % n; }                           // bias below 2^-40 for our n
 
  private:
   uint64_t state_;

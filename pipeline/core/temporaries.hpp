@@ -7,7 +7,8 @@ namespace cmc {
 bool is_temporary(const std::filesystem::path& path);
 
 // Deletes the temporaries below `folder`, at any depth, of killed writers: processes of this host that are gone, and
-// whatever is older than a day. Returns how many. What cannot be deleted, or vanishes meanwhile, stays for the next call.
+// whatever is older than a day. Returns how many. What cannot be deleted, or vanishes meanwhile, stays for the next
+// call.
 int remove_abandoned(const std::filesystem::path& folder);
 
 }  // namespace cmc

@@ -3,8 +3,8 @@
 namespace cmc {
 namespace {
 
-// Bytes of the well-formed sequence at `at` (Unicode 15, table 3-7), or minus the length of the maximal invalid subpart.
-// `cut` tells that the text ended inside a sequence that was well-formed so far.
+// Bytes of the well-formed sequence at `at` (Unicode 15, table 3-7), or minus the length of the maximal invalid
+// subpart. `cut` tells that the text ended inside a sequence that was well-formed so far.
 int sequence_at(std::string_view text, size_t at, bool& cut) {
   cut = false;
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -97,8 +97,10 @@ std::string replace_invalid_utf8(std::string_view text) {
   bool cut;
   for (size_t at = 0; at < text.size();) {
     const int length = sequence_at(text, at, cut);
-    if (length > 0) clean += text.substr(at, static_cast<size_t>(length));
-    else append_utf8(clean, 0xFFFD);
+    if (length > 0)
+      clean += text.substr(at, static_cast<size_t>(length));
+    else
+      append_utf8(clean, 0xFFFD);
     at += static_cast<size_t>(length > 0 ? length : -length);
   }
   return clean;

@@ -36,10 +36,10 @@ Delta proxy_tuning(std::shared_ptr<const model::DecoderModel> expert,
 
 struct FusionSettings {
   FusionMode mode = FusionMode::base_normalized;
-  int64_t slots = 16;               // sequences decoded together
-  int64_t initial_capacity = 256;   // tokens a slot holds at first; caches grow as needed
-  int64_t forced_tokens = 0;        // tokens of one packed pass in force(); 0: what suits the device (with_forced_limits)
-  int64_t forced_logits = 0;        // logits (rows · vocabulary) held at once in force(); 0: the same
+  int64_t slots = 16;              // sequences decoded together
+  int64_t initial_capacity = 256;  // tokens a slot holds at first; caches grow as needed
+  int64_t forced_tokens = 0;  // tokens of one packed pass in force(); 0: what suits the device (with_forced_limits)
+  int64_t forced_logits = 0;  // logits (rows · vocabulary) held at once in force(); 0: the same
   // Of deltas of another vocabulary, see MapVariant.
   int64_t top = 0;  // 0: all
   Unmapped unmapped = Unmapped::zero;

@@ -111,7 +111,8 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
 DecoderModel DecoderModel::random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
                                   torch::Device device) {
   const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
-    if (plan.kind == Fill::weights && config.initializer_range == 0) target.zero_();  // on the device: any size at once
+    if (plan.kind == Fill::weights && config.initializer_range == 0)
+      target.zero_();  // on the device: any size at once
     else if (plan.kind == Fill::weights)
       target.copy_(random_tensor(plan.name, seed, config.initializer_range, target.sizes()));
     if (plan.kind == Fill::norm) target.fill_(config.norm_adds_one ? 0.0 : 1.0);

@@ -35,7 +35,8 @@ struct ModelInput {
 class DecoderModel {
  public:
   // Hugging Face folder. Throws MissingInput/BadData/Refused. Weights are converted to `dtype` on `device`.
-  // `tensor_rank`: the part that this rank of a group holds, of which alone the weights are read; run it `over` the group.
+  // `tensor_rank`: the part that this rank of a group holds, of which alone the weights are read; run it `over` the
+  // group.
   static DecoderModel load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
                            TensorRank tensor_rank = {});
   // Random initialisation N(0, config.initializer_range, default 0.02), reproducible by seed on any machine.

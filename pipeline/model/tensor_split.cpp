@@ -60,9 +60,11 @@ TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor
   if (config.heads % tensor_rank.size != 0) {
     refuse(config, tensor_rank, "cannot be split: it has " + std::to_string(config.heads) + " attention heads");
   }
-  if (config.intermediate < tensor_rank.size || config.vocabulary < tensor_rank.size) refuse(config, tensor_rank, "leaves a rank nothing");
+  if (config.intermediate < tensor_rank.size || config.vocabulary < tensor_rank.size)
+    refuse(config, tensor_rank, "leaves a rank nothing");
   TensorSplit split{tensor_rank, config, {}, {}, {}, {}};
-  const int64_t heads = config.heads / tensor_rank.size, first = heads * tensor_rank.index, group = config.heads / config.kv_heads;
+  const int64_t heads = config.heads / tensor_rank.size, first = heads * tensor_rank.index,
+                group = config.heads / config.kv_heads;
   // Attention wants one number of query heads for each key/value head. The largest that fits: a head that queries of
   // two ranks read is held by both, one that they read unevenly even several times by one rank.
   const int64_t together = std::gcd(heads, group);

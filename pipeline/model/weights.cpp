@@ -75,8 +75,8 @@ LayerWeights make_layer(const checkpoint::ModelConfig& config, const TensorSplit
     layer.query_norm = build.norm(attention + "q_norm", config.head_dim);
     layer.key_norm = build.norm(attention + "k_norm", config.head_dim);
   }
-  layer.gate_up = build.linear({{mlp + "gate_proj", split.intermediate}, {mlp + "up_proj", split.intermediate}},
-                               hidden, config.mlp_bias);
+  layer.gate_up = build.linear({{mlp + "gate_proj", split.intermediate}, {mlp + "up_proj", split.intermediate}}, hidden,
+                               config.mlp_bias);
   layer.down = build.linear({{mlp + "down_proj", hidden}}, split.intermediate, config.mlp_bias);
   for (const Linear* summed : {&layer.attention_output, &layer.down}) keep_one_bias(*summed, split.tensor_rank);
   layer.attention_norm = build.norm(prefix + "input_layernorm", config.hidden);
@@ -100,8 +100,8 @@ std::vector<Linear*> linear_blocks(ModelWeights& weights) {
   return blocks;
 }
 
-ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype, torch::Device device,
-                          const FillTensor& fill) {
+ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype,
+                          torch::Device device, const FillTensor& fill) {
   // Ordinary tensors even when the caller is in inference mode: they may be trained later.
   const c10::InferenceMode ordinary(false);
   const torch::NoGradGuard no_gradients;
@@ -129,7 +129,8 @@ ModelWeights copy_weights(const checkpoint::ModelConfig& config, const ModelWeig
   const FillTensor fill = [&](const TensorPlan&, torch::Tensor& target) {
     target.copy_(weights.named[next++].second);  // both are made in one order
   };
-  return make_weights(config, weights.split.tensor_rank, weights.embedding.scalar_type(), weights.embedding.device(), fill);
+  return make_weights(config, weights.split.tensor_rank, weights.embedding.scalar_type(), weights.embedding.device(),
+                      fill);
 }
 
 }  // namespace cmc::model

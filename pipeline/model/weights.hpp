@@ -31,7 +31,7 @@ struct ModelWeights {
   RmsNorm final_norm;
   Linear output;  // shares the embedding's memory where outputs are tied
   std::vector<std::pair<std::string, torch::Tensor>> named;
-  std::optional<LoraSettings> lora;  // of the adapters, where there are any
+  std::optional<LoraSettings> lora;                                   // of the adapters, where there are any
   std::vector<std::pair<std::string, torch::Tensor>> named_adapters;  // by peft's names, in a fixed order
 };
 
@@ -54,7 +54,7 @@ struct TensorPlan {
 using FillTensor = std::function<void(const TensorPlan& plan, torch::Tensor& target)>;
 
 // The part of the model that `tensor_rank` holds. Throws as split_model does.
-ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype, torch::Device device,
-                          const FillTensor& fill);
+ModelWeights make_weights(const checkpoint::ModelConfig& config, TensorRank tensor_rank, torch::Dtype dtype,
+                          torch::Device device, const FillTensor& fill);
 
 }  // namespace cmc::model

@@ -46,8 +46,8 @@ void add_preferences(const ObjectiveParts& parts, const ForgetScale& scale, cons
          "every sequence of a preference has its losses now and before");
   for (size_t i = 0; i < now.examples.size(); ++i) {
     const double rejected = before.examples[i] - now.examples[i];
-    const PreferenceLoss loss = pairs ? dpo_loss(before.refusals[i] - now.refusals[i] - rejected, scale.beta)
-                                      : npo_loss(rejected, scale.beta);
+    const PreferenceLoss loss =
+        pairs ? dpo_loss(before.refusals[i] - now.refusals[i] - rejected, scale.beta) : npo_loss(rejected, scale.beta);
     terms.value += scale.sequence * loss.value;
     terms.label_weight.examples.push_back(scale.sequence * (pairs ? loss.slope : -loss.slope));
     if (pairs) terms.label_weight.refusals.push_back(-scale.sequence * loss.slope);

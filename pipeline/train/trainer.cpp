@@ -154,7 +154,8 @@ class Trainer {
         sum_(training.trained.trainable(), extra_count) {
     if (parts_of(settings_.objective).compares()) reference_.emplace(training);
     state_.identity = identity_of(training);
-    const distributed::ShareRange mine = distributed::shares_of(training.group.rank(), training.group.size(), settings_.shares);
+    const distributed::ShareRange mine =
+        distributed::shares_of(training.group.rank(), training.group.size(), settings_.shares);
     first_share_ = mine.first;
     // A lone share is summed in place; more have a gradient each, because a sum in order needs them apart.
     if (settings_.shares == 1 && training.group.size() == 1) return;

@@ -93,7 +93,7 @@ struct Training {
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;
   TrainSettings settings;
-  distributed::Communicator group;                       // data parallel; null: this process alone
+  distributed::Communicator group;                // data parallel; null: this process alone
   std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
   std::string identity;                           // what made it (task key); a checkpoint of another one is refused
   std::function<void(const StepReport&)> report;  // rank 0, after every step

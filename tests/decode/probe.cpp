@@ -111,7 +111,8 @@ decode::ScoreRequest score_request(const Json& item, const Setting& setting) {
         setting.delta_tokenizers[delta]->encode(item.at("delta_prompt").get<std::string>(), AddedTokens::as_model));
   if (item.contains("delta_answer")) {  // read by the delta in place of the answer
     request.delta.tokens = request.prompt;
-    for (const auto token : base_tokens(setting, item.at("delta_answer"), AddedTokens::none)) request.delta.tokens.push_back(token);
+    for (const auto token : base_tokens(setting, item.at("delta_answer"), AddedTokens::none))
+      request.delta.tokens.push_back(token);
   }
   return request;
 }

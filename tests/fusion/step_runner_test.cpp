@@ -154,7 +154,8 @@ TEST(StepRunner, LogProbabilitiesEqualTheCpuKernels) {
   }
 }
 
-// The base split over two ranks, each of which has the deltas whole and chooses for itself, as tensor-parallel targets run.
+// The base split over two ranks, each of which has the deltas whole and chooses for itself, as tensor-parallel targets
+// run.
 TEST(StepRunner, OverTwoRanksTheTextsAreTheSame) {
   const SteeredWorld whole;
   const auto expected = texts(whole, settings_of(plainest, FusionMode::base_normalized), plainest.path, {});

@@ -118,7 +118,7 @@ TEST(DecoderModel, BrokenInputsAreNamed) {
   EXPECT_THROW(model.plan({{1, -2}, {{0, 2}}, {}, {}}, cache), BadData);
   EXPECT_THROW(model.plan({{1, 2}, {{0, 2}}, {2}, {}}, cache), Internal);  // a row that is not there
   EXPECT_THROW(model.plan({{1, 2}, {{0, 1}}, {}, {}}, cache), Internal);   // a token of no span
-  EXPECT_EQ(cache.length(0), 0);  // nothing was written
+  EXPECT_EQ(cache.length(0), 0);                                           // nothing was written
   ModelInput input = input_of({{0, {1, 2}}});
   input.tree_mask = torch::ones({2, 3}, torch::kBool);
   EXPECT_THROW(model.hidden(input, &cache), Internal);

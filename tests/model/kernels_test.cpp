@@ -92,7 +92,8 @@ TEST_F(Kernels, Attention) {
         const int64_t first = 7, places = first + length + 5, stride = dim + 8;  // of a cache with other heads between
         const auto q = normals(group * dim, 5), k = normals(places * stride, 6), v = normals(places * stride, 7);
         std::vector<float> out(static_cast<size_t>(group * dim)), scratch;
-        attend_row({q.data(), k.data(), v.data(), group, dim, stride, first, first + length, 0.3f}, scratch, out.data());
+        attend_row({q.data(), k.data(), v.data(), group, dim, stride, first, first + length, 0.3f}, scratch,
+                   out.data());
         for (int64_t g = 0; g < group; ++g) {
           std::vector<double> p(static_cast<size_t>(length));
           double top = -1e300, total = 0;

@@ -50,7 +50,8 @@ DecoderModel load(const Json& request) {
   const bool merge = request.value("merge", false), split = request.value("split", false);
   if (merge && adapters.is_string() && !split)
     return DecoderModel::load_merged(folder, adapters.get<std::string>(), dtype, torch::kCPU);
-  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU, split ? group.tensor_rank() : cmc::model::TensorRank{});
+  DecoderModel model =
+      DecoderModel::load(folder, dtype, torch::kCPU, split ? group.tensor_rank() : cmc::model::TensorRank{});
   if (adapters.is_string()) model = model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
   if (adapters.is_object()) {
     model = model.with_adapters({.rank = adapters.at("rank"),

@@ -38,8 +38,15 @@ std::vector<int64_t> heads_read(const TensorSplit& split) {
 }
 
 TEST(SplitModel, EveryQueryHeadFindsItsKeyHead) {
-  for (const auto& [heads, kv_heads, size] :
-       {std::tuple{8, 8, 4}, {8, 2, 2}, {8, 2, 4}, {8, 2, 8}, {9, 3, 3}, {6, 2, 3}, {12, 4, 3}, {12, 4, 6}, {6, 1, 2}}) {
+  for (const auto& [heads, kv_heads, size] : {std::tuple{8, 8, 4},
+                                              {8, 2, 2},
+                                              {8, 2, 4},
+                                              {8, 2, 8},
+                                              {9, 3, 3},
+                                              {6, 2, 3},
+                                              {12, 4, 3},
+                                              {12, 4, 6},
+                                              {6, 1, 2}}) {
     const auto config = config_of(heads, kv_heads);
     for (int rank = 0; rank < size; ++rank) {
       const TensorSplit split = split_model(config, {rank, size});
@@ -122,7 +129,8 @@ TEST(TensorGroup, ColumnsComeTogetherAndTokensAreCompared) {
       EXPECT_TRUE(torch::equal(group.sum(whole.to(torch::kBFloat16)), (3 * whole).to(torch::kBFloat16)));
       group.expect_same(std::vector<int32_t>{0, 1, 2, -1});
       EXPECT_THROW(group.expect_same(std::vector<int32_t>{0, 1, group.tensor_rank().index, -1}), Internal);
-      EXPECT_THROW(group.expect_same(std::vector<int32_t>(static_cast<size_t>(group.tensor_rank().index), 0)), Internal);
+      EXPECT_THROW(group.expect_same(std::vector<int32_t>(static_cast<size_t>(group.tensor_rank().index), 0)),
+                   Internal);
       EXPECT_TRUE(each_has_its_own(rank, "card " + std::to_string(group.tensor_rank().index)));
       EXPECT_FALSE(each_has_its_own(rank, "card " + std::to_string(group.tensor_rank().index / 2)));
     });
@@ -132,10 +140,15 @@ TEST(TensorGroup, ColumnsComeTogetherAndTokensAreCompared) {
 TEST(SplitModel, RunsOverItsGroupOnlyAndIsNotTrained) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "split_model";
   std::filesystem::create_directories(folder);
-  const auto config = checkpoint::parse_model_config(
-      {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"vocab_size", 20}, {"hidden_size", 8},
-       {"intermediate_size", 12}, {"num_hidden_layers", 1}, {"num_attention_heads", 2}, {"num_key_value_heads", 1}},
-      "test");
+  const auto config = checkpoint::parse_model_config({{"architectures", {"LlamaForCausalLM"}},
+                                                      {"model_type", "llama"},
+                                                      {"vocab_size", 20},
+                                                      {"hidden_size", 8},
+                                                      {"intermediate_size", 12},
+                                                      {"num_hidden_layers", 1},
+                                                      {"num_attention_heads", 2},
+                                                      {"num_key_value_heads", 1}},
+                                                     "test");
   DecoderModel::random(config, 1, torch::kFloat32, torch::kCPU).save(folder);
   DecoderModel part = DecoderModel::load(folder, torch::kFloat32, torch::kCPU, {1, 2});
   ModelInput input;

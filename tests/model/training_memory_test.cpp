@@ -166,7 +166,8 @@ TEST(Adapters, HalfPrecisionWeightsTakeFloat32Adapters) {
 
 TEST(Adapters, MergedWeightsAreRoundedOnce) {
   const torch::NoGradGuard no_gradients;
-  const DecoderModel base = DecoderModel::random(model_of("LlamaForCausalLM").config(), 1, torch::kBFloat16, torch::kCPU);
+  const DecoderModel base =
+      DecoderModel::random(model_of("LlamaForCausalLM").config(), 1, torch::kBFloat16, torch::kCPU);
   const DecoderModel adapted = base.with_adapters({.rank = 4, .targets = {"q_proj"}}, 1);
   for (const auto& [name, tensor] : adapted.trainable()) Tensor(tensor).normal_();
   const DecoderModel merged = adapted.merged();

@@ -106,14 +106,13 @@ TEST(ForgetTerms, TheBoundStopsTheAscentOfAMicroBatch) {
 TEST(ForgetTerms, EveryPreferenceNeedsItsValues) {
   Batch batch;
   batch.before.refusals.pop_back();
-  EXPECT_THROW(
-      forget_terms({Examples::rejected, true, no_retain}, batch.scale, batch.labels, batch.now, batch.before),
-      Internal);
+  EXPECT_THROW(forget_terms({Examples::rejected, true, no_retain}, batch.scale, batch.labels, batch.now, batch.before),
+               Internal);
 }
 
 TEST(Objectives, NamesGoBothWays) {
-  for (const char* name : {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo",
-                           "npo_grad_diff"}) {
+  for (const char* name :
+       {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo", "npo_grad_diff"}) {
     EXPECT_EQ(name_of(objective(name)), name);
   }
   EXPECT_THROW(objective("KL"), BadExperiment);

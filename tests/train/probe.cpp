@@ -191,10 +191,9 @@ Json batches_from(const Request& request) {
   for (int64_t step = 0; step < total_steps(settings, std::ssize(data.examples)); ++step) {
     Json batches = Json::array();
     for (const MicroBatch& batch : batches_of_step(data, settings, step)) {
-      batches.push_back(
-          {{"examples", indices(batch.examples, data.examples)},
-           {"refusals", indices(batch.refusals, data.refusals)},
-           {"retain", indices(batch.retain, data.retain)}});
+      batches.push_back({{"examples", indices(batch.examples, data.examples)},
+                         {"refusals", indices(batch.refusals, data.refusals)},
+                         {"retain", indices(batch.retain, data.retain)}});
     }
     steps.push_back(batches);
   }
@@ -208,9 +207,8 @@ Json schedule_from(const Request& request) {
                              : request.json["warmup"].get<int64_t>();
   Json factors = Json::array();
   for (int64_t step = 0; step < total; ++step) {
-    factors.push_back(
-        learning_rate_factor(schedule_shape(request.json["shape"].get<std::string>()), step, warmup, total,
-                             request.json.value("floor", 0.0)));
+    factors.push_back(learning_rate_factor(schedule_shape(request.json["shape"].get<std::string>()), step, warmup,
+                                           total, request.json.value("floor", 0.0)));
   }
   return {{"warmup", warmup}, {"factors", factors}};
 }
