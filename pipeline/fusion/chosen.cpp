@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/fusion/fused_tensor.hpp"
+#include "pipeline/fusion/not_finite.hpp"
 
 namespace cmc::fusion {
 

@@ -4,9 +4,10 @@
 #include <span>
 #include <vector>
 
+#include "pipeline/fusion/base_and_deltas.hpp"
 #include "pipeline/fusion/context_cache.hpp"
 #include "pipeline/fusion/delta_context.hpp"
-#include "pipeline/fusion/fused_source.hpp"
+#include "pipeline/fusion/logit_source.hpp"
 
 namespace cmc::fusion {
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "pipeline/fusion/fused_logits.hpp"
+#include "pipeline/fusion/logit_term.hpp"
 
 namespace cmc::fusion::device {
 

@@ -122,9 +122,4 @@ Placed placed(const LogitTerm& term, int64_t rows) {
           torch::tensor(term.coefficients, torch::kFloat32).to(term.logits.device())};
 }
 
-void throw_not_finite() {
-  throw BadData({"logits", "hold no finite score (NaN or infinity)",
-                 "check the checkpoint's weights and the strength alpha; use float32 or bfloat16, not float16"});
-}
-
 }  // namespace cmc::fusion

@@ -1,7 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "pipeline/fusion/fused_logits.hpp"
+#include "pipeline/fusion/logit_term.hpp"
 
 namespace cmc::fusion {
 
@@ -18,7 +18,5 @@ torch::Tensor choice_among(const torch::Tensor& scores, const Sampling& sampling
 
 // Where a device reads a term's rows; made of its host numbers where the step has not brought them along.
 Placed placed(const LogitTerm& term, int64_t rows);
-
-[[noreturn]] void throw_not_finite();
 
 }  // namespace cmc::fusion

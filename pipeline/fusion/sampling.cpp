@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/fusion/fused_tensor.hpp"
+#include "pipeline/fusion/not_finite.hpp"
 
 namespace cmc::fusion {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/model/heads.hpp"
 #include "pipeline/model/pass_plan.hpp"
-#include "pipeline/model/rope.hpp"
 
 namespace cmc::model {
 

@@ -5,8 +5,9 @@
 
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/kernels/queue.hpp"
-#include "pipeline/model/norm.hpp"
-#include "pipeline/model/rope.hpp"
+#include "pipeline/model/heads.hpp"
+#include "pipeline/model/rms_norm.hpp"
+#include "pipeline/model/rotation.hpp"
 
 namespace cmc::model::device {
 

@@ -7,10 +7,11 @@
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/embed.hpp"
 #include "pipeline/model/gate.hpp"
+#include "pipeline/model/norm.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "pipeline/model/pass_tables.hpp"
 #include "pipeline/model/recompute.hpp"
-#include "pipeline/model/rope.hpp"
+#include "pipeline/model/rotated_heads.hpp"
 #include "pipeline/model/weights.hpp"
 
 namespace cmc::model {

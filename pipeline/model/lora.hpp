@@ -3,23 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <utility>
-#include <vector>
+
+#include "pipeline/model/lora_settings.hpp"
 
 namespace cmc::model {
 
 struct Linear;
 struct ModelWeights;
-
-// Low-rank adaptation (LoRA, Hu et al. 2021): W x becomes W x + alpha / rank · B A x with W frozen.
-struct LoraSettings {
-  int64_t rank = 8;
-  double alpha = 32;
-  double dropout = 0;  // of an adapter's inputs, in training
-  // Linear layers by the last part of their Hugging Face names.
-  std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
-};
 
 // The weights with new adapters: A uniform in ±1/sqrt(inputs) (Kaiming uniform with slope sqrt(5)) and B zero, as peft
 // begins, reproducible by seed on any machine. All but the adapters is shared with `base`. Throws BadExperiment naming

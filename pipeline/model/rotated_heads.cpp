@@ -1,4 +1,5 @@
-// Splitting joined projections into rotated heads, and writing them to the cache.
+#include "pipeline/model/rotated_heads.hpp"
+
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
@@ -7,7 +8,6 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/model/device_ops.hpp"
 #include "pipeline/model/op_path.hpp"
-#include "pipeline/model/rope.hpp"
 #include "pipeline/model/row_kernels.hpp"
 
 namespace cmc::model {

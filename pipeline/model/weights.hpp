@@ -9,8 +9,8 @@
 
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/linear.hpp"
-#include "pipeline/model/lora.hpp"
-#include "pipeline/model/norm.hpp"
+#include "pipeline/model/lora_settings.hpp"
+#include "pipeline/model/rms_norm.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {

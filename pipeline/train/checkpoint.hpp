@@ -6,7 +6,7 @@
 #include "pipeline/distributed/communicator.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/train/optimizer.hpp"
-#include "pipeline/train/trainer.hpp"
+#include "pipeline/train/training.hpp"
 
 namespace cmc::train {
 

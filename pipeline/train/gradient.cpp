@@ -3,6 +3,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/divergence.hpp"
 #include "pipeline/train/loss.hpp"
+#include "pipeline/train/packed_batch.hpp"
 
 namespace cmc::train {
 namespace {

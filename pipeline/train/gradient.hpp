@@ -5,7 +5,7 @@
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/optimizer.hpp"
 #include "pipeline/train/reference.hpp"
-#include "pipeline/train/trainer.hpp"
+#include "pipeline/train/training.hpp"
 
 namespace cmc::train {
 

@@ -13,7 +13,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/model/device_memory.hpp"
-#include "pipeline/train/batches.hpp"
+#include "pipeline/train/packed_batch.hpp"
 
 namespace cmc::train {
 namespace {

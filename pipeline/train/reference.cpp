@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "pipeline/train/batches.hpp"
 #include "pipeline/train/loss.hpp"
+#include "pipeline/train/packed_batch.hpp"
 
 namespace cmc::train {
 

@@ -5,7 +5,7 @@
 
 #include "pipeline/train/forget_terms.hpp"
 #include "pipeline/train/frozen_model.hpp"
-#include "pipeline/train/trainer.hpp"
+#include "pipeline/train/training.hpp"
 
 namespace cmc::train {
 

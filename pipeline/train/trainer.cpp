@@ -354,30 +354,4 @@ std::vector<StepReport> train(const Training& training) {
   return Trainer(training).run();
 }
 
-int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples) {
-  const int64_t per_step = settings.batch * settings.accumulation;
-  return (examples + per_step - 1) / per_step;
-}
-
-int64_t total_steps(const TrainSettings& settings, int64_t examples) {
-  const int64_t all = settings.epochs * steps_per_epoch(settings, examples);
-  return settings.max_steps > 0 ? std::min(settings.max_steps, all) : all;
-}
-
-TrainSettings instruction_settings() {
-  return {};
-}
-
-TrainSettings unlearning_settings() {
-  TrainSettings settings;
-  settings.objective = Objective::grad_diff;
-  settings.accumulation = 4;
-  settings.epochs = 20;
-  settings.learning_rate = 1e-4;
-  settings.schedule = ScheduleShape::linear;
-  settings.warmup = {.epochs = 1};
-  settings.adamw.weight_decay = 0.01;
-  return settings;
-}
-
 }  // namespace cmc::train

@@ -1,4 +1,5 @@
 #include "pipeline/train/batches.hpp"
+#include "pipeline/train/packed_batch.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

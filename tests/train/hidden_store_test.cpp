@@ -7,7 +7,7 @@
 
 #include "pipeline/core/random.hpp"
 #include "pipeline/distributed/thread_transport.hpp"
-#include "pipeline/train/batches.hpp"
+#include "pipeline/train/packed_batch.hpp"
 #include "tests/fusion/tiny_models.hpp"
 
 namespace cmc::train {

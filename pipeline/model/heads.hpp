@@ -1,0 +1,25 @@
+#pragma once
+#include <torch/types.h>
+
+#include "pipeline/model/rms_norm.hpp"
+
+namespace cmc::model {
+
+// Query, key and value heads of the packed tokens: [N, heads, head_dim], [N, kv_heads, head_dim] twice.
+struct Heads {
+  torch::Tensor query, key, value;
+};
+
+// The norms of each head of queries and keys (Gemma 3); without weights where there are none.
+struct HeadNorms {
+  const RmsNorm &query, &key;
+};
+
+// One layer of a cache.
+struct CacheLayer {
+  torch::Tensor keys, values;  // [rows, kv_heads, head_dim]
+  int64_t capacity;
+  torch::Tensor cells;  // [N] int64, for torch operations: the row that each token of the pass takes
+};
+
+}  // namespace cmc::model
