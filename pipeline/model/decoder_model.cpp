@@ -11,6 +11,7 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/random.hpp"
+#include "pipeline/model/lora.hpp"
 #include "pipeline/model/pass_tables.hpp"
 #include "pipeline/model/weight_upload.hpp"
 #include "pipeline/model/weights.hpp"
