@@ -64,7 +64,9 @@ void RunLog::write_progress(const distributed::Progress& p) const {
 }
 
 void RunLog::write_outcome(const distributed::Outcome& outcome) const {
-  RunState state{outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed", utc_now()};
+  RunState state;
+  state.state = outcome.stopped ? "stopped" : outcome.failed.empty() ? "finished" : "failed";
+  state.date = utc_now();
   for (const auto& f : outcome.failed) state.failures.push_back({f.key, f.name, f.message, f.rank});
   publish(state);
 }

@@ -197,5 +197,5 @@ def test_a_schema_without_tables_is_refused(tmp_path):
     folder = make_folder(tmp_path / "run", {**synthetic(), "units": []})
     with h5py.File(folder / "results.h5", "r+") as file:
         file.attrs["schema_version"] = "1.0"
-    with pytest.raises(ValueError, match="merge it again"):
+    with pytest.raises(ValueError, match="only cmc-report reads it"):
         cmc_results.open(folder)

@@ -20,7 +20,7 @@ Unit bare() {
   Unit unit;
   unit.key = sha256("bare");
   unit.stage = "token_map";
-  unit.task = unit.provenance = unit.cost = Json::object();
+  unit.task = unit.provenance = Json::object();
   return unit;
 }
 

@@ -57,7 +57,8 @@ Json plan_units(const fs::path& folder, const fs::path& plan) {
     Unit unit = testing_units::everything("");
     unit.key = task.at("key");
     unit.stage = task.at("stage");
-    unit.cost = {{"wall_seconds", 1.25}, {"ranks", 1}};
+    unit.cost.wall_seconds = 1.25;
+    unit.cost.ranks = 1;
     if (store.has(unit.key)) continue;
     store.publish(unit);
     ++made;

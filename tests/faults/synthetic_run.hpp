@@ -64,7 +64,11 @@ inline store::Unit compute(const distributed::Task& task, const distributed::Com
   }
   std::this_thread::sleep_for(
       std::chrono::duration<double, std::milli>(task.parameters.at("milliseconds").get<double>()));
-  store::Unit unit{task.key, task.stage, task.parameters, {{"software", "cmc"}}, Json::object(), {}, {}};
+  store::Unit unit;
+  unit.key = task.key;
+  unit.stage = task.stage;
+  unit.task = task.parameters;
+  unit.provenance = {{"software", "cmc"}};
   unit.datasets = {{"value", {"element"}, {static_cast<int64_t>(sum.size())}, sum, "1", "sum over the shares", ""}};
   return unit;
 }

@@ -37,7 +37,7 @@ class Results:
             with h5py.File(path) as file:
                 version = str(file.attrs["schema_version"])
                 if version.split(".")[0] != "2":
-                    raise ValueError(f"{path}: schema {version} has no tables; merge it again with a newer cmc run")
+                    raise ValueError(f"{path}: schema {version} has no tables, only cmc-report reads it; run its experiment again")
 
     def _of_each(self, read):
         frames = []
