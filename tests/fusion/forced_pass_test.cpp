@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "pipeline/core/random.hpp"
+#include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
 #include "tests/fusion/character_tokenizer.hpp"
 #include "tests/fusion/forced_log_probs.hpp"

@@ -2,6 +2,7 @@
 // that grows.
 #include <gtest/gtest.h>
 
+#include "pipeline/fusion/fused_source.hpp"
 #include "pipeline/fusion/step_runner.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "tests/operation_counter.hpp"
