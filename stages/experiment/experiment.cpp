@@ -50,6 +50,7 @@ struct Filler {
            const std::vector<std::string_view>& choices) const {
     members.clear();
     for (const auto& item : split(text)) one(key, item, members.emplace_back(), choices);
+    if (members.empty()) fail(key, "is " + text + ", a list of nothing", "give one value, or several with commas");
   }
   template <class T>
   void value(const std::string& key, T& member, const Help& help) const {
@@ -235,6 +236,7 @@ Experiment Experiment::for_seed(int64_t seed, const std::filesystem::path& world
 
 std::string Experiment::resolved() const {
   std::map<std::string, std::string> all = values_;
+  std::erase_if(all, [](const auto& value) { return value.second.empty(); });
   for (const auto& spec : schema())
     if (spec.key.find('*') == std::string_view::npos && !spec.default_value.empty())
       all.try_emplace(std::string(spec.key), spec.default_value);

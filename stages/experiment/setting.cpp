@@ -1,6 +1,7 @@
 #include "stages/experiment/setting.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <sstream>
 
@@ -57,7 +58,7 @@ bool parse(const std::string& text, int64_t& value) {
   return parse_number(text, value) && value >= 0;
 }
 bool parse(const std::string& text, double& value) {
-  return parse_number(text, value);
+  return parse_number(text, value) && std::isfinite(value);
 }
 bool parse(const std::string& text, bool& value) {
   return (value = text == "yes") || text == "no";

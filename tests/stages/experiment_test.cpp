@@ -52,6 +52,9 @@ TEST_F(ExperimentFile, ResolvedFileGivesTheSameExperiment) {
   const auto again = Experiment::read(write(first.resolved()), {});
   EXPECT_EQ(first.resolved(), again.resolved());
   EXPECT_EQ(again.unlearn.items, 7);
+  const auto unset = Experiment::read(write(minimal), {{"experiment.seed", ""}});
+  EXPECT_EQ(unset.seed(), 1);
+  EXPECT_NE(unset.resolved().find("seed = 1\n"), std::string::npos) << "it says what was meant";
 }
 
 TEST_F(ExperimentFile, UnknownKeyNamesTheNearest) {
@@ -64,6 +67,9 @@ TEST_F(ExperimentFile, EveryFaultIsNamed) {
   EXPECT_NE(error("[experiment]\ntitle = T\n").find("models.template"), std::string::npos);
   EXPECT_NE(error(text, {{"compute.batch", "many"}}).find("compute.batch"), std::string::npos);
   EXPECT_NE(error(text, {{"compute.dtype", "int4"}}).find("bfloat16"), std::string::npos) << "choices are listed";
+  EXPECT_NE(error(text, {{"train_instruct.learning_rate", "nan"}}).find("not a number"), std::string::npos);
+  EXPECT_NE(error(text, {{"instruct.strengths", "0.5, inf"}}).find("instruct.strengths"), std::string::npos);
+  EXPECT_NE(error(text, {{"experiment.seed", " , "}}).find("a list of nothing"), std::string::npos);
   EXPECT_NE(error(text, {{"models.targets", "a, c"}}).find("[model.c]"), std::string::npos);
   EXPECT_NE(error(text, {{"deltas.unlearn", "d"}}).find("[delta.d]"), std::string::npos);
   EXPECT_NE(error(text, {{"model.a.path", "${CMC_NO_SUCH_VARIABLE}"}}).find("CMC_NO_SUCH_VARIABLE"), std::string::npos);
