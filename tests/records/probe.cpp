@@ -1,6 +1,7 @@
 // What stages write, for test_*.py: probe_records columns → {stage: [{"name", "dimension", "units", "long_name"}…]};
 // probe_records metrics → [{"name", "title", "unit", "definition"}…];
 // probe_records measure N FOLDER: FOLDER/results.h5 with N measurements, as test_many_measurements.py computes them.
+#include <cmath>
 #include <iostream>
 
 #include "pipeline/core/error.hpp"
@@ -55,7 +56,7 @@ Measurements many(int64_t rows) {
     const int64_t of = row % (2 * targets), item = row / (2 * targets);
     const System target{"target_" + std::to_string(of % targets), Method::vanilla, "", 0, {}, 1};
     const System steered{target.target, Method::cmc, "tiny", 1, {"base_normalized", "pm_mined", "zero", 0}, 1};
-    const auto value = static_cast<double>((7 * of + 13 * item) % 1000) / 1000;
+    const double turned = 0.6180339887498949 * static_cast<double>(row), value = turned - std::floor(turned);
     all.add(all.code(of < targets ? target : steered), set, item, rouge, value);
   }
   all.finish();
