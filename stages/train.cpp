@@ -57,6 +57,11 @@ void estimate(Planner& planner, distributed::Task& task, const TrainParameters& 
   task.bytes = decoding_bytes(planner.experiment(), config, 0) + states;
 }
 
+// Methods that add what was trained in one role share the training.
+std::string remembered_as(Purpose kind, Role role) {
+  return std::string(name_of(kind)) + "." + std::string(name_of(role));
+}
+
 void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto& experiment = planner.experiment();
   const std::string shown(name_of(kind)), as(name_of(role));
@@ -68,7 +73,7 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   task.shares = static_cast<int>(section_of(experiment, kind).shares);
   task.resumable = true;
   estimate(planner, task, p);
-  planner.remember(shown + "." + as, delta, planner.add(std::move(task), p));
+  planner.remember(remembered_as(kind, role), delta, planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {
@@ -81,7 +86,7 @@ void plan(Planner& planner) {
     for (const auto& traits : records::method_traits) {
       if (!traits.adds_delta || !std::ranges::count(methods, traits.method)) continue;
       for (const auto& delta : traits.every_delta ? deltas : std::vector{deltas.front()})
-        add(planner, kind, traits.role, delta);
+        if (planner.find(remembered_as(kind, traits.role), delta).empty()) add(planner, kind, traits.role, delta);
     }
   }
 }
