@@ -39,37 +39,22 @@ class Error : public std::runtime_error {
   Problem problem_;
 };
 
+// An error is its exit code: each of these is a type of its own.
+template <ExitCode exit_code>
+struct ErrorOf : Error {
+  explicit ErrorOf(Problem p) : Error(exit_code, std::move(p)) {}
+};
 // Bad input: always checked, names file, field and remedy.
-struct BadData : Error {
-  explicit BadData(Problem p) : Error(ExitCode::bad_data, std::move(p)) {}
-};
-struct MissingInput : Error {
-  explicit MissingInput(Problem p) : Error(ExitCode::missing_input, std::move(p)) {}
-};
-struct Usage : Error {
-  explicit Usage(Problem p) : Error(ExitCode::usage, std::move(p)) {}
-};
-struct BadExperiment : Error {
-  explicit BadExperiment(Problem p) : Error(ExitCode::bad_experiment, std::move(p)) {}
-};
-struct Refused : Error {
-  explicit Refused(Problem p) : Error(ExitCode::refused, std::move(p)) {}
-};
+using BadData = ErrorOf<ExitCode::bad_data>;
+using MissingInput = ErrorOf<ExitCode::missing_input>;
+using Usage = ErrorOf<ExitCode::usage>;
+using BadExperiment = ErrorOf<ExitCode::bad_experiment>;
+using Refused = ErrorOf<ExitCode::refused>;
 // The environment: disk, MPI, device.
-struct CannotCreate : Error {
-  explicit CannotCreate(Problem p) : Error(ExitCode::cannot_create, std::move(p)) {}
-};
-struct IoError : Error {
-  explicit IoError(Problem p) : Error(ExitCode::io_error, std::move(p)) {}
-};
-// Not a failure: the run was asked to stop and can go on later.
-struct Stopped : Error {
-  explicit Stopped(Problem p) : Error(ExitCode::stopped, std::move(p)) {}
-};
-// A broken contract between our own parts.
-struct Internal : Error {
-  explicit Internal(Problem p) : Error(ExitCode::internal, std::move(p)) {}
-};
+using CannotCreate = ErrorOf<ExitCode::cannot_create>;
+using IoError = ErrorOf<ExitCode::io_error>;
+using Stopped = ErrorOf<ExitCode::stopped>;    // not a failure: the run was asked to stop and can go on later
+using Internal = ErrorOf<ExitCode::internal>;  // a broken contract between our own parts
 
 // Throws Internal naming `contract` unless `holds`.
 void expect(bool holds, const char* contract);

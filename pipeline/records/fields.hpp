@@ -21,9 +21,8 @@
 //     }
 //   };
 //
-// A member may be a number, a text, an enum with EnumNames, another such struct (an object of its own; called
-// with the same `visit` its fields stand beside the others), a vector or a std::optional (absent: not written) of
-// these.
+// A member may be a number, a text, an enum with EnumNames, another such struct (an object of its own; called with the
+// same `visit` its fields stand beside the others), a vector or a std::optional (absent: not written) of these.
 namespace cmc::records {
 
 // optional: not written where it is its type's default, and that default where it is absent.

@@ -60,7 +60,7 @@ struct Filler {
       return;
     }
     const auto choices = help.choices.empty() ? Choices<T>::names() : help.choices;
-    if constexpr (requires { member.emplace_back(); } && !std::is_same_v<T, std::string>)
+    if constexpr (requires { member.emplace_back(); })
       all(key, found->second, member, choices);
     else
       one(key, found->second, member, choices);
@@ -221,14 +221,14 @@ const std::string& Experiment::start_of(const std::string& delta_name) const {
 }
 
 Experiment Experiment::for_seed(int64_t seed, const std::filesystem::path& world_folder) const {
-  static const std::string placeholder = "${world}";
+  static const std::string variable = "${world}";
   Experiment one = *this;
   one.values_["experiment.seed"] = std::to_string(seed);
   for (auto& [key, value] : one.values_)
-    for (size_t at; (at = value.find(placeholder)) != std::string::npos;) {
+    for (size_t at; (at = value.find(variable)) != std::string::npos;) {
       if (world_folder.empty())
         fail(key, "uses ${world}, but the experiment makes none", "add [world] with its documents");
-      value.replace(at, placeholder.size(), world_folder.string());
+      value.replace(at, variable.size(), world_folder.string());
     }
   one.fill();
   return one;

@@ -2,7 +2,6 @@
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,29 +75,8 @@ std::string text_of(const std::vector<T>& values) {
   return text;
 }
 template <class T>
-bool parse(const std::string& text, std::vector<T>& values) {
-  values.clear();
-  for (const auto& item : split(text))
-    if (!parse(item, values.emplace_back())) return false;
-  return true;
-}
-template <class T>
 std::string_view kind_of(const std::vector<T>&) {
   return std::is_same_v<T, double> ? "numbers" : std::is_same_v<T, int64_t> ? "whole numbers" : "list";
-}
-
-// One that may be unset: its section has the key, its value is empty.
-template <class T>
-std::string text_of(const std::optional<T>& value) {
-  return value ? text_of(*value) : "";
-}
-template <class T>
-bool parse(const std::string& text, std::optional<T>& value) {
-  return parse(text, value.emplace());
-}
-template <class T>
-std::string_view kind_of(const std::optional<T>&) {
-  return kind_of(T{});
 }
 
 // The choices of a key that says none itself: the names of its enum.
@@ -112,7 +90,5 @@ struct Choices<E> {
 };
 template <class T>
 struct Choices<std::vector<T>> : Choices<T> {};
-template <class T>
-struct Choices<std::optional<T>> : Choices<T> {};
 
 }  // namespace cmc::stages

@@ -30,6 +30,15 @@ struct Training {
   std::optional<int64_t> warmup_steps = {};  // the longer of both counts
   std::optional<double> beta = {};           // of dpo and npo
   std::optional<double> forget_bound = {};   // nat
+
+  // What every section has, in these words.
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("batch", self.batch, Help("examples a micro-batch; of [train_*] the protocol's"));
+    visit("accumulation", self.accumulation, Help("micro-batches a step; of [train_*] the protocol's"));
+    visit("weight_decay", self.weight_decay, Help("of AdamW; of [train_unlearn] the protocol's"));
+    visit("shares", self.shares, Help("ranks that can work on one training; the result depends on it, not on ranks"));
+  }
 };
 
 // Adapters, where a model is trained by them.
@@ -83,120 +92,100 @@ struct Prepare : Training {
     Lora::fields(self.lora, visit);
     visit("warmup_steps", *self.warmup_steps, Help("steps (protocol: 100); the longer of this and prepare.warmup"));
     visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's setting)"));
-    visit("batch", self.batch, Help("examples a micro-batch"));
-    visit("accumulation", self.accumulation, Help("micro-batches a step"));
     visit("warmup", *self.warmup, Help("share of the steps"));
-    visit("weight_decay", self.weight_decay, Help("of AdamW"));
     visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
-    visit("shares", self.shares, Help("ranks that can work on one training; the result depends on it, not on ranks"));
+    Training::fields(self, visit);
   }
 };
 
-struct TrainInstruct : Training {
-  int64_t items = 0;
-  TrainInstruct()
+// On instruction pairs, of a delta or of a target itself.
+struct InstructTraining : Training {
+  explicit InstructTraining(double learning_rate)
       : Training{.epochs = 3,
-                 .learning_rate = 2e-4,
+                 .learning_rate = learning_rate,
                  .accumulation = 16,
                  .max_tokens = 1024,
                  .schedule = "cosine",
                  .warmup = 0.03} {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("items", self.items, Help("examples used; 0: all"));
-    visit("epochs", self.epochs, Help("protocol: 3 to 4"));
-    visit("learning_rate", self.learning_rate, Help("protocol"));
-    visit("batch", self.batch, Help("protocol"));
-    visit("accumulation", self.accumulation, Help("protocol"));
-    visit("warmup", *self.warmup, Help("share of the steps (protocol)"));
-    visit("schedule", *self.schedule, Help("protocol", schedules));
-    visit("weight_decay", self.weight_decay, Help("AdamW"));
+    Training::fields(self, visit);
+    visit("warmup", *self.warmup, Help("share of the steps; of [train_instruct] the protocol's"));
+    visit("schedule", *self.schedule, Help("of the learning rate; of [train_instruct] the protocol's", schedules));
     visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most (protocol)"));
-    visit("shares", self.shares, Help("ranks that can work on one training"));
     visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints a killed run goes on from"));
   }
 };
 
-struct TrainUnlearn : Training {
-  std::string forget = "forget10";
-  int64_t retain_items = 0;
-  TrainUnlearn()
+// On TOFU, likewise.
+struct UnlearnTraining : Training {
+  explicit UnlearnTraining(double learning_rate)
       : Training{.epochs = 20,
-                 .learning_rate = 1e-4,
+                 .learning_rate = learning_rate,
                  .weight_decay = 0.01,
                  .schedule = "linear",
                  .loss = "grad_diff",
                  .beta = 0.1,
                  .forget_bound = 6} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("loss", *self.loss, Help("the paper's, of deltas and of targets, is grad_diff", unlearning_losses));
+    visit("beta", *self.beta, Help("of dpo and npo"));
+    visit("forget_bound", *self.forget_bound,
+          Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's"));
+    Training::fields(self, visit);
+    visit("schedule", *self.schedule, Help("after one epoch of warm-up; of [train_unlearn] the protocol's", schedules));
+    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
+    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints a killed run goes on from"));
+  }
+};
+
+struct TrainInstruct : InstructTraining {
+  int64_t items = 0;
+  TrainInstruct() : InstructTraining(2e-4) {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("examples used; 0: all"));
+    visit("epochs", self.epochs, Help("protocol: 3 to 4"));
+    visit("learning_rate", self.learning_rate, Help("peak (protocol)"));
+    InstructTraining::fields(self, visit);
+  }
+};
+
+struct TrainUnlearn : UnlearnTraining {
+  std::string forget = "forget10";
+  int64_t retain_items = 0;
+  TrainUnlearn() : UnlearnTraining(1e-4) {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("forget", self.forget, Help("TOFU set to forget", {"forget01", "forget05", "forget10"}));
     visit("retain_items", self.retain_items, Help("retained examples used; 0: all"));
-    visit("loss", *self.loss, Help("the paper's is grad_diff", unlearning_losses));
-    visit("beta", *self.beta, Help("of dpo and npo"));
-    visit("forget_bound", *self.forget_bound,
-          Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's"));
-    visit("epochs", self.epochs, Help("protocol"));
-    visit("learning_rate", self.learning_rate, Help("protocol"));
-    visit("batch", self.batch, Help("protocol"));
-    visit("accumulation", self.accumulation, Help("protocol"));
-    visit("schedule", *self.schedule, Help("after one epoch of warm-up (protocol)", schedules));
-    visit("weight_decay", self.weight_decay, Help("protocol"));
-    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
-    visit("shares", self.shares, Help("ranks that can work on one training"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    visit("epochs", self.epochs, Help("over the forget set (protocol)"));
+    visit("learning_rate", self.learning_rate, Help("peak (protocol)"));
+    UnlearnTraining::fields(self, visit);
   }
 };
 
-struct AdaptInstruct : Training {
+struct AdaptInstruct : InstructTraining {
   Lora lora{.rank = 8, .alpha = 32, .dropout = 0.1};
-  AdaptInstruct()
-      : Training{.epochs = 3,
-                 .learning_rate = 2e-5,
-                 .accumulation = 16,
-                 .max_tokens = 1024,
-                 .schedule = "cosine",
-                 .warmup = 0.03} {}
+  AdaptInstruct() : InstructTraining(2e-5) {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("epochs", self.epochs, Help("a target's own fine-tuning on the instruction data (methods lora and full)"));
     visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning"));
-    visit("batch", self.batch, Help("examples a micro-batch"));
-    visit("accumulation", self.accumulation, Help("micro-batches a step"));
-    visit("warmup", *self.warmup, Help("share of the steps"));
-    visit("schedule", *self.schedule, Help("of the learning rate", schedules));
-    visit("weight_decay", self.weight_decay, Help("AdamW"));
-    visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most"));
-    visit("shares", self.shares, Help("ranks that can work on one training"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    InstructTraining::fields(self, visit);
     Lora::fields(self.lora, visit);
   }
 };
 
-struct AdaptUnlearn : Training {
+struct AdaptUnlearn : UnlearnTraining {
   Lora lora{.rank = 32, .alpha = 64, .dropout = 0.05};
-  AdaptUnlearn()
-      : Training{.epochs = 20,
-                 .learning_rate = 1e-5,
-                 .weight_decay = 0.01,
-                 .schedule = "linear",
-                 .loss = "grad_diff",
-                 .beta = 0.1,
-                 .forget_bound = 6} {}
+  AdaptUnlearn() : UnlearnTraining(1e-5) {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("loss", *self.loss, Help("the same as the delta's in the paper", unlearning_losses));
-    visit("beta", *self.beta, Help("of dpo and npo"));
-    visit("forget_bound", *self.forget_bound, Help("of grad_diff_bounded (nat)"));
     visit("epochs", self.epochs, Help("a target's own unlearning (methods lora and full)"));
     visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's)"));
-    visit("batch", self.batch, Help("examples a micro-batch"));
-    visit("accumulation", self.accumulation, Help("micro-batches a step"));
-    visit("schedule", *self.schedule, Help("after one epoch of warm-up", schedules));
-    visit("weight_decay", self.weight_decay, Help("AdamW"));
-    visit("max_tokens", self.max_tokens, Help("tokens an example"));
-    visit("shares", self.shares, Help("ranks that can work on one training"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    UnlearnTraining::fields(self, visit);
     Lora::fields(self.lora, visit);
   }
 };

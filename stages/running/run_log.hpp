@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "pipeline/core/file_lock.hpp"
 #include "pipeline/distributed/communicator.hpp"
@@ -37,5 +38,9 @@ class RunLog {
   std::optional<FileLock> alive_;  // rank 0's, as long as the run lives
   mutable bool told_ = true;       // whether it could be written last time
 };
+
+// Every run over the folder, the latest first. A folder of an earlier version has one, in progress.json, named
+// "earlier". Throws BadData naming a file that cannot be read.
+std::vector<RunOverFolder> runs_over(const std::filesystem::path& output);
 
 }  // namespace cmc::stages

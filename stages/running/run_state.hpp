@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,9 +56,5 @@ struct RunOverFolder {
     RunState::fields(self.last, visit);
   }
 };
-
-// Every run over the folder, the latest first. A folder of an earlier version has one, in progress.json, named
-// "earlier". Throws BadData naming a file that cannot be read.
-std::vector<RunOverFolder> runs_over(const std::filesystem::path& output);
 
 }  // namespace cmc::stages

@@ -6,7 +6,7 @@
 #include "stages/running/measured_costs.hpp"
 #include "stages/running/output_folder.hpp"
 #include "stages/running/progress_line.hpp"
-#include "stages/running/run_state.hpp"
+#include "stages/running/run_log.hpp"
 #include "stages/running/simulated_runs.hpp"
 #include "stages/verbs/verb.hpp"
 
