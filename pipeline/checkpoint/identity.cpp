@@ -7,6 +7,7 @@
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
+#include "pipeline/core/model_files.hpp"
 
 namespace cmc::checkpoint {
 
@@ -34,13 +35,13 @@ std::string content_identity(const fs::path& folder) {
   if (!fs::exists(folder / "config.json")) {
     throw MissingInput({(folder / "config.json").string(), "does not exist", "give a Hugging Face model folder"});
   }
-  for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
-                           "tokenizer_config.json", "chat_template.jinja"}) {
+  const auto add = [&](const char* name) {
     if (fs::exists(folder / name)) files.push_back(folder / name);
-  }
+  };
+  for (const char* name : {"config.json", "generation_config.json"}) add(name);
+  for (const char* name : tokenizer_file_names) add(name);
   std::string text;
   for (const fs::path& file : files) {
-    if (!fs::exists(file)) throw MissingInput({file.string(), "does not exist", "fetch the missing shard"});
     text += file.filename().string() + " " + hash_once(file) + "\n";
   }
   return sha256(text);

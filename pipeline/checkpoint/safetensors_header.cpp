@@ -8,30 +8,19 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/json_text.hpp"
+#include "pipeline/core/mistaken_file.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc::checkpoint {
 
 namespace {
 
-struct TypeRow {
-  StoredType type;
-  const char* name;
-  int64_t bytes;
-};
-constexpr std::array<TypeRow, 10> types = {{{StoredType::f64, "F64", 8},
-                                            {StoredType::f32, "F32", 4},
-                                            {StoredType::f16, "F16", 2},
-                                            {StoredType::bf16, "BF16", 2},
-                                            {StoredType::i64, "I64", 8},
-                                            {StoredType::i32, "I32", 4},
-                                            {StoredType::i16, "I16", 2},
-                                            {StoredType::i8, "I8", 1},
-                                            {StoredType::u8, "U8", 1},
-                                            {StoredType::boolean, "BOOL", 1}}};
+// Types of 8 bits and fewer that safetensors knows: models are quantised to them, not trained in them.
+constexpr std::array<std::string_view, 8> quantised = {"F8_E4M3",     "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ",
+                                                       "F8_E5M2FNUZ", "F6_E2M3", "F6_E3M2", "F4"};
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
-  throw BadData({where, what, "the file is damaged or no safetensors file: fetch or save it again"});
+  throw BadData({where, what, "the file is damaged, cut off or no safetensors file: fetch or save it again"});
 }
 
 // JSON that refuses a key given twice in one object (nlohmann would keep the last).
@@ -59,8 +48,13 @@ uint64_t natural(const Json& value, const std::string& where, const char* what) 
 }
 
 StoredType parse_type(const Json& value, const std::string& where) {
-  for (const TypeRow& row : types) {
-    if (value == row.name) return row.type;
+  for (int kind = 0; kind <= static_cast<int>(StoredType::boolean); ++kind) {
+    if (value == stored_name(static_cast<StoredType>(kind))) return static_cast<StoredType>(kind);
+  }
+  for (const std::string_view name : quantised) {
+    if (value != name) continue;
+    throw BadData({where, "is quantised (stored as " + std::string(name) + ")",
+                   "give the model as it was before, or save it de-quantised in bfloat16"});
   }
   throw BadData({where, "has an unknown type (" + value.dump() + ")",
                  "supported: F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL"});
@@ -119,20 +113,23 @@ void check_tiling(const SafetensorsHeader& header, uint64_t data_start, uint64_t
   if (at != file_bytes) refuse(where, "has " + std::to_string(file_bytes - at) + " bytes after its last tensor");
 }
 
+// What torch.save writes begins as a zip archive or a pickle does.
+bool is_torch_file(std::string_view start) {
+  return start.starts_with("PK\x03\x04") || (start[0] == '\x80' && start[1] >= 2 && start[1] <= 5);
+}
+
 }  // namespace
 
-int64_t bytes_per_element(StoredType type) {
-  return types[static_cast<size_t>(type)].bytes;
-}
-const char* stored_name(StoredType type) {
-  return types[static_cast<size_t>(type)].name;
-}
-
 SafetensorsHeader parse_safetensors_header(std::string_view start, uint64_t file_bytes, const std::string& where) {
+  check_not_mistaken(start, file_bytes, where);
   uint64_t length = 0;
   if (start.size() < 8)
     refuse(where, "is shorter than a safetensors header (" + std::to_string(file_bytes) + " bytes)");
   std::memcpy(&length, start.data(), 8);  // little-endian, as every machine we run on
+  if (is_torch_file(start) && start.substr(8, 1) != "{") {
+    throw BadData(
+        {where, "is a file of torch.save under the name of a safetensors file", "rename it to pytorch_model.bin"});
+  }
   if (length > max_header_bytes)
     refuse(where, "claims a header of " + std::to_string(length) + " bytes (more than 100 MB)");
   if (length > file_bytes - 8 || length > start.size() - 8) {
@@ -143,6 +140,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view start, uint64_t file
   SafetensorsHeader header;
   for (const auto& [name, entry] : json.items()) {
     if (name == "__metadata__") {
+      if (entry.is_null()) continue;  // as some writers leave it
       if (!entry.is_object()) refuse(where, "has a __metadata__ that is no object");
       for (const auto& [key, value] : entry.items()) {
         if (!value.is_string()) refuse(where, "has a __metadata__ entry that is no text (" + key + ")");

@@ -1,4 +1,6 @@
-#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/safetensors_writer.hpp"
+
+#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"

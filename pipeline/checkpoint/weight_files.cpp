@@ -2,8 +2,11 @@
 
 #include <set>
 
+#include "pipeline/checkpoint/missing_weights.hpp"
+#include "pipeline/checkpoint/quantisation.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/log.hpp"
 
 namespace cmc::checkpoint {
 
@@ -11,28 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* single_name = "model.safetensors";
-constexpr const char* index_name = "model.safetensors.index.json";
-
-[[noreturn]] void throw_without_weights(const fs::path& folder) {
-  if (!fs::is_directory(folder))
-    throw MissingInput({folder.string(), "is no folder", "give a Hugging Face model folder"});
-  for (const char* pickle : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
-    if (!fs::exists(folder / pickle)) continue;
-    throw Refused({(folder / pickle).string(), "is a pickle, which can run code when it is read",
-                   "convert it where you trust it: python3 -c \"from transformers import AutoModelForCausalLM as A; "
-                   "A.from_pretrained('" +
-                       folder.string() + "').save_pretrained('" + folder.string() + "')\""});
-  }
-  throw MissingInput({(folder / single_name).string(), "does not exist", "the folder holds no weights"});
-}
+constexpr const char* save_again = "fetch or save the model again";
 
 // tensor → shard file name, each a plain name inside the folder.
 std::map<std::string, std::string> read_index(const fs::path& index) {
   const Json json = read_json(index);
-  if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object()) {
-    throw BadData({index.string(), "has no weight_map", "fetch or save the model again"});
-  }
+  if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
+    throw BadData({index.string(), "has no weight_map", save_again});
   std::map<std::string, std::string> result;
   for (const auto& [tensor, file] : json.at("weight_map").items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
@@ -45,58 +33,77 @@ std::map<std::string, std::string> read_index(const fs::path& index) {
     }
     result[tensor] = name;
   }
-  if (result.empty()) throw BadData({index.string() + ": weight_map", "is empty", "fetch or save the model again"});
+  if (result.empty()) throw BadData({index.string() + ": weight_map", "is empty", save_again});
   return result;
+}
+
+bool is_index(const fs::path& file) {
+  return file.extension() == ".json";
 }
 
 }  // namespace
 
 std::vector<fs::path> weight_file_names(const fs::path& folder) {
-  if (fs::exists(folder / single_name)) return {folder / single_name};
-  if (!fs::exists(folder / index_name)) throw_without_weights(folder);
-  std::set<std::string> shards;
-  for (const auto& [tensor, file] : read_index(folder / index_name)) shards.insert(file);
-  std::vector<fs::path> files = {folder / index_name};
-  for (const std::string& shard : shards) files.push_back(folder / shard);
-  return files;
-}
-
-WeightFiles::WeightFiles(const fs::path& folder) : folder_(folder) {
-  if (!fs::exists(folder / single_name)) {
-    if (!fs::exists(folder / index_name)) throw_without_weights(folder);
-    open_shards(folder, folder / index_name);
-    return;
-  }
-  files_.emplace_back(folder / single_name);
-  for (const auto& [name, tensor] : files_.back().header().tensors) where_[name] = 0;
-}
-
-void WeightFiles::open_shards(const fs::path& folder, const fs::path& index) {
-  const auto map = read_index(index);
-  std::map<std::string, size_t> opened;
-  for (const auto& [tensor, file] : map) {
-    if (opened.count(file) == 0) {
-      if (!fs::exists(folder / file)) {
-        throw MissingInput({(folder / file).string(),
+  for (const char* single : {"model.safetensors", "pytorch_model.bin"}) {
+    if (fs::exists(folder / single)) return {folder / single};
+    const fs::path index = folder / (std::string(single) + ".index.json");
+    if (!fs::exists(index)) continue;
+    std::set<std::string> shards;
+    for (const auto& [tensor, file] : read_index(index)) shards.insert(file);
+    std::vector<fs::path> files = {index};
+    for (const std::string& shard : shards) {
+      if (!fs::exists(folder / shard)) {
+        throw MissingInput({(folder / shard).string(),
                             "does not exist (a shard named by " + index.filename().string() + ")",
                             "fetch the missing shard"});
       }
-      opened[file] = files_.size();
-      files_.emplace_back(folder / file);
+      files.push_back(folder / shard);
     }
-    if (files_[opened[file]].header().tensors.count(tensor) == 0) {
-      throw BadData(
-          {(folder / file).string(), "holds no tensor " + tensor, index.filename().string() + " says it does"});
-    }
-    where_[tensor] = opened[file];
+    return files;
+  }
+  throw_without_weights(folder);
+}
+
+WeightFiles::WeightFiles(const fs::path& folder) : folder_(folder) {
+  const std::vector<fs::path> names = weight_file_names(folder);
+  for (const fs::path& file : names)
+    if (!is_index(file)) open(file);
+  if (is_index(names.front())) check_index(names.front());
+}
+
+void WeightFiles::open(const fs::path& file) {
+  files_.emplace_back(file);
+  const TensorFile& opened = files_.back();
+  check_not_quantised(opened.tensors(), opened.name());
+  for (const auto& [name, tensor] : opened.tensors()) {
+    const auto [place, is_new] = where_.emplace(name, files_.size() - 1);
+    if (is_new) continue;
+    const size_t earlier = place->second;
+    place->second = files_.size() - 1;
+    warn_if_different(name, earlier);
+  }
+}
+
+void WeightFiles::warn_if_different(const std::string& name, size_t earlier) const {
+  const TensorFile &first = files_[earlier], &last = files_.back();
+  const torch::Tensor a = first.view(name), b = last.view(name);
+  if (a.dtype() == b.dtype() && a.sizes() == b.sizes() && torch::equal(a, b)) return;
+  log_warning(last.name(), ": ", name, " differs from the tensor of that name in ", first.name(),
+              "; the one here is used, as transformers does");
+}
+
+void WeightFiles::check_index(const fs::path& index) const {
+  for (const auto& [tensor, file] : read_index(index)) {
+    if (contains(tensor)) continue;
+    throw BadData(
+        {(folder_ / file).string(), "holds no tensor " + tensor, index.filename().string() + " says it does"});
   }
 }
 
 torch::Tensor WeightFiles::view(const std::string& name) const {
   const auto found = where_.find(name);
-  if (found == where_.end()) {
+  if (found == where_.end())
     throw BadData({folder_.string(), "holds no tensor " + name, "its weights do not fit its config.json"});
-  }
   return files_[found->second].view(name);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <istream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -14,6 +15,9 @@ Json read_json(const std::filesystem::path& file);
 // Calls `take(object, where)` for each non-empty line of a JSON-lines file, where = "file:line".
 // Throws MissingInput or BadData naming file and line.
 void read_json_lines(const std::filesystem::path& file,
+                     const std::function<void(const Json&, const std::string&)>& take);
+// The same from a stream; `name`: of it, in "name:line".
+void read_json_lines(std::istream& lines, const std::string& name,
                      const std::function<void(const Json&, const std::string&)>& take);
 
 // `object[key]` as T; throws BadData "where: key …" when it is missing or of another type.

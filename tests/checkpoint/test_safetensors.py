@@ -61,8 +61,6 @@ def test_index_that_is_none(text, probe, tmp_path):
 def test_no_weights(probe, tmp_path):
     probe.refused("tensors", 66, "does not exist", folder=str(tmp_path), out=str(tmp_path / "o"))
     probe.refused("tensors", 66, "is no folder", folder=str(tmp_path / "none"), out=str(tmp_path / "o"))
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
-    probe.refused("tensors", 77, "pickle", "save_pretrained", folder=str(tmp_path), out=str(tmp_path / "o"))
 
 
 def packed(header, data=b"", length=None):
@@ -76,7 +74,7 @@ def entry(begin, end, shape, dtype="F32"):
 
 GOOD = packed({"x": entry(0, 8, [2])}, b"\0" * 8)
 HOSTILE = {
-    "empty": (b"", "shorter"),
+    "empty": (b"", "is empty"),
     "seven_bytes": (b"\1" * 7, "shorter"),
     "header_longer_than_file": (packed({}, length=50), "longer than the file"),
     "header_over_100_mb": (packed({}, b"\0" * 64, length=100_000_001), "100 MB"),
@@ -88,6 +86,7 @@ HOSTILE = {
     "duplicate_tensor": (packed(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
                                 b'"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', b"\0" * 8), "twice"),
     "duplicate_field": (packed(b'{"x":{"dtype":"F32","dtype":"F64","shape":[2],"data_offsets":[0,8]}}', b"\0" * 8), "twice"),
+    **{f"type_{kind}": (packed({"x": entry(0, 8, [8], kind)}, b"\0" * 8), "quantised") for kind in ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4")},
     "unknown_type": (packed({"x": entry(0, 8, [2], "F7")}, b"\0" * 8), "unknown type"),
     "overflowing_shape": (packed({"x": entry(0, 8, [2**40, 2**40])}, b"\0" * 8), "overflow"),
     "overflow_to_zero": (packed({"x": entry(0, 0, [2**32, 2**32, 4])}, b""), "overflow"),
@@ -106,6 +105,9 @@ HOSTILE = {
     "gap": (packed({"x": entry(0, 8, [2]), "y": entry(12, 20, [2])}, b"\0" * 20), "gap"),
     "gap_at_the_start": (packed({"x": entry(4, 12, [2])}, b"\0" * 12), "gap"),
     "trailing": (GOOD + b"\0", "after its last tensor"),
+    "zeros": (bytes(4096), "did not finish"),
+    "pickle": (b"\x80\x02}q\x00X\x01\x00\x00\x00x", "torch.save"),
+    "zip": (b"PK\x03\x04" + bytes(40), "torch.save"),
     "no_tensor_but_bytes": (packed({}, b"\0"), "after its last tensor"),
     "entry_is_number": (packed({"x": 3}), "lacks"),
     "no_dtype": (packed({"x": {"shape": [2], "data_offsets": [0, 8]}}, b"\0" * 8), "lacks"),
@@ -165,6 +167,11 @@ def test_random_damage_never_crashes(probe, tmp_path):
 
 def test_good_file_of_the_hostile_tests(probe, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(GOOD)
+    assert probe.value("tensors", folder=str(tmp_path), out=str(tmp_path / "o"))["names"] == ["x"]
+
+
+def test_metadata_that_is_null(probe, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(packed({"__metadata__": None, "x": entry(0, 8, [2])}, b"\0" * 8))
     assert probe.value("tensors", folder=str(tmp_path), out=str(tmp_path / "o"))["names"] == ["x"]
 
 

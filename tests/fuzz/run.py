@@ -30,6 +30,21 @@ def safetensors_header():
     yield packed({f"layer.{i}": {"dtype": "U8", "shape": [i], "data_offsets": [i * (i - 1) // 2, i * (i + 1) // 2]} for i in range(9)}, bytes(36))
 
 
+def torch_file():
+    import io
+
+    import torch
+
+    base = torch.arange(24.0)
+    states = [{"x": torch.ones(2)}, {"a.weight": base.view(4, 6).t(), "b": base[3:20:4], "c": torch.nn.Parameter(base), "n": 3},
+              torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)).half().state_dict()]
+    for form in ({}, {"_use_new_zipfile_serialization": False}):
+        for protocol, state in zip((2, 4, 5), states):
+            file = io.BytesIO()
+            torch.save(state, file, pickle_protocol=protocol, **form)
+            yield file.getvalue()
+
+
 LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 100, "hidden_size": 32, "intermediate_size": 64,
          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
          "rms_norm_eps": 1e-5, "hidden_act": "silu", "rope_theta": 10000.0, "bos_token_id": 1, "eos_token_id": [2, 3]}
@@ -80,6 +95,15 @@ def tokenizer_model():
             yield (Path(folder) / "tokenizer.model").read_bytes()
 
 
+def chat_template():
+    chatml = "{% for m in messages %}{{ '<|im_start|>' + m.role + m['content'] }}{% endfor %}"
+    token = {"__type": "AddedToken", "content": "<s>", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    yield json.dumps({"tokenizer_class": "LlamaTokenizerFast", "chat_template": chatml, "bos_token": "<s>", "eos_token": token}).encode()
+    yield json.dumps({"chat_template": [{"name": "tool_use", "template": ""}, {"name": "default", "template": chatml}], "unk_token": None,
+                      "image_token": "<img>", "extra_special_tokens": {"boi_token": "<b>"}, "added_tokens_decoder": {"0": token}}).encode()
+    yield json.dumps({"chat_template": {"default": chatml}, "model_specific_special_tokens": {"x_token": token}}).encode()
+
+
 def datasets():
     yield b'{"question": "Who?", "answer": "A b."}\n{"question": "When?", "answer": "1 #### 1,234"}\n'
     yield b'{"question": "q", "answer": "a", "paraphrased_answer": "p", "paraphrased_question": "r", "perturbed_answer": ["x", "y"]}\n'
@@ -118,8 +142,8 @@ def experiment_file():
         yield file.read_bytes()
 
 
-CORPORA = {corpus.__name__: corpus for corpus in (safetensors_header, model_config, tokenizer_json, tokenizer_model, datasets, unit_file,
-                                                  experiment_file)}
+CORPORA = {corpus.__name__: corpus for corpus in (safetensors_header, torch_file, model_config, tokenizer_json, tokenizer_model,
+                                                  chat_template, datasets, unit_file, experiment_file)}
 
 
 def write_corpus(target, folder):

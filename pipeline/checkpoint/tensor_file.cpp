@@ -1,4 +1,4 @@
-#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/tensor_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "pipeline/checkpoint/safetensors_header.hpp"
+#include "pipeline/checkpoint/torch_file.hpp"
 #include "pipeline/core/error.hpp"
 
 namespace cmc::checkpoint {
@@ -66,31 +68,35 @@ torch::Dtype torch_type(StoredType type) {
     case StoredType::boolean:
       return torch::kBool;
   }
-  throw Internal({"safetensors", "type outside the enumeration", ""});
+  throw Internal({"tensor file", "type outside the enumeration", ""});
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& file) : name_(file.string()) {
+TensorFile::TensorFile(const std::filesystem::path& file) : name_(file.string()) {
   const Mapping mapping = map_file(file);
   mapping_ = mapping.bytes;
-  header_ = parse_safetensors_header({static_cast<const char*>(mapping_.get()), mapping.size}, mapping.size, name_);
+  const std::string_view bytes(static_cast<const char*>(mapping_.get()), mapping.size);
+  tensors_ = file.extension() == ".safetensors" ? parse_safetensors_header(bytes, mapping.size, name_).tensors
+                                                : parse_torch_file(bytes, name_);
 }
 
-torch::Tensor SafetensorsFile::view(const std::string& name) const {
-  const auto found = header_.tensors.find(name);
-  if (found == header_.tensors.end()) throw BadData({name_, "holds no tensor " + name, "the folder is incomplete"});
+torch::Tensor TensorFile::view(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw BadData({name_, "holds no tensor " + name, "the folder is incomplete"});
   const StoredTensor& tensor = found->second;
   const auto options = torch::TensorOptions().dtype(torch_type(tensor.type));
   if (tensor.begin == tensor.end) return torch::empty(tensor.shape, options);
-  // Offsets need not be aligned in old files; torch reads through typed pointers, so copy those.
   char* const bytes = const_cast<char*>(static_cast<const char*>(mapping_.get())) + tensor.begin;
-  const auto keep = mapping_;
-  if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(bytes_per_element(tensor.type)) == 0) {
-    return torch::from_blob(
-        bytes, tensor.shape, [keep](void*) {}, options);
-  }
-  torch::Tensor copy = torch::empty(tensor.shape, options);
+  const auto viewed = [&](char* at, auto keep) {
+    const auto drop = [keep](void*) {};
+    return tensor.strides.empty() ? torch::from_blob(at, tensor.shape, drop, options)
+                                  : torch::from_blob(at, tensor.shape, tensor.strides, drop, options).contiguous();
+  };
+  if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(bytes_per_element(tensor.type)) == 0)
+    return viewed(bytes, mapping_);
+  // Offsets need not be aligned in old files; torch reads through typed pointers, so copy those.
+  const torch::Tensor copy = torch::empty({static_cast<int64_t>(tensor.end - tensor.begin)}, torch::kUInt8);
   std::memcpy(copy.data_ptr(), bytes, tensor.end - tensor.begin);
-  return copy;
+  return viewed(static_cast<char*>(copy.data_ptr()), copy);
 }
 
 }  // namespace cmc::checkpoint
