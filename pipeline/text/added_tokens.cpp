@@ -1,7 +1,6 @@
 #include "pipeline/text/added_tokens.hpp"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
@@ -23,41 +22,34 @@ bool ends_with_word(std::string_view text) {
   return is_word(next_code_point(text, at));
 }
 
+}  // namespace
+
 AddedToken read_added_token(const Json& entry, const std::string& where) {
   AddedToken token;
   token.content = json_field<std::string>(entry, "content", where);
-  const Json id = json_field<Json>(entry, "id", where);
-  if (!id.is_number_integer() || id < 0 || id > TokenizerFile::max_id)
-    throw_bad_field(where, "id", "is out of range: " + id.dump());
-  token.id = id.get<int32_t>();
   token.special = json_field_or(entry, "special", false, where);
   token.normalized = json_field_or(entry, "normalized", !token.special, where);
   token.single_word = json_field_or(entry, "single_word", false, where);
   token.left_strip = json_field_or(entry, "lstrip", false, where);
   token.right_strip = json_field_or(entry, "rstrip", false, where);
-  if (token.content.empty()) throw_bad_field(where, "content", "is empty");
   return token;
 }
 
-}  // namespace
-
-std::vector<AddedToken> read_added_tokens(const Json& list, const std::string& where) {
+std::vector<std::pair<int32_t, AddedToken>> read_added_tokens(const Json& list, const std::string& where) {
   if (list.is_null()) return {};
   if (!list.is_array()) throw BadData({where, "is not a list", "see the tokenizers library's tokenizer.json"});
-  std::vector<AddedToken> tokens;
-  std::unordered_set<std::string> contents;
-  std::unordered_set<int32_t> ids;
+  std::vector<std::pair<int32_t, AddedToken>> tokens;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string at = where + "[" + std::to_string(i) + "]";
-    tokens.push_back(read_added_token(list[i], at));
-    if (!contents.insert(tokens.back().content).second)
-      throw_bad_field(at, "content", "repeats \"" + tokens.back().content + "\"");
-    if (!ids.insert(tokens.back().id).second) throw_bad_field(at, "id", "repeats " + std::to_string(tokens.back().id));
+    const Json id = json_field<Json>(list[i], "id", at);
+    if (!id.is_number_integer() || id < 0 || id > TokenizerFile::max_id)
+      throw_bad_field(at, "id", "is out of range: " + id.dump());
+    tokens.emplace_back(id.get<int32_t>(), read_added_token(list[i], at));
   }
   return tokens;
 }
 
-void AddedTokenMatcher::add(const AddedToken& token, std::string_view written) {
+void AddedTokenMatcher::add(const AddedToken& token, int32_t id, std::string_view written, Matching matching) {
   uint32_t node = 0;
   for (const char c : written) {
     const uint64_t edge = static_cast<uint64_t>(node) << 8 | static_cast<unsigned char>(c);
@@ -65,7 +57,8 @@ void AddedTokenMatcher::add(const AddedToken& token, std::string_view written) {
     if (made) ends_.emplace_back();
     node = found->second;
   }
-  if (ends_[node].id < 0) ends_[node] = {token.id, token.single_word, token.left_strip, token.right_strip};
+  if (ends_[node].id < 0)
+    ends_[node] = {id, token.single_word, token.left_strip, token.right_strip, matching == Matching::text};
   starts_[static_cast<unsigned char>(written[0])] = true;
 }
 
@@ -93,10 +86,12 @@ std::vector<AddedTokenMatcher::Section> AddedTokenMatcher::split(std::string_vie
     }
     size_t begin = at;
     at = end;
+    if (token->ignored) continue;
     if (token->single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
     if (token->left_strip) begin = std::max(strip_right(text.substr(0, begin), is_white_space).size(), done);
     if (token->right_strip) end = text.size() - strip_left(text.substr(end), is_white_space).size();
     if (begin > done) sections.push_back({text.substr(done, begin - done), -1});
+    if (end <= begin) continue;  // the token before took all of it along
     sections.push_back({text.substr(begin, end - begin), token->id});
     done = end;
   }

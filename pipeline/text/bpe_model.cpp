@@ -6,6 +6,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
+#include "pipeline/text/byte_pieces.hpp"
 
 namespace cmc::text {
 namespace {
@@ -22,16 +23,7 @@ size_t slot_of(uint64_t pair, size_t slots) {
   return static_cast<size_t>((pair * 0x9E3779B97F4A7C15ull) >> 20) & (slots - 1);  // Fibonacci hashing (Knuth 6.4)
 }
 
-std::string byte_piece(int byte) {
-  static constexpr char digit[] = "0123456789ABCDEF";
-  return std::string("<0x") + digit[byte >> 4] + digit[byte & 15] + ">";
-}
-
 void check_model(const TokenizerFile& file, const Json& model, const std::string& where) {
-  const auto type = json_field_or<std::string>(model, "type", "BPE", where);
-  if (type != "BPE")
-    throw BadData({where + ".type", "is \"" + type + "\", a model this reader does not know",
-                   "only BPE is read; a Unigram model can be given as its tokenizer.model"});
   if (model.contains("vocab")) bad_field(file, "vocab", "is not an object of piece to id");
   if (model.contains("merges")) bad_field(file, "merges", "is not a list");
   if (file.vocabulary.empty()) bad_field(file, "vocab", "is missing or empty");
@@ -66,6 +58,7 @@ void BpeModel::read_vocabulary(const TokenizerFile& file) {
         file, "vocab",
         "has ids up to " + std::to_string(largest) + " for only " + std::to_string(file.vocabulary.size()) + " tokens");
   pieces_.resize(static_cast<size_t>(largest) + 1);
+  entries_ = static_cast<int32_t>(file.vocabulary.size());
   ids_ = PieceTable(file.vocabulary.size());
   for (const auto& [piece, id] : file.vocabulary) {
     auto& place = pieces_[static_cast<size_t>(id)];

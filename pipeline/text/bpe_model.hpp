@@ -7,26 +7,24 @@
 #include <vector>
 
 #include "pipeline/text/piece_table.hpp"
+#include "pipeline/text/token_model.hpp"
 #include "pipeline/text/tokenizer_file.hpp"
 
 namespace cmc::text {
 
 // Byte pair encoding (Sennrich et al. 2016) as the tokenizers library runs it: the pair of lowest rank is merged first,
 // the leftmost among equals. O(n log n) in the characters of a word. Immutable; safe to share between threads.
-class BpeModel {
+class BpeModel : public TokenModel {
  public:
   // Throws BadData naming the field of `file` that is wrong.
   explicit BpeModel(const TokenizerFile& file);
 
-  // Appends the ids of one word (valid UTF-8). Characters outside the vocabulary become byte tokens, the unknown token,
-  // or nothing, as the file says.
-  void encode(std::string_view word, std::vector<int32_t>& ids) const;
-
-  // [largest id + 1]; empty where the range has a hole. Pieces are never empty otherwise.
-  const std::vector<std::string>& pieces() const { return pieces_; }
-  int32_t id_of(std::string_view piece) const;  // -1: none
-  bool has_byte_fallback() const { return byte_fallback_; }
-  int32_t unknown() const { return unknown_; }
+  void encode(std::string_view word, std::vector<int32_t>& ids) const override;
+  const std::vector<std::string>& pieces() const override { return pieces_; }
+  int32_t id_of(std::string_view piece) const override;
+  bool has_byte_fallback() const override { return byte_fallback_; }
+  int32_t unknown() const override { return unknown_; }
+  int32_t entries() const override { return entries_; }
 
  private:
   struct Merge {
@@ -53,7 +51,7 @@ class BpeModel {
   std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
   std::array<int32_t, 256> byte_ids_{};  // -1: no <0xNN> token
   std::string prefix_, suffix_;          // continuing_subword_prefix, end_of_word_suffix
-  int32_t unknown_ = -1;
+  int32_t unknown_ = -1, entries_ = 0;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
 };
 

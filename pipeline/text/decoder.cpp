@@ -199,8 +199,8 @@ class ChainReader {
     if (count_code_points(content) != 1) throw_bad_field(where, "content", "is not one character");
     const auto start = json_field<Json>(description, "start", where),
                stop = json_field<Json>(description, "stop", where);
-    if (!start.is_number_unsigned()) throw_bad_field(where, "start", "is no count");
-    if (!stop.is_number_unsigned()) throw_bad_field(where, "stop", "is no count");
+    if (!start.is_number_integer() || start < 0) throw_bad_field(where, "start", "is no count");
+    if (!stop.is_number_integer() || stop < 0) throw_bad_field(where, "stop", "is no count");
     const auto from = start.get<size_t>(), to = stop.get<size_t>();
     if (fused_)
       steps_.push_back([=] { return std::make_unique<StripTextStep>(content, from, to); });

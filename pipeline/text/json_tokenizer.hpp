@@ -1,14 +1,30 @@
 #pragma once
-#include <filesystem>
 #include <memory>
+#include <string>
 
+#include "pipeline/core/json.hpp"
+#include "pipeline/text/added_vocabulary.hpp"
+#include "pipeline/text/post_processor.hpp"
+#include "pipeline/text/token_model.hpp"
 #include "pipeline/text/tokenizer.hpp"
-#include "pipeline/text/tokenizer_config.hpp"
 
 namespace cmc::text {
 
-// A Hugging Face tokenizer.json with a BPE model. Gives the ids of the tokenizers library (0.23) for the components of
-// the GPT-2, Llama, Mistral, Gemma, Qwen and SmolLM families. Throws MissingInput or BadData naming file and field.
-std::shared_ptr<const Tokenizer> load_json_tokenizer(const std::filesystem::path& file, const TokenizerConfig& config);
+// All a tokenizer of the tokenizers library is made of. The descriptions are as in tokenizer.json.
+struct TokenizerParts {
+  std::string name;  // for errors
+  Json normalizer, pre_tokenizer, decoder;
+  std::unique_ptr<const TokenModel> model;
+  AddedVocabulary added;
+  Surroundings around;
+  SpecialTokens special;
+  bool split_special = false;  // special tokens written out in a text are text
+};
+
+// Throws BadData naming the field that is wrong.
+std::shared_ptr<const Tokenizer> make_json_tokenizer(TokenizerParts parts);
+
+// Whether some component of that type is used anywhere below `description`.
+bool uses(const Json& description, const std::string& type);
 
 }  // namespace cmc::text

@@ -1,11 +1,14 @@
 #include "pipeline/text/normalizer.hpp"
 
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
+#include "pipeline/text/base64.hpp"
 #include "pipeline/text/byte_level.hpp"
+#include "pipeline/text/character_map.hpp"
 #include "pipeline/text/pattern.hpp"
 #include "pipeline/text/unicode.hpp"
 
@@ -64,6 +67,30 @@ Normalizer byte_level(const Json&, const std::string&) {
   };
 }
 
+Normalizer precompiled(const Json& description, const std::string& where) {
+  const auto bytes = bytes_of_base64(json_field<std::string>(description, "precompiled_charsmap", where));
+  if (!bytes) throw_bad_field(where, "precompiled_charsmap", "is not base64");
+  const auto map = std::make_shared<const CharacterMap>(*bytes, where + ".precompiled_charsmap");
+  return [map](std::string& text) { text = map->normalized(text); };
+}
+
+// Google's rules for neural machine translation (sentencepiece's "nmt"): control characters go, odd spaces are spaces
+Normalizer nmt(const Json&, const std::string&) {
+  return [](std::string& text) {
+    std::string made;
+    for (size_t at = 0; at < text.size();) {
+      const char32_t c = next_code_point(text, at);
+      const bool control =
+          (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+      const bool space = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 ||
+                         (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF ||
+                         c == 0xFFFD;
+      if (!control) append_utf8(made, space ? U' ' : c);
+    }
+    text = std::move(made);
+  };
+}
+
 template <NormalForm form>
 Normalizer normal_form(const Json&, const std::string&) {
   return [](std::string& text) { text = normalized(text, form); };
@@ -76,7 +103,8 @@ const std::map<std::string, Reader>& readers() {
       {"Replace", replace},
       {"Strip", strip},
       {"Lowercase", lowercase},
-
+      {"Precompiled", precompiled},
+      {"Nmt", nmt},
       {"ByteLevel", byte_level},
       {"NFC", normal_form<NormalForm::nfc>},
       {"NFD", normal_form<NormalForm::nfd>},
@@ -93,8 +121,9 @@ Normalizer read_normalizer(const Json& description, const std::string& where) {
   const auto type = json_field<std::string>(description, "type", where);
   const auto reader = readers().find(type);
   if (reader == readers().end())
-    throw BadData({where + ".type", "is \"" + type + "\", a normalizer this reader does not know",
-                   "known are Sequence, Prepend, Replace, Strip, Lowercase, ByteLevel, NFC, NFD, NFKC, NFKD"});
+    throw BadData(
+        {where + ".type", "is \"" + type + "\", a normalizer this reader does not know",
+         "known are Sequence, Prepend, Replace, Strip, Lowercase, Precompiled, Nmt, ByteLevel, NFC, NFD, NFKC, NFKD"});
   return reader->second(description, where);
 }
 

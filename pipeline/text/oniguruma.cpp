@@ -1,11 +1,11 @@
 #include "pipeline/text/oniguruma.hpp"
 
 #include <cctype>
-#include <map>
 #include <string_view>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/text/property_members.hpp"
 
 namespace cmc::text {
 namespace {
@@ -13,46 +13,19 @@ namespace {
 constexpr const char* white_space =
     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
 
+constexpr const char* not_white_space =
+    "\\x{0}-\\x08\\x0E-\\x1F!-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}"
+    "\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}";
+
 // \\w: letters, marks, decimal digits, letter numbers, connectors, and the other alphabetic symbols
 constexpr const char* word_members =
     "\\x{B2}-\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{"
     "1F189}";
 
-// Code points that Unicode 15.0, 15.1 and 16.0 added to a general category (DerivedGeneralCategory.txt).
-const std::map<std::string, std::string>& newer_members() {
-  static const std::map<std::string, std::string> members = [] {
-    std::map<std::string, std::string> of;
-    of["Lu"] = "\\x{1C89}\\x{A7CB}-\\x{A7CC}\\x{A7DA}\\x{A7DC}\\x{10D50}-\\x{10D65}";
-    of["Ll"] = "\\x{1C8A}\\x{A7CD}\\x{A7DB}\\x{10D70}-\\x{10D85}\\x{1DF25}-\\x{1DF2A}";
-    of["Lm"] = "\\x{10D4E}\\x{10D6F}\\x{16D40}-\\x{16D42}\\x{16D6B}-\\x{16D6C}\\x{1E030}-\\x{1E06D}\\x{1E4EB}";
-    of["Lo"] =
-        "\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D4D}\\x{10D4F}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}"
-        "\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}"
-        "\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}"
-        "\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}\\x{16D43}-\\x{16D6A}\\x{18CFF}\\x{1B132}\\x{1B155}"
-        "\\x{1E4D0}-\\x{1E4EA}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}";
-    of["Mn"] =
-        "\\x{897}\\x{ECE}\\x{10D69}-\\x{10D6D}\\x{10EFC}-\\x{10EFF}\\x{11241}\\x{113BB}-\\x{113C0}\\x{113CE}\\x{113D0}"
-        "\\x{113D2}\\x{113E1}-\\x{113E2}\\x{11F00}-\\x{11F01}\\x{11F36}-\\x{11F3A}\\x{11F40}\\x{11F42}\\x{11F5A}"
-        "\\x{13440}\\x{13447}-\\x{13455}\\x{1611E}-\\x{16129}\\x{1612D}-\\x{1612F}\\x{1E08F}\\x{1E4EC}-\\x{1E4EF}"
-        "\\x{1E5EE}-\\x{1E5EF}";
-    of["Mc"] =
-        "\\x{CF3}\\x{113B8}-\\x{113BA}\\x{113C2}\\x{113C5}\\x{113C7}-\\x{113CA}\\x{113CC}-\\x{113CD}\\x{113CF}"
-        "\\x{1171E}\\x{11F03}\\x{11F34}-\\x{11F35}\\x{11F3E}-\\x{11F3F}\\x{11F41}\\x{1612A}-\\x{1612C}";
-    of["Nd"] =
-        "\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F50}-\\x{11F59}\\x{16130}-\\x{16139}"
-        "\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}\\x{1E4F0}-\\x{1E4F9}\\x{1E5F1}-\\x{1E5FA}";
-    of["No"] = "\\x{1D2C0}-\\x{1D2D3}";
-    of["P"] =
-        "\\x{1B4E}-\\x{1B4F}\\x{1B7F}\\x{10D6E}\\x{113D4}-\\x{113D5}\\x{113D7}-\\x{113D8}\\x{11B00}-\\x{11B09}\\x{"
-        "11BE1}"
-        "\\x{11F43}-\\x{11F4F}\\x{16D6D}-\\x{16D6F}\\x{1E5FF}";
-    of["L"] = of["Lu"] + of["Ll"] + of["Lm"] + of["Lo"];
-    of["M"] = of["Mn"] + of["Mc"];
-    of["N"] = of["Nd"] + of["No"];
-    return of;
-  }();
-  return members;
+std::string word_set() {
+  std::string members;
+  for (const char* name : {"L", "M", "Nd", "Nl", "Pc"}) members += members_of_property(name).value();
+  return members + word_members;
 }
 
 class Translator {
@@ -91,12 +64,14 @@ class Translator {
 
   void set_member(char c) {
     if (c == '[') {
-      const bool posix = from_.compare(at_, 2, "[:") == 0;
-      const size_t end = posix ? from_.find(":]", at_) : std::string::npos;
+      const size_t end = from_.compare(at_, 2, "[:") == 0 ? from_.find(":]", at_) : std::string::npos;
       if (end == std::string::npos) refuse("nested sets […[…]…]");
-      to_ += from_.substr(at_, end + 2 - at_);
+      std::string name = from_.substr(at_ + 2, end - at_ - 2);
+      const bool negated = name.starts_with('^');
+      if (negated) name.erase(0, 1);
       at_ = end + 2;
-      return;
+      if (name == "punct" && !negated) put_property("S", false);  // in brackets it holds the symbols, too
+      return put_property(name, negated);
     }
     if (from_.compare(at_, 2, "&&") == 0) refuse("set intersections […&&…]");
     if (c == ']') in_set_ = false;
@@ -113,21 +88,16 @@ class Translator {
 
   void escape() {
     const char kind = from_[at_ + 1];
-    if (kind == 's' || (kind == 'S' && !in_set_)) {
+    const auto lower = static_cast<char>(std::tolower(static_cast<unsigned char>(kind)));
+    const bool negated = kind != lower;
+    if (lower == 's' || lower == 'h' || lower == 'w' || lower == 'd') {
       at_ += 2;
-      return set_of(white_space, kind == 'S');
+      if (lower == 'd') return put_property("Nd", negated);
+      if (lower == 's' && negated && in_set_) return set_of(not_white_space, false);
+      if (negated && in_set_) refuse(std::string("\\") + kind + " in a set");
+      return set_of(lower == 's' ? white_space : lower == 'h' ? "0-9a-fA-F" : word_set(), negated);
     }
-    if (kind == 'h' || (kind == 'H' && !in_set_)) {
-      at_ += 2;
-      return set_of("0-9a-fA-F", kind == 'H');
-    }
-    if (kind == 'w' || (kind == 'W' && !in_set_)) {
-      at_ += 2;
-      const auto& newer = newer_members();
-      return set_of("\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}" + newer.at("L") + newer.at("M") + newer.at("Nd") + word_members,
-                    kind == 'W');
-    }
-    if ((kind == 'p' || kind == 'P') && at_ + 2 < from_.size() && from_[at_ + 2] == '{') return property();
+    if (lower == 'p' && at_ + 2 < from_.size() && from_[at_ + 2] == '{') return property();
     to_ += from_.substr(at_, 2);
     at_ += 2;
     // \x{…} and the like: their braces are no repetition
@@ -141,12 +111,16 @@ class Translator {
     bool negated = from_[at_ + 1] == 'P';
     if (!name.empty() && name[0] == '^') negated = !negated, name.erase(0, 1);
     at_ = end + 1;
-    const auto newer = newer_members().find(name);
-    if (newer == newer_members().end() || (negated && in_set_)) {
-      to_ += (negated ? "\\P{" : "\\p{") + name + "}";
-      return;
-    }
-    set_of("\\p{" + name + "}" + newer->second, negated);
+    put_property(name, negated);
+  }
+
+  void put_property(const std::string& name, bool negated) {
+    const auto members = members_of_property(name);
+    if (!members) refuse("the property " + name);
+    if (!negated || !in_set_) return set_of(*members, negated);
+    const auto outside = members_outside_property(name);
+    if (!outside) refuse("everything but the property " + name + " in a set");
+    set_of(*outside, false);
   }
 
   void copy_through(char last) {

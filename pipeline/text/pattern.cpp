@@ -27,7 +27,9 @@ void find_regex(std::string_view text, const pcre2_code* code, std::vector<Span>
   const MatchData data(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   for (size_t at = 0; at <= text.size();) {
-    const int found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
+    int found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT)  // the interpreter has the heap
+      found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), nullptr);
     if (found == PCRE2_ERROR_NOMATCH) return;
     if (found < 0)
       throw BadData({"tokenizer.json: pre_tokenizer", "a pattern cannot be matched: " + message_of(found),

@@ -7,6 +7,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/utf8.hpp"
+#include "pipeline/text/tokenizer_file.hpp"
 
 namespace cmc::text {
 namespace {
@@ -62,7 +63,8 @@ class PieceStream : public TextStream {
       : tokenizer_(tokenizer), special_(special) {}
 
   std::string push(int32_t id) override {
-    expect(id >= 0 && id < tokenizer_.size(), "a token id to decode is in the vocabulary");
+    expect(id >= 0, "a token id to decode is not negative");
+    if (id >= tokenizer_.size()) return {};  // a row of the model that has no token: no text
     const auto& entry = tokenizer_.vocabulary()[static_cast<size_t>(id)];
     if (special_ == SpecialText::skip && entry.kind == TokenKind::special) return {};
     if (entry.kind == TokenKind::byte) return push_byte(entry.bytes[0]);
@@ -115,6 +117,7 @@ class PieceStream : public TextStream {
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file, const TokenizerConfig& config) {
   const std::string bytes = read_file(file);
+  refuse_pointer(bytes, file.string());
   const auto status = processor_.LoadFromSerializedProto(bytes);
   if (!status.ok() || processor_.GetPieceSize() <= 0)
     throw BadData({file.string(), std::string("is no SentencePiece model: ") + status.error_message(),

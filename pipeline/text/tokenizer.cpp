@@ -1,5 +1,6 @@
 #include "pipeline/text/tokenizer.hpp"
 
+#include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 
 namespace cmc::text {
@@ -50,6 +51,16 @@ std::string Tokenizer::vocabulary_digest() const {
     all += static_cast<char>('0' + static_cast<int>(entry.kind));
   }
   return sha256(all);
+}
+
+void expect_belongs(const Tokenizer& tokenizer, int64_t rows, const std::string& where) {
+  for (int64_t id = rows; id < tokenizer.size(); ++id) {
+    const TokenKind kind = tokenizer.vocabulary()[static_cast<size_t>(id)].kind;
+    if (kind == TokenKind::special || kind == TokenKind::unused) continue;
+    throw BadData(
+        {where, "the tokenizer has " + std::to_string(tokenizer.size()) + " tokens, the model " + std::to_string(rows),
+         "use the tokenizer that belongs to the model"});
+  }
 }
 
 }  // namespace cmc::text

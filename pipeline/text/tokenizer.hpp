@@ -56,11 +56,12 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Special tokens written out in `text` are recognised, as Hugging Face tokenizers does (tokenizer.model: not).
+  // Special tokens written out in `text` are recognised, as Hugging Face tokenizers does (a lone tokenizer.model: not).
   virtual std::vector<int32_t> encode(std::string_view text, AddedTokens added) const = 0;
 
   using SpecialText = text::SpecialText;
-  // Invalid ids throw Internal. Bytes that form no character give U+FFFD.
+  // Ids without a token (rows that pad a model's vocabulary) are no text; negative ones throw Internal. Bytes that form
+  // no character give U+FFFD.
   virtual std::string decode(std::span<const int32_t> ids, SpecialText special) const = 0;
   // The same, token by token. The tokenizer must outlive the stream. The version here decodes everything at each push.
   virtual std::unique_ptr<TextStream> stream(SpecialText special) const;
@@ -74,8 +75,15 @@ class Tokenizer {
   std::string vocabulary_digest() const;
 };
 
-// `path` is a tokenizer.json, a tokenizer.model, or a folder holding one (tokenizer.json wins; tokenizer_config.json
-// beside it tells the special roles and begin/end flags). Throws MissingInput or BadData naming file and field.
+// Some tokenizers have special tokens that their model has no row for (Gemma 3's image token), which matters only where
+// one is read. Throws BadData naming `where` when ordinary tokens lie beyond the model's `rows`: it belongs to another
+// one.
+void expect_belongs(const Tokenizer& tokenizer, int64_t rows, const std::string& where);
+
+// A folder is read as transformers' AutoTokenizer (5, fast) reads it: tokenizer.json, or tokenizer.model, or vocab.json
+// and merges.txt, with tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json beside them.
+// `path` may also be a tokenizer.json, read like its folder, or a tokenizer.model by itself, read by SentencePiece.
+// Throws MissingInput, BadData or Refused naming file and field.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 }  // namespace cmc::text

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <iterator>
 #include <memory>
+#include <sstream>
+#include <vector>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
@@ -97,10 +99,6 @@ bool is_word(char32_t c) {
          (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
-bool is_nonspacing_mark(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_MN;
-}
-
 void append_lower(std::string& text, char32_t c) {
   if (c == 0x130) {  // the one code point whose lower case is two (SpecialCasing.txt)
     append_utf8(text, U'i');
@@ -108,6 +106,41 @@ void append_lower(std::string& text, char32_t c) {
     return;
   }
   append_utf8(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+}
+
+std::string unassigned_without(std::string_view newer) {
+  std::vector<bool> free(0x110000);
+  for (char32_t c = 0; c < free.size(); ++c) free[c] = category(c) == UTF8PROC_CATEGORY_CN;
+  char32_t before = 0;
+  for (size_t at = newer.find("\\x{"); at != std::string_view::npos; at = newer.find("\\x{", at + 1)) {
+    const auto code = static_cast<char32_t>(std::stoul(std::string(newer.substr(at + 3, 6)), nullptr, 16));
+    const char32_t first = at > 0 && newer[at - 1] == '-' ? before : code;
+    for (char32_t c = first; c <= code && c < free.size(); ++c) free[c] = false;
+    before = code;
+  }
+  std::ostringstream members;
+  members << std::hex;
+  for (char32_t c = 0; c < free.size(); ++c) {
+    if (!free[c]) continue;
+    const auto first = static_cast<uint32_t>(c);
+    while (c + 1 < free.size() && free[c + 1]) ++c;
+    members << "\\x{" << first << "}-\\x{" << static_cast<uint32_t>(c) << "}";
+  }
+  return members.str();
+}
+
+size_t grapheme_cluster(std::string_view text) {
+  size_t at = 0;
+  utf8proc_int32_t state = 0;
+  auto last = static_cast<utf8proc_int32_t>(next_code_point(text, at));
+  while (at < text.size()) {
+    size_t end = at;
+    const auto next = static_cast<utf8proc_int32_t>(next_code_point(text, end));
+    if (utf8proc_grapheme_break_stateful(last, next, &state)) break;
+    last = next;
+    at = end;
+  }
+  return at;
 }
 
 std::string_view strip_left(std::string_view text, bool (*drop)(char32_t)) {

@@ -14,6 +14,13 @@ bool is_punctuation(char32_t code_point);                   // general category 
 bool is_word(char32_t code_point);                          // \w: letters, marks, decimal digits, connectors, joiners
 void append_lower(std::string& text, char32_t code_point);  // full mapping: U+0130 gives two; newest letters stay
 
+// Members of a PCRE2 set for the code points that are unassigned in this library's Unicode and not in `newer`: members
+// like \x{1C89} and \x{A7CB}-\x{A7CC}, others are passed over.
+std::string unassigned_without(std::string_view newer);
+
+// Bytes of the first grapheme cluster (UAX 29) of `text`, which is not empty.
+size_t grapheme_cluster(std::string_view text);
+
 // `text` without the leading / trailing code points that `drop` holds for.
 std::string_view strip_left(std::string_view text, bool (*drop)(char32_t));
 std::string_view strip_right(std::string_view text, bool (*drop)(char32_t));

@@ -61,7 +61,7 @@ TEST(Pattern, RefusesWhatItWouldMisread) {
 TEST(AddedTokens, LeftmostThenLongest) {
   AddedTokenMatcher matcher;
   int32_t id = 0;
-  for (const char* content : {"ab", "abcd", "bcde", "e"}) matcher.add({content, id++}, content);
+  for (const char* content : {"ab", "abcd", "bcde", "e"}) matcher.add({content}, id++, content);
   Parts parts;
   std::vector<int32_t> ids;
   for (const auto& section : matcher.split("xabcdeabce")) {

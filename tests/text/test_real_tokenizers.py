@@ -116,7 +116,7 @@ def test_tokenizer_model(name):
     assert_same(expected, ["".join(d["pushes"]) for d in decoded], [reference.decode(ids) for ids in expected])
 
     few = texts()[::50]
-    ours = [a["ids"] for a in probe("encode", "--tokenizer", file.parent, lines=lines_of(few, "text", added="as_model"))]
+    ours = [a["ids"] for a in probe("encode", "--tokenizer", file, lines=lines_of(few, "text", added="as_model"))]
     assert_same(few, ours, [reference.encode(text, add_bos=True) for text in few])
 
 

@@ -63,9 +63,10 @@ def test_pieces_are_those_of_pythons_trainer(world, folders, name):
 def test_ids_are_those_of_pythons_processor(world, folders, name):
     processor = reference(folders[name])
     texts = world_texts(world) + random_texts(3000, seed=5) + ["", " ", "a  b", "  a", "a\nb\n\nc", "\n", "12 + 7 = 19", "é▁"]
-    for text, ours, theirs in zip(texts, ids(folders[name], texts), processor.encode(texts)):
+    file = folders[name] / "tokenizer.model"  # by itself it is SentencePiece's own; the folder is transformers'
+    for text, ours, theirs in zip(texts, ids(file, texts), processor.encode(texts)):
         assert ours == theirs, show(text, ours, theirs)
-    back = probe("decode", "--tokenizer", folders[name], lines=[{"ids": processor.encode(text)} for text in texts])
+    back = probe("decode", "--tokenizer", file, lines=[{"ids": processor.encode(text)} for text in texts])
     for text, answer in zip(texts[:1500], back):
         assert answer["text"] == text, "nothing is lost: no space, no line break"
 
@@ -81,6 +82,9 @@ def test_transformers_reads_the_folder(world, folders, name):
     assert len(odd) > 1000
     for text in texts:
         assert tokenizer.encode(text, add_special_tokens=False) == processor.encode(text), text
+    texts += random_texts(1000, seed=7)
+    for text, ours in zip(texts, ids(folders[name], texts)):
+        assert ours == tokenizer.encode(text, add_special_tokens=False), text
     (ours,) = probe("encode", "--tokenizer", folders[name], lines=[{"text": texts[0], "added": "as_model"}])
     assert ours["ids"] == tokenizer(texts[0])["input_ids"] == [1] + processor.encode(texts[0])
     (ours,) = probe("vocabulary", "--tokenizer", folders[name])
