@@ -9,7 +9,6 @@
 #include "pipeline/metrics/instruction_rules.hpp"
 #include "pipeline/metrics/response_health.hpp"
 #include "pipeline/records/rows.hpp"
-#include "pipeline/text/prompt_template.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/evaluated_systems.hpp"
 #include "stages/planning/footprint.hpp"
@@ -23,14 +22,20 @@ namespace {
 
 using records::InstructParameters, records::InstructRow, records::Prompts;
 
-void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, const records::Slice& slice) {
+// What the base reads. A tuned target reads what it was tuned on, whatever its vocabulary.
+records::Prompt base_prompt(Planner& planner, const records::System& system,
+                            const std::vector<std::string>& questions) {
+  if (records::traits_of(system.method).trains_target) return prompt_of_style(text::PromptStyle::open_instruct);
+  const auto& target = planner.experiment().model.at(system.target);
+  const bool shares =
+      planner.share_vocabulary(system.target, planner.experiment().template_of(records::Purpose::instruct));
+  return planner.prompt(shares ? target.prompt : target.other_prompt, system.target, questions);
+}
+
+void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, const records::Slice& slice,
+               const std::vector<std::string>& questions) {
   const auto& experiment = planner.experiment();
   const auto& system = evaluated.system;
-  const auto& target = experiment.model.at(system.target);
-  // A tuned target reads what it was tuned on, whatever its vocabulary.
-  const bool tuned = records::traits_of(system.method).trains_target;
-  const bool shares = planner.share_vocabulary(system.target, experiment.template_of(records::Purpose::instruct));
-  const std::string open_instruct = "open_instruct";
   distributed::Task task;
   task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) +
               "-" + std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
@@ -39,10 +44,8 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
                        slice,
                        planner.file(experiment.given(experiment.data.alpaca_eval)),
                        experiment.instruct.new_tokens,
-                       tuned    ? open_instruct
-                       : shares ? target.prompt
-                                : target.other_prompt,
-                       open_instruct};
+                       base_prompt(planner, system, questions),
+                       prompt_of_style(text::PromptStyle::open_instruct)};
   if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.seed();
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(system.target);
@@ -55,16 +58,18 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.deltas.instruct.empty()) return;
   const int64_t limit = experiment.instruct.items, slice = std::max<int64_t>(1, experiment.instruct.unit_items);
-  const auto all =
-      static_cast<int64_t>(data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval)).items.size());
-  const int64_t items = limit > 0 ? std::min(limit, all) : all;
+  const auto set = data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval));
+  const int64_t all = std::ssize(set.items), items = limit > 0 ? std::min(limit, all) : all;
   const int64_t checked = std::min(experiment.instruct.checked_items, all);
+  std::vector<std::string> questions;
+  for (int64_t i = 0; i < std::max(items, checked); ++i)
+    questions.push_back(set.items[static_cast<size_t>(i)].instruction);
   for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct)) {
       for (int64_t first = 0; first < items; first += slice)
-        add_slice(planner, system, Prompts::plain, {first, std::min(slice, items - first)});
+        add_slice(planner, system, Prompts::plain, {first, std::min(slice, items - first)}, questions);
       for (int64_t first = 0; first < checked; first += slice)
-        add_slice(planner, system, Prompts::checked, {first, std::min(slice, checked - first)});
+        add_slice(planner, system, Prompts::checked, {first, std::min(slice, checked - first)}, questions);
     }
 }
 
@@ -91,10 +96,6 @@ std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
   std::vector<int32_t> ids;
   for (const auto token : tokens) ids.push_back(token.value);
   return ids;
-}
-
-text::PromptTemplate prompt_of(const std::string& style, const InstructParameters& p, const Workbench& bench) {
-  return {text::prompt_style(style), bench.folder(p.evaluation.model)};
 }
 
 // What one prompt of the slice asks.
@@ -170,7 +171,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto p = records::from_json<InstructParameters>(task.parameters, task.name);
   const auto questions = read_questions(p, bench);
   SteeredTarget target(p.evaluation, bench);
-  const auto base_prompt = prompt_of(p.base_prompt, p, bench), delta_prompt = prompt_of(p.delta_prompt, p, bench);
+  const auto base_prompt = prompt_template(p.base_prompt), delta_prompt = prompt_template(p.delta_prompt);
   std::vector<SteeredTarget::Prompt> prompts;
   std::vector<SteeredTarget::Answer> references;  // the reference answers the plain instruction only
   for (const auto& question : questions) {
@@ -187,6 +188,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
       auto& row = rows.emplace_back();
       row.alpha = target.strengths()[s];
       row.item = p.slice.first + static_cast<int64_t>(i);
+      row.asked = base_prompt(questions[i].text);
       add_response(row, questions[i], generated[s][i]);
       if (!references.empty()) add_reference(row, questions[i], scores[s][i]);
     }
@@ -198,6 +200,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage instruct_stage = {"instruct", 2, Stage::Runs::models, plan, run};
+const Stage instruct_stage = {"instruct", 3, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

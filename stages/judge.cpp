@@ -11,6 +11,7 @@
 #include "pipeline/judge/pairwise_judge.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
+#include "pipeline/text/chat_template.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/planned_compute.hpp"
@@ -57,16 +58,16 @@ std::vector<std::string> keys_in(const std::vector<Responses>& units, const Slic
 }
 
 // How the judge is asked, "auto" resolved.
-std::string prompt_style_for(const Experiment& experiment, const std::string& judge) {
-  const std::string& style = experiment.judge.prompt;
-  const auto& path = experiment.model.at(judge).path;
-  const bool chats = !path.empty() && text::has_chat_template(path);
-  if (chats && (style == "auto" || style == "chat")) text::PromptTemplate(text::PromptStyle::chat, path);  // is known
-  if (style == "auto") return chats ? "chat" : "open_instruct";
-  if (style == "chat" && !chats)
+records::Prompt prompt_for(Planner& planner, const std::string& judge) {
+  const auto& experiment = planner.experiment();
+  sections::Prompt setting = experiment.judge.prompt;
+  const auto& folder = prompt_folder(experiment.model.at(judge));
+  const bool chats = !folder.empty() && text::has_chat_template(folder);
+  if (setting.style == "auto") setting.style = chats ? "chat" : "open_instruct";
+  if (setting.style == "chat" && !chats)
     throw BadExperiment(
         {"judge.prompt", "is chat, but " + judge + " has no chat template", "set judge.prompt = open_instruct"});
-  return style;
+  return planner.prompt(setting, judge);
 }
 
 // The judge and what it compares with.
@@ -78,7 +79,7 @@ JudgeSettings settings_of(Planner& planner) {
   const bool by_reference = against == Against::reference && !references.empty();
   return {planner.model(judge), against,
           by_reference ? references.front().generator : std::string(records::name_of(against)),
-          prompt_style_for(experiment, judge)};
+          prompt_for(planner, judge)};
 }
 
 void add_slice(Planner& planner, const JudgeSettings& settings, const records::System& system, const Systems& systems,
@@ -144,9 +145,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const bool by_reference = p.settings.against == Against::reference;
   const ByPrompt responses = read_responses(p.responses, p.slice, bench);
   const ByPrompt vanilla = by_reference ? ByPrompt{} : read_responses(p.vanilla, p.slice, bench);
-  const text::PromptTemplate prompt(text::prompt_style(p.settings.prompt), bench.folder(p.settings.judge));
   const auto model = bench.target(p.settings.judge);
-  judge::PairwiseJudge pairwise(model, bench.tokenizer(p.settings.judge), prompt);
+  judge::PairwiseJudge pairwise(model, bench.tokenizer(p.settings.judge), prompt_template(p.settings.prompt));
   const auto report = log_progress(task.name);
   std::vector<JudgeRow> rows;
   int64_t too_long = 0;
@@ -159,7 +159,9 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     report(std::ssize(rows), std::ssize(responses), "");
   }
   if (too_long > 0)
-    log_warning(task.name, ": ", too_long, " comparisons are longer than the judge's context and stay unjudged");
+    log_warning(task.name, ": ", too_long,
+                " comparisons are longer than the judge's context, or hold what its prompt cannot write, "
+                "and stay unjudged");
   store::Unit unit;
   records::write_rows(unit, rows);
   unit.cost.tokens = pairwise.tokens();
@@ -169,6 +171,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage judge_stage = {"judge", 2, Stage::Runs::models, plan, run};
+const Stage judge_stage = {"judge", 3, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

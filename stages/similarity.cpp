@@ -9,7 +9,6 @@
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/similarity/logit_shift.hpp"
-#include "pipeline/text/prompt_template.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/model_pairs.hpp"
@@ -46,6 +45,8 @@ void plan(Planner& planner) {
         method,
         {pair.reference, planner.model(pair.reference), tuned(pair.reference, instruct), {}},
         {pair.other, planner.model(pair.other), tuned(pair.other, instruct), tuned(pair.other, other)},
+        prompt_of_style(text::PromptStyle::plain),
+        prompt_of_style(text::PromptStyle::open_instruct),
         planner.file(experiment.given(experiment.data.alpaca_eval)),
         settings.items,
         settings.new_tokens,
@@ -84,8 +85,8 @@ std::vector<std::string> read_questions(const SimilarityParameters& p, const Wor
 }
 
 // The tuned reference's greedy answers; a prompt it answers with nothing has no step.
-std::vector<ShiftText> texts_of(const Side& reference, const std::vector<std::string>& questions, int64_t new_tokens) {
-  const text::PromptTemplate open_instruct(text::PromptStyle::open_instruct, {});
+std::vector<ShiftText> texts_of(const Side& reference, const text::PromptTemplate& prompt,
+                                const std::vector<std::string>& questions, int64_t new_tokens) {
   const auto& [model, tokenizer, map] = reference.tuned;
   const auto source = fusion::fused_source({model, tokenizer}, {}, {});
   decode::GenerationSettings settings;
@@ -94,7 +95,7 @@ std::vector<ShiftText> texts_of(const Side& reference, const std::vector<std::st
   if (tokenizer->special().end >= 0) settings.end_tokens.push_back(tokenizer->special().end);
   std::vector<decode::GenerationRequest> requests;
   for (const auto& question : questions)
-    requests.push_back({{fusion::tokens_of<BaseToken>(open_instruct.tokens(question, *tokenizer)), {}, {}}});
+    requests.push_back({{fusion::tokens_of<BaseToken>(prompt.tokens(question, *tokenizer)), {}, {}}});
   const auto generated = decode::generate(*source, tokenizer, requests, settings);
   std::vector<ShiftText> texts;
   for (size_t i = 0; i < questions.size(); ++i) {
@@ -104,21 +105,27 @@ std::vector<ShiftText> texts_of(const Side& reference, const std::vector<std::st
   return texts;
 }
 
+// How the models are asked, as they were and tuned.
+struct Asked {
+  text::PromptTemplate base, tuned;
+};
+
 // One text: the shifts of all three at the reference's top tokens.
 struct Shifts {
   torch::Tensor tokens, reference, same, different;  // [steps, top]
 };
 
-Shifts shifts_on(const ShiftText& text, const Side& reference, const Side& same, const Side& different, int64_t top) {
-  const text::PromptTemplate plain(text::PromptStyle::plain, {}), open_instruct(text::PromptStyle::open_instruct, {});
+Shifts shifts_on(const ShiftText& text, const Asked& asked, const Side& reference, const Side& same,
+                 const Side& different, int64_t top) {
   const auto& tokenizer = *reference.base.tokenizer;
-  const auto base = step_log_probs(reference.base, tokenizer, plain, text);
-  const auto tuned = step_log_probs(reference.tuned, tokenizer, open_instruct, text);
+  const auto base = step_log_probs(reference.base, tokenizer, asked.base, text);
+  const auto tuned = step_log_probs(reference.tuned, tokenizer, asked.tuned, text);
   // Equal vocabularies: the base's most probable tokens; another one: the tuned model's (protocol).
   const auto tokens = std::get<1>((same.base.map ? tuned : base).topk(std::min(top, base.size(1)), 1));
-  const auto other_base = at_tokens(step_log_probs(same.base, tokenizer, plain, text), tokens, same.base.map.get());
+  const auto other_base =
+      at_tokens(step_log_probs(same.base, tokenizer, asked.base, text), tokens, same.base.map.get());
   const auto other = [&](const ShiftReader& reader) {
-    return at_tokens(step_log_probs(reader, tokenizer, open_instruct, text), tokens, reader.map.get()) - other_base;
+    return at_tokens(step_log_probs(reader, tokenizer, asked.tuned, text), tokens, reader.map.get()) - other_base;
   };
   return {tokens, at_tokens(tuned, tokens, nullptr) - at_tokens(base, tokens, nullptr), other(same.tuned),
           other(different.tuned)};
@@ -155,7 +162,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto map = map_between(*reference.base.tokenizer, *bench.tokenizer(p.other.base));
   const Side same = load(p.other, p.other.instruct, map, bench),
              different = load(p.other, p.other.other.value(), map, bench);
-  const auto texts = texts_of(reference, read_questions(p, bench), p.new_tokens);
+  const Asked asked{prompt_template(p.base_prompt), prompt_template(p.tuned_prompt)};
+  const auto texts = texts_of(reference, asked.tuned, read_questions(p, bench), p.new_tokens);
   const auto report = log_progress(task.name);
   std::vector<ShiftRow> rows;
   std::vector<ShiftStepRow> steps;
@@ -163,7 +171,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     report(static_cast<int64_t>(i), std::ssize(texts), "");
     if (texts[i].answer.empty()) continue;
     const auto item = static_cast<int64_t>(i), count = std::ssize(texts[i].answer);
-    const auto shifts = shifts_on(texts[i], reference, same, different, p.top);
+    const auto shifts = shifts_on(texts[i], asked, reference, same, different, p.top);
     rows.push_back(
         row_of(item, count, likeness(shifts.reference, shifts.same), likeness(shifts.reference, shifts.different)));
     for (int64_t step = 0; step < count; ++step)

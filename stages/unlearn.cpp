@@ -43,7 +43,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& 
                             planner.file(experiment.given(experiment.data.tofu) / (stem + ".json")),
                             experiment.unlearn.new_tokens,
                             experiment.train_unlearn.max_tokens,
-                            experiment.unlearn.prompt,
+                            tofu_prompt(experiment.unlearn),
                             experiment.unlearn.compat};
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const double parameters = footprint_of(planner.config(evaluated.system.target)).weights();

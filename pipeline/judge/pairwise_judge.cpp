@@ -45,6 +45,10 @@ std::vector<BaseToken> PairwiseJudge::prompt_tokens(const Comparison& comparison
 }
 
 Verdict PairwiseJudge::compare(const Comparison& comparison) {
+  const auto& [instruction, response, baseline] = comparison;
+  if (!prompt_.can_write(comparison_text(instruction, response, baseline)) ||
+      !prompt_.can_write(comparison_text(instruction, baseline, response)))
+    return {};
   const auto first = prompt_tokens(comparison, comparison.response, comparison.baseline);
   const auto second = prompt_tokens(comparison, comparison.baseline, comparison.response);
   const auto longest = std::max(first.size(), second.size()) + std::max(says_a_.size(), says_b_.size());

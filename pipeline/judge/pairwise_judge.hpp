@@ -16,7 +16,7 @@ struct Comparison {
 };
 
 // What a judge thinks of one: probabilities, from its two verdicts alone, that the response is better than the
-// baseline. NaN where the comparison is longer than the judge's context.
+// baseline. NaN where the comparison is longer than the judge's context, or holds what the judge's prompt cannot write.
 struct Verdict {
   double first = std::numeric_limits<double>::quiet_NaN();   // the response shown first, as output A
   double second = std::numeric_limits<double>::quiet_NaN();  // the response shown second, as output B

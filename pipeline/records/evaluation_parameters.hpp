@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/records/model_reference.hpp"
+#include "pipeline/records/prompt.hpp"
 #include "pipeline/records/system.hpp"
 #include "pipeline/records/training_parameters.hpp"
 
@@ -87,7 +88,7 @@ struct InstructParameters {
   Slice slice;
   FileReference data;
   int64_t new_tokens = 0;
-  std::string base_prompt, delta_prompt;  // styles
+  Prompt base_prompt, delta_prompt;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     Evaluation::fields(self.evaluation, visit);
@@ -107,7 +108,8 @@ struct UnlearnParameters {
   Slice slice;
   FileReference data;
   int64_t new_tokens = 0, max_tokens = 0;
-  std::string prompt, compat;
+  TofuPrompt prompt;
+  std::string compat;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     Evaluation::fields(self.evaluation, visit);
@@ -136,7 +138,7 @@ struct JudgeSettings {
   ModelReference judge;
   Against against = Against::reference;
   std::string baseline;  // whose outputs these are: "text_davinci_003", "vanilla"
-  std::string prompt;    // style
+  Prompt prompt;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("judge", self.judge);
@@ -184,6 +186,7 @@ struct SimilarityParameters {
   std::string target;  // the other's name
   Method method = Method::full;
   TunedModel reference, other;
+  Prompt base_prompt, tuned_prompt;  // of the models as they were, and after their fine-tunings
   FileReference data;
   int64_t items = 0, new_tokens = 0, top = 0;
   std::optional<int64_t> seed;
@@ -193,6 +196,8 @@ struct SimilarityParameters {
     visit("method", self.method);
     visit("reference", self.reference);
     visit("other", self.other);
+    visit("base_prompt", self.base_prompt);
+    visit("tuned_prompt", self.tuned_prompt);
     visit("data", self.data);
     visit("items", self.items);
     visit("new_tokens", self.new_tokens);

@@ -25,7 +25,9 @@ std::string about_field(const std::string& name) {
       {"seed", "seed of the experiment; -1: of none, it stands for all"},
       {"strengths", "strengths of the delta"},
       {"set", "what is measured on"},
-      {"purpose", "what is trained for"}};
+      {"purpose", "what is trained for"},
+      {"prompt_before", "what the model (of judge: the judge) reads before a question"},
+      {"prompt_after", "what it reads after a question"}};
   const auto found = texts.find(name);
   expect(found != texts.end(), "every field of a label is described");
   return found->second;

@@ -65,6 +65,7 @@ struct InstructRow {
   double repetition = 0;
   std::vector<int32_t> response_tokens;
   std::optional<int32_t> followed, fact;  // where a rule can check the response
+  std::optional<std::string> asked;       // not of earlier versions
   std::optional<std::string> reference;   // of plain prompts
   std::optional<double> reference_logprob;
   std::optional<int64_t> reference_tokens;
@@ -74,6 +75,7 @@ struct InstructRow {
         column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
         column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
         column(&Row::prompt, {"prompt", "row", "1", "instruction"}),
+        column(&Row::asked, {"asked", "row", "1", "what the base reads", "the instruction in its prompt's text"}),
         column(&Row::response, {"response", "row", "1", "generated text"}),
         column(&Row::stop_reason, {"stop_reason", "row", "1", "what ended the response"}),
         column(&Row::stopped,

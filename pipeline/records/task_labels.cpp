@@ -22,10 +22,18 @@ void set_strengths(TaskLabels& labels, const Json& parameters, const std::string
   if (labels.strengths.size() > 1) labels.system.strength = std::numeric_limits<double>::quiet_NaN();
 }
 
+// Earlier versions name a style instead.
+void set_prompt(TaskLabels& labels, const Json& parameters, const char* key, const std::string& where) {
+  if (!parameters.contains(key) || !parameters.at(key).is_object()) return;
+  labels.prompt_before = json_field<std::string>(parameters.at(key), "before", where + ": " + key);
+  labels.prompt_after = json_field<std::string>(parameters.at(key), "after", where + ": " + key);
+}
+
 TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, const std::string& where) {
   TaskLabels labels;
   labels.system = from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
+  set_prompt(labels, parameters, stage == "instruct" ? "base_prompt" : "prompt", where);
   if (stage == "instruct")
     labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
   if (stage == "unlearn") labels.set = json_field<std::string>(parameters, "set", where);

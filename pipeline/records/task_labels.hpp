@@ -16,6 +16,8 @@ struct TaskLabels {
   std::vector<double> strengths;  // of an evaluation
   std::string set;                // what is measured on: "plain", "forget", "judged by gemma against reference"
   std::string purpose;            // of a training: "instruct", "unlearn", "other"
+  // Of an evaluation: what its model (of a judge: the judge) reads before and after a question; "" in earlier versions.
+  std::string prompt_before, prompt_after;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -23,6 +25,8 @@ struct TaskLabels {
     visit("strengths", self.strengths, Presence::optional);
     visit("set", self.set, Presence::optional);
     visit("purpose", self.purpose, Presence::optional);
+    visit("prompt_before", self.prompt_before, Presence::optional);
+    visit("prompt_after", self.prompt_after, Presence::optional);
   }
   // One for each strength.
   std::vector<System> systems() const;

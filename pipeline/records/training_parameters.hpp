@@ -6,6 +6,7 @@
 
 #include "pipeline/records/method.hpp"
 #include "pipeline/records/model_reference.hpp"
+#include "pipeline/records/prompt.hpp"
 
 // Parameters of the tasks that train a model. `seed`: of the experiment, where the result depends on it.
 namespace cmc::records {
@@ -34,7 +35,7 @@ struct TokenizerReference {
 struct TofuSplit {
   std::string forget, retain;
   int64_t retain_items = 0;  // 0: all
-  std::string prompt;
+  TofuPrompt prompt;
   std::vector<FileReference> files;  // forget, retain
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -50,10 +51,12 @@ struct TofuSplit {
 struct InstructionPairs {
   int64_t items = 0;  // how many there are
   FileReference file;
+  Prompt prompt;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items);
     visit("file", self.file);
+    visit("prompt", self.prompt);
   }
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-#include <filesystem>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,32 +14,40 @@ namespace cmc::text {
 //   inst             "[INST] {q} [/INST]"                (TOFU on the chat models; published spelling)
 //   question_answer  "Question: {q}\nAnswer:"            (TOFU on models that know no chat)
 //   chat             the checkpoint's own chat template, one user turn, generation prompt added
-enum class PromptStyle { plain, open_instruct, inst, question_answer, chat };
+//   text             given: what stands before and after the question
+enum class PromptStyle { plain, open_instruct, inst, question_answer, chat, text };
 
 PromptStyle prompt_style(std::string_view name);  // throws BadExperiment naming the known styles
 std::string_view name_of(PromptStyle style);
 
-// Whether the model's folder tells how to write a chat, so that `chat` can be asked for.
-bool has_chat_template(const std::filesystem::path& model_folder);
+// White space (as Python's str.strip has it) that a chat template takes from a question's ends.
+enum class Strip { none, both, left, right };
 
-class PromptTemplate {
- public:
-  // For `chat`, reads chat_template from `model_folder` (tokenizer_config.json or chat_template.jinja) and recognises
-  // the family (Llama-2/3, Mistral, Gemma, Qwen/ChatML, SmolLM); an unknown one throws BadData naming the known
-  // families.
-  PromptTemplate(PromptStyle style, const std::filesystem::path& model_folder);
+Strip strip_named(std::string_view name);  // throws BadData naming the known ones
+std::string_view name_of(Strip strip);
+
+// A prompt is the text before the question, the question, and the text after it.
+struct PromptTemplate {
+  PromptStyle style = PromptStyle::plain;
+  std::string before, after;
+  Strip strip = Strip::none;
+  // Of `chat`: texts at which the template writes a question in another way; "" stands for a question of nothing.
+  std::vector<std::string> marks = {};
+
+  // The prompt's text. Throws BadData for a question that cannot be written so.
   std::string operator()(std::string_view question) const;
+  bool can_write(std::string_view question) const;
   // The prompt as a model reads it. A chat template writes all of it, where it wants one also the begin token: to its
   // text the tokenizer adds nothing, as in transformers' apply_chat_template. Any other style gets what the tokenizer
-  // adds.
+  // adds; but a given text that writes the begin token itself gets no second one.
   std::vector<int32_t> tokens(std::string_view question, const Tokenizer& tokenizer) const;
-  bool writes_begin_token() const;
 
  private:
-  PromptStyle style_;
-  std::string before_, after_;
-  bool trimmed_ = false;  // the template strips white space around the question
-  bool writes_begin_ = false;
+  std::string_view stripped(std::string_view question) const;
+  const std::string* mark_in(std::string_view question) const;
 };
+
+// Of the styles that are the same for every model.
+PromptTemplate fixed_prompt(PromptStyle style);
 
 }  // namespace cmc::text

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "pipeline/core/date.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "stages/experiment/schema.hpp"
@@ -141,6 +142,33 @@ void Experiment::fill() {
     fail(key, what, remedy);
   };
   Settings::fields(static_cast<Settings&>(*this), Filler<decltype(failed)>{values_, failed});
+  settle_prompts();
+}
+
+// A given text is a style of its own; `key`: of the style.
+void Experiment::settle_prompt(const std::string& key, sections::Prompt& prompt) {
+  const auto style = values_.find(key);
+  const bool named = style != values_.end() && !style->second.empty();
+  if (!prompt.is_given()) {
+    if (prompt.style == "text") fail(key, "is text, but there is none", "set " + key + "_before, " + key + "_after");
+    return;
+  }
+  if (named && style->second != "text")
+    fail(key, "is " + prompt.style + ", and " + key + "_before or " + key + "_after gives a text",
+         "leave one of them out");
+  prompt.style = values_[key] = "text";
+}
+
+void Experiment::settle_prompts() {
+  for (auto& [name, section] : model) {
+    settle_prompt("model." + name + ".prompt", section.prompt);
+    settle_prompt("model." + name + ".other_prompt", section.other_prompt);
+  }
+  settle_prompt("judge.prompt", judge.prompt);
+  settle_prompt("unlearn.prompt", unlearn.prompt);
+  if (!unlearn.before_answer.text.empty() && unlearn.prompt.style != "text")
+    fail("unlearn.before_answer", "is set, but unlearn.prompt is " + unlearn.prompt.style,
+         "give the text of the prompt, too (unlearn.prompt_before, unlearn.prompt_after)");
 }
 
 const std::filesystem::path& Experiment::given(const std::filesystem::path& path) const {
@@ -156,6 +184,8 @@ void Experiment::check() const {
   if (fusion.top > 0 && std::ranges::count(token_map.methods, "one_to_many") == 0)
     fail("fusion.top", "is " + std::to_string(fusion.top) + ", but no map is one_to_many",
          "add one_to_many to token_map.method, or leave it out");
+  if (!is_date(about.date))
+    fail("experiment.date", "is " + about.date + ", not a day", "write year-month-day, e.g. 2024-07-26");
   for (const int64_t seed : about.seeds)
     if (std::ranges::count(about.seeds, seed) > 1)
       fail("experiment.seed", "holds " + std::to_string(seed) + " twice", "give one seed, or several with commas");

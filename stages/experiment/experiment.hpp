@@ -44,6 +44,8 @@ class Experiment : public Settings {
 
  private:
   void fill();  // the sections from values_
+  void settle_prompts();
+  void settle_prompt(const std::string& key, sections::Prompt& prompt);
   void check() const;
   void check_deltas() const;
   void check_judge() const;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/core/date.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "stages/experiment/training_sections.hpp"
 
@@ -12,15 +13,25 @@
 // and the resolved file go by these lists.
 namespace cmc::stages::sections {
 
-inline const std::vector<std::string_view> prompt_styles = {"plain", "open_instruct", "inst", "chat"};
+inline const std::vector<std::string_view> prompt_styles = {"plain", "open_instruct", "inst", "chat", "text"};
+
+// How a question is asked: by a style (text::PromptStyle), or by the text before it and after it, whose style is
+// "text".
+struct Prompt {
+  std::string style;
+  EscapedText before, after;
+  bool is_given() const { return !before.text.empty() || !after.text.empty(); }
+};
 
 struct About {
   std::string title;
   std::vector<int64_t> seeds = {1};
+  std::string date = pinned_date;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("title", self.title, required("what the report is headed with"));
     visit("seed", self.seeds, Help("all other seeds are hashes of it; several: the whole is repeated with each"));
+    visit("date", self.date, Help("the day, year-month-day, that chat templates are told it is"));
   }
 };
 
@@ -60,7 +71,7 @@ struct Model {
   int64_t tensor_parallel = 1;
   std::filesystem::path tokenizer;
   Sizes sizes;
-  std::string prompt = "open_instruct", other_prompt = "plain";
+  Prompt prompt{"open_instruct", {}, {}}, other_prompt{"plain", {}, {}};
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("path", self.path, Help("Hugging Face folder: config.json, safetensors, tokenizer; unset: pre-trained here"));
@@ -72,9 +83,14 @@ struct Model {
     visit("heads", self.sizes.heads, Help("its attention heads"));
     visit("intermediate", self.sizes.intermediate, Help("its MLP width"));
     visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens"));
-    visit("prompt", self.prompt, Help("how the base reads a question in the template's vocabulary", prompt_styles));
-    visit("other_prompt", self.other_prompt,
+    visit("prompt", self.prompt.style,
+          Help("how the base reads a question in the template's vocabulary", prompt_styles));
+    visit("prompt_before", self.prompt.before, Help("instead: the text it reads before a question"));
+    visit("prompt_after", self.prompt.after, Help("and after it"));
+    visit("other_prompt", self.other_prompt.style,
           Help("the same in another vocabulary (protocol: the plain question)", prompt_styles));
+    visit("other_prompt_before", self.other_prompt.before, Help("instead: the text it reads before a question"));
+    visit("other_prompt_after", self.other_prompt.after, Help("and after it"));
   }
 };
 
@@ -212,15 +228,17 @@ struct Instruct {
 struct Judge {
   std::string model;
   records::Against against = records::Against::reference;
-  std::string prompt = "auto";
+  Prompt prompt{"auto", {}, {}};
   int64_t unit_items = 64;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("model", self.model, Help("a model that judges the instruct responses pairwise; unset: nobody does"));
     visit("against", self.against, Help("what they are compared with: the data file's outputs, or the target alone"));
-    visit("prompt", self.prompt,
+    visit("prompt", self.prompt.style,
           Help("how the judge is asked; auto: chat where it has a chat template, else open_instruct",
-               {"auto", "plain", "open_instruct", "inst", "chat"}));
+               {"auto", "plain", "open_instruct", "inst", "chat", "text"}));
+    visit("prompt_before", self.prompt.before, Help("instead: the text it reads before a comparison"));
+    visit("prompt_after", self.prompt.after, Help("and after it"));
     visit("unit_items", self.unit_items, Help("prompts a unit, each of them in both orders"));
   }
 };
@@ -229,14 +247,20 @@ struct Unlearn {
   int64_t items = 300, new_tokens = 200;
   std::vector<double> strengths = {1};
   int64_t unit_items = 32;
-  std::string prompt = "inst", compat = "corrected";
+  Prompt prompt{"inst", {}, {}};
+  EscapedText before_answer;
+  std::string compat = "corrected";
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items, Help("items of each TOFU set (protocol: the first 300)"));
     visit("new_tokens", self.new_tokens, Help("protocol"));
     visit("strengths", self.strengths, Help("alpha; vanilla is always run"));
     visit("unit_items", self.unit_items, Help("items a unit"));
-    visit("prompt", self.prompt, Help("how a question is asked (protocol: inst)", {"inst", "question_answer"}));
+    visit("prompt", self.prompt.style,
+          Help("how a question is asked (protocol: inst)", {"inst", "question_answer", "text"}));
+    visit("prompt_before", self.prompt.before, Help("instead: the text before a question"));
+    visit("prompt_after", self.prompt.after, Help("and after it"));
+    visit("before_answer", self.before_answer, Help("with a given text: what an answer begins with"));
     visit("compat", self.compat,
           Help("authors: wrong answers get the delta logits of the first, as published (fault 1)",
                {"corrected", "authors"}));

@@ -32,20 +32,29 @@ concept Section = requires(T& section) {
   T::fields(section, [](const char*, auto&, const Help&) {});
 };
 
+// A text that may begin or end with white space and hold line ends and marks of the file's own, by escapes: \n, \t, \r,
+// \s (a space), \\, \uXXXX (a code point, e.g. \u0023 for #).
+struct EscapedText {
+  std::string text;
+};
+
 // A value as an experiment file writes it, and what kind of value it is. parse: whether `text` is one, which is then in
 // `value`.
 std::string text_of(const std::string& value);
 std::string text_of(const std::filesystem::path& value);
+std::string text_of(const EscapedText& value);
 std::string text_of(int64_t value);
 std::string text_of(double value);
 std::string text_of(bool value);
 bool parse(const std::string& text, std::string& value);
 bool parse(const std::string& text, std::filesystem::path& value);
+bool parse(const std::string& text, EscapedText& value);
 bool parse(const std::string& text, int64_t& value);  // not negative
 bool parse(const std::string& text, double& value);
 bool parse(const std::string& text, bool& value);
 std::string_view kind_of(const std::string& value);  // "text"
 std::string_view kind_of(const std::filesystem::path& value);
+std::string_view kind_of(const EscapedText& value);
 std::string_view kind_of(int64_t value);
 std::string_view kind_of(double value);
 std::string_view kind_of(bool value);

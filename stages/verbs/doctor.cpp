@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "pipeline/core/cards.hpp"
+#include "pipeline/core/date.hpp"
 #include "pipeline/core/provenance.hpp"
 #include "pipeline/kernels/queue.hpp"
 #include "pipeline/model/device_memory.hpp"
+#include "pipeline/text/chat_renderer.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -41,6 +43,15 @@ Finding folder(const char* variable, const std::string& purpose, const std::stri
   const bool good = value && std::filesystem::is_directory(value);
   return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")",
           remedy};
+}
+
+Finding chat_templates() {
+  const std::string purpose = " (chat templates)";
+  try {
+    return {true, text::ChatRenderer({"doctor", "", {}}, pinned_date).program() + purpose, ""};
+  } catch (const Error& error) {
+    return {false, error.problem().where + " " + error.problem().what + purpose, error.problem().remedy};
+  }
 }
 
 Finding devices(const distributed::Session& session) {
@@ -110,7 +121,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   for (const auto& finding :
        {devices(session), threads(session), program("mpirun", "several ranks", "openmpi-bin"),
         program("gnuplot", "figures of cmc-report", "gnuplot-nox"),
-        program("h5dump", "a look into results.h5", "hdf5-tools"),
+        program("h5dump", "a look into results.h5", "hdf5-tools"), chat_templates(),
         folder("CMC_MODELS", "models of the shipped experiments", "jobs/setup.sh --models, then export it"),
         folder("CMC_DATA", "data of the shipped experiments", "export it; see README, Data")})
     findings.push_back(finding);

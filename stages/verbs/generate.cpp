@@ -4,6 +4,8 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/decode/generate.hpp"
+#include "pipeline/text/prompt_template.hpp"
+#include "stages/verbs/chat_options.hpp"
 #include "stages/verbs/model_options.hpp"
 
 namespace cmc::stages {
@@ -11,16 +13,28 @@ namespace {
 
 namespace po = boost::program_options;
 
+// What base and delta read. A chat: the base its own template's text, a delta of another vocabulary the question as
+// open-instruct writes it (protocol, "Decoding").
+void set_prompts(fusion::Row& row, const std::string& prompt, const std::optional<std::string>& chat,
+                 const LoadedPair& pair) {
+  const auto& [text, added] =
+      chat ? std::pair(*chat, text::AddedTokens::none) : std::pair(prompt, text::AddedTokens::as_model);
+  row.prompt = fusion::tokens_of<BaseToken>(pair.tokenizer->encode(text, added));
+  if (!pair.delta_tokenizer) return;
+  const auto style = chat ? text::PromptStyle::open_instruct : text::PromptStyle::plain;
+  row.delta_prompt = fusion::tokens_of<DeltaToken>(text::fixed_prompt(style).tokens(prompt, *pair.delta_tokenizer));
+}
+
 std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments, const LoadedPair& pair) {
   std::vector<decode::GenerationRequest> requests;
+  const auto chats = ChatPrompts::of(arguments, arguments.get("model"));
   const std::string seed = std::to_string(arguments.get<uint64_t>("seed"));
   read_json_lines(arguments.get("prompts"), [&](const Json& line, const std::string& where) {
     const auto prompt = json_field<std::string>(line, "prompt", where);
     decode::GenerationRequest request;
-    request.row.prompt = fusion::tokens_of<BaseToken>(pair.tokenizer->encode(prompt, text::AddedTokens::as_model));
-    if (pair.delta_tokenizer)
-      request.row.delta_prompt =
-          fusion::tokens_of<DeltaToken>(pair.delta_tokenizer->encode(prompt, text::AddedTokens::as_model));
+    std::optional<std::string> chat;
+    if (chats) chat = chats->render(prompt, line, where);
+    set_prompts(request.row, prompt, chat, pair);
     if (request.row.prompt.empty()) throw BadData({where, "prompt is empty", "a model must read at least one token"});
     request.row.steering = pair.steering;
     request.seed = seed_of({seed, std::to_string(requests.size()), prompt});
@@ -32,13 +46,15 @@ std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments,
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
+  add_chat_options(options);
   options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(
       "new", po::value<int64_t>()->default_value(64), "new tokens at most")(
       "temperature", po::value<double>()->default_value(0), "0: greedy")(
       "top-p", po::value<double>()->default_value(1), "nucleus")("seed", po::value<uint64_t>()->default_value(1),
                                                                  "of the samples")(
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
-  Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N", options, {});
+  Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N [--chat]", options,
+                      {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   const auto requests = read_requests(arguments, pair);

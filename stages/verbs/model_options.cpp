@@ -10,11 +10,7 @@ namespace po = boost::program_options;
 std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path& folder,
                                                     const model::DecoderModel& model) {
   auto tokenizer = text::load_tokenizer(folder);
-  if (tokenizer->size() > model.config().vocabulary)
-    throw BadData({folder.string(),
-                   "the tokenizer has " + std::to_string(tokenizer->size()) + " tokens, the model " +
-                       std::to_string(model.config().vocabulary),
-                   "use the tokenizer that belongs to the model"});
+  text::expect_belongs(*tokenizer, model.config().vocabulary, folder.string());
   return tokenizer;
 }
 

@@ -2,7 +2,6 @@
 
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/data/gsm8k.hpp"
-#include "pipeline/text/prompt_template.hpp"
 
 namespace cmc::stages {
 
@@ -18,7 +17,8 @@ data::Dataset<data::QuestionAnswer> read_pairs(const std::filesystem::path& path
 
 records::InstructionPairs instruction_data(Planner& planner, const std::filesystem::path& file, int64_t items) {
   const auto& path = planner.experiment().given(file);
-  return {std::ssize(read_pairs(path, items).items), planner.file(path)};
+  return {std::ssize(read_pairs(path, items).items), planner.file(path),
+          prompt_of_style(text::PromptStyle::open_instruct)};
 }
 
 std::vector<train::Example> instruction_examples(const records::InstructionPairs& planned,
@@ -27,7 +27,7 @@ std::vector<train::Example> instruction_examples(const records::InstructionPairs
   const auto path = bench.file(planned.file);
   const auto pairs = read_pairs(path, planned.items);
   expect_planned(path, pairs.content_hash, planned.file);
-  const text::PromptTemplate prompt(text::PromptStyle::open_instruct, {});
+  const auto prompt = prompt_template(planned.prompt);
   std::vector<train::Example> examples;
   for (const auto& pair : pairs.items)
     examples.push_back(

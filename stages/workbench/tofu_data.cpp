@@ -17,7 +17,7 @@ records::TofuSplit tofu_split(Planner& planner, int64_t retain_items) {
   return {forget,
           retain,
           retain_items,
-          planner.experiment().unlearn.prompt,
+          tofu_prompt(planner.experiment().unlearn),
           {planner.file(file_of(planner.experiment(), forget)), planner.file(file_of(planner.experiment(), retain))}};
 }
 
@@ -41,8 +41,9 @@ TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& benc
   return {forget.items, retain.items};
 }
 
-TofuPrompt::TofuPrompt(const std::string& style)
-    : prompt_(text::prompt_style(style), {}), before_answer_(style == "question_answer" ? " " : "") {}
+records::TofuPrompt tofu_prompt(const sections::Unlearn& setting) {
+  return {given_prompt(setting.prompt), setting.prompt.style == "question_answer" ? " " : setting.before_answer.text};
+}
 
 std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items,
                                           const records::TofuSplit& split, const text::Tokenizer& tokenizer,

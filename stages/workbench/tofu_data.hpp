@@ -23,9 +23,13 @@ TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& benc
 // How a TOFU question is asked (unlearn.prompt), the same on every model, and how its answer follows:
 //   inst             "[INST] {q} [/INST]{a}"          (protocol)
 //   question_answer  "Question: {q}\nAnswer: {a}"     (TOFU's setting for models that know no chat)
+//   text             as unlearn.prompt_before, unlearn.prompt_after and unlearn.before_answer say
+records::TofuPrompt tofu_prompt(const sections::Unlearn& setting);
+
 class TofuPrompt {
  public:
-  explicit TofuPrompt(const std::string& style);
+  explicit TofuPrompt(const records::TofuPrompt& planned)
+      : prompt_(prompt_template(planned.question)), before_answer_(planned.before_answer) {}
   std::string question(const std::string& question) const { return prompt_(question); }
   const text::PromptTemplate& question_template() const { return prompt_; }
   std::string answer(const std::string& answer) const { return before_answer_ + answer; }

@@ -38,7 +38,7 @@ TEST_F(ExperimentFile, FillsDefaultsAndTheEnvironment) {
   const auto e = Experiment::read(write(minimal), {});
   EXPECT_EQ(e.model.at("b").path, "/there");
   EXPECT_EQ(e.train_unlearn.epochs, 20) << "the protocol's default";
-  EXPECT_EQ(e.model.at("b").other_prompt, "plain");
+  EXPECT_EQ(e.model.at("b").other_prompt.style, "plain");
   EXPECT_EQ(e.models.targets, (std::vector<std::string>{"a", "b"}));
 }
 
@@ -55,6 +55,55 @@ TEST_F(ExperimentFile, ResolvedFileGivesTheSameExperiment) {
   const auto unset = Experiment::read(write(minimal), {{"experiment.seed", ""}});
   EXPECT_EQ(unset.seed(), 1);
   EXPECT_NE(unset.resolved().find("seed = 1\n"), std::string::npos) << "it says what was meant";
+}
+
+TEST_F(ExperimentFile, PromptsAreGivenAsText) {
+  const std::string given = std::string(minimal) + "prompt_before = \\u0023 {q}\\n\\s\nprompt_after = \\\\n\\t[/]\\n\n";
+  const auto e = Experiment::read(
+      write(given),
+      {{"judge.prompt_after", "\\u0024x"}, {"unlearn.prompt_before", "Q:\\s"}, {"unlearn.before_answer", "\\s"}});
+  const auto& b = e.model.at("b");
+  EXPECT_EQ(b.prompt.style, "text");
+  EXPECT_EQ(b.prompt.before.text, "# {q}\n ");
+  EXPECT_EQ(b.prompt.after.text, "\\n\t[/]\n");
+  EXPECT_EQ(b.other_prompt.style, "plain");
+  EXPECT_EQ(e.judge.prompt.style, "text");
+  EXPECT_EQ(e.judge.prompt.after.text, "$x");
+  EXPECT_EQ(e.unlearn.before_answer.text, " ");
+  const auto again = Experiment::read(write(e.resolved()), {});
+  EXPECT_EQ(again.resolved(), e.resolved());
+  EXPECT_EQ(again.model.at("b").prompt.before.text, b.prompt.before.text);
+  EXPECT_EQ(again.judge.prompt.style, "text");
+}
+
+TEST_F(ExperimentFile, EscapedTextsAreWrittenAsTheyAreRead) {
+  for (const std::string text : {"", " a ", "\n\t\r\\", "# ${x} \xc3\xa9", "\\n"}) {
+    EscapedText value;
+    EXPECT_TRUE(parse(text_of(EscapedText{text}), value));
+    EXPECT_EQ(value.text, text);
+    EXPECT_EQ(text_of(EscapedText{text}).find_first_of("#$\n"), std::string::npos);
+  }
+  for (const std::string wrong : {"\\", "\\q", "\\u12", "\\uD800", "\\u0000", "\\u00g0", "\xff"}) {
+    EscapedText value;
+    EXPECT_FALSE(parse(wrong, value)) << wrong;
+  }
+}
+
+TEST_F(ExperimentFile, AStyleAndATextDoNotGoTogether) {
+  for (const std::string key : {"model.b.prompt", "model.b.other_prompt", "judge.prompt", "unlearn.prompt"}) {
+    EXPECT_NE(error(minimal, {{key, "inst"}, {key + "_before", "x"}}).find(key), std::string::npos);
+    EXPECT_NE(error(minimal, {{key, "text"}}).find(key + "_before"), std::string::npos);
+    EXPECT_EQ(error(minimal, {{key, "text"}, {key + "_after", "x"}}), "no error");
+    EXPECT_NE(error(minimal, {{key + "_after", "\\q"}}).find(key + "_after"), std::string::npos);
+  }
+  EXPECT_NE(error(minimal, {{"unlearn.before_answer", "x"}}).find("unlearn.before_answer"), std::string::npos);
+}
+
+TEST_F(ExperimentFile, TheDateIsADay) {
+  EXPECT_EQ(Experiment::read(write(minimal), {}).about.date, "2024-07-26");
+  EXPECT_EQ(Experiment::read(write(minimal), {{"experiment.date", "2025-01-31"}}).about.date, "2025-01-31");
+  for (const char* wrong : {"today", "2025-02-29", "25-01-01"})
+    EXPECT_NE(error(minimal, {{"experiment.date", wrong}}).find("experiment.date"), std::string::npos);
 }
 
 TEST_F(ExperimentFile, UnknownKeyNamesTheNearest) {

@@ -145,7 +145,9 @@ def test_a_chat_template_writes_the_only_begin_token(chatting, template):
     assert {task["parameters"]["method"] for task, _ in tasks} == {"vanilla", "cmc"}
     for task, values in tasks:
         p = task["parameters"]
-        assert p["base_prompt"] == "chat" and task["revision"] >= 2, "units of revision 1 read <s> twice"
+        assert p["base_prompt"] == {"style": "chat", "before": "<s>[INST] ", "after": " [/INST]"}
+        assert task["revision"] >= 2, "units of revision 1 read <s> twice"
+        assert [text(asked) for asked in values["asked"]] == [f"<s>[INST] {text(prompt)} [/INST]" for prompt in values["prompt"]]
         target, chat = Target(root, output, p), Chat(root / "other")
         assert chat.encode("Who?").ids[:2].count(1) == 1
         for row, (prompt, alpha) in enumerate(zip(map(text, values["prompt"]), values["alpha"])):

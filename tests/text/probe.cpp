@@ -3,17 +3,25 @@
 //   probe_text decode --tokenizer PATH     {"ids", "special"?: "keep"}           -> {"text", "pushes"}
 //   probe_text vocabulary --tokenizer PATH                                       -> {"kind", "special", "digest",
 //   "entries"}
-//   probe_text prompt --style NAME [--model DIR] [--tokenizer PATH]   {"question"}  -> {"prompt", "writes_begin_token",
-//   "ids" (with a tokenizer)}
+//   probe_text prompt --style NAME [--model DIR] [--date D] [--tokenizer PATH] [--before TEXT --after TEXT]
+//                                          {"question"} -> {"prompt" or "error", "ids" (with a tokenizer)}
+//   probe_text template --model DIR        -> {"before", "after", "strip", "marks", "dated"} of its chat template
+//   probe_text chat --model DIR [--date D] {"messages": [[role, content], …]}    -> {"text" or "error", "unsafe"}
+//   probe_text matches --tokenizer PATH    {"text"}                              -> {"spans"}
 //   probe_text time --tokenizer PATH       {"text"}                              -> {"microseconds"}
 // probe_text train --lines FILE --folder DIR --pieces N [--coverage X]  trains a vocabulary
 #include <chrono>
 #include <iostream>
 #include <map>
 
+#include "pipeline/core/date.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/core/utf8.hpp"
+#include "pipeline/text/chat_prompt.hpp"
 #include "pipeline/text/incremental_decoder.hpp"
+#include "pipeline/text/pattern.hpp"
 #include "pipeline/text/prompt_template.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "pipeline/text/tokenizer_training.hpp"
@@ -65,6 +73,22 @@ Json vocabulary(const Tokenizer& tokenizer) {
           {"entries", entries}};
 }
 
+// Where matches of the pre-tokenizer's pattern begin and end, in characters.
+Json matches_of(const Pattern& pattern, const Json& line) {
+  const auto text = line.at("text").get<std::string>();
+  Json spans = Json::array();
+  size_t at = 0, number = 0;
+  const auto count_to = [&](size_t end) {
+    for (; at < end; ++number) cmc::next_code_point(text, at);
+    return number;
+  };
+  for (const auto& [begin, end] : pattern.find_all(text)) {
+    const size_t first = count_to(begin);
+    spans.push_back({first, count_to(end)});
+  }
+  return {{"spans", spans}};
+}
+
 Json time_of(const Shared& tokenizer, const Json& line) {
   const auto text = line.at("text").get<std::string>();
   const auto start = std::chrono::steady_clock::now();
@@ -75,22 +99,65 @@ Json time_of(const Shared& tokenizer, const Json& line) {
   return {{"microseconds", spent.count() / rounds}, {"tokens", tokens / rounds}};
 }
 
-int run(const std::string& verb, std::map<std::string, std::string> options) {
-  if (verb == "prompt") {
-    const PromptTemplate prompt(prompt_style(options["--style"]), options["--model"]);
-    const Shared tokenizer = options.contains("--tokenizer") ? load_tokenizer(options["--tokenizer"]) : nullptr;
-    for_each_line([&](const Json& line) -> Json {
-      const auto question = line.at("question").get<std::string>();
-      Json reply = {{"prompt", prompt(question)}, {"writes_begin_token", prompt.writes_begin_token()}};
-      if (tokenizer) reply["ids"] = prompt.tokens(question, *tokenizer);
-      return reply;
-    });
-    return 0;
+PromptTemplate prompt_of(std::map<std::string, std::string>& options) {
+  const auto style = prompt_style(options["--style"]);
+  if (style == PromptStyle::text) return {style, options["--before"], options["--after"]};
+  if (style != PromptStyle::chat) return fixed_prompt(style);
+  ChatRenderer renderer(read_chat_template(options["--model"]), options["--date"]);
+  return chat_prompt(renderer, {});
+}
+
+Json asked(const PromptTemplate& prompt, const Tokenizer* tokenizer, const std::string& question) {
+  try {
+    Json reply = {{"prompt", prompt(question)}};
+    if (tokenizer) reply["ids"] = prompt.tokens(question, *tokenizer);
+    return reply;
+  } catch (const cmc::BadData& error) {
+    return {{"error", error.what()}};
   }
+}
+
+Json rendered(ChatRenderer& renderer, const Json& line) {
+  Chat chat;
+  for (const auto& message : line.at("messages"))
+    chat.push_back({message.at(0).get<std::string>(), message.at(1).get<std::string>()});
+  const auto one = renderer.try_all({chat}).front();
+  if (one.error.empty()) return {{"text", one.text}};
+  return {{"error", one.error}, {"unsafe", one.unsafe}};
+}
+
+void run_prompts(const std::string& verb, std::map<std::string, std::string>& options) {
+  options.emplace("--date", cmc::pinned_date);
+  if (verb == "prompt") {
+    const auto prompt = prompt_of(options);
+    const Shared tokenizer = options.contains("--tokenizer") ? load_tokenizer(options["--tokenizer"]) : nullptr;
+    for_each_line(
+        [&](const Json& line) { return asked(prompt, tokenizer.get(), line.at("question").get<std::string>()); });
+    return;
+  }
+  ChatRenderer renderer(read_chat_template(options["--model"]), options["--date"]);
+  if (verb == "chat") return for_each_line([&](const Json& line) { return rendered(renderer, line); });
+  const auto prompt = chat_prompt(renderer, {});
+  std::cout << Json{{"before", prompt.before},
+                    {"after", prompt.after},
+                    {"strip", name_of(prompt.strip)},
+                    {"marks", prompt.marks},
+                    {"dated", renderer.is_dated()}}
+            << '\n';
+}
+
+int run(const std::string& verb, std::map<std::string, std::string> options) {
+  if (verb == "prompt" || verb == "template" || verb == "chat") return run_prompts(verb, options), 0;
   if (verb == "train") {
     options.emplace("--coverage", "1");
     train_tokenizer(options["--lines"], options["--folder"],
                     {std::stoi(options["--pieces"]), std::stod(options["--coverage"])});
+    return 0;
+  }
+  if (verb == "matches") {
+    const Json file = cmc::read_json(options["--tokenizer"]);
+    const Pattern pattern(file.at("pre_tokenizer").at("pattern"), "pattern");
+    for_each_line([&](const Json& line) { return matches_of(pattern, line); });
     return 0;
   }
   const auto start = std::chrono::steady_clock::now();
@@ -115,6 +182,7 @@ int run(const std::string& verb, std::map<std::string, std::string> options) {
 int main(int argc, char** argv) {
   std::map<std::string, std::string> options;
   for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  cmc::start_log({});  // warnings to standard error, away from the answers
   try {
     return run(argc > 1 ? argv[1] : "", options);
   } catch (const cmc::Error& error) {
