@@ -76,7 +76,7 @@ function(cmc_layer name)
   endif()
   cmc_layer_uses(${name} uses torch)
   if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/${name})
-    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*/*.cpp)
   else()  # the folder itself: stages, whose rooms are layers of their own
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   endif()

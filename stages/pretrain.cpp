@@ -116,6 +116,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage pretrain_stage = {"pretrain", 1, Stage::Runs::models, plan, run};
+const Stage pretrain_stage = {"pretrain", 2, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

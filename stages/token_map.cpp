@@ -58,6 +58,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage token_map_stage = {"token_map", 1, Stage::Runs::no_model, plan, run};
+const Stage token_map_stage = {"token_map", 2, Stage::Runs::no_model, plan, run};
 
 }  // namespace cmc::stages

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <set>
 
 #include "pipeline/core/files.hpp"
 
@@ -54,6 +56,13 @@ void write_log(LogLevel level, const std::string& message) {
   static constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                                          spdlog::level::err};
   spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], spdlog::string_view_t(message));
+}
+
+void write_warning_once(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  if (said.insert(message).second) write_log(LogLevel::warning, message);
 }
 
 void flush_log() {

@@ -35,6 +35,12 @@ template <class... Parts>
 void log_warning(const Parts&... parts) {
   write_log(LogLevel::warning, joined(parts...));
 }
+// What is found again each time that a file is read: said the first time only.
+void write_warning_once(const std::string& message);
+template <class... Parts>
+void log_warning_once(const Parts&... parts) {
+  write_warning_once(joined(parts...));
+}
 template <class... Parts>
 void log_error(const Parts&... parts) {
   write_log(LogLevel::error, joined(parts...));

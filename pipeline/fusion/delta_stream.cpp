@@ -26,14 +26,34 @@ void check_parts(const Delta& delta, const Base& base) {
   expect(delta.map == nullptr || base.tokenizer != nullptr, "a delta of another vocabulary needs the base's tokenizer");
 }
 
-void check_map(const token_map::TokenMap& map, int64_t vocabulary) {
-  for (size_t v = 0; v < map.ids.size(); ++v)
-    if (map.ids[v].value >= vocabulary)
-      throw BadData({"token map",
-                     "sends base token " + std::to_string(v) + " to delta token " + std::to_string(map.ids[v].value) +
-                         ", but the delta model has only " + std::to_string(vocabulary),
-                     "the delta's tokenizer does not belong to its model"});
-  for (const auto id : map.candidates) expect(id.value >= 0 && id.value < vocabulary, "candidates are delta tokens");
+// Whether a model has a row for what its tokenizer numbers so: some tokenizers have a special token more than their
+// model.
+bool has_row(DeltaToken token, int64_t width) {
+  return token.value >= 0 && token.value < width;
+}
+
+// The map between the rows of two models, `vocabulary` base tokens to `width` delta tokens: what either has no row for
+// is not mapped, base rows without a token are not either.
+token_map::TokenMap fitted(token_map::TokenMap map, int64_t vocabulary, int64_t width) {
+  map.ids.resize(std::min(map.ids.size(), static_cast<size_t>(vocabulary)));
+  for (DeltaToken& id : map.ids) {
+    if (!has_row(id, width)) id = DeltaToken{-1};
+  }
+  if (map.offsets.empty()) return map;
+  std::vector<DeltaToken> candidates;
+  std::vector<int64_t> offsets = {0};
+  for (int64_t token = 0; token < vocabulary; ++token) {
+    for (int64_t at = token + 1 < std::ssize(map.offsets) ? map.offsets[static_cast<size_t>(token)]
+                                                          : map.offsets.back();
+         at < map.offsets[std::min(static_cast<size_t>(token) + 1, map.offsets.size() - 1)]; ++at) {
+      const DeltaToken candidate = map.candidates[static_cast<size_t>(at)];
+      if (has_row(candidate, width)) candidates.push_back(candidate);
+    }
+    offsets.push_back(std::ssize(candidates));
+  }
+  map.candidates = std::move(candidates);
+  map.offsets = std::move(offsets);
+  return map;
 }
 
 torch::Tensor tensor_of(const std::vector<DeltaToken>& tokens, torch::Device device) {
@@ -41,14 +61,6 @@ torch::Tensor tensor_of(const std::vector<DeltaToken>& tokens, torch::Device dev
   ids.reserve(tokens.size());
   for (const auto id : tokens) ids.push_back(id.value);
   return torch::tensor(ids, torch::kInt32).to(device);
-}
-
-// A model may have more logits than its tokenizer has tokens: those have no candidates.
-torch::Tensor offsets_of(const token_map::TokenMap& map, int64_t vocabulary, torch::Device device) {
-  auto offsets = map.offsets;
-  expect(std::ssize(offsets) <= vocabulary + 1, "a base's tokenizer belongs to its model");
-  offsets.resize(static_cast<size_t>(vocabulary) + 1, offsets.back());
-  return torch::tensor(offsets, torch::kInt64).to(device);
 }
 
 }  // namespace
@@ -69,12 +81,12 @@ DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& se
   narrower_ = same_vocabulary() && width < vocabulary;
   if (narrower_) index_ = index_of({}, {}, width, vocabulary, device_);
   if (same_vocabulary()) return;
-  check_map(*delta_.map, width);
-  map_ = tensor_of(delta_.map->ids, device_);
+  const token_map::TokenMap map = fitted(*delta_.map, vocabulary, width);
+  map_ = tensor_of(map.ids, device_);
   variant_ = {{}, {}, settings_.top, settings_.unmapped};
-  if (!delta_.map->offsets.empty()) {
-    variant_.candidates = tensor_of(delta_.map->candidates, device_);
-    variant_.offsets = offsets_of(*delta_.map, vocabulary, device_);
+  if (!map.offsets.empty()) {
+    variant_.candidates = tensor_of(map.candidates, device_);
+    variant_.offsets = torch::tensor(map.offsets, torch::kInt64).to(device_);
   }
   index_ = index_of(map_, variant_, width, vocabulary, device_);
   contexts_.resize(static_cast<size_t>(settings_.slots));

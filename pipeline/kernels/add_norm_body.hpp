@@ -4,90 +4,148 @@
 
 namespace cmc::kernels {
 
+// One number of a row normed: mean and inverse root of the variance are the row's.
+template <class T>
+CMC_BODY float normed(const NormOf& norm, float x, float mean, float scale, int64_t i) {
+  const T *weight = static_cast<const T*>(norm.weight), *bias = static_cast<const T*>(norm.bias);
+  float y = (x - mean) * scale;
+  if (!norm.rounds_last) y = rounded<T>(y);
+  if (weight != nullptr) y *= norm.adds_one ? wide(weight[i]) + 1.0f : wide(weight[i]);
+  if (bias != nullptr) y = (norm.rounds_last ? y : rounded<T>(y)) + wide(bias[i]);
+  return rounded<T>(y);
+}
+
 // A block for each row.
 template <class T>
 struct AddNormBody {
   using Arguments = AddNorm;
   static constexpr int threads = 256;
   struct Shared {
-    Joined<float, threads, Sum> squares;
+    Joined<float, threads, Sum> sums, squares;
   };
   struct Private {};
+  // In this order, each between barriers; a norm that is not there, or not centred, leaves its own out.
+  enum Step { branch_sum, branch_mean, branch_squares, branch_root, add, sum, squares, root, norm, step_count };
 
   static Grid grid(const AddNorm& a) { return {a.rows}; }
-  // Steps 0 and 1 are for the branch's norm, 3 and 4 for the residual's.
-  CMC_BODY static int phases(const AddNorm& a, const Place&) { return (a.weight != nullptr ? 5 : 3) - first_step(a); }
+  CMC_BODY static int phases(const AddNorm& a, const Place&) {
+    int count = 0;
+    for (int step = 0; step < step_count; ++step) count += takes(a, step) ? 1 : 0;
+    return count;
+  }
   CMC_BODY static void phase(int number, const AddNorm& a, const Place& at, Shared& shared, Private&) {
-    const T *branch = static_cast<const T*>(a.branch), *weight = static_cast<const T*>(a.weight);
-    if (packs(branch, a.width) && packs(weight, a.width) && packs(static_cast<const T*>(a.branch_weight), a.width) &&
-        packs(static_cast<const T*>(a.residual), a.width) && packs(static_cast<const T*>(a.out), a.width))
-      step<pack_size<T>>(number + first_step(a), a, at, shared);
+    int step = 0;
+    while (!takes(a, step) || number-- > 0) ++step;
+    const T* branch = static_cast<const T*>(a.branch);
+    if (packs(branch, a.width) && packs(static_cast<const T*>(a.residual), a.width) &&
+        packs(static_cast<const T*>(a.out), a.width))
+      run<pack_size<T>>(step, a, at, shared);
     else
-      step<1>(number + first_step(a), a, at, shared);
+      run<1>(step, a, at, shared);
   }
 
  private:
-  CMC_BODY static int first_step(const AddNorm& a) { return a.branch != nullptr && a.branch_weight != nullptr ? 0 : 2; }
+  CMC_BODY static bool takes(const AddNorm& a, int step) {
+    const bool of_branch = a.branch != nullptr && a.branch_norm.is_there;
+    if (step < branch_squares) return of_branch && a.branch_norm.centred;
+    if (step < add) return of_branch;
+    if (step == add) return true;
+    if (step == sum) return a.norm.is_there;
+    if (step == squares) return a.norm.is_there && a.norm.centred;
+    if (step == root) return a.norm.is_there && a.norm.centred;
+    return a.norm.is_there;
+  }
 
+  // What was put into one of the two is read from what gather wrote, so that putting into the other, or again into the
+  // same after a barrier, disturbs nobody.
   template <int N>
-  CMC_BODY static void step(int number, const AddNorm& a, const Place& at, Shared& shared) {
-    if (number == 0) shared.squares.put(at.thread, branch_squares<N>(a, at));
-    if (number == 1 || number == 3) shared.squares.gather(at.thread);
-    if (number == 2) {
-      const float scale = first_step(a) == 0 ? inverse_root(shared.squares.all(), a.width, a.epsilon) : 0.0f;
-      const float squares = add<N>(a, at, scale);
-      // Every thread has read the branch's squares by the time any puts: gather wrote what `all` reads, put writes
-      // `each`.
-      shared.squares.put(at.thread, squares);
+  CMC_BODY static void run(int step, const AddNorm& a, const Place& at, Shared& shared) {
+    const T* branch = a.branch == nullptr ? nullptr : static_cast<const T*>(a.branch) + at.x * a.width;
+    const T* residual = static_cast<const T*>(a.residual) + at.x * a.width;
+    switch (step) {
+      case branch_sum:
+        return shared.sums.put(at.thread, sum_of<N>(branch, a.width, at.thread));
+      case branch_squares:
+        return shared.squares.put(at.thread, squares_of<N>(branch, mean(a.branch_norm, a, shared), a.width, at.thread));
+      case branch_mean:
+        return shared.sums.gather(at.thread);
+      case branch_root:
+      case root:
+        return shared.squares.gather(at.thread);
+      case add:
+        return add_branch<N>(a, at, shared);
+      case sum:
+        return a.norm.centred ? shared.sums.gather(at.thread) : shared.squares.gather(at.thread);
+      case squares:
+        return shared.squares.put(at.thread, squares_of<N>(residual, mean(a.norm, a, shared), a.width, at.thread));
+      default:
+        return write<N>(a, at, mean(a.norm, a, shared), inverse_root(shared.squares.all(), a.width, a.norm.epsilon));
     }
-    if (number == 4) norm<N>(a, at, inverse_root(shared.squares.all(), a.width, a.epsilon));
+  }
+
+  CMC_BODY static float mean(const NormOf& norm, const AddNorm& a, const Shared& shared) {
+    return norm.centred ? shared.sums.all() / static_cast<float>(a.width) : 0.0f;
   }
 
   template <int N>
-  CMC_BODY static float branch_squares(const AddNorm& a, const Place& at) {
-    const T* branch = static_cast<const T*>(a.branch) + at.x * a.width;
-    float squares = 0.0f;
-    for (int64_t i = at.thread * N; i < a.width; i += threads * N) {
+  CMC_BODY static float sum_of(const T* row, int64_t width, int thread) {
+    float sum = 0.0f;
+    for (int64_t i = thread * N; i < width; i += threads * N) {
       float x[N];
-      load<N>(branch + i, x);
-      for (int j = 0; j < N; ++j) squares += x[j] * x[j];
+      load<N>(row + i, x);
+      for (int j = 0; j < N; ++j) sum += x[j];
+    }
+    return sum;
+  }
+
+  template <int N>
+  CMC_BODY static float squares_of(const T* row, float mean, int64_t width, int thread) {
+    float squares = 0.0f;
+    for (int64_t i = thread * N; i < width; i += threads * N) {
+      float x[N];
+      load<N>(row + i, x);
+      for (int j = 0; j < N; ++j) squares += (x[j] - mean) * (x[j] - mean);
     }
     return squares;
   }
 
-  // residual += branch; → this thread's squares of the sum.
+  // residual += branch; puts this thread's part of what the norm needs first: the sum, or the squares.
   template <int N>
-  CMC_BODY static float add(const AddNorm& a, const Place& at, float branch_scale) {
+  CMC_BODY static void add_branch(const AddNorm& a, const Place& at, Shared& shared) {
     T* residual = static_cast<T*>(a.residual) + at.x * a.width;
     const T* branch = a.branch == nullptr ? nullptr : static_cast<const T*>(a.branch) + at.x * a.width;
-    const T* weight = static_cast<const T*>(a.branch_weight);
-    float squares = 0.0f;
+    const bool norms = branch != nullptr && a.branch_norm.is_there;
+    const float mean_of_branch = norms ? mean(a.branch_norm, a, shared) : 0.0f;
+    const float scale = norms ? inverse_root(shared.squares.all(), a.width, a.branch_norm.epsilon) : 0.0f;
+    float sum = 0.0f;
     for (int64_t i = at.thread * N; i < a.width; i += threads * N) {
-      float x[N], y[N], w[N];
+      float x[N], y[N];
       load<N>(residual + i, x);
       if (branch != nullptr) {
         load<N>(branch + i, y);
-        if (weight != nullptr) {
-          load<N>(weight + i, w);
-          for (int j = 0; j < N; ++j) y[j] = scaled<T>(y[j] * branch_scale, w[j], a.adds_one);
+        for (int j = 0; j < N; ++j) {
+          if (norms) y[j] = normed<T>(a.branch_norm, y[j], mean_of_branch, scale, i + j);
+          if (a.branch_scale != 1.0f) y[j] = rounded<T>(y[j] * a.branch_scale);
+          x[j] = rounded<T>(x[j] + y[j]);
         }
-        for (int j = 0; j < N; ++j) x[j] = rounded<T>(x[j] + y[j]);
         store<N>(x, residual + i);
       }
-      for (int j = 0; j < N; ++j) squares += x[j] * x[j];
+      for (int j = 0; j < N; ++j) sum += a.norm.centred ? x[j] : x[j] * x[j];
     }
-    return squares;
+    if (a.norm.centred)
+      shared.sums.put(at.thread, sum);
+    else
+      shared.squares.put(at.thread, sum);
   }
 
   template <int N>
-  CMC_BODY static void norm(const AddNorm& a, const Place& at, float scale) {
-    const T *residual = static_cast<const T*>(a.residual) + at.x * a.width, *weight = static_cast<const T*>(a.weight);
+  CMC_BODY static void write(const AddNorm& a, const Place& at, float mean, float scale) {
+    const T* residual = static_cast<const T*>(a.residual) + at.x * a.width;
     T* out = static_cast<T*>(a.out) + at.x * a.width;
     for (int64_t i = at.thread * N; i < a.width; i += threads * N) {
-      float x[N], w[N];
+      float x[N];
       load<N>(residual + i, x);
-      load<N>(weight + i, w);
-      for (int j = 0; j < N; ++j) x[j] = scaled<T>(x[j] * scale, w[j], a.adds_one);
+      for (int j = 0; j < N; ++j) x[j] = normed<T>(a.norm, x[j], mean, scale, i + j);
       store<N>(x, out + i);
     }
   }

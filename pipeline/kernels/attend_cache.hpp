@@ -17,11 +17,14 @@ struct AttendCache {
   const int32_t* slots = nullptr;                       // [count] negative: padding of the batch, gets 0
   const int32_t* places = nullptr;  // [count] a token attends to places 0 to its own, which is below capacity
   int64_t capacity = 0;
-  int64_t window = 0;         // the last so many places alone; 0: all
-  float scale = 1.0f;         // multiplies query · key
-  float softcap = 0.0f;       // scores become softcap · tanh(score / softcap); 0: none
-  void* workspace = nullptr;  // attend_workspace() bytes, zero before its first use; left ready for the next
-  void* out = nullptr;        // [count, heads, dim]
+  int64_t window = 0;            // the last so many places alone; 0: all
+  float scale = 1.0f;            // multiplies query · key
+  float softcap = 0.0f;          // scores become softcap · tanh(score / softcap); 0: none
+  const float* bias = nullptr;   // added to the scores, by head and the key's place; null: none
+  int64_t bias_stride = 0;       // numbers from one head's to the next's, at least capacity
+  const float* sinks = nullptr;  // [heads] a score more in each softmax, which no value answers to; null: none
+  void* workspace = nullptr;     // attend_workspace() bytes, zero before its first use; left ready for the next
+  void* out = nullptr;           // [count, heads, dim]
 };
 inline constexpr int64_t attend_largest_dim = 512;
 

@@ -140,6 +140,7 @@ struct AttendCacheBody {
       const float* query = shared.query + i / tile * a.dim;
       float score = a.scale * (packed ? product<pack_size<T>>(query, key, a.dim) : product<1>(query, key, a.dim));
       if (a.softcap > 0.0f) score = a.softcap * tanhf(score / a.softcap);
+      if (a.bias != nullptr) score += a.bias[(reach.head + i / tile) * a.bias_stride + first + i % tile];
       shared.scores[i] = score;
     }
   }
@@ -205,6 +206,14 @@ struct AttendCacheBody {
     if (step == 2 && shared.last) join(launch.cache, at, reach, parts);
   }
 
+  // What mixed values are multiplied with when all keys are in: one over the sum of exponentials, the sink's among
+  // them.
+  CMC_BODY static float share(const AttendCache& a, int64_t head, float maximum, float sum) {
+    if (a.sinks == nullptr) return 1.0f / sum;
+    const float top = larger(maximum, a.sinks[head]), factor = expf(maximum - top);
+    return factor / (sum * factor + expf(a.sinks[head] - top));
+  }
+
   CMC_BODY static void keep(const AttendCache& a, const Place& at, const Reach& reach, const Parts& parts,
                             Shared& shared, Private& mine) {
     const int dim = static_cast<int>(a.dim), items = reach.heads * dim;
@@ -213,7 +222,8 @@ struct AttendCacheBody {
       const int item = at.thread + n * threads, head = item / dim;
       if (item >= items) break;
       if (reach.parts == 1)
-        out_of(a, at, reach.head)[item] = narrow<T>(mine.mixed[n] / shared.sum[head]);
+        out_of(a, at, reach.head)[item] =
+            narrow<T>(mine.mixed[n] * share(a, reach.head + head, shared.maximum[head], shared.sum[head]));
       else
         parts.of(reach.head + head, at.z)[2 + item % dim] = mine.mixed[n];
     }
@@ -237,7 +247,7 @@ struct AttendCacheBody {
         sum = multiply_add(factor, read_fresh(part + 1), sum);
         mixed = multiply_add(factor, read_fresh(part + 2 + item % a.dim), mixed);
       }
-      out_of(a, at, reach.head)[item] = narrow<T>(mixed / sum);
+      out_of(a, at, reach.head)[item] = narrow<T>(mixed * share(a, head, maximum, sum));
     }
   }
 };

@@ -27,8 +27,8 @@ void embed(const Embed& a, const Queue& queue) {
 
 void add_norm(const AddNorm& a, const Queue& queue) {
   expect(a.residual != nullptr && a.width > 0, "add_norm: a residual");
-  expect(a.branch != nullptr || a.branch_weight == nullptr, "add_norm: a branch's norm comes with the branch");
-  expect((a.weight == nullptr) == (a.out == nullptr), "add_norm: a norm has a weight and an output");
+  expect(a.branch != nullptr || !a.branch_norm.is_there, "add_norm: a branch's norm comes with the branch");
+  expect(a.norm.is_there == (a.out != nullptr), "add_norm: a norm has an output");
   run_typed<AddNormBody>(a.type, a, queue);
 }
 

@@ -88,14 +88,6 @@ CMC_BODY void store(const float (&from)[N], T* to) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
-// RMSNorm's last step as transformers rounds it: Llama's normed number to T, then times weight; Gemma's times weight
-// + 1.
-template <class T>
-CMC_BODY float scaled(float normed, float weight, bool adds_one) {
-  if (adds_one) return rounded<T>(normed * (weight + 1.0f));
-  return rounded<T>(rounded<T>(normed) * weight);
-}
-
 CMC_BODY float inverse_root(float squares, int64_t width, float epsilon) {
   return 1.0f / sqrtf(squares / static_cast<float>(width) + epsilon);
 }

@@ -1,11 +1,12 @@
 #pragma once
 #include <cstdint>
 
+#include "pipeline/kernels/add_norm.hpp"
 #include "pipeline/kernels/queue.hpp"
 
 namespace cmc::kernels {
 
-// Splits the joined projections of new tokens, norms the heads of query and key (Gemma 3, Qwen 3; optional), turns them
+// Splits the joined projections of new tokens, norms the heads of query and key where asked, turns them
 // (Llama's rotate_half layout), and writes key and value into the static cache.
 struct RopeCache {
   Type type = Type::float32;
@@ -13,10 +14,8 @@ struct RopeCache {
   int64_t count = 0, heads = 0, kv_heads = 0, dim = 0;  // dim even
   const float* cosine = nullptr;                        // [count, dim / 2], rounded to `type` before use
   const float* sine = nullptr;                          // [count, dim / 2]
-  const void* query_norm = nullptr;                     // [dim] RMSNorm's weight; null: none
-  const void* key_norm = nullptr;                       // [dim]
-  float epsilon = 1e-6f;
-  bool adds_one = false;            // Gemma: weight + 1
+  NormOf query_norm = {}, key_norm = {};                // of each head
+  int64_t norm_stride = 0;          // from one head's weights to the next's; 0: all heads share them
   const int32_t* slots = nullptr;   // [count] slot of the cache; negative: padding of the batch, writes no cache
   const int32_t* places = nullptr;  // [count] place inside the slot, below capacity
   int64_t capacity = 0;

@@ -19,26 +19,43 @@ torch::Tensor index_tensor(const std::vector<int64_t>& values, torch::Device dev
 
 }  // namespace
 
-torch::Tensor attend(const checkpoint::ModelConfig& config, const torch::Tensor& query, const torch::Tensor& key,
-                     const torch::Tensor& value, const torch::Tensor& mask, bool causal) {
+namespace {
+
+// Softmax of scores with everything that models add to them, then the values.
+torch::Tensor attend_in_steps(const checkpoint::ModelConfig& config, const ScoreTerms& terms,
+                              const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
+                              const torch::Tensor& mask, bool causal) {
+  torch::Tensor scores = torch::matmul(query, key.transpose(2, 3)) * terms.scale;
+  if (config.attention_softcap > 0.0)
+    scores = torch::tanh(scores / config.attention_softcap) * config.attention_softcap;
+  if (terms.bias.defined()) scores = scores + terms.bias;
+  const int64_t length = query.size(2);
+  const torch::Tensor allowed =
+      !mask.defined() && causal ? torch::ones({length, length}, scores.options().dtype(torch::kBool)).tril() : mask;
+  if (allowed.defined()) scores = scores.masked_fill(~allowed, -std::numeric_limits<float>::infinity());
+  if (!terms.sinks.defined())
+    return torch::matmul(torch::softmax(scores, -1, torch::kFloat32).to(value.scalar_type()), value);
+  const torch::Tensor sinks = terms.sinks.to(scores.scalar_type()).expand({scores.size(0), -1, length, 1});
+  const torch::Tensor shares = torch::softmax(torch::cat({scores, sinks}, -1), -1, torch::kFloat32);
+  return torch::matmul(shares.narrow(-1, 0, scores.size(-1)).to(value.scalar_type()), value);
+}
+
+}  // namespace
+
+torch::Tensor attend(const checkpoint::ModelConfig& config, const ScoreTerms& terms, const torch::Tensor& query,
+                     const torch::Tensor& key, const torch::Tensor& value, const torch::Tensor& mask, bool causal) {
   const int64_t batch = query.size(0), length = query.size(2), group = query.size(1) / key.size(1);
   const auto repeat = [&](const torch::Tensor& x) {
     if (group == 1) return x;
     return x.unsqueeze(2).expand({batch, x.size(1), group, x.size(2), x.size(3)}).flatten(1, 2);
   };
   torch::Tensor result;
-  if (config.attention_softcap > 0.0) {
-    torch::Tensor scores = torch::matmul(query, repeat(key).transpose(2, 3)) * config.attention_scale;
-    scores = torch::tanh(scores / config.attention_softcap) * config.attention_softcap;
-    const torch::Tensor allowed =
-        !mask.defined() && causal ? torch::ones({length, length}, scores.options().dtype(torch::kBool)).tril() : mask;
-    if (allowed.defined()) scores = scores.masked_fill(~allowed, -std::numeric_limits<float>::infinity());
-    result = torch::matmul(torch::softmax(scores, -1, torch::kFloat32).to(value.scalar_type()), repeat(value));
+  if (config.attention_softcap > 0.0 || terms.bias.defined() || terms.sinks.defined()) {
+    result = attend_in_steps(config, terms, query, repeat(key), repeat(value), mask, causal);
   } else {
     std::optional<torch::Tensor> bias;
     if (mask.defined()) bias = mask;
-    result =
-        at::scaled_dot_product_attention(query, repeat(key), repeat(value), bias, 0.0, causal, config.attention_scale);
+    result = at::scaled_dot_product_attention(query, repeat(key), repeat(value), bias, 0.0, causal, terms.scale);
   }
   return result.transpose(1, 2).reshape({batch, length, query.size(1) * query.size(3)});
 }
@@ -94,19 +111,19 @@ void PackedAttention::make_batches() {
   if (!std::is_sorted(order.begin(), order.end())) order_ = index_tensor(order, device);
 }
 
-torch::Tensor PackedAttention::operator()(const Heads& heads, Reach reach) {
+torch::Tensor PackedAttention::operator()(const Heads& heads, Reach reach, const ScoreTerms& terms) {
   RECORD_FUNCTION("cmc::packed_attention", c10::ArrayRef<const c10::IValue>{});
   const int64_t window = reach == Reach::window ? config_.window : 0;
   if (!tree_mask_.defined() && takes_flash(heads.query, config_))
-    return flash_attend(heads.query, heads.key, heads.value, plan_, config_.attention_scale, window);
+    return flash_attend(heads.query, heads.key, heads.value, plan_, terms.scale, window);
   if (batches_.empty()) make_batches();
   std::vector<torch::Tensor> parts;
-  for (Batch& batch : batches_) parts.push_back(padded(batch, heads, reach));
+  for (Batch& batch : batches_) parts.push_back(padded(batch, heads, reach, terms));
   const torch::Tensor packed = parts.size() == 1 ? parts.front() : torch::cat(parts);
   return order_.defined() ? packed.index_select(0, order_) : packed;
 }
 
-torch::Tensor PackedAttention::padded(Batch& batch, const Heads& heads, Reach reach) {
+torch::Tensor PackedAttention::padded(Batch& batch, const Heads& heads, Reach reach, const ScoreTerms& terms) {
   const auto rows_of = [&](const torch::Tensor& x) {
     const torch::Tensor rows =
         batch.gather.defined() ? x.index_select(0, batch.gather) : x.narrow(0, batch.first, batch.size * batch.length);
@@ -126,8 +143,16 @@ torch::Tensor PackedAttention::padded(Batch& batch, const Heads& heads, Reach re
     }
     mask = batch.window;
   }
+  ScoreTerms by_key = terms;
+  if (terms.bias.defined()) {
+    // Keys of a tree stand at positions of their own; else each span counts from 0.
+    by_key.bias =
+        tree_mask_.defined() ? terms.bias.index_select(1, plan_.positions) : terms.bias.narrow(1, 0, batch.length);
+    by_key.bias = by_key.bias.unsqueeze(1);
+  }
+  if (terms.sinks.defined()) by_key.sinks = terms.sinks.view({-1, 1, 1});
   const torch::Tensor result =
-      attend(config_, rows_of(heads.query), rows_of(heads.key), rows_of(heads.value), mask, !mask.defined())
+      attend(config_, by_key, rows_of(heads.query), rows_of(heads.key), rows_of(heads.value), mask, !mask.defined())
           .flatten(0, 1);
   return batch.scatter.defined() ? result.index_select(0, batch.scatter) : result;
 }

@@ -6,6 +6,7 @@
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/heads.hpp"
 #include "pipeline/model/pass_plan.hpp"
+#include "pipeline/model/score_terms.hpp"
 
 namespace cmc::model {
 
@@ -13,9 +14,10 @@ enum class Reach { full, window };
 
 // Scaled dot-product attention of query [B, heads, T, head_dim] over key and value [B, kv_heads, L, head_dim],
 // soft-capped where the configuration says so. mask [.., T, L] bool, true = may attend; undefined: all, or with
-// `causal` (T = L) all up to the query's own. → [B, T, heads * head_dim]. Differentiable.
-torch::Tensor attend(const checkpoint::ModelConfig& config, const torch::Tensor& query, const torch::Tensor& key,
-                     const torch::Tensor& value, const torch::Tensor& mask, bool causal);
+// `causal` (T = L) all up to the query's own. terms.bias here by key, [heads, 1, L]; sinks [heads, 1, 1].
+// → [B, T, heads * head_dim]. Differentiable.
+torch::Tensor attend(const checkpoint::ModelConfig& config, const ScoreTerms& terms, const torch::Tensor& query,
+                     const torch::Tensor& key, const torch::Tensor& value, const torch::Tensor& mask, bool causal);
 
 // True where the query (row) may attend to the key (column), [T, past + T] bool, for queries and keys numbered by
 // `own` [T] int64 after `past` cached tokens; `tree` [T, past + T]: who sees whom in a tree, undefined: all before.
@@ -29,7 +31,7 @@ class PackedAttention {
   PackedAttention(const checkpoint::ModelConfig& config, const DevicePlan& plan, const torch::Tensor& tree_mask);
 
   // → [N, heads * head_dim]
-  torch::Tensor operator()(const Heads& heads, Reach reach);
+  torch::Tensor operator()(const Heads& heads, Reach reach, const ScoreTerms& terms);
 
  private:
   // A padded batch of spans: rows of the packed tokens it gathers, and where its results go back.
@@ -41,7 +43,7 @@ class PackedAttention {
     torch::Tensor window;   // [length, length] causal mask of sliding layers; undefined until one asks for it
   };
   void make_batches();
-  torch::Tensor padded(Batch& batch, const Heads& heads, Reach reach);
+  torch::Tensor padded(Batch& batch, const Heads& heads, Reach reach, const ScoreTerms& terms);
 
   const checkpoint::ModelConfig& config_;
   DevicePlan plan_;

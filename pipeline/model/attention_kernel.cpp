@@ -52,9 +52,20 @@ void score(const AttentionRow& row, float* scores) {
   }
 }
 
-// exp(score - maximum) in place; → 1 / their sum.
-float exponentiate(float* scores, int64_t length) {
-  float top = scores[0];
+// What some models do to scores.
+void bend(const AttentionRow& row, float* scores) {
+  const int64_t length = row.last - row.first;
+  for (int64_t g = 0; g < row.group; ++g) {
+    float* own = scores + g * length;
+    const float* bias = row.bias != nullptr ? row.bias + g * row.bias_stride + row.first : nullptr;
+    for (int64_t j = 0; j < length && row.softcap > 0.0f; ++j) own[j] = row.softcap * std::tanh(own[j] / row.softcap);
+    for (int64_t j = 0; j < length && bias != nullptr; ++j) own[j] += bias[j];
+  }
+}
+
+// exp(score - maximum) in place; → 1 / their sum, with the sink's where there is one.
+float exponentiate(float* scores, int64_t length, const float* sink) {
+  float top = sink != nullptr ? std::max(*sink, scores[0]) : scores[0];
   for (int64_t j = 1; j < length; ++j) top = std::max(top, scores[j]);
   const __m256 shift = _mm256_set1_ps(top);
   __m256 sums = _mm256_setzero_ps();
@@ -64,7 +75,7 @@ float exponentiate(float* scores, int64_t length) {
     _mm256_storeu_ps(scores + j, e);
     sums = _mm256_add_ps(sums, e);
   }
-  float total = simd::sum(sums);
+  float total = simd::sum(sums) + (sink != nullptr ? std::exp(*sink - top) : 0.0f);
   for (int64_t j = whole; j < length; ++j) total += scores[j] = std::exp(scores[j] - top);
   return 1.0f / total;
 }
@@ -109,13 +120,15 @@ void attend_row(const AttentionRow& row, std::vector<float>& scratch, float* out
     scratch.resize(static_cast<size_t>(row.group * length));
   float* scores = scratch.data();
   score(row, scores);
+  bend(row, scores);
   std::fill_n(out, row.group * row.head_dim, 0.0f);
   for (int64_t g = 0; g < row.group;) {
     const int64_t heads = std::min<int64_t>(4, row.group - g);
     const float* weights = scores + g * length;
     float* to = out + g * row.head_dim;
     float inverse[4];
-    for (int64_t h = 0; h < heads; ++h) inverse[h] = exponentiate(scores + (g + h) * length, length);
+    for (int64_t h = 0; h < heads; ++h)
+      inverse[h] = exponentiate(scores + (g + h) * length, length, row.sinks != nullptr ? row.sinks + g + h : nullptr);
     if (heads == 1) mix<1>(row, weights, to);
     if (heads == 2) mix<2>(row, weights, to);
     if (heads == 3) mix<3>(row, weights, to);

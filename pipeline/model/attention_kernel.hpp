@@ -10,11 +10,15 @@ struct AttentionRow {
   const float *keys, *values;  // [places, head_dim] of this slot and head, places `stride` floats apart
   int64_t group, head_dim;     // head_dim a multiple of 8
   int64_t stride;
-  int64_t first, last;  // places [first, last)
-  float scale;          // multiplies q·k
+  int64_t first, last;          // places [first, last)
+  float scale;                  // multiplies q·k
+  float softcap = 0.0f;         // scores become softcap · tanh(score / softcap); 0: none
+  const float* bias = nullptr;  // added to the scores: of the group's first head by place, heads `bias_stride` apart
+  int64_t bias_stride = 0;
+  const float* sinks = nullptr;  // [group] a score more in each softmax, which no value answers to
 };
 
-// out [group, head_dim] = softmax(scale q·k) v, float32; `scratch` grows to [group, last - first].
+// out [group, head_dim] = softmax(scale q·k + bias) v, float32; `scratch` grows to [group, last - first].
 // Needs PackedMatrix::supported().
 void attend_row(const AttentionRow& row, std::vector<float>& scratch, float* out);
 

@@ -16,7 +16,7 @@ class CachedAttention {
       : config_(config), plan_(plan), tree_mask_(tree_mask) {}
 
   // query [N, heads, head_dim], rows of heads contiguous → [N, heads * head_dim]
-  torch::Tensor operator()(const torch::Tensor& query, const CacheLayer& layer, Reach reach);
+  torch::Tensor operator()(const torch::Tensor& query, const CacheLayer& layer, Reach reach, const ScoreTerms& terms);
 
  private:
   // Packed rows of consecutive short spans, read a token at a time, or those of one long span.
@@ -25,10 +25,16 @@ class CachedAttention {
     const Placement* span;  // of a long one
   };
   std::vector<Stretch> stretches() const;
-  torch::Tensor by_torch(const torch::Tensor& query, const CacheLayer& layer, int64_t window);
-  torch::Tensor by_kernels(const torch::Tensor& query, const CacheLayer& layer, int64_t window);
-  torch::Tensor single_tokens(const torch::Tensor& query, const Stretch& some, const CacheLayer& layer, int64_t window);
-  torch::Tensor long_span(const torch::Tensor& query, const Placement& span, const CacheLayer& layer, int64_t window);
+  // What one layer attends with.
+  struct Layer {
+    const CacheLayer& stored;
+    int64_t window;  // 0: all
+    const ScoreTerms& terms;
+  };
+  torch::Tensor by_torch(const torch::Tensor& query, const Layer& layer);
+  torch::Tensor by_kernels(const torch::Tensor& query, const Layer& layer);
+  torch::Tensor single_tokens(const torch::Tensor& query, const Stretch& some, const Layer& layer);
+  torch::Tensor long_span(const torch::Tensor& query, const Placement& span, const Layer& layer);
 
   const checkpoint::ModelConfig& config_;
   DevicePlan plan_;

@@ -4,14 +4,16 @@
 #include <set>
 #include <thread>
 
-#include "pipeline/checkpoint/architectures.hpp"
-#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/safetensors_writer.hpp"
+#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
+#include "pipeline/core/log.hpp"
 #include "pipeline/core/random.hpp"
 #include "pipeline/model/lora.hpp"
+#include "pipeline/model/make_weights.hpp"
 #include "pipeline/model/pass_tables.hpp"
 #include "pipeline/model/weight_upload.hpp"
 #include "pipeline/model/weights.hpp"
@@ -27,9 +29,52 @@ std::string shape_text(torch::IntArrayRef shape) {
 }
 
 // Tensors a folder may hold beside the model's own: an output that is tied, and tables that old versions saved.
-bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config) {
-  if (name == "lm_head.weight") return config.tied_output;
-  return name.ends_with("rotary_emb.inv_freq");
+// Other ranks read what belongs to their heads alone.
+bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config, TensorRank tensor_rank) {
+  const std::string& of_head = config.names.head_of_norm;
+  if (tensor_rank.size > 1 && !of_head.empty() && name.find(of_head) != std::string::npos) return true;
+  if (name == config.names.output + ".weight") return config.tied_output;
+  for (const char* table : {"rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "attention.bias",
+                            "attention.masked_bias", "attn.attention.bias", "attn.attention.masked_bias"}) {
+    if (name.ends_with(table)) return true;
+  }
+  return false;
+}
+
+// A checkpoint of the bare model, without its output layer, leaves out what the other's names begin with.
+std::string name_in(const checkpoint::WeightFiles& files, const checkpoint::ModelConfig& config,
+                    const std::string& name) {
+  const std::string& base = config.names.base;
+  if (files.contains(name) || base.empty() || !name.starts_with(base)) return name;
+  const std::string bare = name.substr(base.size());
+  return files.contains(bare) ? bare : name;
+}
+
+// transformers ties an output to the embedding only where no other one is stored.
+void untie_what_differs(const checkpoint::WeightFiles& files, checkpoint::ModelConfig& config,
+                        const std::string& where) {
+  const std::string output = config.names.output + ".weight",
+                    embedding = name_in(files, config, config.names.embedding + ".weight");
+  if (!config.tied_output || !files.contains(output) || !files.contains(embedding)) return;
+  const torch::Tensor a = files.view(output), b = files.view(embedding);
+  if (a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && torch::equal(a, b)) return;
+  config.tied_output = false;
+  log_warning_once(where, ": tie_word_embeddings is set, but ", output,
+                   " is another matrix than the embedding: it is kept, ", "as transformers does");
+}
+
+// What is stored, [outputs, inputs], of a stack the expert's.
+torch::Tensor stored_matrix(const torch::Tensor& stored, const TensorPlan& plan) {
+  const torch::Tensor own = plan.expert >= 0 ? stored.select(0, plan.expert) : stored;
+  return plan.transposed ? own.t() : own;
+}
+
+std::vector<int64_t> stored_shape(const TensorPlan& plan, int64_t dimensions) {
+  std::vector<int64_t> shape = {plan.rows.whole, plan.columns.whole};
+  shape.resize(static_cast<size_t>(dimensions));
+  if (plan.transposed) std::reverse(shape.begin(), shape.end());
+  if (plan.expert >= 0) shape.insert(shape.begin(), plan.experts);
+  return shape;
 }
 
 constexpr int64_t loading_buffer = int64_t{32} << 20;
@@ -56,6 +101,10 @@ torch::Tensor random_tensor(const std::string& name, uint64_t seed, double devia
   return tensor;
 }
 
+std::string label_of(const TensorPlan& plan) {
+  return plan.expert < 0 ? plan.name : plan.name + "." + std::to_string(plan.expert);
+}
+
 // cuBLAS may otherwise add the parts of a long product in the type of its inputs.
 void sum_in_float32() {
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
@@ -73,16 +122,16 @@ DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<Model
 
 DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
                                 TensorRank tensor_rank) {
-  const checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
+  checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
   const checkpoint::WeightFiles files(folder);
+  untie_what_differs(files, config, folder.string());
   std::set<std::string> used;
   std::optional<WeightUpload> upload;
   if (!device.is_cpu()) upload.emplace(device, loading_threads(), loading_buffer);
   const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
-    const std::string& name = plan.name;
+    const std::string name = name_in(files, config, plan.name);
     const torch::Tensor stored = files.view(name);
-    std::vector<int64_t> shape = {plan.rows.whole, plan.columns.whole};
-    shape.resize(static_cast<size_t>(target.dim()));
+    const std::vector<int64_t> shape = stored_shape(plan, target.dim());
     if (stored.sizes() != shape) {
       throw BadData({folder.string() + ": " + name,
                      "has shape " + shape_text(stored.sizes()) + ", config.json says " + shape_text(shape),
@@ -91,16 +140,17 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
     if (!stored.is_floating_point()) {
       throw BadData({folder.string() + ": " + name, "holds no floating-point numbers", "save the model de-quantised"});
     }
+    const torch::Tensor matrix = stored_matrix(stored, plan);
     if (upload && target.dim() == 2)
-      upload->add(stored, plan.rows, plan.columns, target);
+      upload->add(matrix, plan.rows, plan.columns, target);
     else
-      copy_slices(stored, plan.rows, plan.columns, target);
+      copy_slices(matrix, plan.rows, plan.columns, target);
     used.insert(name);
   };
   auto weights = std::make_shared<ModelWeights>(make_weights(config, tensor_rank, dtype, device, fill));
   if (upload) upload->finish();
   for (const std::string& name : files.names()) {
-    if (used.count(name) == 0 && !may_be_left(name, config)) {
+    if (used.count(name) == 0 && !may_be_left(name, config, tensor_rank)) {
       throw BadData({folder.string() + ": " + name,
                      "is no part of " + config.architecture + " as config.json describes it",
                      "the weights belong to another configuration"});
@@ -115,9 +165,9 @@ DecoderModel DecoderModel::random(const checkpoint::ModelConfig& config, uint64_
     if (plan.kind == Fill::weights && config.initializer_range == 0)
       target.zero_();  // on the device: any size at once
     else if (plan.kind == Fill::weights)
-      target.copy_(random_tensor(plan.name, seed, config.initializer_range, target.sizes()));
-    if (plan.kind == Fill::norm) target.fill_(config.norm_adds_one ? 0.0 : 1.0);
-    if (plan.kind == Fill::bias) target.zero_();
+      target.copy_(random_tensor(label_of(plan), seed, config.initializer_range, target.sizes()));
+    if (plan.kind == Fill::norm) target.fill_(config.norm.adds_one ? 0.0 : 1.0);
+    if (plan.kind == Fill::bias || plan.kind == Fill::buffer) target.zero_();
   };
   return DecoderModel(config, std::make_shared<ModelWeights>(make_weights(config, {}, dtype, device, fill)));
 }
@@ -149,6 +199,17 @@ const torch::Tensor& DecoderModel::output_weight() const {
   return weights_->output.weight;
 }
 
+const torch::Tensor& DecoderModel::output_bias() const {
+  expect(!is_split(), "a split model has no whole output bias");
+  return weights_->output.bias;
+}
+
+std::vector<std::pair<std::string, torch::Tensor>> DecoderModel::as_stored(
+    const std::vector<torch::Tensor>& values) const {
+  expect(!is_split() && values.size() == trainable().size(), "values of all that a whole model trains");
+  return weights_->lora ? adapters_as_stored(*weights_, values) : model::as_stored(*weights_, values);
+}
+
 const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::parameters() const {
   return weights_->named;
 }
@@ -161,8 +222,7 @@ void DecoderModel::require_gradients(bool on) {
   expect(!is_split(), "a split model is not trained");
   for (const auto& [name, tensor] : trainable()) torch::Tensor(tensor).set_requires_grad(on);
   if (weights_->lora) return;  // the weights stay as they are packed
-  weights_->output.unpack();
-  for (Linear* block : linear_blocks(*weights_)) block->unpack();
+  for (Linear* block : all_linear_blocks(*weights_)) block->unpack();
 }
 
 DecoderModel DecoderModel::with_adapters(const LoraSettings& settings, uint64_t seed) const {
@@ -208,14 +268,18 @@ std::string DecoderModel::weights_file() const {
 void DecoderModel::restore(const std::filesystem::path& folder) {
   expect(!is_split(), "a split model is not trained");
   const torch::NoGradGuard no_gradients;
-  const checkpoint::SafetensorsFile file(folder / weights_file());
-  for (const auto& [name, tensor] : trainable()) {
-    const torch::Tensor stored = file.view(name);
-    if (stored.sizes() != tensor.sizes()) {
-      throw BadData({folder.string() + ": " + name, "has shape " + shape_text(stored.sizes()),
-                     "the weights belong to another model"});
-    }
-    torch::Tensor(tensor).copy_(stored);
+  if (weights_->lora) return restore_adapters(*weights_, folder);
+  const checkpoint::TensorFile file(folder / weights_file());
+  const auto check = [&](const std::string& name, const torch::Tensor& stored, torch::IntArrayRef shape) {
+    if (stored.sizes() == shape) return;
+    throw BadData({folder.string() + ": " + name, "has shape " + shape_text(stored.sizes()),
+                   "the weights belong to another model"});
+  };
+  for (size_t i = 0; i < weights_->plans.size(); ++i) {
+    const TensorPlan& plan = weights_->plans[i];
+    torch::Tensor tensor = weights_->named[i].second;
+    check(plan.name, file.view(plan.name), stored_shape(plan, tensor.dim()));
+    copy_slices(stored_matrix(file.view(plan.name), plan), plan.rows, plan.columns, tensor);
   }
 }
 
@@ -225,14 +289,16 @@ void DecoderModel::save(const std::filesystem::path& folder) const {
   Json config = config_.source;
   expect(config.is_object(), "a model is saved with the config.json it was made from");
   config["architectures"] = {config_.architecture};
-  for (const checkpoint::Architecture& known : checkpoint::architectures()) {
-    if (config_.architecture == known.name) config["model_type"] = known.model_type;
-  }
+  config["model_type"] = config_.model_type;
   config["tie_word_embeddings"] = config_.tied_output;
   config.erase("torch_dtype");
   config["dtype"] = dtype() == torch::kBFloat16 ? "bfloat16" : dtype() == torch::kFloat16 ? "float16" : "float32";
   publish_file(folder / "config.json", config.dump(2) + "\n");
-  checkpoint::write_safetensors(folder / weights_file(), weights_->named);
+  std::vector<torch::Tensor> values;
+  for (const auto& [name, tensor] : weights_->named) values.push_back(tensor);
+  auto stored = as_stored(values);
+  for (const auto& [plan, tensor] : weights_->buffers) stored.emplace_back(plan.name, tensor);
+  checkpoint::write_safetensors(folder / weights_file(), stored);
 }
 
 }  // namespace cmc::model

@@ -56,9 +56,9 @@ class DecoderModel {
   torch::Device device() const;
   torch::Dtype dtype() const;
 
-  // States after the final norm, [N, hidden] in the model's dtype. With a cache, each span is appended to its slot
-  // (no gradients). Without one, spans are independent sequences and gradients flow (training).
-  // Throws BadData for a token outside the vocabulary, Internal for an input that breaks its contract.
+  // States after the final norm as the output layer reads them, [N, its width] in the model's dtype. With a cache, each
+  // span is appended to its slot (no gradients). Without one, spans are independent sequences and gradients flow
+  // (training). Throws BadData for a token outside the vocabulary, Internal for an input that breaks its contract.
   torch::Tensor hidden(const ModelInput& input, KvCache* cache) const;
 
   // The same in two steps, for decoding: the host plans, then launches. Planning a pass of a split model is collective:
@@ -77,6 +77,7 @@ class DecoderModel {
   torch::Tensor logits(const torch::Tensor& hidden) const;
   // [vocabulary, hidden]; the embedding itself where outputs are tied. Not of a split model.
   const torch::Tensor& output_weight() const;
+  const torch::Tensor& output_bias() const;  // [vocabulary]; undefined: none
   // A cache for this model (of a split one: for its own heads).
   KvCache make_cache(int64_t slots, int64_t capacity) const;
 
@@ -96,6 +97,9 @@ class DecoderModel {
   // What training changes: the adapters (by peft's names) where there are any, else all parameters.
   const std::vector<std::pair<std::string, torch::Tensor>>& trainable() const;
   void require_gradients(bool on);  // of trainable()
+  // Values shaped like trainable() (themselves, their gradients) as a checkpoint stores them: under its names, rows and
+  // columns in its order, stacks of experts together.
+  std::vector<std::pair<std::string, torch::Tensor>> as_stored(const std::vector<torch::Tensor>& values) const;
   // A model that keeps these values while this one is trained on; what is not trainable is shared.
   DecoderModel snapshot() const;
 

@@ -35,12 +35,27 @@ const int32_t* numbers(const torch::Tensor& column) {
   return column.const_data_ptr<int32_t>();
 }
 
+kernels::NormOf norm_of(const Norm& norm, kernels::Type type) {
+  if (!norm) return {};
+  return {.is_there = true,
+          .weight = data(norm.weight, type),
+          .bias = data(norm.bias, type),
+          .epsilon = static_cast<float>(norm.kind.epsilon),
+          .centred = norm.kind.centred,
+          .adds_one = norm.kind.adds_one,
+          .rounds_last = norm.kind.rounds_last || norm.kind.centred};
+}
+
+// Numbers from one head's weights to the next's.
+int64_t stride_of(const Norm& norm) {
+  return norm.weight.defined() && norm.weight.dim() > 1 ? norm.weight.size(1) : 0;
+}
+
 // What both ways of splitting joined projections share; the caller says where heads go.
 kernels::RopeCache split_of(const torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms,
                             const Rotation& turn, const DevicePlan& plan) {
   const kernels::Type type = type_of(joined);
   const torch::Tensor& packed = turn.packed(torch::kFloat32);
-  const RmsNorm& either = norms.query ? norms.query : norms.key;
   return {.type = type,
           .joined = data(joined, type),
           .count = joined.size(0),
@@ -49,10 +64,9 @@ kernels::RopeCache split_of(const torch::Tensor& joined, const checkpoint::Model
           .dim = config.head_dim,
           .cosine = packed.const_data_ptr<float>(),
           .sine = packed.const_data_ptr<float>() + packed.stride(0),
-          .query_norm = data(norms.query.weight, type),
-          .key_norm = data(norms.key.weight, type),
-          .epsilon = static_cast<float>(either.epsilon),
-          .adds_one = either.adds_one,
+          .query_norm = norm_of(norms.query, type),
+          .key_norm = norm_of(norms.key, type),
+          .norm_stride = stride_of(norms.query),
           .slots = numbers(plan.slots),
           .places = numbers(plan.places)};
 }
@@ -64,36 +78,54 @@ bool takes(const torch::Tensor& x) {
          (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16);
 }
 
-torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm) {
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const Norm& norm) {
   const kernels::Type type = type_of(x);
-  expect(!branch.norm || (branch.norm.adds_one == norm.adds_one && branch.norm.epsilon == norm.epsilon),
-         "the norms of a layer are of one kind");
   x = x.contiguous();
   const torch::Tensor added = branch.values.defined() ? branch.values.contiguous() : branch.values;
-  torch::Tensor out = torch::empty_like(x);
+  torch::Tensor out = norm ? torch::empty_like(x) : x;
   kernels::add_norm({.type = type,
                      .residual = x.data_ptr(),
                      .branch = data(added, type),
-                     .branch_weight = added.defined() ? data(branch.norm.weight, type) : nullptr,
-                     .weight = data(norm.weight, type),
-                     .out = out.data_ptr(),
+                     .branch_norm = added.defined() ? norm_of(branch.norm, type) : kernels::NormOf{},
+                     .branch_scale = static_cast<float>(branch.scale),
+                     .norm = norm_of(norm, type),
+                     .out = norm ? out.data_ptr() : nullptr,
                      .rows = x.numel() / x.size(-1),
-                     .width = x.size(-1),
-                     .epsilon = static_cast<float>(norm.epsilon),
-                     .adds_one = norm.adds_one},
+                     .width = x.size(-1)},
                     queue_of(x));
   return out;
 }
 
-torch::Tensor gate(checkpoint::Activation activation, const torch::Tensor& joined) {
+namespace {
+
+kernels::Activation activation_of(checkpoint::Activation activation) {
   using checkpoint::Activation;
+  switch (activation) {
+    case Activation::silu:
+      return kernels::Activation::silu;
+    case Activation::gelu_tanh:
+      return kernels::Activation::gelu_tanh;
+    case Activation::gelu_quick:
+      return kernels::Activation::gelu_quick;
+    case Activation::relu:
+      return kernels::Activation::relu;
+    case Activation::relu_squared:
+      return kernels::Activation::relu_squared;
+    case Activation::gelu:
+      break;
+  }
+  return kernels::Activation::gelu;
+}
+
+}  // namespace
+
+torch::Tensor gate(checkpoint::Activation activation, Gating gating, const torch::Tensor& joined) {
   const torch::Tensor input = joined.contiguous();
-  torch::Tensor out = torch::empty({input.size(0), input.size(1) / 2}, input.options());
-  const kernels::Activation kind = activation == Activation::silu        ? kernels::Activation::silu
-                                   : activation == Activation::gelu_tanh ? kernels::Activation::gelu_tanh
-                                                                         : kernels::Activation::gelu;
+  const bool gated = gating == Gating::gated;
+  torch::Tensor out = torch::empty({input.size(0), gated ? input.size(1) / 2 : input.size(1)}, input.options());
   kernels::gate({.type = type_of(input),
-                 .activation = kind,
+                 .activation = activation_of(activation),
+                 .gated = gated,
                  .joined = input.const_data_ptr(),
                  .rows = out.size(0),
                  .width = out.size(1),
@@ -133,8 +165,9 @@ torch::Tensor rope_cache(const torch::Tensor& joined, const checkpoint::ModelCon
 }
 
 torch::Tensor attend_cache(const torch::Tensor& query, const checkpoint::ModelConfig& config, const DevicePlan& plan,
-                           const CacheLayer& layer, int64_t window, torch::Tensor& workspace) {
+                           const CacheLayer& layer, int64_t window, const ScoreTerms& terms, torch::Tensor& workspace) {
   const kernels::Type type = type_of(query);
+  const torch::Tensor sinks = terms.sinks.defined() ? terms.sinks.to(torch::kFloat32) : torch::Tensor();
   const torch::Tensor input = query.contiguous();
   const int64_t count = input.size(0), heads = config.heads, kv_heads = config.kv_heads, dim = config.head_dim;
   if (!workspace.defined()) {
@@ -153,8 +186,11 @@ torch::Tensor attend_cache(const torch::Tensor& query, const checkpoint::ModelCo
                          .places = numbers(plan.places),
                          .capacity = layer.capacity,
                          .window = window,
-                         .scale = static_cast<float>(config.attention_scale),
+                         .scale = static_cast<float>(terms.scale),
                          .softcap = static_cast<float>(config.attention_softcap),
+                         .bias = terms.bias.defined() ? terms.bias.const_data_ptr<float>() : nullptr,
+                         .bias_stride = terms.bias.defined() ? terms.bias.stride(0) : 0,
+                         .sinks = sinks.defined() ? sinks.const_data_ptr<float>() : nullptr,
                          .workspace = workspace.data_ptr(),
                          .out = out.data_ptr()},
                         queue_of(input));

@@ -7,7 +7,7 @@ namespace cmc::model {
 bool takes_flash(const torch::Tensor& query, const checkpoint::ModelConfig& config) {
   const auto type = query.scalar_type();
   return query.is_cuda() && (type == torch::kBFloat16 || type == torch::kFloat16) && config.head_dim % 8 == 0 &&
-         config.head_dim <= 256 && config.attention_softcap == 0.0;
+         config.head_dim <= 256 && config.attention_softcap == 0.0 && config.alibi.slopes.empty() && !config.sinks;
 }
 
 torch::Tensor flash_attend(const torch::Tensor& query, const torch::Tensor& keys, const torch::Tensor& values,

@@ -7,7 +7,7 @@
 namespace cmc::model {
 
 // Whether LibTorch's flash attention (Dao 2023) takes these heads: CUDA, bfloat16 or float16, head_dim a multiple of 8
-// up to 256, no soft cap.
+// up to 256, no soft cap, no bias of scores and no sinks.
 bool takes_flash(const torch::Tensor& query, const checkpoint::ModelConfig& config);
 
 // Causal attention of all spans of a plan in one launch: query [N, heads, head_dim] over `keys` and `values`

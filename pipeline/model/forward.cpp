@@ -1,17 +1,15 @@
-// The forward pass: embedding, decoder layers, final norm, output layer.
+// The forward pass around the layers: embedding, final norm, output layer.
 #include <ATen/record_function.h>
 
 #include "pipeline/core/error.hpp"
-#include "pipeline/model/attention.hpp"
-#include "pipeline/model/cached_attention.hpp"
+#include "pipeline/core/log.hpp"
+#include "pipeline/model/decoder_layer.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/embed.hpp"
-#include "pipeline/model/gate.hpp"
 #include "pipeline/model/norm.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "pipeline/model/pass_tables.hpp"
 #include "pipeline/model/recompute.hpp"
-#include "pipeline/model/rotated_heads.hpp"
 #include "pipeline/model/weights.hpp"
 
 namespace cmc::model {
@@ -20,45 +18,6 @@ namespace {
 
 using checkpoint::ModelConfig;
 
-// What the layers of one forward pass share.
-struct Pass {
-  const ModelConfig& config;  // with this rank's heads
-  TensorGroup group;
-  DevicePlan plan;
-  KvCache* cache;
-  torch::Tensor cells;  // see CacheLayer
-  Rotation turn, local_turn;
-  PackedAttention packed;
-  CachedAttention cached;
-  std::optional<uint64_t> dropout_seed;
-};
-
-// The residual stream, and what the block before adds to it.
-struct Stream {
-  torch::Tensor x;
-  Branch added;
-};
-
-// → [N, heads * head_dim]
-torch::Tensor mixed(Pass& pass, const LayerWeights& layer, const torch::Tensor& joined, int64_t index) {
-  const bool local = pass.config.sliding[static_cast<size_t>(index)];
-  const Reach reach = local ? Reach::window : Reach::full;
-  const Rotation& turn = local ? pass.local_turn : pass.turn;
-  const HeadNorms norms{layer.query_norm, layer.key_norm};
-  if (pass.cache == nullptr) return pass.packed(rotated_heads(joined, pass.config, norms, turn, pass.plan), reach);
-  const CacheLayer stored{pass.cache->keys(index), pass.cache->values(index), pass.cache->capacity(), pass.cells};
-  return pass.cached(rope_cache(joined, pass.config, norms, turn, pass.plan, stored), stored, reach);
-}
-
-void run_layer(Pass& pass, const LayerWeights& layer, Stream& stream, int64_t index) {
-  const auto seed = pass.dropout_seed;
-  const auto joined = layer.query_key_value(add_norm(stream.x, stream.added, layer.attention_norm), seed);
-  stream.added = {pass.group.sum(layer.attention_output(mixed(pass, layer, joined, index), seed)),
-                  layer.after_attention_norm};
-  const auto wide = layer.gate_up(add_norm(stream.x, stream.added, layer.mlp_norm), seed);
-  stream.added = {pass.group.sum(layer.down(gate(pass.config.activation, wide), seed)), layer.after_mlp_norm};
-}
-
 // Cached heads are copied as bytes: a cache of another model or type would be read as nonsense.
 void check_cache(const ModelConfig& config, const KvCache& cache, torch::Dtype dtype, torch::Device device) {
   const std::vector<int64_t> shape = {cache.slots() * cache.capacity() + 1, config.kv_heads, config.head_dim};
@@ -66,10 +25,6 @@ void check_cache(const ModelConfig& config, const KvCache& cache, torch::Dtype d
   expect(keys.sizes() == shape && cache.layers() == config.layers && keys.scalar_type() == dtype &&
              keys.device().type() == device.type(),
          "a cache is used with the model, type and device it was made for");
-}
-
-bool scales_with_length(const checkpoint::Rope& rope) {
-  return rope.scaling.kind == checkpoint::RopeScaling::Kind::dynamic_ntk;
 }
 
 std::vector<int64_t> host_numbers(const torch::Tensor& numbers) {
@@ -85,6 +40,29 @@ PassInput pass_input(const ModelInput& input, int64_t vocabulary) {
   const std::vector<int64_t> tokens = host_numbers(input.tokens), positions = host_numbers(input.positions);
   for (const int64_t token : tokens) check_token(token, vocabulary);
   return {{tokens.begin(), tokens.end()}, input.spans, {}, {positions.begin(), positions.end()}};
+}
+
+// A table of learned positions ends somewhere.
+void check_positions(const ModelConfig& config, int64_t last) {
+  const int64_t known = config.learned_positions - config.position_offset;
+  if (config.learned_positions == 0 || last < known) return;
+  throw BadData(
+      {"a text of " + std::to_string(last + 1) + " tokens",
+       "is longer than the " + std::to_string(known) + " positions that " + config.architecture + " has learned",
+       "give shorter texts, or fewer new tokens"});
+}
+
+// longrope turns long texts in another way than short ones.
+void warn_of_growth(const ModelConfig& config, const PassPlan& plan) {
+  if (config.rope.scaling.kind != checkpoint::RopeScaling::Kind::longrope) return;
+  const int64_t limit = config.rope.scaling.original_positions;
+  for (const Placement& span : plan.spans) {
+    if (span.past > 0 && span.past <= limit && span.past + span.tokens > limit) {
+      log_warning_once(
+          "a text grows beyond ", limit, " tokens with ", config.architecture,
+          ": its first keys stay as they are turned in short texts, where transformers reads it all again");
+    }
+  }
 }
 
 void check_tree(const torch::Tensor& mask, const PassPlan& plan) {
@@ -109,12 +87,16 @@ bool DecoderModel::capturable() const {
 
 torch::Tensor DecoderModel::embed(const DevicePlan& plan) const {
   const Range own = weights_->split.vocabulary.ranges.front();
-  return group_.sum(model::embed({.table = weights_->embedding,
-                                  .own = own,
-                                  .whole = !is_split(),
-                                  .scale = config_.embedding_scale,
-                                  .padding_token = config_.padding_token},
-                                 plan));
+  torch::Tensor x = group_.sum(model::embed({.table = weights_->embedding,
+                                             .own = own,
+                                             .whole = !is_split(),
+                                             .scale = config_.embedding_scale,
+                                             .padding_token = config_.padding_token},
+                                            plan));
+  if (weights_->project_in.is_there()) x = weights_->project_in(x);
+  if (weights_->positions.defined())
+    x = x + weights_->positions.index_select(0, plan.positions + config_.position_offset);
+  return weights_->embedding_norm ? weights_->embedding_norm(x) : x;
 }
 
 PassPlan DecoderModel::checked_plan(const PassInput& input, const KvCache* cache) const {
@@ -125,8 +107,9 @@ PassPlan DecoderModel::checked_plan(const PassInput& input, const KvCache* cache
   const auto positions = plan.column(Column::positions);
   // For every plan of this cache, so that the tables move no more often than it.
   const int64_t room = std::max<int64_t>(*std::ranges::max_element(positions) + 1, cache ? cache->capacity() : 0);
-  tables_->turn.reserve(room);
-  if (config_.window > 0) tables_->local_turn.reserve(room);
+  check_positions(config_, *std::ranges::max_element(positions));
+  if (cache != nullptr) warn_of_growth(config_, plan);
+  tables_->reserve(room);
   return plan;
 }
 
@@ -159,16 +142,21 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
 torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const PassOptions& options) const {
   const ModelConfig& local = weights_->split.local;
   const auto turns = [&](const checkpoint::Rope& rope, const RotationTable& table) {
-    return scales_with_length(rope) ? Rotation(rope, config_.head_dim, plan, device()) : Rotation(table, plan);
+    return scales_with_length(rope) ? Rotation(rope, table.layout(), plan, device()) : Rotation(table, plan);
   };
   const Rotation turn = turns(config_.rope, tables_->turn);
+  torch::Tensor bias;
+  if (tables_->bias) {
+    const Range own = weights_->split.query_heads;
+    bias = tables_->bias->table().narrow(0, own.first, own.count);
+  }
   torch::Tensor cells;
   if (cache != nullptr && path_of(weights_->embedding) == OpPath::torch)
     cells = (plan.slots * cache->capacity() + plan.places).to(torch::kInt64);
   const auto pass =
       std::make_shared<Pass>(Pass{local, group_, plan, cache, cells, turn,
                                   config_.window > 0 ? turns(config_.local_rope, tables_->local_turn) : turn,
-                                  PackedAttention(local, plan, options.tree_mask),
+                                  Rotation(tables_->still, plan), bias, PackedAttention(local, plan, options.tree_mask),
                                   CachedAttention(local, plan, options.tree_mask), options.dropout_seed});
   Stream stream{embed(plan), {}};
   if (options.recompute_layers && !stream.x.requires_grad())
@@ -182,7 +170,7 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
     const auto one_layer = [=](const torch::Tensor& from) {
       Stream inner{from, {}};
       run_layer(*pass, layer, inner, index);
-      return inner.x + inner.added.normed();
+      return inner.x + inner.added.scaled();
     };
     stream.x = recomputed(one_layer, stream.x);
   }
@@ -190,11 +178,13 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
     stream.x = stream.x.index_select(0, plan.wanted);
     if (auto& added = stream.added.values; added.defined()) added = added.index_select(0, plan.wanted);
   }
-  return add_norm(stream.x, stream.added, weights_->final_norm);
+  torch::Tensor states = add_norm(stream.x, stream.added, weights_->final_norm);
+  if (weights_->project_out.is_there()) states = weights_->project_out(states);
+  return config_.output_scale == 1.0 ? states : states * config_.output_scale;
 }
 
 torch::Tensor DecoderModel::logits(const torch::Tensor& hidden) const {
-  const torch::Tensor rows = hidden.reshape({-1, config_.hidden});
+  const torch::Tensor rows = hidden.reshape({-1, hidden.size(-1)});
   torch::Tensor result = group_.gather_columns(weights_->output.wide(rows), config_.vocabulary);
   if (config_.final_softcap > 0.0) result = torch::tanh(result / config_.final_softcap) * config_.final_softcap;
   std::vector<int64_t> shape = hidden.sizes().vec();

@@ -2,10 +2,10 @@
 #include <torch/types.h>
 
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/model/gating.hpp"
 
 namespace cmc::model {
 
-// activation(gate) * up for joined = [gate, up] (SwiGLU, GeGLU; Shazeer 2020): [N, 2 * width] → [N, width].
-torch::Tensor gate(checkpoint::Activation activation, const torch::Tensor& joined);
+torch::Tensor gate(checkpoint::Activation activation, Gating gating, const torch::Tensor& joined);
 
 }  // namespace cmc::model

@@ -1,7 +1,7 @@
 #pragma once
 #include <torch/types.h>
 
-#include "pipeline/model/rms_norm.hpp"
+#include "pipeline/model/norm_weights.hpp"
 
 namespace cmc::model {
 
@@ -10,9 +10,9 @@ struct Heads {
   torch::Tensor query, key, value;
 };
 
-// The norms of each head of queries and keys (Gemma 3); without weights where there are none.
+// The norms of each head of queries and keys: one weight for all of them [head_dim], or one each [heads, head_dim].
 struct HeadNorms {
-  const RmsNorm &query, &key;
+  const Norm &query, &key;
 };
 
 // One layer of a cache.

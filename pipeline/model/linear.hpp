@@ -23,6 +23,9 @@ struct Linear {
   std::vector<Adapter> adapters;     // one for each layer, or none at all
   std::vector<Slices> rows;          // which rows of the layers' stored weights these are, by layer
   Slices columns;                    // and which columns
+  bool transposed = false;           // they are stored [inputs, outputs]
+
+  bool is_there() const { return weight.defined(); }
 
   // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters and the adapters.
   torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;

@@ -11,43 +11,54 @@ namespace cmc::model {
 
 namespace {
 
-// `x` [.., width] contiguous; `added` of its size or undefined.
-torch::Tensor norm_rows(const RmsNorm& norm, torch::Tensor& x, const torch::Tensor& added) {
+// x += scale * added where there is any, then the norm, for rows [.., width]; both contiguous.
+torch::Tensor norm_rows(const Norm& norm, torch::Tensor& x, const torch::Tensor& added, double scale) {
   const torch::Tensor more = added.defined() ? added.contiguous() : added;
-  torch::Tensor result = torch::empty_like(x);
   const int64_t width = x.size(-1);
-  const float *weight = norm.weight.const_data_ptr<float>(),
-              *plus = more.defined() ? more.const_data_ptr<float>() : nullptr;
+  const RowNorm row_norm = row_norm_of(norm);
+  torch::Tensor result = norm ? torch::empty_like(x) : x;
+  const float* plus = more.defined() ? more.const_data_ptr<float>() : nullptr;
   float *from = x.data_ptr<float>(), *to = result.data_ptr<float>();
-  const float offset = norm.adds_one ? 1.0f : 0.0f, epsilon = static_cast<float>(norm.epsilon);
   at::parallel_for(0, x.numel() / width, std::max<int64_t>(1, 32768 / width), [&](int64_t first, int64_t last) {
     for (int64_t at = first * width; at < last * width; at += width) {
-      if (plus == nullptr)
-        norm_row(from + at, weight, offset, epsilon, width, to + at);
-      else
-        add_norm_row(from + at, plus + at, weight, offset, epsilon, width, to + at);
+      if (plus != nullptr) add_row(from + at, plus + at, static_cast<float>(scale), width);
+      if (norm) norm_row(from + at, row_norm, width, to + at);
     }
   });
   return result;
 }
 
-torch::Tensor normed(const RmsNorm& norm, const torch::Tensor& x) {
-  const torch::Tensor wide = x.to(torch::kFloat32);
-  const torch::Tensor result = wide * torch::rsqrt(wide.square().mean(-1, true) + norm.epsilon);
-  if (norm.adds_one) return (result * (norm.weight.to(torch::kFloat32) + 1.0)).to(x.scalar_type());
-  return result.to(x.scalar_type()) * norm.weight;
+// Where gradients flow, they flow to the parameters.
+torch::Tensor joined(const torch::Tensor& block, const std::vector<torch::Tensor>& parts) {
+  return torch::GradMode::is_enabled() && !parts.empty() ? torch::stack(parts) : block;
+}
+
+torch::Tensor normed(const Norm& norm, const torch::Tensor& x) {
+  torch::Tensor wide = x.to(torch::kFloat32);
+  if (norm.kind.centred) wide = wide - wide.mean(-1, true);
+  torch::Tensor result = wide * torch::rsqrt(wide.square().mean(-1, true) + norm.kind.epsilon);
+  // LayerNorm is one operation in float32; of RMSNorms each family rounds where its own code does.
+  const bool in_float32 = norm.kind.centred || norm.kind.rounds_last;
+  if (!in_float32) result = result.to(x.scalar_type());
+  const auto as_result = [&](const torch::Tensor& parameter) { return parameter.to(result.scalar_type()); };
+  const torch::Tensor weight = joined(norm.weight, norm.weights), bias = joined(norm.bias, norm.biases);
+  if (weight.defined()) result = result * (norm.kind.adds_one ? as_result(weight) + 1.0 : as_result(weight));
+  if (bias.defined()) result = result + as_result(bias);
+  return result.to(x.scalar_type());
 }
 
 }  // namespace
 
-torch::Tensor RmsNorm::operator()(const torch::Tensor& x) const {
+torch::Tensor Norm::operator()(const torch::Tensor& x) const {
   RECORD_FUNCTION("cmc::norm", c10::ArrayRef<const c10::IValue>{});
   torch::Tensor input = x;
   switch (path_of(x)) {
     case OpPath::cpu_kernels:
+      if (weight.defined() && weight.dim() > 1) break;
       input = x.contiguous();
-      return norm_rows(*this, input, {});
+      return norm_rows(*this, input, {}, 1.0);
     case OpPath::device_kernels:
+      if (weight.defined() && weight.dim() > 1) break;
       return device::add_norm(input, {}, *this);
     case OpPath::torch:
       break;
@@ -55,20 +66,26 @@ torch::Tensor RmsNorm::operator()(const torch::Tensor& x) const {
   return normed(*this, x);
 }
 
-torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const RmsNorm& norm) {
+torch::Tensor Branch::scaled() const {
+  const torch::Tensor result = norm ? norm(values) : values;
+  return scale == 1.0 ? result : result * scale;
+}
+
+torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const Norm& norm) {
   RECORD_FUNCTION("cmc::add_norm", c10::ArrayRef<const c10::IValue>{});
+  if (!branch.values.defined() && !norm) return x;
   const OpPath path = path_of(x);
   if (path == OpPath::device_kernels) return device::add_norm(x, branch, norm);
-  const torch::Tensor added = branch.normed();
   if (path == OpPath::cpu_kernels) {
     x = x.contiguous();
-    return norm_rows(norm, x, added);
+    return norm_rows(norm, x, branch.norm ? branch.norm(branch.values) : branch.values, branch.scale);
   }
+  const torch::Tensor added = branch.values.defined() ? branch.scaled() : branch.values;
   if (added.defined() && torch::GradMode::is_enabled())
     x = x + added;
   else if (added.defined())
     x.add_(added);
-  return normed(norm, x);
+  return norm ? normed(norm, x) : x;
 }
 
 }  // namespace cmc::model

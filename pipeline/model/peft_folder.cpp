@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <set>
 
-#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/safetensors_writer.hpp"
+#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
@@ -33,7 +34,7 @@ LoraSettings read_settings(const fs::path& file) {
     throw Refused({where + ": peft_type", "is not LORA", "merge the adapter into its model with peft, and give that"});
   }
   for (const char* field : {"use_dora", "use_rslora", "bias", "lora_bias", "modules_to_save", "rank_pattern",
-                            "alpha_pattern", "fan_in_fan_out", "trainable_token_indices", "target_parameters"}) {
+                            "alpha_pattern", "trainable_token_indices", "target_parameters"}) {
     if (is_off(config, field)) continue;
     throw Refused({where + ": " + field, "is " + config.at(field).dump() + ", more than plain LoRA",
                    "merge the adapter into its model with peft, and give that"});
@@ -49,7 +50,7 @@ LoraSettings read_settings(const fs::path& file) {
   return settings;
 }
 
-torch::Tensor read_matrix(const checkpoint::SafetensorsFile& file, const std::string& where, const std::string& name,
+torch::Tensor read_matrix(const checkpoint::TensorFile& file, const std::string& where, const std::string& name,
                           const Slices& rows, const Slices& columns, torch::Device device) {
   const torch::Tensor stored = file.view(name);
   if (!stored.is_floating_point() || stored.sizes() != torch::IntArrayRef({rows.whole, columns.whole})) {
@@ -61,12 +62,10 @@ torch::Tensor read_matrix(const checkpoint::SafetensorsFile& file, const std::st
   return held.to(device);
 }
 
+// adapter_model.safetensors, or where there is none adapter_model.bin, as peft does.
 fs::path weights_file(const fs::path& folder) {
-  if (!fs::exists(folder / weights_name) && fs::exists(folder / "adapter_model.bin")) {
-    throw Refused({(folder / "adapter_model.bin").string(), "is a pickle, which can run code when it is read",
-                   "load it with peft where you trust it, and save it with save_pretrained"});
-  }
-  return folder / weights_name;
+  const bool pickle = !fs::exists(folder / weights_name) && fs::exists(folder / "adapter_model.bin");
+  return folder / (pickle ? "adapter_model.bin" : weights_name);
 }
 
 }  // namespace
@@ -79,9 +78,9 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folde
   weights.lora->targets.clear();
   weights.named_adapters.clear();
   const fs::path path = weights_file(folder);
-  const checkpoint::SafetensorsFile file(path);
+  const checkpoint::TensorFile file(path);
   std::set<std::string> left;
-  for (const auto& [name, stored] : file.header().tensors) left.insert(name);
+  for (const auto& [name, stored] : file.tensors()) left.insert(name);
   std::set<std::string> targets;
   for (Linear* block : linear_blocks(weights)) {
     block->adapters.clear();
@@ -109,6 +108,53 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folde
   return weights;
 }
 
+std::vector<std::pair<std::string, torch::Tensor>> adapters_as_stored(const ModelWeights& base,
+                                                                      const std::vector<torch::Tensor>& values) {
+  std::vector<std::pair<std::string, torch::Tensor>> stored;
+  ModelWeights weights = base;
+  for (const Linear* block : linear_blocks(weights)) {
+    for (size_t i = 0; i < block->adapters.size(); ++i) {
+      if (!block->adapters[i].a.defined()) continue;
+      // named_adapters holds A and B of each in this order.
+      const size_t next = stored.size();
+      const Slices rank = all_of(weights.lora->rank);
+      stored.emplace_back(base.named_adapters[next].first, stored_order(values[next], rank, block->columns));
+      stored.emplace_back(base.named_adapters[next + 1].first, stored_order(values[next + 1], block->rows[i], rank));
+    }
+  }
+  return stored;
+}
+
+namespace {
+
+bool are_transposed(const ModelWeights& base) {
+  ModelWeights weights = base;
+  for (const Linear* block : linear_blocks(weights)) {
+    if (!block->adapters.empty() && block->transposed) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void restore_adapters(ModelWeights& weights, const fs::path& folder) {
+  const fs::path path = folder / weights_name;
+  const checkpoint::TensorFile file(path);
+  for (const Linear* block : linear_blocks(weights)) {
+    for (size_t i = 0; i < block->adapters.size(); ++i) {
+      const Adapter& adapter = block->adapters[i];
+      if (!adapter.a.defined()) continue;
+      const std::string name = "base_model.model." + block->modules[i];
+      const Slices rank = all_of(adapter.a.size(0));
+      const auto read = [&](const char* part, const Slices& rows, const Slices& columns, const torch::Tensor& to) {
+        torch::Tensor(to).copy_(read_matrix(file, path.string(), name + part, rows, columns, to.device()));
+      };
+      read(".lora_A.weight", rank, block->columns, adapter.a);
+      read(".lora_B.weight", block->rows[i], rank, adapter.b);
+    }
+  }
+}
+
 void save_adapters(const ModelWeights& weights, const fs::path& folder) {
   expect(weights.lora.has_value(), "a model has adapters to save");
   const LoraSettings& lora = *weights.lora;
@@ -121,7 +167,8 @@ void save_adapters(const ModelWeights& weights, const fs::path& folder) {
                        {"lora_dropout", lora.dropout},
                        {"target_modules", lora.targets},
                        {"bias", "none"},
-                       {"fan_in_fan_out", false},
+                       // peft's word for matrices that are stored the other way round (GPT-2)
+                       {"fan_in_fan_out", are_transposed(weights)},
                        {"init_lora_weights", true},
                        {"modules_to_save", nullptr},
                        {"rank_pattern", Json::object()},
@@ -129,7 +176,9 @@ void save_adapters(const ModelWeights& weights, const fs::path& folder) {
                        {"use_dora", false},
                        {"use_rslora", false}};
   publish_file(folder / config_name, config.dump(2) + "\n");
-  checkpoint::write_safetensors(folder / weights_name, weights.named_adapters);
+  std::vector<torch::Tensor> values;
+  for (const auto& [name, tensor] : weights.named_adapters) values.push_back(tensor);
+  checkpoint::write_safetensors(folder / weights_name, adapters_as_stored(weights, values));
 }
 
 }  // namespace cmc::model

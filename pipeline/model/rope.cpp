@@ -56,6 +56,14 @@ torch::Tensor yarn_frequencies(const Rope& rope, int64_t head_dim) {
   return interpolated * ramp + plain * (1.0 - ramp);
 }
 
+// LongRoPE (Ding et al. 2024): a factor for each frequency, of two sets by the sequence's length.
+torch::Tensor longrope_frequencies(const Rope& rope, int64_t head_dim, int64_t length) {
+  const RopeScaling& s = rope.scaling;
+  const auto& factors = length > s.original_positions ? s.long_factors : s.short_factors;
+  const torch::Tensor stretched = torch::pow(static_cast<float>(rope.theta), exponents(head_dim));
+  return (torch::tensor(factors, torch::kFloat64).to(torch::kFloat32) * stretched).reciprocal();
+}
+
 double dynamic_theta(const Rope& rope, int64_t head_dim, int64_t length) {
   const double original = static_cast<double>(rope.scaling.original_positions);
   const double seen = std::max(static_cast<double>(length), original);
@@ -76,6 +84,8 @@ torch::Tensor inverse_frequencies(const Rope& rope, int64_t head_dim, int64_t le
       return llama3_frequencies(rope, head_dim);
     case RopeScaling::Kind::yarn:
       return yarn_frequencies(rope, head_dim);
+    case RopeScaling::Kind::longrope:
+      return longrope_frequencies(rope, head_dim, length);
     case RopeScaling::Kind::dynamic_ntk:
       break;
   }

@@ -6,7 +6,7 @@
 namespace cmc::model {
 
 // Inverse frequencies [head_dim / 2] float32, as transformers' modeling_rope_utils.py computes them, for a sequence of
-// `length` tokens (only dynamic NTK scaling depends on it).
+// `length` tokens (only dynamic NTK scaling and longrope depend on it); head_dim: what turns of a head.
 torch::Tensor inverse_frequencies(const checkpoint::Rope& rope, int64_t head_dim, int64_t length);
 
 // [2, P, head_dim / 2] float32: cosines and sines of positions [P] float32, times the attention factor.

@@ -40,6 +40,28 @@ Heads split_and_turn(const torch::Tensor& joined, const checkpoint::ModelConfig&
   return {rotate(heads.query, turn), rotate(heads.key, turn), heads.value};
 }
 
+// The norm of one head where it stands.
+class HeadNormRows {
+ public:
+  HeadNormRows(const Norm& norm, int64_t dim)
+      : is_there_(norm), row_(row_norm_of(norm)), dim_(dim), own_(norm.weight.defined() && norm.weight.dim() > 1) {}
+  void operator()(float* values, int64_t head) const {
+    if (!is_there_) return;
+    RowNorm norm = row_;
+    if (own_) {
+      norm.weight += head * dim_;
+      if (norm.bias != nullptr) norm.bias += head * dim_;
+    }
+    norm_row(values, norm, dim_, values);
+  }
+
+ private:
+  bool is_there_;
+  RowNorm row_;
+  int64_t dim_;
+  bool own_;
+};
+
 // Norms and turns the query and key heads of each row where they stand, then hands the row's keys and values on.
 template <typename Write>
 void turn_rows(torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms, const Rotation& turn,
@@ -50,17 +72,16 @@ void turn_rows(torch::Tensor& joined, const checkpoint::ModelConfig& config, Hea
   const float* sines = cosines + turn.table().size(1) * half;
   const int32_t* table_rows = turn.rows().const_data_ptr<int32_t>();
   float* values = joined.data_ptr<float>();
-  const auto norm = [&](const RmsNorm& norm, float* head) {
-    if (!norm) return;
-    norm_row(head, norm.weight.const_data_ptr<float>(), norm.adds_one ? 1.0f : 0.0f, static_cast<float>(norm.epsilon),
-             dim, head);
-  };
+  const HeadNormRows query_norm(norms.query, dim), key_norm(norms.key, dim);
   at::parallel_for(0, rows, std::max<int64_t>(1, 32768 / width), [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row) {
       float* all = values + row * width;
       const int64_t at = table_rows[row] * half;
       for (int64_t place = 0; place < turned; place += dim) {
-        norm(place < config.heads * dim ? norms.query : norms.key, all + place);
+        if (place < config.heads * dim)
+          query_norm(all + place, place / dim);
+        else
+          key_norm(all + place, place / dim - config.heads);
         rotate_head(all + place, cosines + at, sines + at, half);
       }
       write(row, all + config.heads * dim, all + turned);

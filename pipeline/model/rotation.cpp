@@ -8,7 +8,7 @@
 
 namespace cmc::model {
 
-Rotation::Rotation(const checkpoint::Rope& rope, int64_t head_dim, const DevicePlan& plan, torch::Device device) {
+Rotation::Rotation(const checkpoint::Rope& rope, RotatedPart layout, const DevicePlan& plan, torch::Device device) {
   const torch::NoGradGuard no_gradients;
   std::vector<torch::Tensor> parts;
   const std::span<const int32_t> positions = plan.host_positions;
@@ -16,9 +16,9 @@ Rotation::Rotation(const checkpoint::Rope& rope, int64_t head_dim, const DeviceP
     const auto own = positions.subspan(static_cast<size_t>(span.first), static_cast<size_t>(span.tokens));
     const int64_t length = *std::ranges::max_element(own) + 1;
     const torch::Tensor at = torch::tensor(std::vector<float>(own.begin(), own.end()));
-    parts.push_back(turns(rope, at, inverse_frequencies(rope, head_dim, length)));
+    parts.push_back(turns(rope, at, inverse_frequencies(rope, layout.count, length)));
   }
-  table_ = torch::cat(parts, 1).to(device);
+  table_ = filled_up(torch::cat(parts, 1), layout.head_dim / 2).to(device);
   rows_ = torch::arange(table_.size(1), torch::TensorOptions().dtype(torch::kInt32).device(device));
 }
 

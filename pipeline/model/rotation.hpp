@@ -12,8 +12,9 @@ class Rotation {
  public:
   // From a table that holds every position of the pass.
   Rotation(const RotationTable& table, const DevicePlan& plan) : table_(table.table()), rows_(plan.positions) {}
-  // Dynamic NTK scaling: each span turns by its own length, whatever else is in the batch. Made on the host.
-  Rotation(const checkpoint::Rope& rope, int64_t head_dim, const DevicePlan& plan, torch::Device device);
+  // Dynamic NTK scaling and longrope: each span turns by its own length, whatever else is in the batch. Made on the
+  // host.
+  Rotation(const checkpoint::Rope& rope, RotatedPart layout, const DevicePlan& plan, torch::Device device);
 
   const torch::Tensor& table() const { return table_; }  // [2, P, head_dim / 2] float32
   const torch::Tensor& rows() const { return rows_; }    // [N] int32: the row of the table for each token

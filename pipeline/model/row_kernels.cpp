@@ -24,15 +24,62 @@ inline __m256 gelu_tanh(__m256 g) {
   return times_sigmoid(g, _mm256_mul_ps(_mm256_mul_ps(g, inner), _mm256_set1_ps(1.5957691216057308f)));
 }
 
-// y = x * scale * (weight + offset), where y may be x.
-inline void scale_row(const float* x, float scale, const float* weight, float offset, int64_t width, float* y) {
-  const __m256 scales = _mm256_set1_ps(scale), offsets = _mm256_set1_ps(offset);
+// (x - mean) * scale * weight + bias, of which any part may be missing.
+struct Scaling {
+  const RowNorm& norm;
+  float mean, scale;
+
+  __m256 of_eight(const float* x, int64_t i) const {
+    __m256 y = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(mean)), _mm256_set1_ps(scale));
+    if (norm.weight != nullptr)
+      y = _mm256_mul_ps(y, _mm256_add_ps(_mm256_loadu_ps(norm.weight + i), _mm256_set1_ps(norm.offset)));
+    return norm.bias != nullptr ? _mm256_add_ps(y, _mm256_loadu_ps(norm.bias + i)) : y;
+  }
+  float of_one(const float* x, int64_t i) const {
+    const float y = (x[i] - mean) * scale * (norm.weight != nullptr ? norm.weight[i] + norm.offset : 1.0f);
+    return norm.bias != nullptr ? y + norm.bias[i] : y;
+  }
+};
+
+float mean_of(const float* x, int64_t width) {
+  __m256 sums = _mm256_setzero_ps();
+  const int64_t whole = width / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8) sums = _mm256_add_ps(sums, _mm256_loadu_ps(x + i));
+  float sum = simd::sum(sums);
+  for (int64_t i = whole; i < width; ++i) sum += x[i];
+  return sum / static_cast<float>(width);
+}
+
+float variance_of(const float* x, float mean, int64_t width) {
+  __m256 squares = _mm256_setzero_ps();
   const int64_t whole = width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8) {
-    const __m256 factor = _mm256_add_ps(_mm256_loadu_ps(weight + i), offsets);
-    _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), scales), factor));
+    const __m256 part = _mm256_sub_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(mean));
+    squares = _mm256_fmadd_ps(part, part, squares);
   }
-  for (int64_t i = whole; i < width; ++i) y[i] = x[i] * scale * (weight[i] + offset);
+  float sum = simd::sum(squares);
+  for (int64_t i = whole; i < width; ++i) sum += (x[i] - mean) * (x[i] - mean);
+  return sum / static_cast<float>(width);
+}
+
+inline __m256 activate_eight(checkpoint::Activation activation, __m256 g) {
+  using checkpoint::Activation;
+  const __m256 positive = _mm256_max_ps(g, _mm256_setzero_ps());
+  switch (activation) {
+    case Activation::silu:
+      return times_sigmoid(g, g);
+    case Activation::gelu_tanh:
+      return gelu_tanh(g);
+    case Activation::gelu_quick:
+      return times_sigmoid(g, _mm256_mul_ps(g, _mm256_set1_ps(1.702f)));
+    case Activation::relu:
+      return positive;
+    case Activation::relu_squared:
+      return _mm256_mul_ps(positive, positive);
+    case Activation::gelu:
+      break;
+  }
+  return g;
 }
 
 float activate_one(checkpoint::Activation activation, float g) {
@@ -41,6 +88,12 @@ float activate_one(checkpoint::Activation activation, float g) {
       return g / (1.0f + std::exp(-g));
     case checkpoint::Activation::gelu_tanh:
       return g / (1.0f + std::exp(-1.5957691216057308f * g * (1.0f + 0.044715f * g * g)));
+    case checkpoint::Activation::gelu_quick:
+      return g / (1.0f + std::exp(-1.702f * g));
+    case checkpoint::Activation::relu:
+      return g > 0.0f ? g : 0.0f;
+    case checkpoint::Activation::relu_squared:
+      return g > 0.0f ? g * g : 0.0f;
     case checkpoint::Activation::gelu:
       break;
   }
@@ -49,43 +102,36 @@ float activate_one(checkpoint::Activation activation, float g) {
 
 }  // namespace
 
-void norm_row(const float* x, const float* weight, float offset, float epsilon, int64_t width, float* y) {
-  __m256 squares = _mm256_setzero_ps();
-  const int64_t whole = width / 8 * 8;
-  for (int64_t i = 0; i < whole; i += 8) {
-    const __m256 part = _mm256_loadu_ps(x + i);
-    squares = _mm256_fmadd_ps(part, part, squares);
-  }
-  float sum = simd::sum(squares);
-  for (int64_t i = whole; i < width; ++i) sum += x[i] * x[i];
-  scale_row(x, 1.0f / std::sqrt(sum / static_cast<float>(width) + epsilon), weight, offset, width, y);
+RowNorm row_norm_of(const Norm& norm) {
+  const auto data = [](const torch::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; };
+  return {data(norm.weight), data(norm.bias), norm.kind.adds_one ? 1.0f : 0.0f, static_cast<float>(norm.kind.epsilon),
+          norm.kind.centred};
 }
 
-void add_norm_row(float* x, const float* added, const float* weight, float offset, float epsilon, int64_t width,
-                  float* y) {
-  __m256 squares = _mm256_setzero_ps();
+void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y) {
+  const float mean = norm.centred ? mean_of(x, width) : 0.0f;
+  const Scaling scaling{norm, mean, 1.0f / std::sqrt(variance_of(x, mean, width) + norm.epsilon)};
+  const int64_t whole = width / 8 * 8;
+  for (int64_t i = 0; i < whole; i += 8) _mm256_storeu_ps(y + i, scaling.of_eight(x, i));
+  for (int64_t i = whole; i < width; ++i) y[i] = scaling.of_one(x, i);
+}
+
+void add_row(float* x, const float* added, float scale, int64_t width) {
   const int64_t whole = width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8) {
-    const __m256 part = _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(added + i));
-    _mm256_storeu_ps(x + i, part);
-    squares = _mm256_fmadd_ps(part, part, squares);
+    const __m256 more = _mm256_mul_ps(_mm256_loadu_ps(added + i), _mm256_set1_ps(scale));
+    _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), more));
   }
-  float sum = simd::sum(squares);
-  for (int64_t i = whole; i < width; ++i) {
-    x[i] += added[i];
-    sum += x[i] * x[i];
-  }
-  scale_row(x, 1.0f / std::sqrt(sum / static_cast<float>(width) + epsilon), weight, offset, width, y);
+  for (int64_t i = whole; i < width; ++i) x[i] += scale * added[i];
 }
 
 void gate_row(checkpoint::Activation activation, const float* gate, const float* up, int64_t width, float* y) {
   const int64_t whole = activation == checkpoint::Activation::gelu ? 0 : width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8) {
-    const __m256 g = _mm256_loadu_ps(gate + i);
-    const __m256 active = activation == checkpoint::Activation::silu ? times_sigmoid(g, g) : gelu_tanh(g);
-    _mm256_storeu_ps(y + i, _mm256_mul_ps(active, _mm256_loadu_ps(up + i)));
+    const __m256 active = activate_eight(activation, _mm256_loadu_ps(gate + i));
+    _mm256_storeu_ps(y + i, up != nullptr ? _mm256_mul_ps(active, _mm256_loadu_ps(up + i)) : active);
   }
-  for (int64_t i = whole; i < width; ++i) y[i] = activate_one(activation, gate[i]) * up[i];
+  for (int64_t i = whole; i < width; ++i) y[i] = activate_one(activation, gate[i]) * (up != nullptr ? up[i] : 1.0f);
 }
 
 void rotate_head(float* head, const float* cosine, const float* sine, int64_t half) {
@@ -106,8 +152,11 @@ void rotate_head(float* head, const float* cosine, const float* sine, int64_t ha
 #pragma GCC pop_options
 #else
 
-void norm_row(const float*, const float*, float, float, int64_t, float*) {}
-void add_norm_row(float*, const float*, const float*, float, float, int64_t, float*) {}
+RowNorm row_norm_of(const Norm&) {
+  return {};
+}
+void norm_row(const float*, const RowNorm&, int64_t, float*) {}
+void add_row(float*, const float*, float, int64_t) {}
 void gate_row(checkpoint::Activation, const float*, const float*, int64_t, float*) {}
 void rotate_head(float*, const float*, const float*, int64_t) {}
 

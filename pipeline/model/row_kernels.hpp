@@ -2,19 +2,28 @@
 #include <cstdint>
 
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/model/norm_weights.hpp"
 
 namespace cmc::model {
 
 // float32 kernels of the CPU inference path, one row of contiguous memory a call. They need PackedMatrix::supported().
 
-// y = x / sqrt(mean(x²) + epsilon) * (weight + offset); y may be x.
-void norm_row(const float* x, const float* weight, float offset, float epsilon, int64_t width, float* y);
+struct RowNorm {
+  const float* weight = nullptr;  // [width]; null: 1 everywhere
+  const float* bias = nullptr;    // [width]; null: none
+  float offset = 0.0f;            // added to the weight
+  float epsilon = 1e-6f;
+  bool centred = false;  // LayerNorm: the mean is taken off first
+};
+RowNorm row_norm_of(const Norm& norm);
 
-// x += added, then the same.
-void add_norm_row(float* x, const float* added, const float* weight, float offset, float epsilon, int64_t width,
-                  float* y);
+// y = (x - mean) / sqrt(variance + epsilon) * (weight + offset) + bias; y may be x.
+void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y);
 
-// y = activation(gate) * up
+// x += scale * added
+void add_row(float* x, const float* added, float scale, int64_t width);
+
+// y = activation(gate) * up; up null: y = activation(gate)
 void gate_row(checkpoint::Activation activation, const float* gate, const float* up, int64_t width, float* y);
 
 // Rotates the halves of a head in place: (a, b) becomes (a cos - b sin, b cos + a sin), each of `half` numbers.

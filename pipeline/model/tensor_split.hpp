@@ -14,8 +14,9 @@ struct TensorRank {
   bool operator==(const TensorRank&) const = default;
 };
 
+// Numbers first, first + step, …
 struct Range {
-  int64_t first = 0, count = 0;
+  int64_t first = 0, count = 0, step = 1;
 };
 
 // Some of the `whole` rows (or columns) of a stored tensor, in the order in which a rank holds them.
@@ -25,18 +26,24 @@ struct Slices {
   int64_t count() const;
 };
 Slices all_of(int64_t whole);
+// All of one, then all of another that is stored behind it.
+Slices followed_by(const Slices& first, const Slices& second);
 
 // target = these rows of `stored`, of a matrix these columns; touches nothing else of `stored`.
 void copy_slices(const torch::Tensor& stored, const Slices& rows, const Slices& columns, torch::Tensor& target);
+// The way back, where the slices are all of a stored tensor: what is to be stored.
+torch::Tensor stored_order(const torch::Tensor& held, const Slices& rows, const Slices& columns);
 
 // Which part of a model a rank holds (tensor parallelism; Shoeybi et al. 2019): whole query heads with the key/value
 // heads that they read, and contiguous shares of the MLP's width and of the vocabulary.
 struct TensorSplit {
   TensorRank tensor_rank;
-  checkpoint::ModelConfig local;  // the model's configuration with this rank's heads and MLP width
-  Slices queries, keys;           // rows of q_proj; of k_proj and v_proj
-  Slices intermediate;            // rows of gate_proj and up_proj
-  Slices vocabulary;              // rows of embedding and output
+  checkpoint::ModelConfig local;   // the model's configuration with this rank's heads and widths
+  Range query_heads;               // of the model's
+  std::vector<int64_t> key_heads;  // of the model's, those that these queries read, in the order of the cache
+  Slices intermediate;             // of the MLP's width
+  Slices expert_intermediate, shared_intermediate;
+  Slices vocabulary;  // rows of embedding and output
 };
 
 // Throws Refused when the heads cannot be dealt out evenly, or a rank would get nothing of the rest.

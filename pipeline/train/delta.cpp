@@ -1,18 +1,12 @@
 #include "pipeline/train/delta.hpp"
 
-#include <array>
-
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/model_files.hpp"
 
 namespace cmc::train {
 namespace {
 namespace fs = std::filesystem;
-
-// What transformers and this project read a tokenizer from, with the prompts that belong to it.
-constexpr std::array tokenizer_files = {
-    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json",     "merges.txt",      "chat_template.jinja"};
 
 void check_vocabulary(const std::string& where, int64_t vocabulary, const model::DecoderModel& template_model) {
   const int64_t of_template = template_model.config().vocabulary;
@@ -24,10 +18,10 @@ void check_vocabulary(const std::string& where, int64_t vocabulary, const model:
 
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   bool found = false;
-  for (const char* name : tokenizer_files) {
+  for (const char* name : tokenizer_file_names) {
     if (!fs::exists(from / name)) continue;
     publish_file(to / name, read_file(from / name));
-    found = found || std::string_view(name).starts_with("tokenizer.");
+    found = found || std::string_view(name).starts_with("tokenizer.") || std::string_view(name) == "vocab.json";
   }
   if (!found) {
     throw MissingInput({from.string(), "has neither tokenizer.json nor tokenizer.model", "give the template's folder"});

@@ -18,12 +18,16 @@ Tensor logits_of(const Tensor& hidden, const Tensor& weight, torch::Dtype dtype)
   return torch::mm(hidden, weight.t()).to(dtype);
 }
 
-// softcap(hidden · weightᵀ) in `dtype`, and its derivative by the uncapped logits.
+Tensor with_bias(const Tensor& logits, const LogitTerm& term) {
+  return term.bias.defined() ? logits + term.bias.to(logits.scalar_type()) : logits;
+}
+
+// softcap(hidden · weightᵀ + bias) in `dtype`, and its derivative by the uncapped logits.
 struct Capped {
   Tensor value, slope;  // [C, V]
 };
 Capped capped_logits(const LogitTerm& term, const Tensor& hidden, torch::Dtype dtype) {
-  const Tensor t = logits_of(hidden, term.weight, dtype).div_(term.final_softcap).tanh_();
+  const Tensor t = with_bias(logits_of(hidden, term.weight, dtype), term).div_(term.final_softcap).tanh_();
   return {t * term.final_softcap, 1 - t.square()};
 }
 
@@ -76,6 +80,8 @@ void check_rows(const FusedRows& rows) {
   expect(rows.weights.scalar_type() == loss_dtype(rows.trained), "weights have the dtype of the loss");
   expect(!rows.weight_gradient.defined() || rows.weight_gradient.sizes() == rows.trained.weight.sizes(),
          "a gradient is shaped like its weight");
+  expect(!rows.bias_gradient.defined() || rows.bias_gradient.sizes() == rows.trained.bias.sizes(),
+         "a gradient is shaped like its bias");
   const int64_t count = rows.weights.size(0), vocabulary = rows.trained.weight.size(0);
   check_term(rows.trained, count, vocabulary);
   for (const LogitTerm& term : rows.frozen) check_term(term, count, vocabulary);
@@ -101,6 +107,7 @@ Tensor add_term(const LogitTerm& term, int64_t first, double add_to, Tensor& log
     const Tensor own = logits_of(hidden, term.weight, logits.scalar_type());
     add_to == 0 ? logits.copy_(own).mul_(term.coefficient) : logits.add_(own, term.coefficient);
   }
+  if (term.bias.defined()) logits.add_(term.bias.detach().to(logits.scalar_type()), term.coefficient);
   return {};
 }
 
@@ -120,6 +127,10 @@ GatheredGradient::GatheredGradient(const FusedRows& rows) : rows_(rows) {
   if (weight.requires_grad()) {
     weight_ = rows.weight_gradient.defined() ? rows.weight_gradient : torch::zeros_like(weight.detach());
   }
+  if (rows.trained.bias.defined() && rows.trained.bias.requires_grad()) {
+    expect(rows.bias_gradient.defined(), "a trained output bias has a gradient to add to");
+    bias_ = rows.bias_gradient;
+  }
 }
 
 void GatheredGradient::add(int64_t first, Tensor& logits, const Tensor& slope) {
@@ -133,6 +144,7 @@ void GatheredGradient::add(int64_t first, Tensor& logits, const Tensor& slope) {
   if (weight_.defined()) {
     weight_.addmm_(upstream.t(), term.hidden.narrow(0, first, logits.size(0)), 1, term.coefficient);
   }
+  if (bias_.defined()) bias_.add_(upstream.sum(0), term.coefficient);
 }
 
 Tensor GatheredGradient::attach(const Tensor& value) const {

@@ -5,12 +5,13 @@
 
 namespace cmc::train {
 
-// One summand of the fused logits: coefficient * softcap(hidden · weightᵀ).
+// One summand of the fused logits: coefficient * softcap(hidden · weightᵀ + bias).
 struct LogitTerm {
-  torch::Tensor hidden;  // [N, D] states after the final norm, D of its own
+  torch::Tensor hidden;  // [N, D] states as the output layer reads them, D of its own
   torch::Tensor weight;  // [V, D] output weight
   double coefficient = 1.0;
   double final_softcap = 0;  // cap * tanh(x / cap); 0: none
+  torch::Tensor bias = {};   // [V] of the output; undefined: none
 
   LogitTerm rows(int64_t first, int64_t count) const;
 };
@@ -24,6 +25,7 @@ struct FusedRows {
   // Where given, the gradient of trained.weight is added here in the forward pass, as for an upstream gradient of 1,
   // and autograd sees a constant weight: saves a second [V, D] where that is the model's largest tensor.
   torch::Tensor weight_gradient;
+  torch::Tensor bias_gradient;                // the same of trained.bias, which gets its gradient in no other way
   int64_t memory_bytes = int64_t{128} << 20;  // the chunk of logits held at once takes at most about this much
 };
 
@@ -54,7 +56,7 @@ class GatheredGradient {
 
  private:
   const FusedRows& rows_;
-  torch::Tensor hidden_, weight_;  // undefined where not wanted
+  torch::Tensor hidden_, weight_, bias_;  // undefined where not wanted
 };
 
 }  // namespace cmc::train

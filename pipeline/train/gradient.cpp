@@ -30,8 +30,10 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
   LossInput& rows = pass.rows;
   rows.frozen = frozen_terms(training.frozen, all);
   const torch::Tensor hidden = model.hidden(pass.packed.input, nullptr).index_select(0, pass.packed.predicting);
-  rows.trained = {hidden, model.output_weight(), training.settings.alpha, model.config().final_softcap};
+  rows.trained = {hidden, model.output_weight(), training.settings.alpha, model.config().final_softcap,
+                  model.output_bias()};
   rows.weight_gradient = model.output_weight().grad();
+  if (model.output_bias().defined()) rows.bias_gradient = model.output_bias().grad();
   rows.labels = pass.packed.labels;
   rows.weights = torch::zeros({rows.labels.size(0)}, rows.labels.options().dtype(loss_dtype(rows.trained)));
   rows.memory_bytes = training.settings.loss_memory_bytes;

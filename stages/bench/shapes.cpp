@@ -56,10 +56,11 @@ Json gemma3_270m() {
           {"tie_word_embeddings", true}};
 }
 
-// Gemma 2's parts are Gemma 3's with soft-capped scores in place of normalised heads, and every other layer sliding.
-checkpoint::ModelConfig gemma2_9b() {
+Json gemma2_9b() {
   Json json = gemma3_270m();
-  json.update({{"vocab_size", 256000},
+  json.update({{"architectures", {"Gemma2ForCausalLM"}},
+               {"model_type", "gemma2"},
+               {"vocab_size", 256000},
                {"hidden_size", 3584},
                {"intermediate_size", 14336},
                {"num_hidden_layers", 42},
@@ -67,13 +68,9 @@ checkpoint::ModelConfig gemma2_9b() {
                {"num_key_value_heads", 8},
                {"max_position_embeddings", 8192},
                {"sliding_window", 4096},
-               {"sliding_window_pattern", 2},
-               {"final_logit_softcapping", 30.0}});
-  auto config = checkpoint::parse_model_config(json, "gemma2_9b");
-  config.qk_norm = false;
-  config.attention_softcap = 50.0;
-  config.local_rope = config.rope = {};  // theta 10,000 everywhere
-  return config;
+               {"rope_theta", 1e4}});
+  for (const char* key : {"sliding_window_pattern", "rope_local_base_freq"}) json.erase(key);
+  return json;
 }
 
 struct Shape {
@@ -98,7 +95,7 @@ const std::vector<Shape>& shapes() {
   static const std::vector<Shape> all = {
       {"tiny", parsed<tiny>},           {"smollm2_135m", parsed<smollm2_135m>}, {"gemma3_270m", parsed<gemma3_270m>},
       {"llama2_7b", parsed<llama2_7b>}, {"mistral_7b", parsed<mistral_7b>},     {"llama3_8b", parsed<llama3_8b>},
-      {"gemma2_9b", gemma2_9b},         {"llama2_13b", parsed<llama2_13b>},     {"llama2_70b", parsed<llama2_70b>}};
+      {"gemma2_9b", parsed<gemma2_9b>}, {"llama2_13b", parsed<llama2_13b>},     {"llama2_70b", parsed<llama2_70b>}};
   return all;
 }
 
@@ -121,7 +118,7 @@ checkpoint::ModelConfig shape_named(const std::string& name, int64_t layers) {
   if (layers < 0 || layers > config.layers)
     throw Usage({"--layers", "is " + std::to_string(layers) + " of " + std::to_string(config.layers), "0: all"});
   if (layers > 0) config.layers = layers;
-  config.sliding.resize(static_cast<size_t>(config.layers));
+  config.kinds.resize(static_cast<size_t>(config.layers));
   return config;
 }
 

@@ -8,8 +8,9 @@ namespace cmc::stages {
 struct Footprint {
   double matrix_weights = 0;   // numbers in the layers' matrices
   double vector_weights = 0;   // in their norms and biases, and in the final norm
+  double active_weights = 0;   // of those matrices, what one token is multiplied with (fewer with experts)
   double output_weights = 0;   // numbers in the output layer
-  double input_weights = 0;    // numbers in the embedding, where the output is not tied to it
+  double input_weights = 0;    // numbers in the embedding, where the output is not tied to it, and in learned positions
   double cache_per_token = 0;  // numbers that keys and values of one token take in all layers
 
   double weights() const { return matrix_weights + vector_weights + output_weights + input_weights; }

@@ -6,6 +6,7 @@
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
+#include "pipeline/core/model_files.hpp"
 #include "pipeline/token_map/token_map.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/made_models.hpp"
@@ -41,7 +42,7 @@ records::ModelReference Planner::model(const std::string& name) {
 records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
   const auto& path = experiment_.given(experiment_.model.at(name).tokenizer);
   std::string content;
-  for (const char* file : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
+  for (const char* file : tokenizer_file_names)
     if (std::filesystem::exists(path / file)) content += std::string(file) + " " + sha256_file(path / file) + "\n";
   if (content.empty())
     throw MissingInput(
@@ -89,6 +90,15 @@ records::FileReference Planner::file(const std::filesystem::path& path) {
   return known;
 }
 
+records::Prompt Planner::prompt(const sections::Prompt& setting, const std::string& name,
+                                const std::vector<std::string>& questions) {
+  if (setting.style != text::name_of(text::PromptStyle::chat)) return given_prompt(setting);
+  const auto known = chats_.find({name, questions.size()});
+  if (known != chats_.end()) return known->second;
+  const auto& folder = experiment_.given(prompt_folder(experiment_.model.at(name)));
+  return chats_[{name, questions.size()}] = chat_prompt(folder, experiment_.about.date, questions);
+}
+
 const checkpoint::ModelConfig& Planner::config(const std::string& name) {
   if (configs_.contains(name)) return configs_.at(name);
   const auto& model = experiment_.model.at(name);
@@ -107,11 +117,7 @@ const text::Tokenizer& Planner::load(const std::string& name) {
 
 const text::Tokenizer& Planner::tokenizer(const std::string& name) {
   const auto& tokenizer = load(name);
-  if (tokenizer.size() > config(name).vocabulary)
-    throw BadData({"model." + name,
-                   "the tokenizer has " + std::to_string(tokenizer.size()) + " tokens, the model " +
-                       std::to_string(config(name).vocabulary),
-                   "use the tokenizer that belongs to the model"});
+  text::expect_belongs(tokenizer, config(name).vocabulary, "model." + name);
   return tokenizer;
 }
 

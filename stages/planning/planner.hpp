@@ -9,6 +9,7 @@
 #include "pipeline/records/training_parameters.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "stages/experiment/experiment.hpp"
+#include "stages/planning/prompts.hpp"
 #include "stages/planning/task_seeds.hpp"
 
 namespace cmc::stages {
@@ -44,6 +45,11 @@ class Planner {
   records::TokenizerReference tokenizer_files(const std::string& name);
   // Stages find it again by Workbench::file.
   records::FileReference file(const std::filesystem::path& path);
+
+  // How model.<name> is asked by a setting of the experiment; `questions`: those that are known to be asked. Throws
+  // BadData where it is asked by its chat template and that cannot be used (text::chat_prompt).
+  records::Prompt prompt(const sections::Prompt& setting, const std::string& model_name,
+                         const std::vector<std::string>& questions = {});
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
@@ -88,6 +94,7 @@ class Planner {
   Places places_;
   std::map<std::string, records::ModelReference> models_;
   std::map<std::string, records::FileReference> files_;
+  std::map<std::pair<std::string, size_t>, records::Prompt> chats_;  // by model and number of questions
   std::map<std::string, checkpoint::ModelConfig> configs_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::pair<std::string, std::string>, bool> shares_;

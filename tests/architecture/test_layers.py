@@ -28,7 +28,7 @@ def test_every_layer_is_in_the_table():
     for layer in LAYERS.values():
         assert layer.may_use <= set(LAYERS) | {"LibTorch"}, f"{layer.name} may use what is no layer"
     homes = {library for layer in LAYERS.values() for library in layer.only_home_of}
-    assert homes - set(HEADERS) == {"gnuplot"}, "a library needs the pattern of its headers (gnuplot is a program)"
+    assert homes - set(HEADERS) == {"gnuplot", "jinja2"}, "a library needs the pattern of its headers (these are programs)"
 
 
 def test_the_table_has_no_loop():
@@ -68,7 +68,7 @@ def test_includes_give_the_full_path():
         f"{file.relative_to(ROOT)}: {include}"
         for file in sources("pipeline", "stages", "analysis", "tests")
         for include in re.findall(r'#\s*include\s*"([^"]+)"', file.read_text())
-        if not (ROOT / include).exists() and include != "core/build_info.hpp"
+        if not (ROOT / include).exists() and include not in ("core/build_info.hpp", "text/chat_script.hpp")  # CMake writes them
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -21,6 +21,7 @@ OTHER_THINGS = {
     "pipeline/fusion/steered_contexts.cpp": {"prompt"},
     "pipeline/metrics/tofu.cpp": {"answer"},
     "pipeline/model/lora.cpp": {"alpha"},  # LoRA's
+    "pipeline/text/property_members.cpp": {"alpha"},  # a Unicode property
     "pipeline/train/trainer.cpp": {"alpha", "learning_rate", "steps"},  # settings
     "pipeline/world/files.cpp": {"question", "answer", "full"},  # fields of data files; TOFU's set of all authors
     "pipeline/world/format.cpp": {"fact"},  # kind of check in a data file

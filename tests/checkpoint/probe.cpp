@@ -2,14 +2,17 @@
 //   {"op": "config", "folder": DIR}   the ModelConfig's fields      {"op": "parse", "config": {…}}   the same
 //   {"op": "tensors", "folder": DIR, "out": FILE}   every tensor of the folder, written again
 //   {"op": "identity", "folder": DIR}
+//   {"op": "ends", "folder": DIR}   {tensor: [how many numbers, the last]}
 #include <torch/types.h>
 
 #include <iostream>
 
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/checkpoint/safetensors_writer.hpp"
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
 
 namespace {
 
@@ -28,6 +31,8 @@ Json rope_facts(const Rope& rope) {
 }
 
 Json facts(const ModelConfig& c) {
+  std::vector<bool> sliding;
+  for (const LayerKind& kind : c.kinds) sliding.push_back(kind.sliding);
   return {{"architecture", c.architecture},
           {"vocabulary", c.vocabulary},
           {"hidden", c.hidden},
@@ -37,7 +42,7 @@ Json facts(const ModelConfig& c) {
           {"kv_heads", c.kv_heads},
           {"head_dim", c.head_dim},
           {"window", c.window},
-          {"sliding", c.sliding},
+          {"sliding", sliding},
           {"tied", c.tied_output},
           {"begin", c.begin_token},
           {"ends", c.end_tokens},
@@ -61,12 +66,22 @@ Json answer(const Json& request) {
     write_safetensors(request.at("out").get<std::string>(), tensors);
     return {{"names", files.names()}};
   }
+  if (op == "ends") {
+    const WeightFiles files(folder);
+    Json ends = Json::object();
+    for (const std::string& name : files.names()) {
+      const torch::Tensor tensor = files.view(name);
+      ends[name] = {tensor.numel(), tensor.view(-1)[-1].item<double>()};
+    }
+    return ends;
+  }
   throw cmc::Usage({"probe_checkpoint", "unknown op " + op, ""});
 }
 
 }  // namespace
 
 int main() {
+  cmc::start_log({});  // stdout is for answers
   std::string line;
   while (std::getline(std::cin, line)) {
     try {

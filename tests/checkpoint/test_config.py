@@ -11,7 +11,7 @@ LLAMA = {"architectures": ["LlamaForCausalLM"], "vocab_size": 100, "hidden_size"
 GEMMA = {**LLAMA, "architectures": ["Gemma3ForCausalLM"], "head_dim": 32, "num_hidden_layers": 13, "sliding_window": 16,
          "query_pre_attn_scalar": 24}
 MISTRAL = {**LLAMA, "architectures": ["MistralForCausalLM"]}
-KINDS = {"default": 0, "linear": 1, "llama3": 2, "dynamic": 3, "yarn": 4}
+KINDS = {"default": 0, "linear": 1, "llama3": 2, "dynamic": 3, "yarn": 4, "longrope": 5}
 
 
 def parsed_by_transformers(config):
@@ -74,9 +74,9 @@ def test_as_transformers_reads_it(config, probe):
     ({"num_hidden_layers": 10**12}, "num_hidden_layers"), ({"vocab_size": 2**64 - 1}, "vocab_size"),
     ({"num_key_value_heads": 3}, "num_key_value_heads"), ({"num_key_value_heads": 8}, "num_key_value_heads"),
     ({"head_dim": 7}, "head_dim"), ({"rms_norm_eps": -1}, "rms_norm_eps"), ({"rms_norm_eps": "x"}, "rms_norm_eps"),
-    ({"hidden_act": "relu6"}, "hidden_act"), ({"eos_token_id": 100}, "eos_token_id"), ({"eos_token_id": "a"}, "eos_token_id"),
+    ({"hidden_act": "relu6"}, "hidden_act"), ({"eos_token_id": "a"}, "eos_token_id"),
     ({"bos_token_id": [1.5]}, "bos_token_id"), ({"rope_theta": 0}, "rope_theta"), ({"rope_theta": -3}, "rope_theta"),
-    ({"rope_scaling": {"rope_type": "longrope"}}, "rope_type"), ({"rope_scaling": 3}, "rope_scaling"),
+    ({"rope_scaling": {"rope_type": "other"}}, "rope_type"), ({"rope_scaling": {"rope_type": "longrope"}}, "short_factor"), ({"rope_scaling": 3}, "rope_scaling"),
     ({"rope_scaling": {"rope_type": "linear"}}, "factor"), ({"rope_scaling": {"type": "linear", "factor": 0}}, "factor"),
     ({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}}, "high_freq_factor"),
     ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
@@ -104,7 +104,7 @@ def test_missing_field_is_named(field, probe):
 
 def test_unknown_architecture_names_the_known(probe):
     for config in ({**LLAMA, "architectures": ["BertModel"]}, {"model_type": "bert"}, {}):
-        probe.refused("parse", 65, "LlamaForCausalLM", "MistralForCausalLM", "Gemma3ForCausalLM", config=config)
+        probe.refused("parse", 65, "llama", "mistral", "gemma3_text", "deepseek_v3", config=config)
 
 
 def test_model_type_stands_in(probe):
@@ -122,5 +122,5 @@ def test_folder(probe, tmp_path):
     assert probe.value("config", folder=str(tmp_path))["ends"] == [2]
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [5, 2]}')
     assert probe.value("config", folder=str(tmp_path))["ends"] == [5, 2]
-    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 1000}')
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": "x"}')
     probe.refused("config", 65, "generation_config.json", "eos_token_id", folder=str(tmp_path))

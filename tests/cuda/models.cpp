@@ -38,7 +38,7 @@ Json gemma3_config() {
 // Gemma 2's soft-caps on Gemma 3's parts, without its normalised heads.
 Shared soft_capped(torch::Dtype dtype, torch::Device device) {
   auto config = checkpoint::parse_model_config(gemma3_config(), "test");
-  config.qk_norm = false;
+  config.head_norm = checkpoint::HeadNorm::none;
   config.attention_softcap = 5.0;
   config.final_softcap = 3.0;
   return from_config(config, dtype, device);

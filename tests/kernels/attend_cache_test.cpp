@@ -21,6 +21,7 @@ struct World {
   std::vector<int32_t> slots, places;
   std::vector<T> query, keys, values, out;
   std::vector<unsigned char> workspace;
+  std::vector<float> bias, sinks;  // empty: none
 
   World(Shape s, std::vector<int32_t> slot, std::vector<int32_t> place, int64_t w, float cap)
       : shape(s),
@@ -55,6 +56,8 @@ struct World {
     a.count = std::ssize(slots), a.heads = shape.heads, a.kv_heads = shape.kv_heads, a.dim = shape.dim;
     a.slots = slots.data(), a.places = places.data(), a.capacity = shape.capacity;
     a.window = window, a.scale = scale, a.softcap = softcap, a.workspace = workspace.data();
+    if (!bias.empty()) a.bias = bias.data(), a.bias_stride = shape.capacity + 3;
+    if (!sinks.empty()) a.sinks = sinks.data();
     return a;
   }
 
@@ -71,9 +74,10 @@ struct World {
         score += number(query, (token * shape.heads + head) * shape.dim + i) * number(keys, at(p) + i);
       score *= scale;
       scores.push_back(softcap > 0.0f ? softcap * std::tanh(score / softcap) : score);
+      if (!bias.empty()) scores.back() += bias[static_cast<size_t>(head * (shape.capacity + 3) + p)];
     }
     const double top = *std::max_element(scores.begin(), scores.end());
-    double sum = 0.0;
+    double sum = sinks.empty() ? 0.0 : std::exp(sinks[static_cast<size_t>(head)] - top);
     for (size_t p = 0; p < scores.size(); ++p) {
       const double weight = std::exp(scores[p] - top);
       sum += weight;
@@ -101,9 +105,7 @@ struct World {
 };
 
 template <class T>
-void check(Shape shape, std::vector<int32_t> slots, std::vector<int32_t> places, int64_t window = 0,
-           float softcap = 0.0f) {
-  World<T> world(shape, std::move(slots), std::move(places), window, softcap);
+void check(World<T> world) {
   const auto arguments = world.arguments();
   for (uint64_t again = 0; again < 2; ++again) {  // the workspace is left as it was found
     world.out = poisoned<T>(std::ssize(world.out));
@@ -112,6 +114,11 @@ void check(Shape shape, std::vector<int32_t> slots, std::vector<int32_t> places,
     run_on_host<AttendCacheBody<T>>(launch, Drawn(24 + again));
     world.check();
   }
+}
+template <class T>
+void check(Shape shape, std::vector<int32_t> slots, std::vector<int32_t> places, int64_t window = 0,
+           float softcap = 0.0f) {
+  check(World<T>(shape, std::move(slots), std::move(places), window, softcap));
 }
 
 template <class T>
@@ -161,6 +168,23 @@ TEST(AttendSplitTest, StaysInsideItsWorkspace) {
         ASSERT_LE(count * kv * split.chunks, AttendSplit::blocks);  // tickets
         ASSERT_LT(count * kv * split.chunks * split.count, 2 * AttendSplit::blocks);
       }
+}
+
+// ALiBi's bias, and a score that no value answers to: small, large, and larger than all others.
+TYPED_TEST(AttendCacheTest, BiasesAndSinks) {
+  for (const bool has_bias : {false, true}) {
+    for (const double sink : {-40.0, 0.5, 30.0}) {
+      for (const int32_t place : {0, 63, 900}) {
+        World<TypeParam> world({6, 2, 16, 1000}, {1, 0}, {place, 3}, place == 63 ? 20 : 0, 0.0f);
+        for (int64_t i = 0; has_bias && i < 6 * 1003; ++i)
+          world.bias.push_back(
+              static_cast<float>(0.01 * static_cast<double>(i % 1003) * static_cast<double>(i / 1003 + 1)));
+        for (int64_t head = 0; head < 6; ++head)
+          world.sinks.push_back(static_cast<float>(sink + 0.3 * static_cast<double>(head)));
+        check(world);
+      }
+    }
+  }
 }
 
 }  // namespace

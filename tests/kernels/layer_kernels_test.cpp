@@ -54,95 +54,132 @@ TYPED_TEST(LayerKernels, EmbedReadsTheTokenOrTheLastChoiceOfItsSlot) {
   }
 }
 
-// RMSNorm of one row as its definition says it, rounded where the model rounds.
+// The norms of the families, with and without each part.
+enum class Kind { llama, gemma, rounded_last, layer, layer_plain, layer_adds_one };
+constexpr Kind all_kinds[] = {Kind::llama, Kind::gemma,       Kind::rounded_last,
+                              Kind::layer, Kind::layer_plain, Kind::layer_adds_one};
+
 template <class T>
-void expect_norm(const std::vector<T>& out, const std::vector<double>& row, const std::vector<T>& weight, bool adds_one,
-                 int64_t first, double epsilon) {
-  double squares = 0.0;
-  for (const double x : row) squares += x * x;
-  const double scale = 1.0 / std::sqrt(squares / static_cast<double>(row.size()) + epsilon);
+NormOf norm_of(Kind kind, const std::vector<T>& weight, const std::vector<T>& bias) {
+  const bool centred = kind == Kind::layer || kind == Kind::layer_plain || kind == Kind::layer_adds_one;
+  return {.is_there = true,
+          .weight = kind == Kind::layer_plain ? nullptr : weight.data(),
+          .bias = centred && kind != Kind::layer_plain ? bias.data() : nullptr,
+          .epsilon = 1e-5f,
+          .centred = centred,
+          .adds_one = kind == Kind::gemma || kind == Kind::layer_adds_one,
+          .rounds_last = kind != Kind::llama};
+}
+
+// The norm of one row as its definition says it, rounded where the model rounds.
+template <class T>
+void expect_norm(const std::vector<T>& out, const std::vector<double>& row, Kind kind, const std::vector<T>& weight,
+                 const std::vector<T>& bias, int64_t first) {
+  const NormOf norm = norm_of(kind, weight, bias);
+  const auto width = static_cast<double>(row.size());
+  double mean = 0.0, squares = 0.0, largest = 0.0;
+  for (const double x : row) mean += norm.centred ? x / width : 0.0;
+  for (const double x : row) squares += (x - mean) * (x - mean), largest = std::max(largest, std::abs(x));
+  const double scale = 1.0 / std::sqrt(squares / width + static_cast<double>(norm.epsilon));
   for (size_t i = 0; i < row.size(); ++i) {
-    const double w = wide(weight[i]), normed = row[i] * scale, actual = number(out, first + static_cast<int64_t>(i));
-    if (adds_one) {
-      ASSERT_TRUE(rounds<T>(actual, normed * (w + 1.0), 2e-6)) << i;
+    const double w = norm.weight == nullptr ? 1.0 : wide(weight[i]) + (norm.adds_one ? 1.0 : 0.0),
+                 normed = (row[i] - mean) * scale, actual = number(out, first + static_cast<int64_t>(i));
+    if (kind == Kind::llama) {  // the normed number is rounded before the weight
+      ASSERT_TRUE(between<T>(actual, to<T>(normed * (1 - 2e-6)) * w, to<T>(normed * (1 + 2e-6)) * w, 1e-6)) << i;
       continue;
     }
-    // Llama: the normed number is rounded before the weight.
-    ASSERT_TRUE(between<T>(actual, to<T>(normed * (1 - 2e-6)) * w, to<T>(normed * (1 + 2e-6)) * w, 1e-6)) << i;
+    const double expected = normed * w + (norm.bias == nullptr ? 0.0 : wide(bias[i]));
+    const double slack = 2e-6 * (std::abs(normed * w) + std::abs(expected)) +
+                         (norm.centred ? 1e-6 * largest * scale * std::abs(w) : 0.0);
+    ASSERT_TRUE(between<T>(actual, expected - slack, expected + slack, 0.0)) << i << " " << static_cast<int>(kind);
   }
 }
 
 struct NormCase {
-  bool branch, branch_norm, norm, adds_one;
+  bool branch, branch_norm, norm;
+  float scale = 1.0f;  // of the branch
 };
 
 template <class T>
-void check_add_norm(int64_t rows, int64_t width, NormCase kind, int64_t shift) {
+void check_add_norm(int64_t rows, int64_t width, NormCase parts, Kind kind, int64_t shift) {
   auto residual = normal<T>(rows * width + shift, 3, 2.0);
-  const auto branch = normal<T>(rows * width, 4), weight = normal<T>(width, 5), own = normal<T>(width, 6);
+  const auto branch = normal<T>(rows * width, 4), weight = normal<T>(width, 5), own = normal<T>(width, 6),
+             bias = normal<T>(width, 7);
   const auto before = residual;
   auto out = poisoned<T>(rows * width);
   AddNorm a;
   a.type = type_of<T>;
   a.residual = residual.data() + shift;
-  a.branch = kind.branch ? branch.data() : nullptr;
-  a.branch_weight = kind.branch_norm ? own.data() : nullptr;
-  a.weight = kind.norm ? weight.data() : nullptr;
-  a.out = kind.norm ? out.data() : nullptr;
-  a.rows = rows, a.width = width, a.epsilon = 1e-5f, a.adds_one = kind.adds_one;
+  a.branch = parts.branch ? branch.data() : nullptr;
+  a.branch_scale = parts.scale;
+  if (parts.branch_norm) a.branch_norm = norm_of(kind, own, bias);
+  if (parts.norm) a.norm = norm_of(kind, weight, bias);
+  a.out = parts.norm ? out.data() : nullptr;
+  a.rows = rows, a.width = width;
   run_on_host<AddNormBody<T>>(a, Drawn(static_cast<uint64_t>(width)));
   for (int64_t r = 0; r < rows; ++r) {
     auto normed = poisoned<T>(width);
-    if (kind.branch_norm) {  // the same kernel's plain norm, itself compared below
+    if (parts.branch_norm) {  // the same kernel's plain norm, itself compared below
       std::vector<T> row(branch.begin() + r * width, branch.begin() + (r + 1) * width);
       AddNorm plain = a;
-      plain.residual = row.data(), plain.branch = plain.branch_weight = nullptr;
-      plain.weight = own.data(), plain.out = normed.data(), plain.rows = 1;
+      plain.residual = row.data(), plain.branch = nullptr, plain.branch_norm = {};
+      plain.norm = a.branch_norm, plain.out = normed.data(), plain.rows = 1;
       run_on_host<AddNormBody<T>>(plain);
     }
     std::vector<double> sum;
     for (int64_t i = 0; i < width; ++i) {
       const double x = number(before, shift + r * width + i);
-      const double y = kind.branch_norm ? number(normed, i) : number(branch, r * width + i);
+      double y = parts.branch_norm ? number(normed, i) : number(branch, r * width + i);
+      if (parts.scale != 1.0f) y = to<T>(y * static_cast<double>(parts.scale));
       // The branch's squares are summed in another order where its row is not packed.
-      const double slack = kind.branch_norm ? 1e-6 * (std::abs(x) + std::abs(y)) : 0.0, exact = kind.branch ? x + y : x;
+      const double slack = parts.branch_norm ? 2e-6 * (std::abs(x) + std::abs(y) + 1.0) : 1e-7 * std::abs(y),
+                   exact = parts.branch ? x + y : x;
       sum.push_back(number(residual, shift + r * width + i));
       ASSERT_TRUE(between<T>(sum.back(), exact - slack, exact + slack, 0.0)) << r << " " << i;
     }
-    if (kind.norm) expect_norm(out, sum, weight, kind.adds_one, r * width, 1e-5);
+    if (parts.norm) expect_norm(out, sum, kind, weight, bias, r * width);
   }
 }
 
 TYPED_TEST(LayerKernels, AddNormAddsThenNorms) {
-  const std::vector<NormCase> kinds = {
-      {false, false, true, false}, {false, false, true, true}, {true, false, true, false},  {true, false, true, true},
-      {true, true, true, true},    {true, true, true, false},  {true, false, false, false}, {true, true, false, true}};
-  for (const int64_t width : {1, 7, 64, 192, 255, 576, 2048, 2056, 4099})
-    for (const auto& kind : kinds) check_add_norm<TypeParam>(width > 2000 ? 2 : 5, width, kind, width % 3);
-  check_add_norm<TypeParam>(64, 192, {true, false, true, false}, 0);
+  const std::vector<NormCase> cases = {{false, false, true},    {true, false, true}, {true, true, true},
+                                       {true, false, false},    {true, true, false}, {true, false, true, 0.4f},
+                                       {true, true, true, 0.4f}};
+  for (const int64_t width : {1, 7, 64, 192, 255, 576, 2048, 2056, 4099}) {
+    for (const auto& parts : cases) {
+      for (const Kind kind : all_kinds) {
+        // Two numbers a row at least, or LayerNorm divides nothing by nothing.
+        const bool centred = norm_of<TypeParam>(kind, {}, {}).centred;
+        if (width > 1 || !centred) check_add_norm<TypeParam>(width > 500 ? 2 : 5, width, parts, kind, width % 3);
+      }
+    }
+  }
+  check_add_norm<TypeParam>(64, 192, {true, false, true}, Kind::llama, 0);
 }
 
 template <class T>
 struct RopeWorld {
   int64_t count, heads, kv, dim, slots = 3, capacity = 9;
-  bool query_norm, key_norm, adds_one;
-  std::vector<T> joined, query, keys, values, norm_q, norm_k;
+  bool query_norm, key_norm, own;  // own: each head has weights of its own
+  Kind kind;
+  std::vector<T> joined, query, keys, values, norm_q, norm_k, bias;
   std::vector<float> cosine, sine;
   std::vector<int32_t> slot, place;
 
-  RopeWorld(int64_t n, int64_t h, int64_t k, int64_t d, int norms)
+  RopeWorld(int64_t n, int64_t h, int64_t k, int64_t d, int norms, Kind norm_kind)
       : count(n),
         heads(h),
         kv(k),
         dim(d),
         query_norm(norms % 2 == 1),
         key_norm(norms / 2 % 2 == 1),
-        adds_one(norms / 4 == 1) {
+        own(norms / 4 == 1),
+        kind(norm_kind) {
     joined = normal<T>(count * (heads + 2 * kv) * dim, 7);
     query = poisoned<T>(count * heads * dim);
     keys = poisoned<T>(slots * capacity * kv * dim);
     values = keys;
-    norm_q = normal<T>(dim, 8), norm_k = normal<T>(dim, 9);
+    norm_q = normal<T>(heads * dim, 8), norm_k = normal<T>(kv * dim, 9), bias = normal<T>(heads * dim, 10);
     for (int64_t i = 0; i < count * dim / 2; ++i) {
       cosine.push_back(static_cast<float>(std::cos(0.7 * static_cast<double>(i))));
       sine.push_back(static_cast<float>(std::sin(0.7 * static_cast<double>(i))));
@@ -158,8 +195,9 @@ struct RopeWorld {
     a.joined = joined.data();
     a.count = count, a.heads = heads, a.kv_heads = kv, a.dim = dim, a.capacity = capacity;
     a.cosine = cosine.data(), a.sine = sine.data();
-    a.query_norm = query_norm ? norm_q.data() : nullptr, a.key_norm = key_norm ? norm_k.data() : nullptr;
-    a.adds_one = adds_one;
+    if (query_norm) a.query_norm = norm_of(kind, norm_q, bias);
+    if (key_norm) a.key_norm = norm_of(kind, norm_k, bias);
+    a.norm_stride = own ? dim : 0;
     a.slots = slot.data(), a.places = place.data();
     a.query = query.data(), a.keys = keys.data(), a.values = values.data();
     run_on_host<RopeCacheBody<T>>(a, Drawn(10));
@@ -170,9 +208,13 @@ struct RopeWorld {
     std::vector<T> x(from, from + dim);
     if (norm == nullptr) return x;
     auto out = poisoned<T>(dim);
+    const int64_t offset = own ? (part < heads ? part : part - heads) * dim : 0;
     AddNorm a;
-    a.type = type_of<T>, a.residual = x.data(), a.weight = norm->data(), a.out = out.data();
-    a.rows = 1, a.width = dim, a.adds_one = adds_one;
+    a.type = type_of<T>, a.residual = x.data(), a.out = out.data();
+    a.norm = norm_of(kind, *norm, bias);
+    if (a.norm.weight != nullptr) a.norm.weight = static_cast<const T*>(a.norm.weight) + offset;
+    if (a.norm.bias != nullptr) a.norm.bias = static_cast<const T*>(a.norm.bias) + offset;
+    a.rows = 1, a.width = dim;
     run_on_host<AddNormBody<T>>(a);
     return out;
   }
@@ -183,7 +225,7 @@ struct RopeWorld {
                    s = to<T>(sine[static_cast<size_t>(token * half + i)]);
       const double a = number(x, i), b = number(x, half + i);
       // The norm's sum is taken in another order there: half a unit in the last place of float32, or none.
-      const double slack = sizeof(T) == 4 ? 1e-6 * (std::abs(a) + std::abs(b)) : 0.0;
+      const double slack = sizeof(T) == 4 ? 2e-6 * (std::abs(a) + std::abs(b) + 1.0) : 0.0;
       const double first = to<T>(to<T>(a * c) - to<T>(b * s)), second = to<T>(to<T>(b * c) + to<T>(a * s));
       ASSERT_NEAR(number(out, at + i), first, slack);
       ASSERT_NEAR(number(out, at + half + i), second, slack);
@@ -194,8 +236,10 @@ struct RopeWorld {
 TYPED_TEST(LayerKernels, RopeCacheTurnsQueryAndKeyAndWritesTheCache) {
   using T = TypeParam;
   for (const int64_t dim : {2, 10, 64, 128, 130, 256}) {
-    for (int norms = 0; norms < 8; ++norms) {
-      RopeWorld<T> world(dim > 100 ? 4 : 7, 6, dim > 100 ? 3 : 2, dim, norms);
+    for (int norms = 0; norms < 8 * 6; ++norms) {
+      const Kind kind = all_kinds[norms / 8];
+      if (dim == 2 && norms >= 24) continue;  // a LayerNorm of two numbers is their order alone
+      RopeWorld<T> world(dim > 100 ? 4 : 7, 6, dim > 100 ? 3 : 2, dim, norms % 8, kind);
       world.run();
       std::set<int64_t> written;
       for (int64_t n = 0; n < world.count; ++n) {
@@ -224,25 +268,33 @@ TYPED_TEST(LayerKernels, RopeCacheTurnsQueryAndKeyAndWritesTheCache) {
 
 double activated_in_double(Activation activation, double x) {
   if (activation == Activation::silu) return x / (1.0 + std::exp(-x));
+  if (activation == Activation::gelu_quick) return x / (1.0 + std::exp(-1.702 * x));
+  if (activation == Activation::relu) return std::max(x, 0.0);
+  if (activation == Activation::relu_squared) return std::max(x, 0.0) * std::max(x, 0.0);
   if (activation == Activation::gelu) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
   return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 TYPED_TEST(LayerKernels, GateMultipliesTheActivation) {
   using T = TypeParam;
-  for (const auto activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu}) {
-    for (const auto& [rows, width] :
-         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 77}, {64, 40}, {2, 2048}, {2, 2056}, {1, 5001}}) {
-      const auto joined = normal<T>(rows * 2 * width, 11, 2.0);
-      auto out = poisoned<T>(rows * width);
-      run_on_host<GateBody<T>>({type_of<T>, activation, joined.data(), rows, width, out.data()}, Drawn(12));
-      for (int64_t i = 0; i < rows * width; ++i) {
-        const int64_t at = i / width * 2 * width + i % width;
-        const double active = activated_in_double(activation, number(joined, at)), up = number(joined, at + width);
-        // float32 loses digits of GELU far on the left, where 1 + erf cancels.
-        const double error = 1e-6 * std::abs(active) + 3e-7;
-        ASSERT_TRUE(between<T>(number(out, i), to<T>(active - error) * up, to<T>(active + error) * up, 1e-6))
-            << i << " " << number(joined, at);
+  for (const auto activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu, Activation::gelu_quick,
+                                Activation::relu, Activation::relu_squared}) {
+    for (const bool gated : {true, false}) {
+      for (const auto& [rows, width] :
+           std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 77}, {64, 40}, {2, 2048}, {2, 2056}, {1, 5001}}) {
+        const int64_t parts = gated ? 2 : 1;
+        const auto joined = normal<T>(rows * parts * width, 11, 2.0);
+        auto out = poisoned<T>(rows * width);
+        run_on_host<GateBody<T>>({type_of<T>, activation, gated, joined.data(), rows, width, out.data()}, Drawn(12));
+        for (int64_t i = 0; i < rows * width; ++i) {
+          const int64_t at = i / width * parts * width + i % width;
+          const double active = activated_in_double(activation, number(joined, at)),
+                       up = gated ? number(joined, at + width) : 1.0;
+          // float32 loses digits of GELU far on the left, where 1 + erf cancels.
+          const double error = 1e-6 * std::abs(active) + 3e-7;
+          ASSERT_TRUE(between<T>(number(out, i), to<T>(active - error) * up, to<T>(active + error) * up, 1e-6))
+              << i << " " << number(joined, at);
+        }
       }
     }
   }

@@ -85,29 +85,56 @@ TEST_F(Kernels, RowOfAProductDoesNotDependOnTheBatch) {
   }
 }
 
+// What is done to the scores before their softmax.
+struct Bent {
+  float softcap = 0.0f;
+  bool bias = false, sinks = false;
+};
+
+void check_attention(int64_t dim, int64_t group, int64_t length, const Bent& bent) {
+  const int64_t first = 7, places = first + length + 5, stride = dim + 8;  // of a cache with other heads between
+  const auto q = normals(group * dim, 5), k = normals(places * stride, 6), v = normals(places * stride, 7),
+             bias = normals(group * (places + 2), 15), sinks = normals(group, 16);
+  std::vector<float> out(static_cast<size_t>(group * dim)), scratch;
+  attend_row({.query = q.data(),
+              .keys = k.data(),
+              .values = v.data(),
+              .group = group,
+              .head_dim = dim,
+              .stride = stride,
+              .first = first,
+              .last = first + length,
+              .scale = 0.3f,
+              .softcap = bent.softcap,
+              .bias = bent.bias ? bias.data() : nullptr,
+              .bias_stride = places + 2,
+              .sinks = bent.sinks ? sinks.data() : nullptr},
+             scratch, out.data());
+  for (int64_t g = 0; g < group; ++g) {
+    std::vector<double> p(static_cast<size_t>(length));
+    double top = -1e300;
+    for (int64_t j = 0; j < length; ++j) {
+      for (int64_t d = 0; d < dim; ++d) p[j] += 0.3 * q[g * dim + d] * k[(first + j) * stride + d];
+      if (bent.softcap > 0) p[j] = bent.softcap * std::tanh(p[j] / bent.softcap);
+      if (bent.bias) p[j] += bias[g * (places + 2) + first + j];
+      top = std::max(top, p[j]);
+    }
+    double total = bent.sinks ? std::exp(sinks[g] - top) : 0.0;
+    for (double& value : p) total += value = std::exp(value - top);
+    for (int64_t d = 0; d < dim; ++d) {
+      double mixed = 0;
+      for (int64_t j = 0; j < length; ++j) mixed += p[j] / total * v[(first + j) * stride + d];
+      ASSERT_NEAR(out[g * dim + d], mixed, 1e-5) << dim << " " << group << " " << length;
+    }
+  }
+}
+
 TEST_F(Kernels, Attention) {
-  for (const int64_t dim : {8, 64, 256}) {
-    for (const int64_t group : {1, 2, 3, 4, 5, 9}) {
-      for (const int64_t length : {1, 3, 4, 9, 200}) {
-        const int64_t first = 7, places = first + length + 5, stride = dim + 8;  // of a cache with other heads between
-        const auto q = normals(group * dim, 5), k = normals(places * stride, 6), v = normals(places * stride, 7);
-        std::vector<float> out(static_cast<size_t>(group * dim)), scratch;
-        attend_row({q.data(), k.data(), v.data(), group, dim, stride, first, first + length, 0.3f}, scratch,
-                   out.data());
-        for (int64_t g = 0; g < group; ++g) {
-          std::vector<double> p(static_cast<size_t>(length));
-          double top = -1e300, total = 0;
-          for (int64_t j = 0; j < length; ++j) {
-            for (int64_t d = 0; d < dim; ++d) p[j] += 0.3 * q[g * dim + d] * k[(first + j) * stride + d];
-            top = std::max(top, p[j]);
-          }
-          for (double& value : p) total += value = std::exp(value - top);
-          for (int64_t d = 0; d < dim; ++d) {
-            double mixed = 0;
-            for (int64_t j = 0; j < length; ++j) mixed += p[j] / total * v[(first + j) * stride + d];
-            ASSERT_NEAR(out[g * dim + d], mixed, 1e-5) << dim << " " << group << " " << length;
-          }
-        }
+  for (const Bent& bent :
+       {Bent{}, Bent{2.0f, false, false}, Bent{0.0f, true, false}, Bent{0.0f, false, true}, Bent{1.5f, true, true}}) {
+    for (const int64_t dim : {8, 64, 256}) {
+      for (const int64_t group : {1, 2, 3, 4, 5, 9}) {
+        for (const int64_t length : {1, 3, 4, 9, 200}) check_attention(dim, group, length, bent);
       }
     }
   }
@@ -120,42 +147,58 @@ TEST_F(Kernels, GateEveryActivation) {
   for (float& value : gate) value *= 10;
   gate[0] = 200, gate[1] = -200, gate[2] = 0, gate[1000] = -300, gate[1001] = 300;
   std::vector<float> out(static_cast<size_t>(width));
-  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu}) {
-    gate_row(activation, gate.data(), up.data(), width, out.data());
-    for (int64_t i = 0; i < width; ++i) {
-      const double g = gate[i], cube = g + 0.044715 * g * g * g;
-      const double active = activation == Activation::silu ? g / (1 + std::exp(-g))
-                            : activation == Activation::gelu_tanh
-                                ? 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * cube))
-                                : 0.5 * g * (1 + std::erf(g / std::sqrt(2.0)));
-      ASSERT_NEAR(out[i], active * up[i], 2e-6 * std::fabs(active * up[i]) + 2e-6) << "gate " << g;
+  const auto active = [](Activation activation, double g) {
+    const double cube = g + 0.044715 * g * g * g;
+    if (activation == Activation::silu) return g / (1 + std::exp(-g));
+    if (activation == Activation::gelu_tanh) return 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * cube));
+    if (activation == Activation::gelu_quick) return g / (1 + std::exp(-1.702 * g));
+    if (activation == Activation::relu) return std::max(g, 0.0);
+    if (activation == Activation::relu_squared) return std::max(g, 0.0) * std::max(g, 0.0);
+    return 0.5 * g * (1 + std::erf(g / std::sqrt(2.0)));
+  };
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh, Activation::gelu, Activation::gelu_quick,
+                                      Activation::relu, Activation::relu_squared}) {
+    for (const bool gated : {true, false}) {
+      gate_row(activation, gate.data(), gated ? up.data() : nullptr, width, out.data());
+      for (int64_t i = 0; i < width; ++i) {
+        const double expected = active(activation, gate[i]) * (gated ? up[i] : 1.0);
+        ASSERT_NEAR(out[i], expected, 2e-6 * std::fabs(expected) + 2e-6) << "gate " << gate[i];
+      }
     }
   }
 }
 
-// What is added first, and whether the result takes the place of its input.
+// Whether the result takes the place of its input, with and without each part.
 TEST_F(Kernels, Norm) {
-  for (const int64_t width : {1, 8, 13, 576}) {
-    for (const bool adds : {false, true}) {
+  for (const int64_t width : {2, 8, 13, 576}) {
+    for (int parts = 0; parts < 8; ++parts) {
+      const bool centred = parts % 2 == 1, has_weight = parts / 2 % 2 == 1, has_bias = parts / 4 == 1;
       auto x = normals(width, 10);
-      const auto weight = normals(width, 11), added = normals(width, 12);
-      std::vector<double> sum(x.begin(), x.end());
-      for (int64_t i = 0; adds && i < width; ++i) sum[i] += added[i];
+      const auto weight = normals(width, 11), bias = normals(width, 12);
+      const RowNorm norm{has_weight ? weight.data() : nullptr, has_bias ? bias.data() : nullptr, 1.0f, 1e-5f, centred};
       std::vector<float> out(static_cast<size_t>(width));
-      if (adds)
-        add_norm_row(x.data(), added.data(), weight.data(), 1.0f, 1e-5f, width, out.data());
-      else
-        norm_row(x.data(), weight.data(), 1.0f, 1e-5f, width, out.data());
-      double squares = 0;
-      for (const double value : sum) squares += value * value;
+      norm_row(x.data(), norm, width, out.data());
+      double mean = 0, squares = 0;
+      for (const float value : x) mean += centred ? value / static_cast<double>(width) : 0.0;
+      for (const float value : x) squares += (value - mean) * (value - mean);
       for (int64_t i = 0; i < width; ++i) {
-        const double expected = sum[i] / std::sqrt(squares / static_cast<double>(width) + 1e-5) * (weight[i] + 1.0);
-        ASSERT_NEAR(out[i], expected, 1e-6 * std::fabs(expected) + 1e-6);
-        ASSERT_NEAR(x[i], sum[i], 1e-6);
+        const double expected = (x[i] - mean) / std::sqrt(squares / static_cast<double>(width) + 1e-5) *
+                                    (has_weight ? weight[i] + 1.0 : 1.0) +
+                                (has_bias ? bias[i] : 0.0);
+        ASSERT_NEAR(out[i], expected, 2e-6 * std::fabs(expected) + 2e-6);
       }
-      norm_row(x.data(), weight.data(), 1.0f, 1e-5f, width, x.data());
+      norm_row(x.data(), norm, width, x.data());
       ASSERT_EQ(std::memcmp(x.data(), out.data(), out.size() * sizeof(float)), 0) << "in place";
     }
+  }
+}
+
+TEST_F(Kernels, AddRow) {
+  for (const int64_t width : {1, 8, 13, 576}) {
+    auto x = normals(width, 10);
+    const auto before = x, added = normals(width, 12);
+    add_row(x.data(), added.data(), 0.4f, width);
+    for (int64_t i = 0; i < width; ++i) ASSERT_NEAR(x[i], before[i] + 0.4 * added[i], 1e-6);
   }
 }
 

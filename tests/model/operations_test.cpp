@@ -16,10 +16,10 @@ using testing_tools::OperationCounts;
 constexpr int64_t batch = 64;
 
 checkpoint::ModelConfig with_layers(checkpoint::ModelConfig config, int64_t layers) {
-  const std::vector<bool> pattern = config.sliding;
+  const auto pattern = config.kinds;
   config.layers = layers;
-  config.sliding.resize(static_cast<size_t>(layers));
-  for (size_t i = 0; i < config.sliding.size(); ++i) config.sliding[i] = pattern[i % pattern.size()];
+  config.kinds.resize(static_cast<size_t>(layers));
+  for (size_t i = 0; i < config.kinds.size(); ++i) config.kinds[i] = pattern[i % pattern.size()];
   return config;
 }
 

@@ -21,9 +21,10 @@
 #include <fstream>
 #include <iostream>
 
-#include "pipeline/checkpoint/safetensors_file.hpp"
+#include "pipeline/checkpoint/safetensors_writer.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/log.hpp"
 #include "pipeline/distributed/session.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/lora.hpp"
@@ -163,9 +164,10 @@ Json gradient(const Json& request) {
   const torch::Tensor logits = model.logits(model.hidden(input, nullptr).index_select(0, tokens_of(rows)));
   const torch::Tensor loss = torch::cross_entropy_loss(logits, tokens_of(targets));
   loss.backward();
-  std::vector<std::pair<std::string, torch::Tensor>> results;
-  for (const auto& [name, tensor] : model.trainable()) results.emplace_back(name, tensor.grad());
-  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), results);
+  std::vector<torch::Tensor> gradients;
+  for (const auto& [name, tensor] : model.trainable())
+    gradients.push_back(tensor.grad().defined() ? tensor.grad() : torch::zeros_like(tensor));
+  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), model.as_stored(gradients));
   return {{"loss", loss.item<double>()}};
 }
 
@@ -200,6 +202,7 @@ Json answer(const Json& request) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cmc::start_log({});  // stdout is for answers
   cmc::distributed::Session session(argc, argv);
   const auto& world = session.world();
   group = cmc::model::TensorGroup(world, torch::kCPU);

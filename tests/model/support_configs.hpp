@@ -1,6 +1,7 @@
 #pragma once
 // Small configurations of every kind of attention, for tests that need no files.
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,62 @@ inline checkpoint::ModelConfig small_gemma(const Json& changes = Json::object())
   return small_llama(config);
 }
 
+// Families whose parts differ from Llama's: norms, residuals, positions, projections, experts.
+inline std::vector<std::pair<std::string, checkpoint::ModelConfig>> every_family() {
+  const Json gpt2 = {{"n_embd", 32}, {"n_head", 4}, {"n_layer", 2}, {"max_position_embeddings", 128}};
+  const std::vector<std::tuple<std::string, std::string, Json>> changes = {
+      {"phi", "PhiForCausalLM", {{"qk_layernorm", true}}},
+      {"gpt2", "GPT2LMHeadModel", gpt2},
+      {"opt after",
+       "OPTForCausalLM",
+       {{"ffn_dim", 40},
+        {"do_layer_norm_before", false},
+        {"word_embed_proj_dim", 24},
+        {"max_position_embeddings", 128}}},
+      {"olmo2", "Olmo2ForCausalLM", Json::object()},
+      {"stablelm", "StableLmForCausalLM", {{"qk_layernorm", true}, {"use_qkv_bias", true}}},
+      {"falcon alibi",
+       "FalconForCausalLM",
+       {{"alibi", true}, {"parallel_attn", false}, {"multi_query", false}, {"ffn_hidden_size", 40}}},
+      {"bloom", "BloomForCausalLM", {{"apply_residual_connection_post_layernorm", true}}},
+      {"cohere", "CohereForCausalLM", {{"use_qk_norm", true}}},
+      {"granite", "GraniteForCausalLM", {{"residual_multiplier", 0.4}, {"attention_multiplier", 0.2}}},
+      {"smollm3", "SmolLM3ForCausalLM", {{"no_rope_layer_interval", 2}}},
+      {"glm4", "Glm4ForCausalLM", Json::object()},
+      {"qwen2 moe",
+       "Qwen2MoeForCausalLM",
+       {{"num_experts", 5},
+        {"num_experts_per_tok", 2},
+        {"moe_intermediate_size", 24},
+        {"shared_expert_intermediate_size", 40}}},
+      {"gpt-oss", "GptOssForCausalLM", {{"num_local_experts", 5}, {"num_experts_per_tok", 2}, {"sliding_window", 7}}},
+      {"deepseek",
+       "DeepseekV3ForCausalLM",
+       {{"n_routed_experts", 8},
+        {"n_group", 2},
+        {"topk_group", 1},
+        {"num_experts_per_tok", 2},
+        {"moe_intermediate_size", 24},
+        {"kv_lora_rank", 12},
+        {"q_lora_rank", 16},
+        {"qk_nope_head_dim", 16},
+        {"qk_rope_head_dim", 8},
+        {"v_head_dim", 12},
+        {"first_k_dense_replace", 1}}},
+      {"longrope",
+       "Phi3ForCausalLM",
+       {{"original_max_position_embeddings", 48},
+        {"rope_scaling",
+         {{"type", "longrope"}, {"short_factor", {1.0, 1.1, 1.2, 1.3}}, {"long_factor", {1.5, 2.0, 3.0, 4.0}}}}}}};
+  std::vector<std::pair<std::string, checkpoint::ModelConfig>> families;
+  for (const auto& [name, architecture, settings] : changes) {
+    Json config = settings;
+    config["architectures"] = {architecture};
+    families.emplace_back(name, small_llama(config));
+  }
+  return families;
+}
+
 // By name.
 inline std::vector<std::pair<std::string, checkpoint::ModelConfig>> every_attention() {
   std::vector<std::pair<std::string, checkpoint::ModelConfig>> kinds = {
@@ -60,6 +117,7 @@ inline std::vector<std::pair<std::string, checkpoint::ModelConfig>> every_attent
         {"original_max_position_embeddings", 16}}},
       {"yarn", {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 16}}}};
   for (const auto& [name, scaling] : scalings) kinds.emplace_back(name, small_llama({{"rope_scaling", scaling}}));
+  for (const auto& [name, config] : every_family()) kinds.emplace_back(name, config);
   return kinds;
 }
 

@@ -8,6 +8,8 @@ import subprocess
 import torch
 from safetensors.torch import load_file
 
+from tiny_models import SMALL, TINY, tiny_config  # noqa: F401
+
 SOURCE = pathlib.Path(os.environ["CMC_SOURCE"])
 MODELS = pathlib.Path(os.environ.get("CMC_MODELS", SOURCE / "models"))
 REAL = {"smollm2": "smollm2-135m-instruct", "gemma": "gemma-3-270m"}
@@ -59,59 +61,26 @@ def reference_logits(model, tokens):
         return model(torch.tensor([tokens])).logits[0].float()
 
 
-SMALL = dict(vocab_size=160, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
-             num_key_value_heads=2, head_dim=16, max_position_embeddings=64, bos_token_id=1, eos_token_id=2,
-             initializer_range=0.3)
-
-
-def tiny_configs():
-    """Name → transformers configuration: every part an architecture can be made of."""
-    from transformers import Gemma3TextConfig, LlamaConfig, MistralConfig
-
-    def llama(**changes):
-        return LlamaConfig(**{**SMALL, **changes})
-
-    scalings = {
-        "linear": {"rope_type": "linear", "factor": 4.0},
-        "dynamic": {"rope_type": "dynamic", "factor": 2.0},
-        "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                   "original_max_position_embeddings": 16},
-        "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
-    }
-    configs = {"llama": llama(), "llama_tied": llama(tie_word_embeddings=True),
-               "llama_bias": llama(attention_bias=True, mlp_bias=True, hidden_act="gelu"),
-               "llama_one_kv_head": llama(num_key_value_heads=1), "llama_every_head": llama(num_key_value_heads=6),
-               "llama_odd_width": llama(head_dim=10, vocab_size=157, intermediate_size=75)}
-    for name, scaling in scalings.items():
-        configs["rope_" + name] = llama(rope_parameters={"rope_theta": 10000.0, **scaling})
-    configs["mistral"] = MistralConfig(**SMALL, sliding_window=9)
-    configs["mistral_no_window"] = MistralConfig(**SMALL, sliding_window=None)
-    gemma = {**SMALL, "num_hidden_layers": 4, "sliding_window": 7, "query_pre_attn_scalar": 24, "pad_token_id": 0,
-             "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]}
-    configs["gemma3"] = Gemma3TextConfig(**gemma)
-    configs["gemma3_capped"] = Gemma3TextConfig(**gemma, final_logit_softcapping=3.0)
-    return configs
-
-
 def make_tiny(config, folder):
-    """A random model of a configuration, or of the one of that name, in `folder`; biases and norms are not left at their
-    neutral values."""
+    """A random model of a configuration, or of the one of that name, in `folder`; biases, norms and whatever else begins at
+    a neutral value does not stay there."""
     from transformers import AutoModelForCausalLM
 
     name = config if isinstance(config, str) else config.model_type
     torch.manual_seed(len(name) + sum(map(ord, name)))
-    config = tiny_configs()[name] if isinstance(config, str) else config
+    config = tiny_config(name) if isinstance(config, str) else config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for key, tensor in model.named_parameters():
-            if tensor.dim() == 1:
+            if tensor.dim() == 1 or "norm" in key or "bias" in key:
                 tensor.add_(torch.randn_like(tensor) * 0.2)
+            elif "expert" in key or "gate" in key or "router" in key:
+                tensor.copy_(torch.randn_like(tensor) * 0.3)
+        for key, tensor in model.named_buffers():
+            if "correction_bias" in key:
+                tensor.copy_(torch.randn_like(tensor) * 0.3)
     model.save_pretrained(folder)
     return model
-
-
-TINY = ["llama", "llama_tied", "llama_bias", "llama_one_kv_head", "llama_every_head", "llama_odd_width", "rope_linear",
-        "rope_dynamic", "rope_llama3", "rope_yarn", "mistral", "mistral_no_window", "gemma3", "gemma3_capped"]
 
 
 def random_tokens(count, seed, vocabulary=157):
@@ -123,3 +92,7 @@ def worst(ours, theirs):
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     assert torch.isfinite(ours).all()
     return (ours - theirs).abs().max().item()
+
+
+def relative(ours, theirs):
+    return worst(ours, theirs) / theirs.abs().max().item()

@@ -27,16 +27,6 @@ checkpoint::ModelConfig config_of(int64_t heads, int64_t kv_heads) {
   return config;
 }
 
-// The kv head that a row of k_proj belongs to.
-std::vector<int64_t> heads_read(const TensorSplit& split) {
-  std::vector<int64_t> heads;
-  for (const Range& range : split.keys.ranges) {
-    EXPECT_EQ(range.count, split.local.head_dim);
-    heads.push_back(range.first / split.local.head_dim);
-  }
-  return heads;
-}
-
 TEST(SplitModel, EveryQueryHeadFindsItsKeyHead) {
   for (const auto& [heads, kv_heads, size] : {std::tuple{8, 8, 4},
                                               {8, 2, 2},
@@ -50,7 +40,7 @@ TEST(SplitModel, EveryQueryHeadFindsItsKeyHead) {
     const auto config = config_of(heads, kv_heads);
     for (int rank = 0; rank < size; ++rank) {
       const TensorSplit split = split_model(config, {rank, size});
-      const auto read = heads_read(split);
+      const auto& read = split.key_heads;
       ASSERT_EQ(split.local.heads, heads / size);
       ASSERT_EQ(static_cast<int64_t>(read.size()), split.local.kv_heads);
       ASSERT_EQ(split.local.heads % split.local.kv_heads, 0);
@@ -65,7 +55,7 @@ TEST(SplitModel, EveryQueryHeadFindsItsKeyHead) {
 TEST(SplitModel, KeyHeadsAreHeldOnceWhereTheyCanBe) {
   EXPECT_EQ(split_model(config_of(8, 4), {1, 2}).local.kv_heads, 2);
   EXPECT_EQ(split_model(config_of(8, 2), {3, 4}).local.kv_heads, 1);  // each by two ranks
-  EXPECT_EQ(heads_read(split_model(config_of(6, 2), {1, 3})), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(split_model(config_of(6, 2), {1, 3}).key_heads, (std::vector<int64_t>{0, 1}));
 }
 
 TEST(SplitModel, TheRestIsDealtWholly) {

@@ -61,6 +61,56 @@ def test_logits_of_a_published_adapter(tiny, probe, tmp_path, name, targets):
         assert relative(ours, theirs) < 1e-5, options
 
 
+# Layers by their names in families of another kind: biases and partial rotation, matrices stored the other way round,
+# joined heads, neighbours that turn together, experts, latent attention.
+FAMILIES = {"phi": ["q_proj", "v_proj", "dense", "fc1", "fc2"], "gpt2": ["c_attn", "c_proj", "c_fc"],
+            "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h"], "falcon_groups": ["query_key_value", "dense"],
+            "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"], "glm4": ["q_proj", "k_proj", "gate_up_proj"],
+            "qwen2_moe": ["q_proj", "o_proj", "shared_expert.gate_proj", "shared_expert.down_proj"],
+            "gpt_oss": ["q_proj", "k_proj", "v_proj", "o_proj"],
+            "deepseek_v3": ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_adapters_of_other_families(tiny, probe, tmp_path, name):
+    """Logits, gradients, and a folder that goes through the program and back to peft."""
+    base, adapter, again = tiny(name), tmp_path / "adapter", tmp_path / "again"
+    model = published(base, adapter, target_modules=FAMILIES[name], fan_in_fan_out=name == "gpt2")
+    tokens = random_tokens(40, 1)
+    theirs = reference_logits(model, tokens)
+    assert relative(reference_logits(load_reference(base), tokens), theirs) > 1e-2
+    for options in ({}, {"gradients": True}, {"merge": True}):
+        ours, = probe.logits(base, [{"spans": [[0, tokens]]}], tmp_path, adapters=str(adapter), **options)
+        assert relative(ours, theirs) < 1e-4, options
+    again.mkdir()
+    probe.value("save", model=str(base), adapters=str(adapter), folder=str(again))
+    opened = peft.PeftModel.from_pretrained(load_reference(base), again).eval()
+    assert relative(reference_logits(opened, tokens), theirs) < 1e-6
+    out = tmp_path / "gradients.safetensors"
+    probe.value("gradient", model=str(base), adapters=str(adapter), sequences=[tokens], out=str(out))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    adapters = {n: p.requires_grad_(True) for n, p in model.named_parameters() if "lora_" in n}
+    torch.nn.functional.cross_entropy(model(torch.tensor([tokens[:-1]])).logits[0], torch.tensor(tokens[1:])).backward()
+    ours = load_file(out)
+    assert set(ours) == {n.replace(".default", "") for n in adapters}
+    for key, parameter in adapters.items():
+        assert relative(ours[key.replace(".default", "")], parameter.grad) < 1e-3, key
+
+
+@pytest.mark.parametrize("form", [{}, {"_use_new_zipfile_serialization": False}])
+def test_adapter_as_torch_saved_it(form, tiny, probe, tmp_path):
+    """adapter_model.bin, as peft once wrote it: the same numbers as adapter_model.safetensors."""
+    base, tokens = tiny("llama"), random_tokens(12, 1)
+    published(base, tmp_path / "adapter")
+    first, = probe.logits(base, [{"spans": [[0, tokens]]}], tmp_path, adapters=str(tmp_path / "adapter"))
+    safe = tmp_path / "adapter" / "adapter_model.safetensors"
+    torch.save(load_file(safe), tmp_path / "adapter" / "adapter_model.bin", **form)
+    safe.unlink()
+    second, = probe.logits(base, [{"spans": [[0, tokens]]}], tmp_path, adapters=str(tmp_path / "adapter"))
+    assert torch.equal(first, second)
+
+
 def test_decoding_with_adapters(tiny, probe, tmp_path):
     model = published(tiny("llama"), tmp_path / "adapter")
     tokens = random_tokens(30, 2)
@@ -171,7 +221,9 @@ def test_what_is_no_plain_adapter_of_the_model_is_refused(tiny, probe, tmp_path)
     expect(changed(tensors=lambda held: {"x": held[first]}), 65, "x")
     expect(probe.ask("save", model=str(base), adapters=str(tmp_path), folder=str(tmp_path)), 66, "adapter_config.json")
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
-    expect(probe.ask("save", model=str(base), adapters=str(tmp_path / "adapter"), folder=str(tmp_path)), 77, "pickle")
+    expect(probe.ask("save", model=str(base), adapters=str(tmp_path / "adapter"), folder=str(tmp_path)), 65, "rename it")
+    (tmp_path / "adapter" / "adapter_model.bin").write_bytes(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    expect(probe.ask("save", model=str(base), adapters=str(tmp_path / "adapter"), folder=str(tmp_path)), 77, "os.system")
     good = {"rank": 3, "alpha": 7.0, "dropout": 0.1, "targets": ["q_proj"], "seed": 5}
     for field, value in {"rank": 0, "alpha": -1.0, "dropout": 1.0, "targets": ["lm_head"]}.items():
         expect(probe.ask("save", model=str(base), adapters={**good, field: value}, folder=str(tmp_path)), 78, field)

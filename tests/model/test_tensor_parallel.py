@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from distributed import mpi
-from support_model import SMALL, make_tiny, random_tokens, reference_logits, worst
+from support_model import SMALL, make_tiny, random_tokens, reference_logits, relative, tiny_config, worst
 
-LIMIT = 1e-4  # float32, logits of order 10
+LIMIT = 5e-5  # of the largest logit, in float32
 HEADS = {"num_attention_heads": 8}  # 2 key/value heads: 4 ranks hold each of them twice
 
 
@@ -23,7 +23,21 @@ def tiny_models():
                                              "intermediate_size": 75, "head_dim": 10}),
             "llama_uneven": LlamaConfig(**{**SMALL, "num_attention_heads": 12, "num_key_value_heads": 3}),
             "mistral": MistralConfig(**{**SMALL, **HEADS}, sliding_window=9),
-            "gemma3": Gemma3TextConfig(**gemma)}
+            "gemma3": Gemma3TextConfig(**gemma), **other_families()}
+
+
+def other_families():
+    """Parallel blocks, joined heads, norms over all heads or one each, biases of scores, experts, sinks, latent
+    attention: what a rank holds of each."""
+    wide = {"hidden_size": 64, "num_attention_heads": 8}
+    few = {"num_key_value_heads": 2}
+    return {"phi": tiny_config("phi", **wide, **few), "gpt2": tiny_config("gpt2", n_embd=64, n_head=8),
+            "gpt_neox": tiny_config("gpt_neox", **wide), "falcon_groups": tiny_config("falcon_groups", **wide),
+            "olmo2": tiny_config("olmo2", **wide), "stablelm_norms": tiny_config("stablelm_norms", **wide),
+            "bloom": tiny_config("bloom", hidden_size=64, n_head=8), "glm4": tiny_config("glm4", **HEADS),
+            "qwen2_moe": tiny_config("qwen2_moe", **wide), "gpt_oss": tiny_config("gpt_oss", **HEADS),
+            "opt_350m": tiny_config("opt_350m", **wide),
+            "deepseek_v3": tiny_config("deepseek_v3", num_attention_heads=8, num_key_value_heads=8)}
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +91,14 @@ def test_logits_and_greedy_text(models, ranks, tmp_path):
             alone = load_file(tmp_path / f"{name}.whole.{kind}.0")
             parts = [load_file(tmp_path / f"{name}.split.{kind}.{rank}") for rank in range(ranks)]
             for call, logits in alone.items():
-                assert worst(parts[0][call], logits) < LIMIT, (name, kind, call)
+                assert relative(parts[0][call], logits) < LIMIT, (name, kind, call)
                 for part in parts[1:]:
                     assert torch.equal(part[call], parts[0][call]), "every rank has the same bits"
             if kind == "full":
-                assert worst(parts[0]["0"], theirs) < LIMIT, name
+                assert relative(parts[0]["0"], theirs) < LIMIT, name
             else:
                 own = torch.cat([parts[0][str(call)] for call in range(10)] + [parts[0]["10"][18:]])
-                assert worst(own, theirs) < LIMIT, name
+                assert relative(own, theirs) < LIMIT, name
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -120,7 +134,7 @@ def test_adapters_are_split_with_their_model(models, probe, tmp_path):
         assert not [line for line in answer if "error" in line], answer
     plain, whole, split = (load_file(tmp_path / f"{name}.0")["0"] for name in ["plain", "whole", "split"])
     assert worst(plain, whole) > 0.1
-    assert worst(split, whole) < LIMIT
+    assert relative(split, whole) < LIMIT
 
 
 def test_heads_that_cannot_be_dealt_are_refused(models, tmp_path):

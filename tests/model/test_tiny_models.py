@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from support_model import TINY, load_reference, make_tiny, random_tokens, reference_logits, tiny_configs, worst
+from support_model import TINY, load_reference, make_tiny, random_tokens, reference_logits, relative, worst
 
-LIMIT = 2e-4  # float32, logits of order 10
+LIMIT = 5e-5  # of the largest logit, in float32
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,6 @@ def tiny(tmp_path_factory):
     return get
 
 
-def test_every_configuration_is_tested():
-    assert set(TINY) == set(tiny_configs())
-
-
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("gradients", [False, True], ids=["kernels", "autograd"])
 def test_full_pass(name, gradients, tiny, probe, tmp_path):
@@ -34,7 +30,7 @@ def test_full_pass(name, gradients, tiny, probe, tmp_path):
     ours, = probe.logits(folder, [{"spans": [[0, tokens]]}], tmp_path, gradients=gradients)
     theirs = reference_logits(model, tokens)
     assert theirs.abs().max() > 0.5  # the comparison has something to compare
-    assert worst(ours, theirs) < LIMIT
+    assert relative(ours, theirs) < LIMIT
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -45,10 +41,10 @@ def test_cache_token_by_token(name, tiny, probe, tmp_path):
     prompt = 21
     calls = [{"spans": [[1, first[:prompt]]]}] + [{"spans": [[1, [token]]]} for token in first[prompt:]]
     ours = torch.cat(probe.logits(folder, calls, tmp_path, slots=3, capacity=64))
-    assert worst(ours, reference_logits(model, first)) < LIMIT
+    assert relative(ours, reference_logits(model, first)) < LIMIT
     calls.append({"truncate": [[1, 17]], "spans": [[1, second]]})
     ours = probe.logits(folder, calls, tmp_path, slots=3, capacity=64)[-1]
-    assert worst(ours, reference_logits(model, first[:17] + second)[17:]) < LIMIT
+    assert relative(ours, reference_logits(model, first[:17] + second)[17:]) < LIMIT
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -73,20 +69,33 @@ def test_ragged_batches(name, tiny, probe, tmp_path):
             parts[slot].append(results[number][offsets[number]:offsets[number] + count])
             offsets[number] += count
     for slot, text in texts.items():
-        assert worst(torch.cat(parts[slot]), reference_logits(model, text)) < LIMIT
+        assert relative(torch.cat(parts[slot]), reference_logits(model, text)) < LIMIT
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "rope_llama3"])
+@pytest.mark.parametrize("name", TINY)
+def test_greedy_text(name, tiny, probe):
+    """24 tokens after prompts of several lengths, as transformers generates them."""
+    folder, model = tiny(name)
+    prompts = [random_tokens(count, 30 + count) for count in (3, 17, 9)]
+    ours = probe.value("greedy", model=str(folder), prompts=prompts, new=24, batch=3)["ids"]
+    for prompt, ids in zip(prompts, ours):
+        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=None,
+                                pad_token_id=0, attention_mask=torch.ones(1, len(prompt), dtype=torch.long))
+        assert ids == theirs[0, len(prompt):].tolist()
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "rope_llama3", "phi", "gpt2", "falcon_alibi", "gpt_oss",
+                                  "deepseek_v3"])
 @pytest.mark.parametrize("gradients", [False, True], ids=["kernels", "autograd"])
 def test_independent_sequences_without_cache(name, gradients, tiny, probe, tmp_path):
     folder, model = tiny(name)
     texts = [random_tokens(count, count) for count in (7, 30, 1, 29, 31, 30, 8)]
     ours, = probe.logits(folder, [{"spans": [[0, text] for text in texts]}], tmp_path, gradients=gradients)
     theirs = torch.cat([reference_logits(model, text) for text in texts])
-    assert worst(ours, theirs) < LIMIT
+    assert relative(ours, theirs) < LIMIT
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3"])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "gpt2", "bloom", "gpt_oss"])
 @pytest.mark.parametrize("cached", [True, False])
 def test_tree_equals_its_branches(name, cached, tiny, probe, tmp_path):
     """A trunk with branches in one span: every node sees what its own sequence would see."""
@@ -106,10 +115,10 @@ def test_tree_equals_its_branches(name, cached, tiny, probe, tmp_path):
         ours, = probe.logits(folder, [call], tmp_path)
     for node in range(len(tokens)):
         theirs = reference_logits(model, past + [tokens[step] for step in path(node)])[-1]
-        assert worst(ours[node], theirs) < LIMIT
+        assert relative(ours[node], theirs) < LIMIT
 
 
-@pytest.mark.parametrize("name", ["llama", "llama_tied", "llama_bias", "mistral", "gemma3", "gemma3_capped", "rope_yarn"])
+@pytest.mark.parametrize("name", TINY)
 def test_gradient(name, tiny, probe, tmp_path):
     """Every parameter's gradient of the mean next-token loss over sequences of several lengths."""
     folder, model = tiny(name)
@@ -122,11 +131,26 @@ def test_gradient(name, tiny, probe, tmp_path):
     loss = torch.nn.functional.cross_entropy(rows.float(), targets)
     loss.backward()
     assert abs(answer["loss"] - loss.item()) < 1e-5 * loss.item()
-    theirs = {key: tensor.grad for key, tensor in model.named_parameters()}
+    theirs = stored_gradients(model, tmp_path / "stored")
     assert set(ours) == set(theirs)
+    largest = max(tensor.norm() for tensor in theirs.values())
     for key in theirs:
-        error = (ours[key] - theirs[key]).norm() / theirs[key].norm()
-        assert error < 1e-4, key
+        # Some are zero but for rounding: a bias on all keys, which no softmax sees.
+        error = (ours[key] - theirs[key]).norm() / max(theirs[key].norm(), 1e-4 * largest)
+        assert error < 1e-3, key
+
+
+def stored_gradients(model, folder):
+    """By the names of a checkpoint: transformers saves the model with its gradients in the parameters' place."""
+    values = {key: tensor.detach().clone() for key, tensor in model.named_parameters()}
+    buffers = {key for key, _ in model.named_buffers()}
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.copy_(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad)
+        model.save_pretrained(folder)
+        for key, tensor in model.named_parameters():
+            tensor.copy_(values[key])
+    return {key: tensor for key, tensor in load_file(folder / "model.safetensors").items() if key not in buffers}
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -153,7 +177,7 @@ def test_random_model(name, tiny, probe, tmp_path):
     assert torch.all(norms == (0 if name == "gemma3" else 1))
     tokens = random_tokens(25, 21)
     ours, = probe.logits(tmp_path / "a", [{"spans": [[0, tokens]]}], tmp_path)
-    assert worst(ours, reference_logits(load_reference(tmp_path / "a"), tokens)) < LIMIT
+    assert relative(ours, reference_logits(load_reference(tmp_path / "a"), tokens)) < LIMIT
 
 
 def test_bfloat16(tiny, probe, tmp_path):

@@ -6,6 +6,7 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "stages/bench/shapes.hpp"
+#include "tests/model/support_configs.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -45,6 +46,23 @@ TEST(DecodingBytes, AreThoseOfWeightsCacheAndLogits) {
       if (tensor.dim() == 2 && (config.tied_output || name.find("embed_tokens") == std::string::npos))
         matrices += tensor.nbytes();
     EXPECT_EQ(at("auto", "cpu", 70, 1), 2 * (weights + kept + matrices) + logits);
+  }
+}
+
+// Of every kind of family: all parameters, and what a token's keys and values take.
+TEST(Footprint, CountsEveryParameter) {
+  for (const auto& [name, config] : model::every_attention()) {
+    const auto model = model::DecoderModel::random(config, 1, torch::kFloat32, torch::kCPU);
+    const Footprint footprint = footprint_of(config);
+    EXPECT_EQ(footprint.weights(), static_cast<double>(model.parameter_count())) << name;
+    EXPECT_LE(footprint.active_weights, footprint.matrix_weights) << name;
+    EXPECT_EQ(footprint.active_weights<footprint.matrix_weights, config.experts.count> 0) << name;
+    int64_t kept = 0;
+    const model::KvCache cache = model.make_cache(1, 1);
+    for (int64_t layer = 0; layer < cache.layers(); ++layer)
+      kept += cache.keys(layer).numel() + cache.values(layer).numel();
+    EXPECT_EQ(footprint.cache_per_token * 2, static_cast<double>(kept))
+        << name;  // one slot of one token, and the spare
   }
 }
 

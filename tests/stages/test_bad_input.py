@@ -44,7 +44,7 @@ def test_unknown_architecture(world, tmp_path):
     config["architectures"], config["model_type"] = ["NovelForCausalLM"], "novel"
     (folder / "config.json").write_text(json.dumps(config))
     error = run(world, tmp_path, setting, 65)
-    assert "Novel" in error and "Llama" in error
+    assert "novel" in error and "llama" in error
 
 
 def test_tokenizer_larger_than_the_model(world, tmp_path):
@@ -55,10 +55,13 @@ def test_tokenizer_larger_than_the_model(world, tmp_path):
     assert "tokenizer" in run(world, tmp_path, setting, 65)
 
 
-def test_pickled_weights_are_refused(world, tmp_path):
+def test_pickled_weights_that_ask_for_more_than_tensors(world, tmp_path):
     folder, setting = broken(world, tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert "pytorch_model.bin" in run(world, tmp_path, setting, 77)
+    assert "rename it" in run(world, tmp_path, setting, 65)
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    message = run(world, tmp_path, setting, 77)
+    assert "pytorch_model.bin" in message and "os.system" in message
 
 
 def test_dataset_line_that_is_not_json(world, tmp_path):

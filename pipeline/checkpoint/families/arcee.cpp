@@ -1,0 +1,18 @@
+#include "pipeline/checkpoint/family.hpp"
+
+namespace cmc::checkpoint {
+
+// Arcee AI 2025: Llama with an ungated MLP of squared ReLU.
+static ModelConfig read(const ConfigFields& fields) {
+  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5});
+  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  config.mlp_bias = fields.flag_or("mlp_bias", false);
+  config.gated = false;
+  config.activation = read_activation(fields, "hidden_act", "relu2");
+  read_rope(fields, config);
+  return config;
+}
+
+const Family family::arcee = {"arcee", "ArceeForCausalLM", read};
+
+}  // namespace cmc::checkpoint

@@ -1,0 +1,35 @@
+#include "pipeline/checkpoint/alibi.hpp"
+#include "pipeline/checkpoint/family.hpp"
+
+namespace cmc::checkpoint {
+
+// Le Scao et al. 2022: ALiBi, LayerNorm also on the embedding.
+static ModelConfig read(const ConfigFields& fields) {
+  ModelConfig config =
+      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  use_layer_norm(config);
+  config.kv_heads = config.heads;
+  config.intermediate = 4 * config.hidden;
+  config.residual_is_normed = fields.flag_or("apply_residual_connection_post_layernorm", false);
+  config.query_key_value_bias = config.attention_output_bias = config.mlp_bias = true;
+  config.gated = false;
+  config.activation = Activation::gelu_tanh;
+  config.rotary.count = 0;
+  config.alibi = {alibi_slopes(config.heads)};
+  TensorNames& names = config.names;
+  names.base = "transformer.";
+  names.embedding = "transformer.word_embeddings";
+  names.embedding_norm = "transformer.word_embeddings_layernorm";
+  names.layers = "transformer.h.";
+  names.joined = "self_attention.query_key_value";
+  names.joined_heads = JoinedHeads::groups;
+  names.attention_output = "self_attention.dense";
+  names.up = "mlp.dense_h_to_4h";
+  names.down = "mlp.dense_4h_to_h";
+  names.final_norm = "transformer.ln_f";
+  return config;
+}
+
+const Family family::bloom = {"bloom", "BloomForCausalLM", read};
+
+}  // namespace cmc::checkpoint
