@@ -117,6 +117,8 @@ CONFIGS = {
     "glm": ("glm", SMALL | {"pad_token_id": 0}),
     "glm_whole": ("glm", SMALL | {"pad_token_id": 0, "attention_bias": False, "partial_rotary_factor": 1.0}),
     "glm4": ("glm4", SMALL | {"pad_token_id": 0}),
+    "ernie4_5": ("ernie4_5", SMALL),
+    "ernie4_5_bias": ("ernie4_5", SMALL | {"use_bias": True, "tie_word_embeddings": False}),
     "exaone4": ("exaone4", GROUPED | {"num_hidden_layers": 4, "sliding_window": 7, "sliding_window_pattern": 4}),
     "exaone4_no_window": ("exaone4", GROUPED | {"sliding_window": None, "layer_types": 3 * ["full_attention"]}),
     "bloom": ("bloom", BLOOM),
