@@ -35,6 +35,33 @@ void name_as_gpt2(TensorNames& names) {
   names.final_norm = "transformer.ln_f";
 }
 
+void name_as_bloom(TensorNames& names) {
+  names.base = "transformer.";
+  names.embedding = "transformer.word_embeddings";
+  names.layers = "transformer.h.";
+  names.joined = "self_attention.query_key_value";
+  names.joined_heads = JoinedHeads::groups;
+  names.attention_output = "self_attention.dense";
+  names.up = "mlp.dense_h_to_4h";
+  names.down = "mlp.dense_4h_to_h";
+  names.final_norm = "transformer.ln_f";
+}
+
+void read_attention_bias(const ConfigFields& fields, ModelConfig& config) {
+  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+}
+
+void read_window_of_all(const ConfigFields& fields, ModelConfig& config, int64_t otherwise) {
+  config.window = read_window(fields, "sliding_window", otherwise);
+  for (LayerKind& kind : config.kinds) kind.sliding = config.window > 0;
+}
+
+void read_window_above(const ConfigFields& fields, ModelConfig& config) {
+  config.window = fields.flag_or("use_sliding_window", false) ? read_window(fields, "sliding_window", 4096) : 0;
+  const int64_t first = fields.integer_or("max_window_layers", 28, 0, 1 << 20);
+  read_sliding_layers(fields, config, [&](int64_t layer) { return config.window > 0 && layer >= first; });
+}
+
 ModelConfig read_gemma_fields(const ConfigFields& fields, int64_t kv_heads) {
   if (fields.flag_or("use_bidirectional_attention", false)) {
     fields.fail("use_bidirectional_attention", "makes this an encoder", "give a decoder-only model");
@@ -43,7 +70,7 @@ ModelConfig read_gemma_fields(const ConfigFields& fields, int64_t kv_heads) {
       read_common_fields(fields, {.tied = true, .head_dim = 256, .kv_heads = kv_heads, .padding_token = 0});
   config.norm.adds_one = config.norm.rounds_last = true;
   config.head_norm_kind = config.norm;
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden));
   return config;
 }
@@ -53,7 +80,7 @@ ModelConfig read_olmo2_fields(const ConfigFields& fields) {
   config.norm.rounds_last = true;
   config.head_norm_kind = config.norm;
   config.head_norm = HeadNorm::whole;
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.activation = read_activation(fields, "hidden_act");
   use_norms_after_blocks(config);
   return config;
@@ -64,7 +91,7 @@ ModelConfig read_cohere_fields(const ConfigFields& fields) {
   use_layer_norm(config);
   config.norm.bias = config.head_norm_kind.bias = false;
   config.residual = Residual::parallel;
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.activation = read_activation(fields, "hidden_act");
   config.rotary.pairs = true;
   config.output_scale = fields.number_or("logit_scale", 0.0625, -1e9, 1e9);

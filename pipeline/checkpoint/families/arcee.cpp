@@ -1,11 +1,12 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
 // Arcee AI 2025: Llama with an ungated MLP of squared ReLU.
 static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5});
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.mlp_bias = fields.flag_or("mlp_bias", false);
   config.gated = false;
   config.activation = read_activation(fields, "hidden_act", "relu2");

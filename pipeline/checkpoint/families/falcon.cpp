@@ -1,5 +1,6 @@
 #include "pipeline/checkpoint/alibi.hpp"
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -36,16 +37,7 @@ ModelConfig read(const ConfigFields& fields) {
   } else {
     read_rope(fields, config);
   }
-  TensorNames& names = config.names;
-  names.base = "transformer.";
-  names.embedding = "transformer.word_embeddings";
-  names.layers = "transformer.h.";
-  names.joined = "self_attention.query_key_value";
-  names.joined_heads = JoinedHeads::groups;
-  names.attention_output = "self_attention.dense";
-  names.up = "mlp.dense_h_to_4h";
-  names.down = "mlp.dense_4h_to_h";
-  names.final_norm = "transformer.ln_f";
+  name_as_bloom(config.names);
   return config;
 }
 

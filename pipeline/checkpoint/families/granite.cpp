@@ -1,11 +1,12 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
 // IBM 2024: Llama with a multiplier at each place.
 static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields);
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.mlp_bias = fields.flag_or("mlp_bias", false);
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);

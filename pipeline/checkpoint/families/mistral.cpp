@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -7,8 +8,7 @@ static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields, {.kv_heads = 8});
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);
-  config.window = read_window(fields, "sliding_window", 4096);
-  for (LayerKind& kind : config.kinds) kind.sliding = config.window > 0;
+  read_window_of_all(fields, config, 4096);
   return config;
 }
 

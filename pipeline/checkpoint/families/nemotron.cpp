@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -7,7 +8,7 @@ static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5});
   use_layer_norm(config);
   config.norm.adds_one = true;
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.mlp_bias = fields.flag_or("mlp_bias", false);
   config.gated = false;
   config.activation = read_activation(fields, "hidden_act", "relu2");

@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -6,7 +7,7 @@ namespace cmc::checkpoint {
 static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields, {.padding_token = 1});
   config.norm = {.centred = true, .weight = false, .epsilon = 1e-5};
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.clip = fields.number_or("clip_qkv", 0.0, 0.0, 1e9);
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);

@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -16,8 +17,7 @@ static ModelConfig read(const ConfigFields& fields) {
   }
   if (!fields.has("original_max_position_embeddings")) json["original_max_position_embeddings"] = 4096;
   read_rope({json, fields.where()}, config, {.reads_part = true});
-  config.window = read_window(fields, "sliding_window", 0);
-  for (LayerKind& kind : config.kinds) kind.sliding = config.window > 0;
+  read_window_of_all(fields, config, 0);
   config.names.joined = "self_attn.qkv_proj";
   config.names.gate_up = "mlp.gate_up_proj";
   return config;

@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -8,9 +9,7 @@ static ModelConfig read(const ConfigFields& fields) {
   config.query_key_value_bias = true;
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);
-  config.window = fields.flag_or("use_sliding_window", false) ? read_window(fields, "sliding_window", 4096) : 0;
-  const int64_t first = fields.integer_or("max_window_layers", 28, 0, 1 << 20);
-  read_sliding_layers(fields, config, [&](int64_t layer) { return config.window > 0 && layer >= first; });
+  read_window_above(fields, config);
   return config;
 }
 

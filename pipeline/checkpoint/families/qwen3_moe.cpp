@@ -7,7 +7,7 @@ namespace cmc::checkpoint {
 static ModelConfig read(const ConfigFields& fields) {
   ModelConfig config = read_common_fields(fields, {.kv_heads = 4});
   config.head_norm = HeadNorm::shared;
-  config.query_key_value_bias = config.attention_output_bias = fields.flag_or("attention_bias", false);
+  read_attention_bias(fields, config);
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);
   config.window = fields.flag_or("use_sliding_window", false) ? read_window(fields, "sliding_window", 4096) : 0;

@@ -1,4 +1,5 @@
 #include "pipeline/checkpoint/family.hpp"
+#include "pipeline/checkpoint/family_parts.hpp"
 
 namespace cmc::checkpoint {
 
@@ -10,8 +11,7 @@ static ModelConfig read(const ConfigFields& fields) {
   config.gated = false;
   config.activation = read_activation(fields, "hidden_act", "gelu_pytorch_tanh");
   read_rope(fields, config);
-  config.window = read_window(fields, "sliding_window", 0);
-  for (LayerKind& kind : config.kinds) kind.sliding = config.window > 0;
+  read_window_of_all(fields, config, 0);
   config.names.up = "mlp.c_fc";
   config.names.down = "mlp.c_proj";
   return config;
