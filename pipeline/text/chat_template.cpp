@@ -81,15 +81,14 @@ bool has_chat_template(const fs::path& model_folder) {
 }
 
 ChatTemplate read_chat_template(const fs::path& model_folder) {
-  const Json settings = tokenizer_settings(model_folder);
   auto found = in_files(model_folder);
-  if (!found) found = in_settings(settings, model_folder);
+  if (!found) found = in_settings(tokenizer_settings(model_folder), model_folder);
   if (!found) fail_without(model_folder);
   const auto used = found->templates.find("default");
   if (used == found->templates.end())
     throw BadData({found->where, "has several chat templates (" + names_in(*found) + "), none of them the default",
                    "name one of them default, or " + other_prompt});
-  ChatTemplate chat{found->where, used->second, special_texts(settings, model_folder)};
+  ChatTemplate chat{found->where, used->second, special_texts(model_folder)};
   if (chat.source.size() > longest)
     throw BadData({chat.where, "is longer than 1 MiB", "fetch the checkpoint again, or " + other_prompt});
   if (!is_valid_utf8(chat.source)) throw BadData({chat.where, "is not UTF-8", "fetch the checkpoint again"});

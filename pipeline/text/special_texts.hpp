@@ -12,9 +12,9 @@ namespace cmc::text {
 // object where there is neither. Throws BadData naming the file.
 Json tokenizer_settings(const std::filesystem::path& model_folder);
 
-// The named special tokens as texts, "bos_token" → "<s>": those of `settings`, others by what the tokenizer's class
-// takes where it is told nothing (transformers' AutoTokenizer). Tokens of a model's own ("image_token") are among them.
-// Throws BadData naming file and field.
-std::map<std::string, std::string> special_texts(const Json& settings, const std::filesystem::path& model_folder);
+// The named special tokens as texts, "bos_token" → "<s>": those that stand beside the tokenizer, others by what its
+// class takes where it is told nothing (transformers' AutoTokenizer). Tokens of a model's own ("image_token") are among
+// them. Throws BadData naming file and field, Refused for a class that is not read.
+std::map<std::string, std::string> special_texts(const std::filesystem::path& model_folder);
 
 }  // namespace cmc::text
