@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Configures and builds a preset (default: release). LibTorch comes from Torch_DIR or CMAKE_PREFIX_PATH, else from the
-# virtual environment: that of setup.sh --cuda for the preset cuda. The programs land in build/<preset>/bin/ (preset ci:
-# build/release/bin/).
+# virtual environment: that of setup.sh --cuda for the preset cuda. The programs land in build/<preset>/bin/; the preset
+# test adds the tests to build/release. CMC_WERROR=ON makes warnings errors (continuous integration).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
@@ -11,6 +11,7 @@ python=${CMC_VENV:-$venv}/bin/python
 [ -x "$python" ] || python=python3
 export CCACHE_DEPEND=1  # a miss does not preprocess first
 options=(-DCMC_PYTHON="$python")
+[ -z "${CMC_WERROR:-}" ] || options+=(-DCMC_WERROR="$CMC_WERROR")
 if [ -z "${Torch_DIR:-}${CMAKE_PREFIX_PATH:-}" ]; then
   options+=(-DCMAKE_PREFIX_PATH="$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')")
 fi

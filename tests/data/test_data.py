@@ -7,11 +7,12 @@ import pathlib
 import random
 import subprocess
 
+import made_data
+import outside
 import pytest
 
 SOURCE = pathlib.Path(os.environ["CMC_SOURCE"])
 PROBE = pathlib.Path(os.environ["CMC_BIN"]) / "probe_data"
-DATA = pathlib.Path(os.environ.get("CMC_DATA", SOURCE / ".." / "shared" / "data"))
 
 PLAIN = "full forget01 forget05 forget10 retain90 retain95 retain99 real_authors world_facts".split()
 PERTURBED = [name + "_perturbed" for name in "forget01 forget05 forget10 retain real_authors world_facts".split()]
@@ -27,12 +28,6 @@ def probe(*words):
     return json.loads(done.stdout)
 
 
-def real(*parts):
-    path = DATA.joinpath(*parts)
-    assert path.exists(), f"{path} is missing: set CMC_DATA to the folder that holds tofu/, alpaca_eval/, alpaca_gpt4/, gsm8k/"
-    return path
-
-
 def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
@@ -44,14 +39,14 @@ def check_head(result, path):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_tofu(name):
-    result, path = probe("tofu", real("tofu"), name), real("tofu", name + ".json")
+    result, path = probe("tofu", outside.data("tofu"), name), outside.data("tofu", name + ".json")
     check_head(result, path)
     assert result["items"] == [{k: row[k] for k in ("question", "answer")} for row in lines(path)]
 
 
 @pytest.mark.parametrize("name", PERTURBED)
 def test_tofu_perturbed(name):
-    result, path = probe("tofu_perturbed", real("tofu"), name, 300), real("tofu", name + ".json")
+    result, path = probe("tofu_perturbed", outside.data("tofu"), name, 300), outside.data("tofu", name + ".json")
     check_head(result, path)
     assert result["items"] == [
         {
@@ -71,7 +66,7 @@ def joined(row):
 
 
 def test_alpaca():
-    path = real("alpaca_gpt4", "alpaca_en_demo.json")
+    path = outside.data("alpaca_gpt4", "alpaca_en_demo.json")
     result = probe("alpaca", path)
     check_head(result, path)
     assert result["items"] == [joined(row) for row in json.loads(path.read_text())]
@@ -80,7 +75,7 @@ def test_alpaca():
 
 @pytest.mark.parametrize("name", ["alpaca_eval.json", "alpaca_farm_evaluation_merge.json"])
 def test_alpaca_eval(name):
-    path = real("alpaca_eval", name)
+    path = outside.data("alpaca_eval", name)
     result = probe("alpaca_eval", path)
     check_head(result, path)
     assert len(result["items"]) == 805
@@ -106,16 +101,16 @@ def test_alpaca_white_space(tmp_path):
 
 @pytest.mark.parametrize("name", ["train_head2000.jsonl", "test.jsonl"])
 def test_gsm8k(name):
-    path = real("gsm8k", name)
+    path = outside.data("gsm8k", name)
     result = probe("gsm8k", path)
     check_head(result, path)
     assert result["items"] == lines(path)
 
 
 def test_retained_and_forgotten_make_the_full_set():
-    full = probe("tofu", real("tofu"), "full")["items"]
+    full = probe("tofu", outside.data("tofu"), "full")["items"]
     for forget, retain in (("forget01", "retain99"), ("forget05", "retain95"), ("forget10", "retain90")):
-        assert probe("tofu", real("tofu"), retain)["items"] + probe("tofu", real("tofu"), forget)["items"] == full
+        assert probe("tofu", outside.data("tofu"), retain)["items"] + probe("tofu", outside.data("tofu"), forget)["items"] == full
 
 
 def partner(seed, epoch, index, count):
@@ -168,7 +163,7 @@ def test_random_files(tmp_path, seed):
 def test_damaged_files_never_crash(tmp_path, seed):
     """Truncated anywhere, or with a byte changed: read right or refused with 65, and the file is named."""
     rng = random.Random(seed)
-    whole = (DATA / "tofu" / "forget01_perturbed.json").read_bytes()[:6000].rsplit(b"\n", 1)[0]
+    whole = "".join(json.dumps(row) + "\n" for row in made_data.tofu_rows(1)).encode()[:6000].rsplit(b"\n", 1)[0]
     path = tmp_path / "damaged.json"
     for _ in range(60):
         bytes_ = bytearray(whole)

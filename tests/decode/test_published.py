@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import outside
 import pytest
 import torch
 
@@ -248,16 +249,9 @@ def test_samples_follow_the_fused_distribution(checkpoints, pair, tmp_path):
     assert alone == backwards
 
 
-def real(name):
-    models = os.environ.get("CMC_MODELS", os.path.join(tiny.SOURCE, "models"))
-    folder = os.path.join(models, name)
-    assert os.path.exists(os.path.join(folder, "config.json")), f"{folder} is missing: run jobs/setup.sh, or set CMC_MODELS"
-    return folder
-
-
 def test_real_pair(tmp_path):
     """SmolLM2's vocabulary on SmolLM2 and on Gemma, real tokenizers and targets, a random delta."""
-    smol, gemma = real("smollm2-135m-instruct"), real("gemma-3-270m")
+    smol, gemma = str(outside.model("smollm2-135m-instruct")), str(outside.model("gemma-3-270m"))
     tokenizer = published.load_tokenizer(smol)
     model = tiny.llama(49152, 9, hidden=16)
     folder = os.path.join(tmp_path, "delta")

@@ -1,21 +1,16 @@
 """Tiny random models with tokenizers trained on the spot, as Hugging Face folders: real formats, no weights needed."""
 import json
 import os
+import sys
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import made_data  # noqa: E402
+
 SOURCE = os.environ.get("CMC_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
-DATA = os.environ.get("CMC_DATA", os.path.join(SOURCE, "..", "shared", "data"))
-
-
-def sample_texts(count):
-    path = os.path.join(DATA, "tofu", "full.json")
-    assert os.path.exists(path), f"{path} is missing: set CMC_DATA to the data folder"
-    with open(path, encoding="utf-8") as lines:
-        rows = [json.loads(line) for line, _ in zip(lines, range(count))]
-    return [row["question"] + " " + row["answer"] for row in rows]
 
 
 def byte_level_bpe(size):
@@ -25,7 +20,7 @@ def byte_level_bpe(size):
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=["<|endoftext|>", "<|start|>"], initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(sample_texts(400), trainer)
+    tokenizer.train_from_iterator(made_data.texts(400), trainer)
     return tokenizer, {"bos_token": "<|start|>", "eos_token": "<|endoftext|>"}
 
 
@@ -34,7 +29,7 @@ def sentencepiece_bpe(size, dummy_prefix):
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if dummy_prefix else "never")
     trainer = trainers.BpeTrainer(vocab_size=size - 259)
-    trained.train_from_iterator(sample_texts(400), trainer)
+    trained.train_from_iterator(made_data.texts(400), trainer)
     model = json.loads(trained.to_str())["model"]
     pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     pieces += sorted(model["vocab"], key=model["vocab"].get)

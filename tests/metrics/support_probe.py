@@ -6,8 +6,9 @@ import os
 import pathlib
 import subprocess
 
-SOURCE = pathlib.Path(os.environ["CMC_SOURCE"])
-DATA = pathlib.Path(os.environ.get("CMC_DATA", SOURCE / ".." / "shared" / "data"))
+import made_data
+import outside
+
 
 
 class Probe:
@@ -38,12 +39,17 @@ def numbers(values):
 
 
 def real_lines(*parts):
-    path = DATA.joinpath(*parts)
-    assert path.exists(), f"{path} is missing: set CMC_DATA to the folder that holds tofu/ and alpaca_eval/"
+    path = outside.data(*parts)
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def real_json(*parts):
-    path = DATA.joinpath(*parts)
-    assert path.exists(), f"{path} is missing: set CMC_DATA to the folder that holds tofu/ and alpaca_eval/"
+    path = outside.data(*parts)
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def evaluation_prompts(count):
+    """AlpacaEval's where it is, else made-up ones."""
+    if outside.data_if_there("alpaca_eval", "alpaca_eval.json"):
+        return real_json("alpaca_eval", "alpaca_eval.json")[:count]
+    return made_data.evaluation_prompts(count)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support_probe import real_json
+from support_probe import evaluation_prompts
 
 PUNCTUATION = "\"')]}*"
 
@@ -81,7 +81,7 @@ def texts():
               "{}", '{"a": 1}', "[1, 2]", "...", "?!", "(so)", "2.5", " ", "\t", "_", "then", "in short", "**bold.**"]  # fmt: skip
     for _ in range(1500):
         yield rng.choice(["", " "]).join(rng.choice(pieces) for _ in range(rng.randrange(12)))
-    for row in real_json("alpaca_eval", "alpaca_eval.json")[:150]:
+    for row in evaluation_prompts(150):
         yield row["output"]
         yield row["output"] + "\n\n" + row["output"]
         yield '"' + row["output"].upper() + '"'

@@ -5,19 +5,18 @@ import os
 import pathlib
 import subprocess
 
+import outside
 import torch
 from safetensors.torch import load_file
 
 from tiny_models import SMALL, TINY, tiny_config  # noqa: F401
 
 SOURCE = pathlib.Path(os.environ["CMC_SOURCE"])
-MODELS = pathlib.Path(os.environ.get("CMC_MODELS", SOURCE / "models"))
 REAL = {"smollm2": "smollm2-135m-instruct", "gemma": "gemma-3-270m"}
 
 
 def real_folder(name):
-    folder = MODELS / REAL[name]
-    assert folder.is_dir(), f"{folder} is missing: make it with jobs/import_gguf.py, or set CMC_MODELS"
+    folder = outside.model(REAL[name])
     return folder
 
 

@@ -1,14 +1,13 @@
 """SmolLM2-135M-Instruct and Gemma 3 270M give transformers' logits and greedy tokens, in float32."""
 
 import json
-import os
 
+import outside
 import pytest
 import torch
 
-from support_model import REAL, SOURCE, load_reference, real_folder, reference_logits, worst
+from support_model import REAL, load_reference, real_folder, reference_logits, worst
 
-DATA = os.environ.get("CMC_DATA", str(SOURCE / ".." / "shared" / "data"))
 LIMIT = 1e-3
 
 
@@ -21,9 +20,7 @@ def real(request):
 
 
 def prompts(tokenizer, count):
-    path = os.path.join(DATA, "alpaca_eval", "alpaca_eval.json")
-    assert os.path.exists(path), f"{path} is missing: set CMC_DATA to the folder that holds alpaca_eval/"
-    with open(path, encoding="utf-8") as file:
+    with open(outside.data("alpaca_eval", "alpaca_eval.json"), encoding="utf-8") as file:
         return [tokenizer(item["instruction"]).input_ids[:120] for item in json.load(file)[:count]]
 
 

@@ -1,7 +1,6 @@
 """A tiny experiment over random checkpoints: every stage, two vocabularies, seconds to run."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,11 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "decode"), str(HERE.parent / "distributed")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "decode"), str(HERE.parent / "distributed")]
+import made_data  # noqa: E402
 import mpi  # noqa: E402
 import tiny_checkpoints as tiny  # noqa: E402
 
-DATA = Path(tiny.DATA)
 EXPERIMENT = """
 [experiment]
 title = Tiny
@@ -82,14 +81,8 @@ def make_world(root):
     tiny.write(root / "large", tiny.llama(byte[0].get_vocab_size(), 2, hidden=48), *byte)
     tiny.write(root / "other", tiny.gemma(other[0].get_vocab_size(), 3), *other)
     data = root / "data"
-    (data / "tofu").mkdir(parents=True)
-    for name in ["forget01", "retain99", "forget01_perturbed", "retain_perturbed", "real_authors_perturbed", "world_facts_perturbed"]:
-        lines = (DATA / "tofu" / f"{name}.json").read_text(encoding="utf-8").splitlines(keepends=True)
-        (data / "tofu" / f"{name}.json").write_text("".join(lines[:12]), encoding="utf-8")
-    for name, source in [("alpaca", "alpaca_gpt4/alpaca_en_demo.json"), ("alpaca_eval", "alpaca_eval/alpaca_eval.json")]:
-        items = json.loads((DATA / source).read_text(encoding="utf-8"))[:12]
-        for item in items:
-            item["output"] = item["output"][:200]
+    made_data.write_tofu(data / "tofu", keep=12)
+    for name, items in [("alpaca", made_data.instructions(12)), ("alpaca_eval", made_data.evaluation_prompts(12))]:
         (data / f"{name}.json").write_text(json.dumps(items), encoding="utf-8")
     file = root / "tiny.ini"
     file.write_text(EXPERIMENT.format(root=root), encoding="utf-8")

@@ -174,9 +174,9 @@ def test_tables_equal_numpy(run, request):
 
 def test_tables_name_judge_and_baseline(by_reference, by_vanilla):
     first, second = by_reference[1]["judge"].iloc[0], by_vanilla[1]["judge"].iloc[0]
-    assert (first["Judge"], first["Against"]) == ("chatty", "text_davinci_003")
+    assert (first["Judge"], first["Against"]) == ("chatty", "nobody")
     assert (second["Judge"], second["Against"]) == ("other", "vanilla")
-    assert "judged by chatty" in by_reference[1]["markdown"] and "text_davinci_003" in by_reference[1]["markdown"]
+    assert "judged by chatty" in by_reference[1]["markdown"] and "nobody" in by_reference[1]["markdown"]
 
 
 def test_what_is_not_judged_is_a_dash(world, by_reference, tmp_path):

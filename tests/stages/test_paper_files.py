@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from support_pipeline import DATA, cmc, mpi, tiny
+import made_data
+from support_pipeline import cmc, mpi, tiny
 
 EXPERIMENTS = Path(tiny.SOURCE) / "jobs" / "experiments"
 FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper"]
@@ -40,16 +41,7 @@ def places(tmp_path_factory):
     for seed, name in enumerate(MISTRAL):
         tiny.write(root / "models" / name, mistral(900, 100 + seed), *other)
     data = root / "data"
-    for folder in ["tofu", "alpaca_gpt4", "alpaca_eval", "gsm8k"]:
-        (data / folder).mkdir(parents=True)
-    for file in (DATA / "tofu").glob("*.json"):
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        (data / "tofu" / file.name).write_text("".join(lines[:8]), encoding="utf-8")
-    for source, name in [("alpaca_gpt4/alpaca_en_demo.json", "alpaca_gpt4/alpaca_gpt4_data.json"), ("alpaca_eval/alpaca_eval.json",) * 2]:
-        items = json.loads((DATA / source).read_text(encoding="utf-8"))[:8]
-        (data / name).write_text(json.dumps([{**item, "output": item["output"][:120]} for item in items]), encoding="utf-8")
-    lines = (DATA / "gsm8k" / "train_head2000.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (data / "gsm8k" / "train.jsonl").write_text("".join(lines[:8]), encoding="utf-8")
+    made_data.write_data(data, keep=8)
     old = {name: os.environ.get(name) for name in ("CMC_MODELS", "CMC_DATA")}
     os.environ.update(CMC_MODELS=str(root / "models"), CMC_DATA=str(data))
     yield root

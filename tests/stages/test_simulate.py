@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from support_pipeline import DATA, cmc, make_world, tiny
+import made_data
+from support_pipeline import cmc, make_world, tiny
 
 PAPER = Path(tiny.SOURCE) / "jobs" / "experiments" / "paper.ini"
 # hidden, intermediate, layers, heads, key-value heads
@@ -39,15 +40,7 @@ def environment(tmp_path_factory):
         tokenizer = tiny.sentencepiece_bpe(size, dummy_prefix=True)[0]
         for name, sizes in models.items():
             write_model(root / "models" / name, kind, sizes, tokenizer)
-    for folder in ["tofu", "alpaca_gpt4", "alpaca_eval", "gsm8k"]:
-        (root / "data" / folder).mkdir(parents=True)
-    for file in [*(DATA / "tofu").glob("*.json"), DATA / "alpaca_eval" / "alpaca_eval.json"]:
-        os.symlink(file.resolve(), root / "data" / file.parent.name / file.name)
-    items = json.loads((DATA / "alpaca_gpt4" / "alpaca_en_demo.json").read_text(encoding="utf-8"))
-    whole = [items[i % len(items)] for i in range(52002)]  # as many as the real file has
-    (root / "data" / "alpaca_gpt4" / "alpaca_gpt4_data.json").write_text(json.dumps(whole), encoding="utf-8")
-    lines = (DATA / "gsm8k" / "train_head2000.jsonl").read_text(encoding="utf-8").splitlines()
-    (root / "data" / "gsm8k" / "train.jsonl").write_text("\n".join(lines[i % len(lines)] for i in range(7473)), encoding="utf-8")
+    made_data.write_data(root / "data")
     old = {name: os.environ.get(name) for name in ("CMC_MODELS", "CMC_DATA")}
     os.environ.update(CMC_MODELS=str(root / "models"), CMC_DATA=str(root / "data"))
     yield root

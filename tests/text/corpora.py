@@ -5,23 +5,11 @@ import random
 import subprocess
 from pathlib import Path
 
+import made_data
+import outside
+
 SOURCE = Path(os.environ["CMC_SOURCE"])
 BIN = Path(os.environ["CMC_BIN"])
-DATA = Path(os.environ.get("CMC_DATA") or SOURCE.parent / "shared" / "data")
-MODELS = Path(os.environ.get("CMC_MODELS") or SOURCE / "models")
-
-
-def data_file(*parts):
-    path = DATA.joinpath(*parts)
-    assert path.exists(), f"{path} is missing: set CMC_DATA to the folder with the data sets"
-    return path
-
-
-def model_folder(name):
-    path = MODELS / name
-    assert (path / "tokenizer.json").exists(), (
-        f"{path}/tokenizer.json is missing: make it with jobs/import_gguf.py, or set CMC_MODELS")
-    return path
 
 
 def probe(*arguments, lines=(), program="probe_text"):
@@ -40,16 +28,18 @@ def failure(*arguments, program="probe_text"):
     return done.returncode, done.stderr
 
 
-def alpaca_eval_texts():
-    rows = json.loads(data_file("alpaca_eval", "alpaca_eval.json").read_text(encoding="utf-8"))
+def instruction_texts():
+    """AlpacaEval's where it is, else made-up ones."""
+    file = outside.data_if_there("alpaca_eval", "alpaca_eval.json")
+    rows = json.loads(file.read_text(encoding="utf-8")) if file else made_data.evaluation_prompts(805)
     assert len(rows) == 805
     return [row[key] for row in rows for key in ("instruction", "output")]
 
 
 def gsm8k_texts():
     texts = []
-    for file in sorted(data_file("gsm8k").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
+    for file in ("test.jsonl", "train_head2000.jsonl"):
+        for line in outside.data("gsm8k", file).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             texts += [row["question"], row["answer"]]
     assert len(texts) == 2 * (2000 + 1319)
@@ -94,7 +84,7 @@ def random_texts(count=5000, seed=20240610):
 
 
 def all_texts():
-    return alpaca_eval_texts() + gsm8k_texts() + random_texts()
+    return instruction_texts() + gsm8k_texts() + random_texts()
 
 
 def show(text, ours, theirs):

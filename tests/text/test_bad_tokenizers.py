@@ -2,8 +2,9 @@
 import json
 import random
 
+import outside
 import pytest
-from corpora import data_file, failure, probe
+from corpora import failure, probe
 
 BAD_DATA, MISSING_INPUT = 65, 66
 
@@ -191,7 +192,7 @@ def test_missing(tmp_path):
 
 
 def test_damaged_tokenizer_model(tmp_path):
-    original = data_file("tokenizers", "llama2", "tokenizer.model").read_bytes()
+    original = outside.data("tokenizers", "llama2", "tokenizer.model").read_bytes()
     file = tmp_path / "tokenizer.model"
     for damaged in (b"", b"garbage", original[:1000], original[:-7], original[5:], b"{}", bytes(1000)):
         file.write_bytes(damaged)

@@ -1,9 +1,10 @@
 """Token ids and texts of the real tokenizers against `tokenizers` and `sentencepiece`, live."""
 import functools
 
+import outside
 import pytest
 import sentencepiece
-from corpora import all_texts, data_file, model_folder, probe, random_texts, show
+from corpora import all_texts, probe, random_texts, show
 from tokenizers import Tokenizer
 
 JSON_MODELS = ["smollm2-135m-instruct", "gemma-3-270m"]
@@ -26,7 +27,7 @@ def assert_same(inputs, ours, theirs):
 
 @pytest.mark.parametrize("name", JSON_MODELS)
 def test_tokenizer_json(name):
-    folder = model_folder(name)
+    folder = outside.model(name)
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     expected = [e.ids for e in reference.encode_batch(texts(), add_special_tokens=False)]
     ours = [a["ids"] for a in probe("encode", "--tokenizer", folder, lines=lines_of(texts(), "text"))]
@@ -48,7 +49,7 @@ def test_tokenizer_json(name):
 def test_as_model_is_what_transformers_feeds_the_model(name):
     from transformers import AutoTokenizer
 
-    folder = model_folder(name)
+    folder = outside.model(name)
     reference = AutoTokenizer.from_pretrained(folder)
     few = [text for text in texts()[::100] if text]
     ours = [a["ids"] for a in probe("encode", "--tokenizer", folder, lines=lines_of(few, "text", added="as_model"))]
@@ -63,7 +64,7 @@ def test_random_ids_decode_alike(name):
     """Sequences no text gives: cut characters, byte runs, specials in the middle."""
     import random
 
-    folder = model_folder(name)
+    folder = outside.model(name)
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     rng = random.Random(5)
     size = reference.get_vocab_size()
@@ -82,7 +83,7 @@ def test_random_ids_decode_alike(name):
 
 @pytest.mark.parametrize("name", JSON_MODELS)
 def test_vocabulary_of_tokenizer_json(name):
-    folder = model_folder(name)
+    folder = outside.model(name)
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     (ours,) = probe("vocabulary", "--tokenizer", folder)
     special = {i for i, added in reference.get_added_tokens_decoder().items() if added.special}
@@ -106,7 +107,7 @@ def test_vocabulary_of_tokenizer_json(name):
 
 @pytest.mark.parametrize("name", PIECE_MODELS)
 def test_tokenizer_model(name):
-    file = data_file("tokenizers", name, "tokenizer.model")
+    file = outside.data("tokenizers", name, "tokenizer.model")
     reference = sentencepiece.SentencePieceProcessor(model_file=str(file))
     expected = [reference.encode(text) for text in texts()]
     ours = [a["ids"] for a in probe("encode", "--tokenizer", file, lines=lines_of(texts(), "text"))]
@@ -124,7 +125,7 @@ def test_tokenizer_model(name):
 def test_random_pieces_decode_alike(name):
     import random
 
-    file = data_file("tokenizers", name, "tokenizer.model")
+    file = outside.data("tokenizers", name, "tokenizer.model")
     reference = sentencepiece.SentencePieceProcessor(model_file=str(file))
     rng = random.Random(7)
     draw = lambda: rng.choice([rng.randrange(259), rng.randrange(3, 259), rng.randrange(259, 32000), 259, 28705, 29871])
@@ -138,7 +139,7 @@ def test_random_pieces_decode_alike(name):
 
 @pytest.mark.parametrize("name", PIECE_MODELS)
 def test_vocabulary_of_tokenizer_model(name):
-    file = data_file("tokenizers", name, "tokenizer.model")
+    file = outside.data("tokenizers", name, "tokenizer.model")
     reference = sentencepiece.SentencePieceProcessor(model_file=str(file))
     (ours,) = probe("vocabulary", "--tokenizer", file)
     assert ours["kind"] == "sentencepiece"
@@ -154,7 +155,7 @@ def test_vocabulary_of_tokenizer_model(name):
 
 def test_no_push_ends_inside_a_character():
     """Half a character would have been replaced. SmolLM2 has no token for a few bytes: texts with them are left out."""
-    folder = model_folder("smollm2-135m-instruct")
+    folder = outside.model("smollm2-135m-instruct")
     inputs = [text for text in random_texts(600, seed=3) if text and "\ufffd" not in text]
     ids = [a["ids"] for a in probe("encode", "--tokenizer", folder, lines=lines_of(inputs, "text"))]
     answers = probe("decode", "--tokenizer", folder, lines=lines_of(ids, "ids", special="keep"))
@@ -165,7 +166,7 @@ def test_no_push_ends_inside_a_character():
 
 
 def test_half_a_character_at_the_end_is_replaced():
-    folder = model_folder("smollm2-135m-instruct")
+    folder = outside.model("smollm2-135m-instruct")
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     several = [c for c in map(chr, range(0x1F600, 0x1FA00)) if reference.decode(reference.encode(c).ids) == c
                and len(reference.encode(c).ids) > 1]
@@ -176,8 +177,8 @@ def test_half_a_character_at_the_end_is_replaced():
 
 def test_digest_tells_vocabularies_apart():
     digests = {}
-    for path in [model_folder(name) for name in JSON_MODELS] + [data_file("tokenizers", name) for name in PIECE_MODELS]:
+    for path in [outside.model(name) for name in JSON_MODELS] + [outside.data("tokenizers", name) for name in PIECE_MODELS]:
         digests[path] = probe("vocabulary", "--tokenizer", path)[0]["digest"]
     assert len(set(digests.values())) == 4 and all(len(digest) == 64 for digest in digests.values())
-    file = model_folder(JSON_MODELS[0]) / "tokenizer.json"
+    file = outside.model(JSON_MODELS[0]) / "tokenizer.json"
     assert probe("vocabulary", "--tokenizer", file)[0]["digest"] == digests[file.parent]

@@ -10,8 +10,9 @@ import os
 import random
 import shutil
 
+import outside
 import pytest
-from corpora import SOURCE, alpaca_eval_texts, data_file, probe, random_texts, show
+from corpora import SOURCE, instruction_texts, probe, random_texts, show
 from test_trained_tokenizers import byte_level_base, gemma, gpt2, llama2, llama2_legacy, llama3, qwen2, smollm
 
 from transformers import AutoTokenizer, logging
@@ -27,7 +28,7 @@ def piece_model(kind):
     """A small tokenizer.model with control and user-defined pieces."""
     import sentencepiece
 
-    lines = [line for text in alpaca_eval_texts()[:300] for line in text.split("\n") if line]
+    lines = [line for text in instruction_texts()[:300] for line in text.split("\n") if line]
     unigram, model = kind.startswith("unigram"), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, model_type="unigram" if unigram else "bpe", vocab_size=900,
@@ -169,7 +170,7 @@ def add_to_file(folder, rng):
 @functools.cache
 def texts():
     rng = random.Random(8)
-    made = alpaca_eval_texts()[900:915] + random_texts(25, seed=31) + ["", " ", "<s>", " a", "<s>[INST] Hi [/INST]", "a </s> b"]
+    made = instruction_texts()[900:915] + random_texts(25, seed=31) + ["", " ", "<s>", " a", "<s>[INST] Hi [/INST]", "a </s> b"]
     for _ in range(40):
         parts = rng.choices(CONTENTS + ["a", " the", "word ", "  ", "don't", "\n", "é", ".", " !", "THE"], k=rng.randint(1, 8))
         made.append("".join(parts))
@@ -233,7 +234,7 @@ def test_case(name, tmp_path):
     for file in (CASES / name).iterdir():
         shutil.copy(file, tmp_path)
     if name.startswith("spm"):
-        shutil.copy(data_file("tokenizers", "llama2", "tokenizer.model"), tmp_path)
+        shutil.copy(outside.data("tokenizers", "llama2", "tokenizer.model"), tmp_path)
     extra = ["the <X> fox", "a </s> b", "<|im_start|>user\nHi<|im_end|>\n", "中、文", "a\U0001FA75\U0001FA76b", "\U0001FAF7word"]
     compare(tmp_path, AutoTokenizer.from_pretrained(tmp_path), texts() + extra, name)
 

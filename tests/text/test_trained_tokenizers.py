@@ -2,8 +2,9 @@
 import functools
 import json
 
+import outside
 import pytest
-from corpora import alpaca_eval_texts, data_file, probe, random_texts, show
+from corpora import instruction_texts, probe, random_texts, show
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -17,12 +18,12 @@ TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo
 
 @functools.cache
 def corpus():
-    return alpaca_eval_texts()[:400] + random_texts(300, seed=11)
+    return instruction_texts()[:400] + random_texts(300, seed=11)
 
 
 @functools.cache
 def inputs():
-    return alpaca_eval_texts()[400:900] + random_texts(1500, seed=12) + ["", " ", "  ", "\n", "▁", " a", "a ", "<s>"]
+    return instruction_texts()[400:900] + random_texts(1500, seed=12) + ["", " ", "  ", "\n", "▁", " a", "a ", "<s>"]
 
 
 @functools.cache
@@ -259,10 +260,10 @@ def test_converted_from_tokenizer_model(name, tmp_path):
     """transformers' conversion of the real vocabularies; their merges are derived from the SentencePiece model."""
     from transformers import LlamaTokenizerFast
 
-    LlamaTokenizerFast.from_pretrained(data_file("tokenizers", name)).save_pretrained(tmp_path)
+    LlamaTokenizerFast.from_pretrained(outside.data("tokenizers", name)).save_pretrained(tmp_path)
     check(tmp_path, Tokenizer.from_file(str(tmp_path / "tokenizer.json")), inputs() + MARKED)
     (converted,) = probe("vocabulary", "--tokenizer", tmp_path)
-    (original,) = probe("vocabulary", "--tokenizer", data_file("tokenizers", name))
+    (original,) = probe("vocabulary", "--tokenizer", outside.data("tokenizers", name))
     assert converted["digest"] == original["digest"] and converted["entries"] == original["entries"]
     assert converted["special"][:3] == original["special"][:3]
 
@@ -292,7 +293,7 @@ def test_begin_and_end_flags_of_tokenizer_model(config, tmp_path):
     import sentencepiece
     from transformers import AutoTokenizer
 
-    file = data_file("tokenizers", "llama2", "tokenizer.model")
+    file = outside.data("tokenizers", "llama2", "tokenizer.model")
     (tmp_path / "tokenizer.model").write_bytes(file.read_bytes())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **config}))
     (ours,) = probe("encode", "--tokenizer", tmp_path, lines=[{"text": "Hello there", "added": "as_model"}])

@@ -5,11 +5,9 @@ import random
 import subprocess
 from pathlib import Path
 
+import outside
 import pytest
 
-SOURCE = Path(os.environ["CMC_SOURCE"])
-DATA = Path(os.environ.get("CMC_DATA") or SOURCE.parent / "shared" / "data")
-MODELS = Path(os.environ.get("CMC_MODELS") or SOURCE / "models")
 EXACT, INEXACT, UNMAPPED = 2, 1, 0
 
 
@@ -27,15 +25,11 @@ def token_map(base, delta, **options):
 
 
 def pieces_model(name):
-    file = DATA / "tokenizers" / name / "tokenizer.model"
-    assert file.exists(), f"{file} is missing: set CMC_DATA to the folder with the data sets"
-    return file
+    return outside.data("tokenizers", name, "tokenizer.model")
 
 
 def model(name):
-    folder = MODELS / name
-    assert (folder / "tokenizer.json").exists(), f"{folder} is missing: make it with jobs/import_gguf.py, or set CMC_MODELS"
-    return folder
+    return outside.model(name)
 
 
 def levenshtein(a, b):

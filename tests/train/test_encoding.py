@@ -1,37 +1,27 @@
 """Examples as pipeline/train writes them against the published way with transformers' tokenizers, on real data."""
 import json
-import os
-import pathlib
 
+import outside
 import pytest
 import transformers
 
 from reference import run_probe
 
-SOURCE = pathlib.Path(os.environ["CMC_SOURCE"])
-DATA = pathlib.Path(os.environ.get("CMC_DATA", SOURCE.parent / "shared" / "data"))
-MODELS = pathlib.Path(os.environ.get("CMC_MODELS", SOURCE / "models"))
-
 
 @pytest.fixture(scope="module", params=["smollm2-135m-instruct", "gemma-3-270m"])
 def tokenizer(request):
-    folder = MODELS / request.param
-    assert (folder / "tokenizer.json").exists(), f"{folder} is missing: run jobs/setup.sh, or set CMC_MODELS"
+    folder = outside.model(request.param)
     return folder, transformers.AutoTokenizer.from_pretrained(folder)
 
 
 def tofu(count):
-    file = DATA / "tofu" / "forget01.json"
-    assert file.exists(), f"{file} is missing: set CMC_DATA"
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows = [json.loads(line) for line in outside.data("tofu", "forget01.json").read_text().splitlines()]
     assert len(rows) >= count
     return [{"prompt": f"[INST] {row['question']} [/INST]", "answer": row["answer"]} for row in rows[:count]]
 
 
 def alpaca(count):
-    file = DATA / "alpaca_gpt4" / "alpaca_en_demo.json"
-    assert file.exists(), f"{file} is missing: set CMC_DATA"
-    rows = json.loads(file.read_text())[:count]
+    rows = json.loads(outside.data("alpaca_gpt4", "alpaca_en_demo.json").read_text())[:count]
     question = lambda row: row["instruction"] + ("\n" + row["input"] if row["input"] else "")
     return [{"prompt": f"<|user|>\n{question(row)}\n<|assistant|>\n", "answer": row["output"]} for row in rows]
 
