@@ -34,9 +34,17 @@ std::string last_line(std::string text) {
   return text.substr(text.rfind('\n') + 1).substr(0, 300);
 }
 
-Json to_json(const Chat& chat) {
-  Json messages = Json::array();
-  for (const auto& message : chat) messages.push_back({{"role", message.role}, {"content", message.content}});
+// Templates may go through a message's fields, in the order in which people write them.
+using Ordered = nlohmann::ordered_json;
+
+Ordered to_json(const Chat& chat) {
+  Ordered messages = Ordered::array();
+  for (const auto& message : chat) {
+    Ordered one;
+    one["role"] = message.role;
+    one["content"] = message.content;
+    messages.push_back(std::move(one));
+  }
   return messages;
 }
 
@@ -99,9 +107,9 @@ std::string ChatRenderer::ask(const std::string& line) {
 std::vector<ChatRenderer::Rendered> ChatRenderer::try_all(const std::vector<Chat>& chats) {
   std::vector<Rendered> all;
   for (size_t first = 0; first < chats.size(); first += at_once) {
-    Json request = Json::array();
+    Ordered request = Ordered::array();
     for (size_t i = first; i < std::min(chats.size(), first + at_once); ++i) request.push_back(to_json(chats[i]));
-    const Json reply = Json::parse(ask(Json{{"chats", std::move(request)}}.dump()));
+    const Json reply = Json::parse(ask(Ordered{{"chats", std::move(request)}}.dump()));
     dated_ = dated_ || reply.at("dated").get<bool>();
     for (const auto& one : reply.at("replies"))
       all.push_back({one.value("text", std::string()), one.value("error", std::string()), one.contains("unsafe")});

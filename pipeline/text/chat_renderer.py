@@ -15,10 +15,13 @@ import sys
 sys.path[:] = [path for path in sys.path if path]  # nothing is imported from the working folder
 
 import datetime
+import html  # noqa: F401: filters import these three where they are first used, and by then no file may be opened
 import json
 import math
 import os
 import resource
+import textwrap  # noqa: F401
+import unicodedata  # noqa: F401
 
 SECONDS, BYTES, LONGEST = 5, 1 << 30, 1 << 22  # LONGEST: code points of a prompt
 

@@ -27,7 +27,7 @@ struct Found {
 std::optional<Found> in_files(const fs::path& folder) {
   std::map<std::string, fs::path> files;
   const auto main = folder / "chat_template.jinja", more = folder / "additional_chat_templates";
-  if (fs::exists(main)) files["default"] = main;
+  if (is_there(main)) files["default"] = main;
   if (fs::is_directory(more))
     for (const auto& entry : fs::directory_iterator(more))
       if (entry.path().extension() == ".jinja") files[entry.path().stem().string()] = entry.path();
@@ -65,7 +65,7 @@ std::string names_in(const Found& found) {
 }
 
 [[noreturn]] void fail_without(const fs::path& folder) {
-  if (fs::exists(folder / "chat_template.json"))
+  if (is_there(folder / "chat_template.json"))
     throw BadData({(folder / "chat_template.json").string(),
                    "belongs to a processor of images or sound, which a tokenizer does not read",
                    "put its template into chat_template.jinja, or " + other_prompt});

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/text/json_tokenizer.hpp"
 #include "pipeline/text/read_token_model.hpp"
@@ -44,13 +45,22 @@ class Assembly {
     return make_json_tokenizer(parts(std::move(added)));
   }
 
+  std::map<std::string, std::string> special_texts() {
+    resolve_roles();
+    std::map<std::string, std::string> texts;
+    for (const auto& [key, role] : config_.roles)
+      if (role.token) texts[key] = role.token->token.content;
+    for (const auto& [key, token] : config_.model_roles) texts[key] = token.token.content;
+    return texts;
+  }
+
  private:
   void read_source(const fs::path& folder, const fs::path& tokenizer_json) {
-    if (fs::exists(tokenizer_json)) {
+    if (is_there(tokenizer_json)) {
       file_ = read_tokenizer_file(tokenizer_json);
       listed_ = read_added_tokens(part("added_tokens"), file_.name + ": added_tokens");
       class_ = tokenizer_class_of(config_, uses(file_.rest, "ByteLevel"));
-    } else if (fs::exists(folder / "tokenizer.model")) {
+    } else if (is_there(folder / "tokenizer.model")) {
       source_ = Source::sentencepiece;
       class_ = tokenizer_class_of(config_, false);
       const auto pieces = read_sentencepiece_file(folder / "tokenizer.model");
@@ -286,6 +296,10 @@ std::shared_ptr<const Tokenizer> load_folder_tokenizer(const fs::path& folder) {
 
 std::shared_ptr<const Tokenizer> load_file_tokenizer(const fs::path& tokenizer_json) {
   return Assembly(tokenizer_json.parent_path(), tokenizer_json).make();
+}
+
+std::map<std::string, std::string> folder_special_texts(const fs::path& folder) {
+  return Assembly(folder, folder / "tokenizer.json").special_texts();
 }
 
 }  // namespace cmc::text

@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "pipeline/text/tokenizer.hpp"
 
@@ -12,5 +14,9 @@ namespace cmc::text {
 std::shared_ptr<const Tokenizer> load_folder_tokenizer(const std::filesystem::path& folder);
 // The same for a tokenizer.json of any name, with what stands beside it.
 std::shared_ptr<const Tokenizer> load_file_tokenizer(const std::filesystem::path& tokenizer_json);
+
+// The named special tokens of a folder's tokenizer as texts, "bos_token" → "<s>", and those of a model's own
+// ("image_token"). Throws as load_folder_tokenizer does.
+std::map<std::string, std::string> folder_special_texts(const std::filesystem::path& folder);
 
 }  // namespace cmc::text

@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
@@ -40,7 +41,6 @@ class Translator {
  private:
   void step() {
     const char c = from_[at_];
-    if (in_set_) return c == '\\' && at_ + 1 < from_.size() ? escape() : set_member(c);
     if (c == '{') return repeat();
     if (c == ')' && !groups_.empty()) {
       atom_ = groups_.back();
@@ -50,33 +50,87 @@ class Translator {
       if (c == '(') groups_.push_back(to_.size());
     }
     if (c == '\\' && at_ + 1 < from_.size()) return escape();
-    if (c == '[') return open_set();
-    to_ += c;
-    ++at_;
-  }
-
-  void open_set() {
-    in_set_ = true;
-    to_ += from_[at_++];
-    if (at_ < from_.size() && from_[at_] == '^') to_ += from_[at_++];
-    if (at_ < from_.size() && from_[at_] == ']') to_ += "\\]", ++at_;
-  }
-
-  void set_member(char c) {
     if (c == '[') {
-      const size_t end = from_.compare(at_, 2, "[:") == 0 ? from_.find(":]", at_) : std::string::npos;
-      if (end == std::string::npos) refuse("nested sets […[…]…]");
-      std::string name = from_.substr(at_ + 2, end - at_ - 2);
-      const bool negated = name.starts_with('^');
-      if (negated) name.erase(0, 1);
-      at_ = end + 2;
-      if (name == "punct" && !negated) put_property("S", false);  // in brackets it holds the symbols, too
-      return put_property(name, negated);
+      const auto [members, negated] = set();
+      to_ += atom(members, negated);
+      return;
     }
-    if (from_.compare(at_, 2, "&&") == 0) refuse("set intersections […&&…]");
-    if (c == ']') in_set_ = false;
     to_ += c;
     ++at_;
+  }
+
+  // The union of a set's own members and of what one-character expressions match.
+  struct Set {
+    std::string members;
+    std::vector<std::string> others;
+  };
+
+  static std::string atom(const Set& set, bool negated) {
+    if (set.others.empty()) return (negated ? "[^" : "[") + set.members + "]";
+    std::string choices = set.members.empty() ? "" : "[" + set.members + "]";
+    for (const auto& other : set.others) (choices += choices.empty() ? "" : "|") += other;
+    return negated ? "(?:(?!" + choices + ")(?s:.))" : "(?:" + choices + ")";
+  }
+
+  // [a&&b]: what every operand holds.
+  static Set intersection(const std::vector<Set>& operands) {
+    if (operands.size() == 1) return operands.front();
+    std::string both = "(?:";
+    for (const Set& operand : operands)
+      both += &operand == &operands.back() ? atom(operand, false) + ")" : "(?=" + atom(operand, false) + ")";
+    return {"", {both}};
+  }
+
+  // From the opening bracket on; whether it is negated.
+  std::pair<Set, bool> set() {
+    ++at_;
+    const bool negated = at_ < from_.size() && from_[at_] == '^';
+    at_ += negated;
+    const std::string outside = std::exchange(to_, "");
+    const bool was_in_set = std::exchange(in_set_, true);
+    std::vector<Set> operands(1);
+    const auto end_operand = [&] { operands.back().members = std::exchange(to_, ""); };
+    if (at_ < from_.size() && from_[at_] == ']') to_ += "\\]", ++at_;
+    for (;; member(operands.back())) {
+      if (at_ >= from_.size()) refuse("a set without its closing bracket");
+      if (from_[at_] == ']') break;
+      if (from_.compare(at_, 2, "&&") != 0) continue;
+      end_operand();
+      operands.emplace_back();
+      at_ += 2;
+    }
+    ++at_;
+    end_operand();
+    to_ = outside;
+    in_set_ = was_in_set;
+    return {intersection(operands), negated};
+  }
+
+  void member(Set& operand) {
+    const char c = from_[at_];
+    if (c == ']' || from_.compare(at_, 2, "&&") == 0) return;
+    if (c == '\\' && at_ + 1 < from_.size()) return escape();
+    if (c == '[' && from_.compare(at_, 2, "[:") == 0 && from_.find(":]", at_) != std::string::npos) return posix();
+    if (c == '[') return add(operand, set());
+    to_ += c;
+    ++at_;
+  }
+
+  void add(Set& operand, const std::pair<Set, bool>& nested) {
+    const auto& [inner, negated] = nested;
+    if (negated) return operand.others.push_back(atom(inner, true));
+    to_ += inner.members;
+    operand.others.insert(operand.others.end(), inner.others.begin(), inner.others.end());
+  }
+
+  void posix() {
+    const size_t end = from_.find(":]", at_);
+    std::string name = from_.substr(at_ + 2, end - at_ - 2);
+    const bool negated = name.starts_with('^');
+    if (negated) name.erase(0, 1);
+    at_ = end + 2;
+    if (name == "punct" && !negated) put_property("S", false);  // in brackets it holds the symbols, too
+    put_property(name, negated);
   }
 
   void set_of(const std::string& members, bool negated) {
@@ -98,6 +152,14 @@ class Translator {
       return set_of(lower == 's' ? white_space : lower == 'h' ? "0-9a-fA-F" : word_set(), negated);
     }
     if (lower == 'p' && at_ + 2 < from_.size() && from_[at_ + 2] == '{') return property();
+    const auto is_hex = [&](size_t i) {
+      return i < from_.size() && std::isxdigit(static_cast<unsigned char>(from_[i]));
+    };
+    if (kind == 'u' && is_hex(at_ + 2) && is_hex(at_ + 3) && is_hex(at_ + 4) && is_hex(at_ + 5)) {
+      to_ += "\\x{" + from_.substr(at_ + 2, 4) + "}";
+      at_ += 6;
+      return;
+    }
     to_ += from_.substr(at_, 2);
     at_ += 2;
     // \x{…} and the like: their braces are no repetition

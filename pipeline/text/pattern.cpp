@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
+
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
 #include "pipeline/text/oniguruma.hpp"
@@ -26,7 +28,8 @@ void find_literal(std::string_view text, std::string_view literal, std::vector<S
 void find_regex(std::string_view text, const pcre2_code* code, std::vector<Span>& spans) {
   const MatchData data(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  for (size_t at = 0; at <= text.size();) {
+  size_t last_end = std::string_view::npos;  // of the match before
+  for (size_t at = 0; at <= text.size() && !text.empty();) {
     int found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)  // the interpreter has the heap
       found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), nullptr);
@@ -35,13 +38,15 @@ void find_regex(std::string_view text, const pcre2_code* code, std::vector<Span>
       throw BadData({"tokenizer.json: pre_tokenizer", "a pattern cannot be matched: " + message_of(found),
                      "simplify the pattern; it backtracks without bound"});
     const size_t* ends = pcre2_get_ovector_pointer(data.get());
-    const Span span{ends[0], ends[1]};
-    const bool empty = span.end <= span.begin;
-    if (!empty) spans.push_back(span);
+    const Span span{ends[0], std::max(ends[0], ends[1])};
     at = span.end;
-    if (empty) {  // go on behind the next character
-      if (at >= text.size()) return;
-      next_code_point(text, at);
+    if (span.begin < span.end || span.end != last_end) {
+      spans.push_back(span);
+      last_end = span.end;
+    } else if (at < text.size()) {
+      next_code_point(text, at);  // nothing, where the match before ended: go on behind the next character
+    } else {
+      return;
     }
   }
 }

@@ -67,10 +67,10 @@ class Merger {
 
   TokenizerConfig merge() {
     read_model_config();
-    if (fs::exists(folder_ / "tokenizer_config.json")) read_config(read_document(folder_ / "tokenizer_config.json"));
+    if (is_there(folder_ / "tokenizer_config.json")) read_config(read_document(folder_ / "tokenizer_config.json"));
     if (!into_.added_complete) {
-      if (fs::exists(folder_ / "special_tokens_map.json")) read_map(folder_ / "special_tokens_map.json");
-      if (fs::exists(folder_ / "added_tokens.json")) read_added(folder_ / "added_tokens.json");
+      if (is_there(folder_ / "special_tokens_map.json")) read_map(folder_ / "special_tokens_map.json");
+      if (is_there(folder_ / "added_tokens.json")) read_added(folder_ / "added_tokens.json");
     }
     if (into_.class_name.ends_with("Fast")) into_.class_name.resize(into_.class_name.size() - 4);
     // Tokens with flags first, then those given by text, as their keyword arguments arrive; a name keeps its place.
@@ -81,7 +81,7 @@ class Merger {
  private:
   void read_model_config() {
     const fs::path file = folder_ / "config.json";
-    if (!fs::exists(file)) return;
+    if (!is_there(file)) return;
     const Json config = read_json(file);
     if (!config.is_object()) return;  // its own reader says what is wrong
     into_.model_type = json_field_or<std::string>(config, "model_type", "", file.string());
@@ -96,7 +96,7 @@ class Merger {
       into_.class_name = name;
       into_.class_here = true;
     }
-    into_.own_code = config.contains("auto_map");
+    into_.own_code = names_own_code(config);
     into_.add_begin = flag(config, "add_bos_token", where);
     into_.add_end = flag(config, "add_eos_token", where);
     into_.add_prefix_space = flag(config, "add_prefix_space", where);
@@ -111,6 +111,14 @@ class Merger {
     for (const auto& [key, value] : fields_of(document.ordered)) read_role(key, value, where, value.is_string());
     read_extra(document, where);
     read_decoder(config, where);
+  }
+
+  // auto_map may name code for other classes than the tokenizer's.
+  static bool names_own_code(const Json& config) {
+    if (!config.contains("auto_map")) return false;
+    const Json& map = config.at("auto_map");
+    if (!map.is_object()) return map.is_array();
+    return map.contains("AutoTokenizer") && !map.at("AutoTokenizer").is_null();
   }
 
   void read_role(const std::string& key, const Json& value, const std::string& where, bool by_text) {
@@ -129,6 +137,8 @@ class Merger {
 
   void read_extra(const Document& document, const std::string& where) {
     const Json& config = document.content;
+    const std::string own = "model_specific_special_tokens";
+    if (config.contains(own) && config[own].is_object()) add_named(document.ordered[own], where + ": " + own);
     const bool has_extra = config.contains("extra_special_tokens") && !config["extra_special_tokens"].empty();
     const bool has_additional = config.contains("additional_special_tokens");
     const std::string key = has_extra || !has_additional ? "extra_special_tokens" : "additional_special_tokens";

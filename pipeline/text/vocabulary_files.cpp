@@ -25,7 +25,7 @@ constexpr const char* to_convert =
     if (name == "tekken.json")
       throw Refused({entry.path().string(), "is a vocabulary of the mistral-common library", to_convert});
   }
-  if (fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt"))
+  if (is_there(folder / "vocab.json") && is_there(folder / "merges.txt"))
     throw Refused({folder.string(),
                    "holds vocab.json and merges.txt, but no tokenizer_class or model type that tells how to read them",
                    "give tokenizer_config.json as well, or tokenizer.json"});
@@ -54,7 +54,7 @@ void read_merges(const fs::path& file, TokenizerFile& into) {
 
 TokenizerFile read_vocabulary_files(const fs::path& folder, bool class_knows_rest) {
   const fs::path vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
-  if (!class_knows_rest || !fs::exists(vocabulary) || !fs::exists(merges)) refuse_folder(folder);
+  if (!class_knows_rest || !is_there(vocabulary) || !is_there(merges)) refuse_folder(folder);
   TokenizerFile made;
   made.name = vocabulary.string();
   refuse_pointer(read_file(vocabulary), made.name);

@@ -5,9 +5,10 @@ import random
 import sys
 import time
 
+import outside
 import pytest
 from chat_shapes import DATED, MARKED, NO_SYSTEM, SHAPES
-from corpora import SOURCE, failure, model_folder, probe, random_texts
+from corpora import SOURCE, failure, probe, random_texts
 
 sys.path.append(str(SOURCE / "tests" / "decode"))
 import tiny_checkpoints  # noqa: E402
@@ -340,7 +341,7 @@ def test_tokens(shape, tmp_path):
 
 
 def test_smollm2_itself():
-    folder = model_folder("smollm2-135m-instruct")
+    folder = outside.model("smollm2-135m-instruct")
     applied = theirs(folder)
     for question, ours in zip(QUESTIONS, prompts(folder)):
         assert ours["prompt"] == applied([("user", question)])
@@ -357,3 +358,51 @@ def test_fixed_styles(style, expected, tmp_path):
 def test_unknown_style():
     code, message = failure("prompt", "--style", "alpaca")
     assert code == 78 and "open_instruct" in message
+
+
+@pytest.mark.parametrize("template", [
+    "{% for m in messages %}{{ m | tojson }}{{ m.items() | list }}{{ m.keys() | list }}{% endfor %}",
+    "{{ '<b>x</b> y' | striptags }}{{ 'a long line of words' | wordwrap(6) }}{{ '\\N{BULLET}' }}{{ messages[0].content | escape }}{{ 'a' | upper | center(5) }}"])
+def test_fields_in_their_order_and_filters_that_import(template, tmp_path):
+    make_folder(tmp_path, chat_template=template)
+    assert chat(tmp_path, [[("user", "q <i>")]]) == [{"text": theirs(tmp_path)([("user", "q <i>")])}]
+
+
+ROLES = "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ pad_token }}|{{ prefix_token }}|{{ image_token }}|{{ messages[0].content }}"
+
+
+@pytest.mark.parametrize("pieces", [{}, {"bos_piece": "<|startoftext|>", "eos_piece": "<|im_end|>"}, {"bos_id": -1}, {"pad_id": 3}])
+@pytest.mark.parametrize("named", [None, "LlamaTokenizer", "PreTrainedTokenizerFast", "CodeLlamaTokenizer"])
+def test_roles_of_a_lone_sentencepiece_model(pieces, named, tmp_path):
+    """Templates know the roles of the tokenizer that is put together, whichever file says them."""
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(QUESTIONS * 20 + ["the quick brown fox"] * 50), model_writer=model, vocab_size=400,
+                                             model_type="bpe", byte_fallback=True, hard_vocab_limit=False, minloglevel=2, **pieces)
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    (tmp_path / "chat_template.jinja").write_text(ROLES)
+    if named:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": named}))
+    assert chat(tmp_path, [[("user", "q")]]) == [{"text": theirs(tmp_path)([("user", "q")])}]
+
+
+@pytest.mark.parametrize("settings", [{"auto_map": {"AutoProcessor": "a.B"}}, {"auto_map": {"AutoTokenizer": None}},
+                                      {"tokenizer_class": "LlamaTokenizer", "auto_map": {"AutoModel": "a.B"}},
+                                      {"model_specific_special_tokens": {"image_token": "<image>"}}])
+@pytest.mark.parametrize("model_type", ["qwen2", "phi3", "llama"])
+def test_what_a_configuration_says_beside(settings, model_type, tmp_path):
+    tokenizer, _ = tiny_checkpoints.sentencepiece_bpe(500, dummy_prefix=False)
+    tokenizer.enable_padding(pad_token="</s>", pad_id=2)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": ROLES, **settings}))
+    from transformers import AutoTokenizer
+
+    reference = AutoTokenizer.from_pretrained(tmp_path)
+    assert chat(tmp_path, [[("user", "q")]]) == [{"text": theirs(tmp_path)([("user", "q")])}]
+    texts = ["Using 12 of them", "a <image> b", "x  y"]
+    ours = probe("encode", "--tokenizer", tmp_path, lines=[{"text": text, "added": "as_model"} for text in texts])
+    assert [one["ids"] for one in ours] == [reference(text)["input_ids"] for text in texts]
