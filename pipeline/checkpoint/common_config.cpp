@@ -31,7 +31,8 @@ void read_heads(const ConfigFields& fields, const Defaults& defaults, ModelConfi
                     std::to_string(config.heads) + ")",
                 "");
   }
-  const int64_t otherwise = defaults.head_dim > 0 ? defaults.head_dim : config.hidden / config.heads;
+  const bool is_null = fields.json().contains("head_dim") && !fields.has("head_dim");
+  const int64_t otherwise = defaults.head_dim > 0 && !is_null ? defaults.head_dim : config.hidden / config.heads;
   config.head_dim = defaults.own_head_dim ? fields.integer_or("head_dim", otherwise, 2, 1 << 12) : otherwise;
   if (config.head_dim < 2 || config.head_dim % 2 != 0) {
     fields.fail("head_dim", "must be even (" + std::to_string(config.head_dim) + ")", "");
@@ -53,25 +54,34 @@ void read_special_tokens(const ConfigFields& fields, const Defaults& defaults, M
   config.end_token = config.end_tokens.empty() ? -1 : config.end_tokens.front();
 }
 
+// Settings of transformers' base class that any family may have.
+void refuse_what_is_no_decoder(const ConfigFields& fields) {
+  if (!fields.flag_or("is_causal", true))
+    fields.fail("is_causal", "is false: every token sees the whole text", "give a decoder, not an encoder made of one");
+  if (fields.has("transformers_weights"))
+    fields.fail("transformers_weights", "names other weights than the folder's usual files",
+                "rename that file to model.safetensors and remove the field");
+}
+
 }  // namespace
 
 ModelConfig read_common_fields(const ConfigFields& fields, const Defaults& defaults) {
   check_not_quantised(fields.json(), fields.where());
+  refuse_what_is_no_decoder(fields);
   ModelConfig config;
   config.vocabulary = fields.integer("vocab_size", 1, int64_t{1} << 24);
   config.hidden = fields.integer(name_of(fields, {"hidden_size", "n_embd", "d_model", "n_embed"}), 1, 1 << 18);
   config.layers = fields.integer(name_of(fields, {"num_hidden_layers", "n_layer", "num_layers", "n_layers"}), 1, 4096);
-  const std::string own = name_of(fields, {"ffn_dim", "n_inner", "ffn_hidden_size"}),
-                    width = fields.has(own) ? own : "intermediate_size";
+  const std::string width = name_of(fields, {defaults.width_key, "intermediate_size"});
   config.intermediate = defaults.widening > 0 ? fields.integer_or(width, defaults.widening * config.hidden, 1, 1 << 20)
                                               : fields.integer(width, 1, 1 << 20);
   const std::string positions =
       name_of(fields, {"max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length"});
   config.max_positions = fields.integer_or(positions, defaults.positions, 1, int64_t{1} << 32);
   read_heads(fields, defaults, config);
-  config.norm.epsilon = fields.number_or(
-      name_of(fields, {"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"}),
-      defaults.epsilon, 0.0, 1.0);
+  config.norm.epsilon =
+      fields.number_or(name_of(fields, {defaults.epsilon_key, "rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps"}),
+                       defaults.epsilon, 0.0, 1.0);
   config.head_norm_kind = config.norm;
   config.initializer_range = fields.number_or(name_of(fields, {"initializer_range", "init_std"}), 0.02, 0.0, 1.0);
   config.tied_output = fields.flag_or("tie_word_embeddings", defaults.tied);

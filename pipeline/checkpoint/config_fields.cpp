@@ -43,6 +43,7 @@ double ConfigFields::number_or(const std::string& key, double otherwise, double 
 }
 
 bool ConfigFields::flag_or(const std::string& key, bool otherwise) const {
+  if (object_.is_object() && object_.contains(key) && !has(key)) return false;  // null is false to Python
   if (!has(key)) return otherwise;
   if (!object_.at(key).is_boolean()) fail(key, "is neither true nor false (" + object_.at(key).dump() + ")", "");
   return object_.at(key).get<bool>();

@@ -18,7 +18,7 @@ class ConfigFields {
   int64_t integer(const std::string& key, int64_t low, int64_t high) const;
   int64_t integer_or(const std::string& key, int64_t otherwise, int64_t low, int64_t high) const;
   double number_or(const std::string& key, double otherwise, double low, double high) const;
-  bool flag_or(const std::string& key, bool otherwise) const;
+  bool flag_or(const std::string& key, bool otherwise) const;  // null: false, as to Python
   std::string text_or(const std::string& key, const std::string& otherwise) const;
   ConfigFields object(const std::string& key) const;  // a nested object, with its own name in errors
 
@@ -41,6 +41,9 @@ struct Defaults {
   int32_t padding_token = -1;
   int64_t positions = 2048;
   bool own_head_dim = true;  // reads head_dim
+  // What the class calls the norms' epsilon and the MLP's width; another family's name beside it counts for nothing.
+  const char* epsilon_key = "rms_norm_eps";
+  const char* width_key = "intermediate_size";
 };
 
 // What all families share: sizes, heads, norm's epsilon, initialisation, begin, end and padding tokens, attention

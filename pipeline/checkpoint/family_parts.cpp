@@ -5,8 +5,13 @@
 namespace cmc::checkpoint {
 
 ModelConfig read_gpt2_fields(const ConfigFields& fields, const std::string& activation) {
-  ModelConfig config = read_common_fields(
-      fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .positions = 1024, .own_head_dim = false});
+  ModelConfig config = read_common_fields(fields, {.tied = true,
+                                                   .epsilon = 1e-5,
+                                                   .widening = 4,
+                                                   .positions = 1024,
+                                                   .own_head_dim = false,
+                                                   .epsilon_key = "layer_norm_epsilon",
+                                                   .width_key = "n_inner"});
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.query_key_value_bias = config.attention_output_bias = config.mlp_bias = true;
@@ -87,7 +92,8 @@ ModelConfig read_olmo2_fields(const ConfigFields& fields) {
 }
 
 ModelConfig read_cohere_fields(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .padding_token = 0});
+  ModelConfig config =
+      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .padding_token = 0, .epsilon_key = "layer_norm_eps"});
   use_layer_norm(config);
   config.norm.bias = config.head_norm_kind.bias = false;
   config.residual = Residual::parallel;

@@ -6,6 +6,7 @@
 
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/model_files.hpp"
 
@@ -22,7 +23,10 @@ std::string hash_once(const fs::path& file) {
   static std::mutex mutex;
   static std::map<FileState, std::string> known;
   const std::lock_guard lock(mutex);
-  const FileState state{fs::canonical(file).string(), fs::file_size(file), fs::last_write_time(file)};
+  std::error_code error;
+  const FileState state{fs::canonical(file, error).string(), fs::file_size(file, error),
+                        fs::last_write_time(file, error)};
+  if (error) throw MissingInput({file.string(), "cannot be read: " + error.message(), "check the file"});
   const auto found = known.find(state);
   if (found != known.end()) return found->second;
   return known[state] = sha256_file(file);
@@ -32,11 +36,11 @@ std::string hash_once(const fs::path& file) {
 
 std::string content_identity(const fs::path& folder) {
   std::vector<fs::path> files = weight_file_names(folder);
-  if (!fs::exists(folder / "config.json")) {
+  if (!is_there(folder / "config.json")) {
     throw MissingInput({(folder / "config.json").string(), "does not exist", "give a Hugging Face model folder"});
   }
   const auto add = [&](const char* name) {
-    if (fs::exists(folder / name)) files.push_back(folder / name);
+    if (is_there(folder / name)) files.push_back(folder / name);
   };
   for (const char* name : {"config.json", "generation_config.json"}) add(name);
   for (const char* name : tokenizer_file_names) add(name);

@@ -22,12 +22,12 @@ struct Mapping {
 };
 
 Mapping map_file(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would be waited for
   if (descriptor < 0) throw MissingInput({file.string(), std::strerror(errno), "check the path"});
   struct stat facts {};
   if (::fstat(descriptor, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(descriptor);
-    throw IoError({file.string(), "is no readable file", "check the path"});
+    throw MissingInput({file.string(), "is no file that can be read", "check the path"});
   }
   const auto size = static_cast<size_t>(facts.st_size);
   if (size == 0) {

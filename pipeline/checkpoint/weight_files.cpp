@@ -5,6 +5,7 @@
 #include "pipeline/checkpoint/missing_weights.hpp"
 #include "pipeline/checkpoint/quantisation.hpp"
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/log.hpp"
 
@@ -41,18 +42,27 @@ bool is_index(const fs::path& file) {
   return file.extension() == ".json";
 }
 
+// transformers adds an adapter that lies beside a model's weights.
+void refuse_adapter(const fs::path& folder) {
+  const fs::path config = folder / "adapter_config.json";
+  if (is_there(config))
+    throw Refused({config.string(), "is an adapter's, beside a whole model",
+                   "merge it into the model with peft, or take the file away to have the model without it"});
+}
+
 }  // namespace
 
 std::vector<fs::path> weight_file_names(const fs::path& folder) {
   for (const char* single : {"model.safetensors", "pytorch_model.bin"}) {
-    if (fs::exists(folder / single)) return {folder / single};
+    if (is_there(folder / single)) return refuse_adapter(folder), std::vector{folder / single};
     const fs::path index = folder / (std::string(single) + ".index.json");
-    if (!fs::exists(index)) continue;
+    if (!is_there(index)) continue;
+    refuse_adapter(folder);
     std::set<std::string> shards;
     for (const auto& [tensor, file] : read_index(index)) shards.insert(file);
     std::vector<fs::path> files = {index};
     for (const std::string& shard : shards) {
-      if (!fs::exists(folder / shard)) {
+      if (!is_there(folder / shard)) {
         throw MissingInput({(folder / shard).string(),
                             "does not exist (a shard named by " + index.filename().string() + ")",
                             "fetch the missing shard"});

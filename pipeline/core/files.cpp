@@ -1,6 +1,9 @@
 #include "pipeline/core/files.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -33,16 +36,44 @@ std::vector<fs::path> missing_folders(fs::path folder) {
     throw IoError({file.string(), what, "check the disk"});
   throw MissingInput({file.string(), what, "check the path and its permissions"});
 }
-}  // namespace
 
-std::string read_file(const fs::path& file) {
-  std::error_code unknown;
-  if (fs::is_directory(file, unknown))
-    throw MissingInput({file.string(), "is a folder, not a file", "give the file itself"});
+// What a name that should be a file's may be besides would be waited for, or read, for ever.
+void refuse_unless_it_ends(int fd, const fs::path& file) {
+  struct stat facts = {};
+  if (::fstat(fd, &facts) != 0) throw IoError({file.string(), "cannot be looked at", "check the disk"});
+  const auto refuse = [&](const char* what) { throw MissingInput({file.string(), what, "give the file itself"}); };
+  if (S_ISDIR(facts.st_mode)) refuse("is a folder, not a file");
+  const bool is_null = S_ISCHR(facts.st_mode) && facts.st_rdev == makedev(1, 3);
+  if (S_ISBLK(facts.st_mode) || (S_ISCHR(facts.st_mode) && !is_null && !::isatty(fd))) refuse("is a device");
+  if (!S_ISFIFO(facts.st_mode)) return;
+  pollfd readable = {fd, POLLIN, 0};
+  constexpr int patience = 10'000;  // ms
+  if (::poll(&readable, 1, patience) == 0) refuse("is a FIFO that nobody writes to");
+}
+
+int open_readable(const fs::path& file) {
   int fd;
-  do fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  do fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   while (fd < 0 && errno == EINTR);
   if (fd < 0) throw_unreadable(file, errno);
+  try {
+    refuse_unless_it_ends(fd, file);
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
+}
+}  // namespace
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error) || error;
+}
+
+std::string read_file(const fs::path& file) {
+  const int fd = open_readable(file);
   std::string bytes;
   char block[1 << 16];
   for (;;) {

@@ -6,8 +6,12 @@
 
 namespace cmc {
 
-// Whole file as bytes. Throws MissingInput or IoError naming it.
+// Whole file as bytes, also of a pipe or a terminal. Throws MissingInput (a folder, another device, a FIFO that nobody
+// writes to for 10 s, too) or IoError naming it.
 std::string read_file(const std::filesystem::path& file);
+
+// Whether anything stands there: also what reading will refuse, as a link that leads nowhere but to itself.
+bool is_there(const std::filesystem::path& path);
 
 // All or nothing: writes a temporary beside `file`, syncs it, renames it, syncs the folder. A reader sees the old or
 // the new content, never a part. Throws CannotCreate or IoError (74 on a full disk) and leaves no temporary behind.

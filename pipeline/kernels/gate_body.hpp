@@ -39,7 +39,7 @@ struct GateBody {
     T* out = static_cast<T*>(a.out) + at.x * a.width;
     const int64_t end = smaller(a.width, (at.y + 1) * stretch);
     for (int64_t i = at.y * stretch + at.thread * N; i < end; i += threads * N) {
-      float x[N], up[N];
+      float x[N], up[N] = {};
       load<N>(from + i, x);
       if (a.gated) load<N>(from + a.width + i, up);
       CMC_UNROLL

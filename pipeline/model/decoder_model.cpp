@@ -34,6 +34,9 @@ bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config,
   const std::string& of_head = config.names.head_of_norm;
   if (tensor_rank.size > 1 && !of_head.empty() && name.find(of_head) != std::string::npos) return true;
   if (name == config.names.output + ".weight") return config.tied_output;
+  for (const char* part : {"vision_tower.", "multi_modal_projector."}) {
+    if (name.find(part) != std::string::npos) return true;
+  }
   for (const char* table : {"rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "attention.bias",
                             "attention.masked_bias", "attn.attention.bias", "attn.attention.masked_bias"}) {
     if (name.ends_with(table)) return true;
@@ -41,13 +44,30 @@ bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config,
   return false;
 }
 
-// A checkpoint of the bare model, without its output layer, leaves out what the other's names begin with.
+// What a tensor is called in the files. A checkpoint of the bare model, without its output layer, leaves out what the
+// other's names begin with.
 std::string name_in(const checkpoint::WeightFiles& files, const checkpoint::ModelConfig& config,
                     const std::string& name) {
   const std::string& base = config.names.base;
   if (files.contains(name) || base.empty() || !name.starts_with(base)) return name;
   const std::string bare = name.substr(base.size());
-  return files.contains(bare) ? bare : name;
+  // As the text part of a model that reads images: transformers 5's way, and the one before.
+  for (const std::string& stored : {bare, base + "language_model." + bare, "language_model." + name})
+    if (files.contains(stored)) return stored;
+  // Of two tied matrices one is enough, whichever it is.
+  const std::string output = config.names.output + ".weight";
+  const bool is_tied = config.tied_output && name == config.names.embedding + ".weight";
+  return is_tied && files.contains(output) ? output : name;
+}
+
+// transformers loads such a folder, and warns.
+void warn_of_unused(const std::vector<std::string>& unused, const std::string& where) {
+  if (unused.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < std::min<size_t>(unused.size(), 3); ++i) names += (i > 0 ? ", " : "") + unused[i];
+  log_warning_once(where, ": ", unused.size(),
+                   " tensors are no part of the model as config.json describes it and are left aside, ",
+                   "as transformers does: ", names, unused.size() > 3 ? ", …" : "");
 }
 
 // transformers ties an output to the embedding only where no other one is stored.
@@ -149,13 +169,10 @@ DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtyp
   };
   auto weights = std::make_shared<ModelWeights>(make_weights(config, tensor_rank, dtype, device, fill));
   if (upload) upload->finish();
-  for (const std::string& name : files.names()) {
-    if (used.count(name) == 0 && !may_be_left(name, config, tensor_rank)) {
-      throw BadData({folder.string() + ": " + name,
-                     "is no part of " + config.architecture + " as config.json describes it",
-                     "the weights belong to another configuration"});
-    }
-  }
+  std::vector<std::string> unused;
+  for (const std::string& name : files.names())
+    if (used.count(name) == 0 && !may_be_left(name, config, tensor_rank)) unused.push_back(name);
+  warn_of_unused(unused, folder.string());
   return DecoderModel(config, std::move(weights));
 }
 

@@ -57,12 +57,10 @@ class Layers {
   void add_projections(LayerWeights& layer) {
     const checkpoint::TensorNames& names = config_.names;
     const auto stored = names.transposed ? WeightBuilder::Stored::transposed : WeightBuilder::Stored::straight;
-    layer.query_key_value =
-        names.joined.empty()
-            ? build_.linear(
-                  {{name(names.query), rows_.query}, {name(names.key), rows_.key}, {name(names.value), rows_.value}},
-                  hidden_, config_.query_key_value_bias, stored)
-            : build_.linear({{name(names.joined), rows_.joined}}, hidden_, config_.query_key_value_bias, stored);
+    std::vector<WeightBuilder::Output> outputs = {{name(names.joined), rows_.joined}};
+    if (names.joined.empty())
+      outputs = {{name(names.query), rows_.query}, {name(names.key), rows_.key}, {name(names.value), rows_.value}};
+    layer.query_key_value = build_.linear(outputs, hidden_, config_.query_key_value_bias, stored);
   }
 
   void add_head_norms(LayerWeights& layer) {

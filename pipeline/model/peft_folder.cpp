@@ -1,5 +1,6 @@
 // Adapters as the Python library peft writes and reads them.
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "pipeline/checkpoint/safetensors_writer.hpp"
@@ -27,26 +28,62 @@ bool is_off(const Json& config, const char* field) {
   return value.is_null() || value == false || value == "none" || (is_list && value.empty());
 }
 
+// Fields of peft's LoraConfig that change nothing of what a saved adapter computes, or are read here. Any other must be
+// off: later versions bring more.
+void refuse_more_than_lora(const Json& config, const std::string& where) {
+  static const std::set<std::string> known = {"peft_type",
+                                              "peft_version",
+                                              "auto_mapping",
+                                              "base_model_name_or_path",
+                                              "revision",
+                                              "inference_mode",
+                                              "task_type",
+                                              "r",
+                                              "lora_alpha",
+                                              "lora_dropout",
+                                              "target_modules",
+                                              "exclude_modules",
+                                              "layers_to_transform",
+                                              "layers_pattern",
+                                              "fan_in_fan_out",
+                                              "use_rslora",
+                                              "loftq_config",
+                                              "eva_config",
+                                              "corda_config",
+                                              "lora_ga_config",
+                                              "runtime_config",
+                                              "qalora_group_size",
+                                              "ensure_weight_tying",
+                                              "megatron_core"};
+  const auto refuse = [&](const std::string& field) {
+    throw Refused({where + ": " + field, "is " + config.at(field).dump() + ", more than plain LoRA",
+                   "merge the adapter into its model with peft, and give that"});
+  };
+  for (const auto& [field, value] : config.items())
+    if (field != "init_lora_weights" && !known.contains(field) && !is_off(config, field.c_str())) refuse(field);
+  // Others than these change the base model where the adapter is loaded.
+  static const std::set<Json> of_adapters_alone = {true, false, nullptr, "gaussian", "eva", "orthogonal"};
+  if (config.contains("init_lora_weights") && !of_adapters_alone.contains(config.at("init_lora_weights")))
+    refuse("init_lora_weights");
+}
+
 LoraSettings read_settings(const fs::path& file) {
   const Json config = read_json(file);
   const std::string where = file.string();
   if (json_field<std::string>(config, "peft_type", where) != "LORA") {
     throw Refused({where + ": peft_type", "is not LORA", "merge the adapter into its model with peft, and give that"});
   }
-  for (const char* field : {"use_dora", "use_rslora", "bias", "lora_bias", "modules_to_save", "rank_pattern",
-                            "alpha_pattern", "trainable_token_indices", "target_parameters"}) {
-    if (is_off(config, field)) continue;
-    throw Refused({where + ": " + field, "is " + config.at(field).dump() + ", more than plain LoRA",
-                   "merge the adapter into its model with peft, and give that"});
-  }
+  refuse_more_than_lora(config, where);
   LoraSettings settings;
-  settings.rank = json_field<int64_t>(config, "r", where);
-  settings.alpha = json_field<double>(config, "lora_alpha", where);
+  settings.rank = json_field_or<int64_t>(config, "r", 8, where);
+  settings.alpha = json_field_or<double>(config, "lora_alpha", 8, where);
   settings.dropout = json_field_or<double>(config, "lora_dropout", 0.0, where);
   if (settings.rank <= 0) throw_bad_field(where, "r", "is not positive");
   if (!(settings.dropout >= 0 && settings.dropout < 1)) {
     throw_bad_field(where, "lora_dropout", "is no probability below 1");
   }
+  // Rank-stabilised: updates count alpha / sqrt(rank) (Kalajdzievski 2023).
+  if (!is_off(config, "use_rslora")) settings.alpha *= std::sqrt(static_cast<double>(settings.rank));
   return settings;
 }
 
@@ -64,7 +101,7 @@ torch::Tensor read_matrix(const checkpoint::TensorFile& file, const std::string&
 
 // adapter_model.safetensors, or where there is none adapter_model.bin, as peft does.
 fs::path weights_file(const fs::path& folder) {
-  const bool pickle = !fs::exists(folder / weights_name) && fs::exists(folder / "adapter_model.bin");
+  const bool pickle = !is_there(folder / weights_name) && is_there(folder / "adapter_model.bin");
   return folder / (pickle ? "adapter_model.bin" : weights_name);
 }
 

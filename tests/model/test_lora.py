@@ -192,6 +192,14 @@ def test_merged_weights_equal_peft(tiny, probe, tmp_path, new):
         assert worst(merged.state_dict()[key], value) < 1e-6, key
 
 
+def test_rank_stabilised_adapter(tiny, probe, tmp_path):
+    base = tiny("llama")
+    model = published(base, tmp_path / "adapter", use_rslora=True)
+    tokens = random_tokens(40, 1)
+    ours, = probe.logits(base, [{"spans": [[0, tokens]]}], tmp_path, adapters=str(tmp_path / "adapter"))
+    assert relative(ours, reference_logits(model, tokens)) < 5e-5
+
+
 def test_what_is_no_plain_adapter_of_the_model_is_refused(tiny, probe, tmp_path):
     base = tiny("llama")
     published(base, tmp_path / "adapter")
@@ -208,8 +216,9 @@ def test_what_is_no_plain_adapter_of_the_model_is_refused(tiny, probe, tmp_path)
     def expect(answer, code, word):
         assert answer["code"] == code and word in answer["error"], answer
 
-    for field, value in {"use_dora": True, "use_rslora": True, "bias": "all", "modules_to_save": ["lm_head"],
-                         "rank_pattern": {"q_proj": 2}, "peft_type": "IA3"}.items():
+    for field, value in {"use_dora": True, "bias": "all", "modules_to_save": ["lm_head"], "rank_pattern": {"q_proj": 2},
+                         "peft_type": "IA3", "init_lora_weights": "pissa", "alora_invocation_tokens": [1],
+                         "megatron_config": {"a": 1}, "a_later_field": 3}.items():
         expect(changed({field: value}), 77, field)
     expect(changed({"r": 5}), 65, "lora_A")
     expect(changed({"r": 0}), 65, "r ")

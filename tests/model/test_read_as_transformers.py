@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from support_model import TINY, load_reference, make_tiny, random_tokens, reference_logits, relative, worst
+from tiny_models import CONFIGS
 
 LIMIT = 5e-5
 
@@ -176,3 +177,65 @@ def test_a_text_beyond_learned_positions_is_refused(tiny, probe, tmp_path):
     answer = probe.ask("run", model=str(tiny("gpt2")), calls=[{"spans": [[0, random_tokens(97, 1)]]}],
                        out=str(tmp_path / "x"))
     assert answer["code"] == 65 and "96 positions" in answer["error"], answer
+
+
+def test_text_part_of_a_multimodal_model(probe, tmp_path):
+    """Gemma 3 from 4B up, as transformers 5 names its tensors and as published."""
+    import torch
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3TextConfig, SiglipVisionConfig
+
+    text = CONFIGS["gemma3"][1]
+    vision = SiglipVisionConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+    torch.manual_seed(0)
+    model = Gemma3ForConditionalGeneration(Gemma3Config(text_config=Gemma3TextConfig(**text), vision_config=vision, mm_tokens_per_image=4,
+                                                        image_token_index=5, boi_token_index=6, eoi_token_index=7)).eval()
+    model.save_pretrained(tmp_path / "new")
+    ours = same_logits(probe, tmp_path / "new", tmp_path)
+    published = {name.replace("model.language_model.", "language_model.model.").replace("model.vision_tower", "vision_tower")
+                 .replace("model.multi_modal_projector", "multi_modal_projector"): tensor for name, tensor in load_file(tmp_path / "new/model.safetensors").items()}
+    old = changed(tmp_path / "new", tmp_path / "old", tensors=lambda _: published)
+    assert torch.equal(same_logits(probe, old, tmp_path), ours)
+
+
+def test_what_makes_no_decoder_is_refused(tiny, probe, tmp_path):
+    for field, value in [("is_causal", False), ("transformers_weights", "other.safetensors")]:
+        folder = changed(tiny("llama"), tmp_path / field, lambda config: config.update({field: value}))
+        answer = probe.ask("held", model=str(folder))
+        assert answer["code"] == 65 and field in answer["error"], answer
+    folder = changed(tiny("llama"), tmp_path / "adapter")
+    (folder / "adapter_config.json").write_text("{}")
+    answer = probe.ask("held", model=str(folder))
+    assert answer["code"] == 77 and "adapter_config.json" in answer["error"], answer
+
+
+@pytest.mark.parametrize("name, field", [("starcoder2", "layer_norm_epsilon"), ("gpt2", "rms_norm_eps"), ("phi", "rms_norm_eps"), ("falcon", "norm_eps"),
+                                         ("nemotron", "layer_norm_eps"), ("cohere", "norm_epsilon"), ("llama", "n_inner"), ("llama", "layer_norm_eps")])
+def test_another_familys_field_says_nothing(name, field, tiny, probe, tmp_path):
+    value = 40 if field == "n_inner" else 0.5
+    same_logits(probe, changed(tiny(name), tmp_path / "stray", lambda config: config.update({field: value})), tmp_path)
+
+
+@pytest.mark.parametrize("name, field", [("deepseek_v3", "norm_topk_prob"), ("deepseek_v3", "rope_interleave")])
+def test_null_is_false(name, field, tiny, probe, tmp_path):
+    same_logits(probe, changed(tiny(name), tmp_path / "null", lambda config: config.update({field: None})), tmp_path)
+
+
+def test_of_two_tied_matrices_one_is_enough(tiny, probe, tmp_path):
+    rename = {"model.embed_tokens.weight": "lm_head.weight"}
+    folder = changed(tiny("llama_tied"), tmp_path / "head", tensors=lambda held: {rename.get(name, name): tensor for name, tensor in held.items()})
+    same_logits(probe, folder, tmp_path)
+
+
+def test_tensors_beside_the_models_own_are_left_aside(tiny, probe, tmp_path):
+    def with_value_head(held):
+        return {**held, "v_head.summary.weight": held["model.norm.weight"][None].clone(), "model.layers.3.mlp.up_proj.weight": held["model.norm.weight"].clone()}
+
+    same_logits(probe, changed(tiny("llama"), tmp_path / "more", tensors=with_value_head), tmp_path)
+
+
+def test_pattern_in_a_word_beside_layer_types(tiny, probe, tmp_path):
+    same_logits(probe, changed(tiny("exaone4"), tmp_path / "word", lambda config: config.update({"sliding_window_pattern": "LLLG"})), tmp_path)
+
+
+def test_no_list_of_architectures(tiny, probe, tmp_path):
+    same_logits(probe, changed(tiny("llama"), tmp_path / "none", lambda config: config.update({"architectures": []})), tmp_path)

@@ -135,3 +135,29 @@ def test_full_disk_keeps_what_was_finished(world, tmp_path):
 ])
 def test_usage(world, arguments, code):
     assert cmc(*[a.replace("{ini}", str(world[1])) for a in arguments], expect=code).stderr.strip()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.safetensors.index.json", "generation_config.json", "tokenizer.json",
+                                  "tokenizer_config.json", "added_tokens.json"])
+@pytest.mark.parametrize("kind", ["loop", "zeros", "fifo"])
+def test_a_name_that_leads_to_no_file(world, tmp_path, name, kind):
+    """A link to itself, a device without end, a FIFO that nobody writes to: named, and not waited for."""
+    folder, _ = broken(world, tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    if name == "model.safetensors.index.json":
+        (folder / "model.safetensors").unlink()
+    if kind == "fifo":
+        if name not in ("tokenizer.json", "model.safetensors"):
+            return  # each is read by one function of these two, after 10 seconds
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(name if kind == "loop" else "/dev/zero")
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"prompt": "a", "answer": "b"}\n')
+    assert name in cmc("score", "--model", folder, "--pairs", pairs, expect=66, timeout=60).stderr
+
+
+def test_texts_from_a_pipe(world, tmp_path):
+    command = f"{mpi.program('cmc')} tokenize --model {world[0]}/small --texts <(sleep 1; echo '{{\"text\": \"a\"}}')"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout)["text"] == "a", done.stderr

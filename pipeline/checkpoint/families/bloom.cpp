@@ -6,8 +6,11 @@ namespace cmc::checkpoint {
 
 // Le Scao et al. 2022: ALiBi, LayerNorm also on the embedding.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config =
-      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  ModelConfig config = read_common_fields(
+      fields,
+      {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false, .epsilon_key = "layer_norm_epsilon"});
+  if (fields.flag_or("slow_but_exact", false) && fields.integer_or("pretraining_tp", 1, 1, 1 << 20) > 1)
+    fields.fail("slow_but_exact", "sums in the slices of its pre-training", "set it to false");
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.intermediate = 4 * config.hidden;

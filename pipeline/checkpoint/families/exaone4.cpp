@@ -10,7 +10,9 @@ static ModelConfig read(const ConfigFields& fields) {
   config.activation = read_activation(fields, "hidden_act");
   read_rope(fields, config);
   config.window = read_window(fields, "sliding_window", 4096);
-  const int64_t pattern = config.window > 0 ? fields.integer_or("sliding_window_pattern", 4, 0, 1 << 20) : 0;
+  // The 32B's pattern is a word ("LLLG") beside the layers' types, which decide.
+  const bool has_pattern = config.window > 0 && !fields.has("layer_types");
+  const int64_t pattern = has_pattern ? fields.integer_or("sliding_window_pattern", 4, 0, 1 << 20) : 0;
   read_sliding_layers(fields, config, [&](int64_t layer) { return pattern > 0 && (layer + 1) % pattern != 0; });
   for (LayerKind& kind : config.kinds) kind.rotates = config.window == 0 || kind.sliding;
   use_norms_after_blocks(config);

@@ -21,8 +21,12 @@ void read_blocks(const ConfigFields& fields, bool is_new, ModelConfig& config) {
 
 // Almazrouei et al. 2023, in its three forms: one key head (7B), groups and two norms (40B), ALiBi (RW).
 ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config =
-      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  ModelConfig config = read_common_fields(fields, {.tied = true,
+                                                   .epsilon = 1e-5,
+                                                   .widening = 4,
+                                                   .own_head_dim = false,
+                                                   .epsilon_key = "layer_norm_epsilon",
+                                                   .width_key = "ffn_hidden_size"});
   use_layer_norm(config);
   const bool is_new = fields.flag_or("new_decoder_architecture", false);
   const bool multi_query = fields.flag_or("multi_query", true);

@@ -28,8 +28,9 @@ std::vector<std::string> layers_of(const ConfigFields& fields) {
 
 // Black et al. 2021: GPT-2 with unscaled scores and a window on every other layer.
 ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config =
-      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  ModelConfig config = read_common_fields(
+      fields,
+      {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false, .epsilon_key = "layer_norm_epsilon"});
   use_layer_norm(config);
   config.attention_output_bias = config.mlp_bias = true;
   config.gated = false;

@@ -4,7 +4,8 @@ namespace cmc::checkpoint {
 
 // Black et al. 2022 (GPT-NeoX, Pythia): attention and MLP side by side, each with a LayerNorm of its own.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .own_head_dim = false});
+  ModelConfig config =
+      read_common_fields(fields, {.epsilon = 1e-5, .own_head_dim = false, .epsilon_key = "layer_norm_eps"});
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.residual = fields.flag_or("use_parallel_residual", true) ? Residual::parallel : Residual::serial;

@@ -5,7 +5,11 @@ namespace cmc::checkpoint {
 
 // Wang & Komatsuzaki 2021: attention and MLP side by side on one LayerNorm, neighbours turn together.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5,
+                                                   .widening = 4,
+                                                   .own_head_dim = false,
+                                                   .epsilon_key = "layer_norm_epsilon",
+                                                   .width_key = "n_inner"});
   use_layer_norm(config);
   config.residual = Residual::parallel;
   config.mlp_bias = config.output_bias = true;

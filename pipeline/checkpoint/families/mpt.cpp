@@ -6,8 +6,9 @@ namespace cmc::checkpoint {
 
 // MosaicML 2023: ALiBi and no biases at all. Only what transformers' own class computes.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config =
-      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false});
+  ModelConfig config = read_common_fields(
+      fields,
+      {.tied = true, .epsilon = 1e-5, .widening = 4, .own_head_dim = false, .epsilon_key = "layer_norm_epsilon"});
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.intermediate = 4 * config.hidden;

@@ -5,7 +5,7 @@ namespace cmc::checkpoint {
 
 // Parmar et al. 2024: LayerNorm that multiplies by weight + 1, squared ReLU, half of each head turns.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5});
+  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .epsilon_key = "norm_eps"});
   use_layer_norm(config);
   config.norm.adds_one = true;
   read_attention_bias(fields, config);

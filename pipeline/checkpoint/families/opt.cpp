@@ -5,8 +5,8 @@ namespace cmc::checkpoint {
 // Zhang et al. 2022: learned positions from the third row on; OPT-350M embeds tokens in fewer numbers and has its norms
 // after the sums.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config =
-      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .padding_token = 1, .own_head_dim = false});
+  ModelConfig config = read_common_fields(
+      fields, {.tied = true, .epsilon = 1e-5, .padding_token = 1, .own_head_dim = false, .width_key = "ffn_dim"});
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.norm.epsilon = 1e-5;

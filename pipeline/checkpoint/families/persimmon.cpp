@@ -4,7 +4,8 @@ namespace cmc::checkpoint {
 
 // Adept 2023: LayerNorm also on each head, squared ReLU, half of each head turns.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .own_head_dim = false});
+  ModelConfig config =
+      read_common_fields(fields, {.epsilon = 1e-5, .own_head_dim = false, .epsilon_key = "layer_norm_eps"});
   use_layer_norm(config);
   config.kv_heads = config.heads;
   config.head_norm = fields.flag_or("qk_layernorm", true) ? HeadNorm::shared : HeadNorm::none;

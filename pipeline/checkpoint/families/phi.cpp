@@ -4,7 +4,7 @@ namespace cmc::checkpoint {
 
 // Li et al. 2023 (Phi-1.5): GPT-J's parallel blocks with one LayerNorm and biases everywhere.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5});
+  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .epsilon_key = "layer_norm_eps"});
   use_layer_norm(config);
   config.residual = Residual::parallel;
   config.head_norm = fields.flag_or("qk_layernorm", false) ? HeadNorm::shared : HeadNorm::none;

@@ -4,7 +4,8 @@ namespace cmc::checkpoint {
 
 // Bellagente et al. 2024: Llama with LayerNorm, of which heads may have one each.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.epsilon = 1e-5, .kv_heads = 32, .own_head_dim = false});
+  ModelConfig config = read_common_fields(
+      fields, {.epsilon = 1e-5, .kv_heads = 32, .own_head_dim = false, .epsilon_key = "layer_norm_eps"});
   use_layer_norm(config);
   config.head_norm = fields.flag_or("qk_layernorm", false) ? HeadNorm::own : HeadNorm::none;
   config.head_norm_kind.bias = false;

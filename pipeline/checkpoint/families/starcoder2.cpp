@@ -5,7 +5,8 @@ namespace cmc::checkpoint {
 
 // Lozhkov et al. 2024: rotary GPT with LayerNorm, biases and grouped keys.
 static ModelConfig read(const ConfigFields& fields) {
-  ModelConfig config = read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .kv_heads = 2});
+  ModelConfig config =
+      read_common_fields(fields, {.tied = true, .epsilon = 1e-5, .kv_heads = 2, .epsilon_key = "norm_epsilon"});
   use_layer_norm(config);
   config.query_key_value_bias = config.attention_output_bias = config.mlp_bias = fields.flag_or("use_bias", true);
   config.gated = false;
