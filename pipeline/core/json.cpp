@@ -10,29 +10,45 @@
 
 namespace cmc {
 
-Json read_json(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
+namespace {
+
+Json parsed(std::string_view text, const std::string& name) {
   try {
-    check_json_text(text, file.string());
+    check_json_text(text, name);
     return Json::parse(text);
   } catch (const BadData&) {
-    check_not_mistaken(text, text.size(), file.string());
+    check_not_mistaken(text, text.size(), name);
     throw;
   } catch (const Json::exception& e) {
-    check_not_mistaken(text, text.size(), file.string());
-    throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(e.what()),
-                   "the file may be truncated; fetch it again"});
+    check_not_mistaken(text, text.size(), name);
+    throw BadData(
+        {name, "is not valid JSON: " + replace_invalid_utf8(e.what()), "the file may be truncated; fetch it again"});
   }
 }
 
-void read_json_lines(const std::filesystem::path& file,
-                     const std::function<void(const Json&, const std::string&)>& take) {
-  std::istringstream lines(read_file(file));
-  read_json_lines(lines, file.string(), take);
+}  // namespace
+
+Json read_json(const std::filesystem::path& file) {
+  return parsed(read_file(file), file.string());
 }
 
-void read_json_lines(std::istream& lines, const std::string& name,
-                     const std::function<void(const Json&, const std::string&)>& take) {
+void read_json_records(const std::filesystem::path& file, const TakeJson& take) {
+  read_json_records(read_file(file), file.string(), take);
+}
+
+void read_json_records(std::string_view text, const std::string& name, const TakeJson& take) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return;
+  if (text[first] != '[') {
+    std::istringstream lines{std::string(text)};
+    return read_json_lines(lines, name, take);
+  }
+  const Json array = parsed(text, name);
+  for (size_t i = 0; i < array.size(); ++i) take(array[i], name + "[" + std::to_string(i) + "]");
+}
+
+void read_json_lines(std::istream& lines, const std::string& name, const TakeJson& take) {
   std::string line;
   for (int64_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -43,7 +59,8 @@ void read_json_lines(std::istream& lines, const std::string& name,
       object = Json::parse(line);
     } catch (const Json::exception& e) {
       if (number == 1) check_not_mistaken(line, line.size(), name);
-      throw BadData({where, "is not JSON: " + replace_invalid_utf8(e.what()), "each line must hold one JSON object"});
+      throw BadData({where, "is not JSON: " + replace_invalid_utf8(e.what()),
+                     "write one JSON object a line, or all in one list [{…}, {…}]"});
     }
     take(object, where);
   }

@@ -4,6 +4,7 @@
 #include <istream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 namespace cmc {
 
@@ -12,13 +13,16 @@ using Json = nlohmann::json;  // object keys are sorted: dump() is canonical, so
 // Whole file as JSON. Throws MissingInput (no file) or BadData (names file, line and column).
 Json read_json(const std::filesystem::path& file);
 
-// Calls `take(object, where)` for each non-empty line of a JSON-lines file, where = "file:line".
-// Throws MissingInput or BadData naming file and line.
-void read_json_lines(const std::filesystem::path& file,
-                     const std::function<void(const Json&, const std::string&)>& take);
-// The same from a stream; `name`: of it, in "name:line".
-void read_json_lines(std::istream& lines, const std::string& name,
-                     const std::function<void(const Json&, const std::string&)>& take);
+// Takes a value and its place.
+using TakeJson = std::function<void(const Json&, const std::string&)>;
+
+// Calls `take` for each record of a text, whichever of the usual forms it has: a JSON array (place "name[index]"), or a
+// value a line (place "name:line"; empty lines are passed over). Throws BadData naming the place.
+void read_json_records(std::string_view text, const std::string& name, const TakeJson& take);
+// Of a file. Throws MissingInput, too.
+void read_json_records(const std::filesystem::path& file, const TakeJson& take);
+// Line by line as they come; `name`: of the stream.
+void read_json_lines(std::istream& lines, const std::string& name, const TakeJson& take);
 
 // `object[key]` as T; throws BadData "where: key …" when it is missing or of another type.
 template <class T>

@@ -12,7 +12,7 @@ std::string join_instruction(std::string_view instruction, std::string_view inpu
 
 Dataset<QuestionAnswer> read_alpaca(const std::filesystem::path& file, size_t limit) {
   auto dataset = describe<QuestionAnswer>(file);
-  read_array(file, [&](const Record& record) {
+  read_records(file, [&](const Record& record) {
     const std::string instruction = record.text("instruction");
     const std::string input = record.text_or("input", "", Blank::allowed);
     const std::string output = record.text("output", Blank::allowed);

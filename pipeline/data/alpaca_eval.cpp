@@ -25,7 +25,7 @@ ResponseCheck read_check(const Record& record) {
 Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size_t limit) {
   auto dataset = describe<AlpacaEvalItem>(file);
   std::unordered_map<std::string, std::string> places;
-  read_array(file, [&](const Record& record) {
+  read_records(file, [&](const Record& record) {
     AlpacaEvalItem item{record.text("instruction"), record.text("output", Blank::allowed), record.text("generator"),
                         record.text_or("dataset", "", Blank::allowed)};
     for (const auto& check : record.objects("checks")) item.checks.push_back(read_check(check));
@@ -38,17 +38,32 @@ Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size
   return dataset;
 }
 
-std::vector<double> read_alpaca_eval_preferences(const std::filesystem::path& file) {
-  std::vector<double> preferences;
-  read_array(file, [&](const Record& record) {
-    preferences.push_back(record.number_or("preference", std::numeric_limits<double>::quiet_NaN()));
+size_t AlpacaEvalVerdicts::judged() const {
+  const auto is_preference = [](double number) { return number == 0 || (number >= 1 && number <= 2); };
+  return static_cast<size_t>(std::ranges::count_if(preferences, is_preference));
+}
+
+std::vector<AlpacaEvalVerdicts> read_alpaca_eval_verdicts(const std::filesystem::path& file) {
+  std::vector<AlpacaEvalVerdicts> all;
+  read_records(file, [&](const Record& record) {
+    const auto name = [&](const char* field) { return record.text_or(field, "", Blank::allowed); };
+    AlpacaEvalVerdicts one{name("generator_1"), name("generator_2"), name("annotator"), {}};
+    auto known = std::ranges::find_if(all, [&](const AlpacaEvalVerdicts& other) {
+      return other.reference == one.reference && other.model == one.model && other.annotator == one.annotator;
+    });
+    if (known == all.end()) known = all.insert(known, std::move(one));
+    known->preferences.push_back(record.number_or("preference", std::numeric_limits<double>::quiet_NaN()));
   });
-  const auto is_one = [](double preference) { return preference == 0 || (preference >= 1 && preference <= 2); };
-  if (std::ranges::none_of(preferences, is_one))
+  size_t items = 0, judged = 0;
+  for (const auto& verdicts : all) {
+    items += verdicts.preferences.size();
+    judged += verdicts.judged();
+  }
+  if (judged == 0)
     throw BadData({file.string() + ": preference",
-                   "is nowhere a number from 1 to 2 in " + std::to_string(preferences.size()) + " items",
+                   "is nowhere a number from 1 to 2 in " + std::to_string(items) + " items",
                    "give alpaca_eval's annotations.json, not its model outputs, with at least one judged pair"});
-  return preferences;
+  return all;
 }
 
 }  // namespace cmc::data

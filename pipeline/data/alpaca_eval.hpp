@@ -34,10 +34,18 @@ struct AlpacaEvalItem {
 // that occurs twice is an error, since outputs are paired by it.
 Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size_t limit = all_items);
 
-// What a judge preferred, from alpaca_eval's annotations.json: a JSON array of objects with `preference`, 1 (the
-// reference wins) to 2 (the model wins), 0 in older files for a draw; NaN where it is missing or null, that is where
-// the judge failed. Other numbers stay as they are. Throws MissingInput or BadData naming file, index and field; a file
-// without any preference is an error.
-std::vector<double> read_alpaca_eval_preferences(const std::filesystem::path& file);
+// What one judge said of one model beside one reference, in the order of the file. A name is empty where the file says
+// none.
+struct AlpacaEvalVerdicts {
+  std::string reference, model, annotator;  // generator_1, generator_2, annotator
+  std::vector<double> preferences;          // of each pair
+  size_t judged() const;                    // how many of them are 0 or from 1 to 2
+};
+
+// alpaca_eval's annotations.json: a JSON array of objects with `preference`, 1 (the reference wins) to 2 (the model
+// wins), 0 in older files for a draw; NaN where it is missing or null, that is where the judge failed. Other numbers
+// stay as they are. A file may hold several models and judges: never are they mixed. Throws MissingInput or BadData
+// naming file, index and field; one without any preference is an error.
+std::vector<AlpacaEvalVerdicts> read_alpaca_eval_verdicts(const std::filesystem::path& file);
 
 }  // namespace cmc::data

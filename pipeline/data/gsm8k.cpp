@@ -16,7 +16,7 @@ std::string final_number(std::string_view answer) {
 
 Dataset<QuestionAnswer> read_gsm8k(const std::filesystem::path& file, size_t limit) {
   auto dataset = describe<QuestionAnswer>(file);
-  read_lines(file, [&](const Record& record) {
+  read_records(file, [&](const Record& record) {
     QuestionAnswer item{record.text("question"), record.text("answer")};
     if (final_number(item.answer).empty())
       record.refuse("answer", "has no final number", "its last line must be \"#### NUMBER\"");

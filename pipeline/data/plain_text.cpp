@@ -6,7 +6,7 @@ namespace cmc::data {
 
 Dataset<std::string> read_texts(const std::filesystem::path& file, size_t limit) {
   auto dataset = describe<std::string>(file);
-  read_lines(file, [&](const Record& record) {
+  read_records(file, [&](const Record& record) {
     std::string text = record.text("text");
     if (dataset.items.size() < limit) dataset.items.push_back(std::move(text));
   });

@@ -6,6 +6,7 @@
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json_text.hpp"
+#include "pipeline/core/mistaken_file.hpp"
 #include "pipeline/core/utf8.hpp"
 
 namespace cmc::data {
@@ -21,6 +22,7 @@ std::string read_text(const std::filesystem::path& file) {
   if (std::filesystem::is_directory(file))
     throw BadData({file.string(), "is a folder", "give the data file inside it"});
   std::string bytes = read_file(file);
+  check_not_mistaken(bytes, bytes.size(), file.string());
   if (is_valid_utf8(bytes)) return bytes;
   size_t line = 1;
   for (size_t start = 0; start < bytes.size(); ++line) {
@@ -140,13 +142,13 @@ void Record::refuse(const std::string& field, std::string what, std::string reme
   throw BadData({where_ + ": " + field, std::move(what), std::move(remedy)});
 }
 
-void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
-  read_text(file);
+void read_records(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
   bool any = false;
-  read_json_lines(file, [&](const Json& json, const std::string& where) {
-    any = true;
-    take(Record(json, where));
-  });
+  read_json_records(with_null_for_non_finite(read_text(file)), file.string(),
+                    [&](const Json& json, const std::string& where) {
+                      any = true;
+                      take(Record(json, where));
+                    });
   if (!any) throw_no_item(file);
 }
 
@@ -159,15 +161,6 @@ Json read_document(const std::filesystem::path& file) {
     throw BadData({file.string(), "is not valid JSON: " + replace_invalid_utf8(error.what()),
                    "the file may be truncated; fetch it again"});
   }
-}
-
-void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take) {
-  const Json array = read_document(file);
-  if (!array.is_array())
-    throw BadData({file.string(), std::string("is a JSON ") + array.type_name() + ", not an array",
-                   "the file must look like [{…}, {…}]"});
-  if (array.empty()) throw_no_item(file);
-  for (size_t i = 0; i < array.size(); ++i) take(Record(array[i], file.string() + "[" + std::to_string(i) + "]"));
 }
 
 std::string hash_of(const std::filesystem::path& file) {

@@ -44,13 +44,12 @@ class Record {
   std::string where_;
 };
 
-// Calls `take` for each object of a JSON-lines file, or of a JSON array. Throws MissingInput, or BadData when the file
-// is a folder, holds invalid UTF-8, is not of that form or holds no object.
-void read_lines(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
-void read_array(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
+// Calls `take` for each object of a JSON array, or of a JSON-lines file: publishers write both. Throws MissingInput, or
+// BadData when the file is a folder, what a failed download leaves, holds invalid UTF-8 or no object. NaN, Infinity and
+// -Infinity, which Python writes although JSON has none of them, are read as null.
+void read_records(const std::filesystem::path& file, const std::function<void(const Record&)>& take);
 
-// The whole file as JSON, checked as above but for its form. NaN, Infinity and -Infinity, which Python writes although
-// JSON has none of them, are read as null.
+// The whole file as JSON, read likewise.
 Json read_document(const std::filesystem::path& file);
 
 // Name and hash of `file`, still without items.

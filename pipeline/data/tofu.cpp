@@ -39,7 +39,7 @@ fs::path file_of(const fs::path& folder, std::string_view set) {
 
 Dataset<QuestionAnswer> read_tofu(const fs::path& folder, std::string_view set, size_t limit) {
   auto dataset = describe<QuestionAnswer>(file_of(folder, set));
-  read_lines(dataset.file, [&](const Record& record) {
+  read_records(dataset.file, [&](const Record& record) {
     QuestionAnswer item{record.text("question"), record.text("answer")};
     if (dataset.items.size() < limit) dataset.items.push_back(std::move(item));
   });
@@ -49,7 +49,7 @@ Dataset<QuestionAnswer> read_tofu(const fs::path& folder, std::string_view set, 
 Dataset<PerturbedItem> read_tofu_perturbed(const fs::path& folder, std::string_view set, size_t limit) {
   auto dataset = describe<PerturbedItem>(file_of(folder, set));
   size_t wrong_answers = 0;
-  read_lines(dataset.file, [&](const Record& record) {
+  read_records(dataset.file, [&](const Record& record) {
     PerturbedItem item{record.text("question"), record.text("answer"), {}, record.texts("perturbed_answer")};
     item.paraphrased_answer = record.text_or("paraphrased_answer", item.answer);
     if (wrong_answers == 0) wrong_answers = item.perturbed_answers.size();

@@ -1,5 +1,7 @@
 #include "pipeline/decode/score.hpp"
 
+#include <cmath>
+
 #include "pipeline/core/error.hpp"
 
 namespace cmc::decode {
@@ -40,6 +42,9 @@ std::vector<Score> score(fusion::LogitSource& source, std::span<const ScoreReque
     progress.tokens += static_cast<int64_t>(positions.size());
     if (report) report(progress);
   });
+  for (const auto& score : scores)
+    if (!std::isfinite(score.log_prob))
+      throw BadData({"a model's logits", "give an answer no finite log-probability", "check its weights and dtype"});
   return scores;
 }
 

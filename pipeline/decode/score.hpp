@@ -28,7 +28,8 @@ struct ScoreProgress {
 };
 using ReportScore = std::function<void(const ScoreProgress&)>;
 
-// Log-probabilities by teacher forcing. Throws BadData for an empty prompt.
+// Log-probabilities by teacher forcing. Throws BadData for an empty prompt and
+// for a score that is not finite.
 std::vector<Score> score(fusion::LogitSource& source, std::span<const ScoreRequest> requests,
                          const ReportScore& report = {});
 

@@ -28,8 +28,8 @@ void set_prompts(fusion::Row& row, const std::string& prompt, const std::optiona
 std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments, const LoadedPair& pair) {
   std::vector<decode::GenerationRequest> requests;
   const auto chats = ChatPrompts::of(arguments, arguments.get("model"));
-  const std::string seed = std::to_string(arguments.get<uint64_t>("seed"));
-  read_json_lines(arguments.get("prompts"), [&](const Json& line, const std::string& where) {
+  const std::string seed = std::to_string(arguments.number<int64_t>("seed", {.least = 0}));
+  read_json_records(arguments.get("prompts"), [&](const Json& line, const std::string& where) {
     const auto prompt = json_field<std::string>(line, "prompt", where);
     decode::GenerationRequest request;
     std::optional<std::string> chat;
@@ -43,6 +43,16 @@ std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments,
   return requests;
 }
 
+decode::GenerationSettings settings_of(const Arguments& arguments) {
+  decode::GenerationSettings settings;
+  settings.max_new_tokens = arguments.number<int64_t>("new", {.least = 1, .most = 1e6});
+  if (arguments.has("stop")) settings.stop_strings = arguments.get<std::vector<std::string>>("stop");
+  settings.sampling = {arguments.number<double>("temperature", {.least = 0, .most = 100}),
+                       arguments.number<double>("top-p", {.least = 0, .most = 1, .above_least = true})};
+  if (settings.sampling.temperature == 0) arguments.expect_not_given({"top-p", "seed"}, "--temperature is 0, greedy");
+  return settings;
+}
+
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
@@ -50,19 +60,16 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(
       "new", po::value<int64_t>()->default_value(64), "new tokens at most")(
       "temperature", po::value<double>()->default_value(0), "0: greedy")(
-      "top-p", po::value<double>()->default_value(1), "nucleus")("seed", po::value<uint64_t>()->default_value(1),
+      "top-p", po::value<double>()->default_value(1), "nucleus")("seed", po::value<int64_t>()->default_value(1),
                                                                  "of the samples")(
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
   Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N [--chat]", options,
                       {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
+  decode::GenerationSettings settings = settings_of(arguments);
   const LoadedPair pair = load_pair(arguments, session);
   const auto requests = read_requests(arguments, pair);
-  decode::GenerationSettings settings;
-  settings.max_new_tokens = arguments.get<int64_t>("new");
   settings.end_tokens = pair.end_tokens;
-  if (arguments.has("stop")) settings.stop_strings = arguments.get<std::vector<std::string>>("stop");
-  settings.sampling = {arguments.get<double>("temperature"), arguments.get<double>("top-p")};
   int64_t tokens = 0;
   const auto start = std::chrono::steady_clock::now();
   const auto results = decode::generate(*pair.source, pair.tokenizer, requests, settings,

@@ -135,16 +135,42 @@ void print_tofu(const Json& result) {
               shown(differing, "%.0f").c_str());
 }
 
-// Standard error: null for a single pair.
-Json score_annotations(const std::string& file) {
-  const auto rate = metrics::win_rate(data::read_alpaca_eval_preferences(file));
+// Standard error: null for a single pair; of no judged pair the rate, too.
+Json score_verdicts(const data::AlpacaEvalVerdicts& verdicts) {
+  if (verdicts.judged() == 0)
+    return {
+        {metric::win_rate, nullptr}, {"standard_error", nullptr}, {"n", 0}, {"missing", verdicts.preferences.size()}};
+  const auto rate = metrics::win_rate(verdicts.preferences);
   return {{metric::win_rate, rate.win_rate},
           {"standard_error", std::isnan(rate.standard_error) ? Json() : Json(rate.standard_error)},
           {"n", rate.n},
           {"missing", rate.missing}};
 }
 
+// The figures of one model by one judge; of several {"groups": [the same with generator_1, generator_2, annotator]}.
+Json score_annotations(const std::string& file) {
+  const auto all = data::read_alpaca_eval_verdicts(file);
+  if (all.size() == 1) return score_verdicts(all.front());
+  Json groups = Json::array();
+  for (const auto& verdicts : all) {
+    Json group = {
+        {"generator_1", verdicts.reference}, {"generator_2", verdicts.model}, {"annotator", verdicts.annotator}};
+    group.update(score_verdicts(verdicts));
+    groups.push_back(group);
+  }
+  return {{"groups", groups}};
+}
+
 void print_annotations(const Json& result) {
+  if (result.contains("groups")) {
+    for (const Json& group : result.at("groups")) {
+      const auto name = [&](const char* field) { return group.at(field).get<std::string>(); };
+      std::printf("%s%s against %s, judged by %s\n", &group == &result.at("groups").front() ? "" : "\n",
+                  name("generator_2").c_str(), name("generator_1").c_str(), name("annotator").c_str());
+      print_annotations(group);
+    }
+    return;
+  }
   std::printf("win rate        %8s %%\nstandard error  %8s %%\npairs           %8ld\nmissing         %8ld\n",
               shown(result.at(metric::win_rate), "%.2f").c_str(), shown(result.at("standard_error"), "%.2f").c_str(),
               static_cast<long>(result.at("n").get<int64_t>()), static_cast<long>(result.at("missing").get<int64_t>()));

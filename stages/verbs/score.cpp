@@ -18,7 +18,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   std::vector<decode::ScoreRequest> requests;
-  read_json_lines(arguments.get("pairs"), [&](const Json& line, const std::string& where) {
+  read_json_records(arguments.get("pairs"), [&](const Json& line, const std::string& where) {
     const auto encode = [&](const char* field, text::AddedTokens added) {
       return fusion::tokens_of<BaseToken>(pair.tokenizer->encode(json_field<std::string>(line, field, where), added));
     };

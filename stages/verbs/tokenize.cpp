@@ -42,7 +42,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     std::cout << line_of(*tokenizer, chats.get(), line, where).dump() << "\n";
   };
   if (arguments.has("texts"))
-    read_json_lines(arguments.get("texts"), take);
+    read_json_records(arguments.get("texts"), take);
   else
     read_json_lines(std::cin, "standard input", take);
   return ExitCode::done;

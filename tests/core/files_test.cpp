@@ -97,7 +97,7 @@ TEST_F(Files, UnwritablePlaceIsCannotCreate) {
 TEST_F(Files, BadJsonLineNamesFileAndLine) {
   publish_file(folder / "d.jsonl", "{\"a\":1}\n\nnot json\n");
   try {
-    read_json_lines(folder / "d.jsonl", [](const Json&, const std::string&) {});
+    read_json_records(folder / "d.jsonl", [](const Json&, const std::string&) {});
     FAIL();
   } catch (const BadData& e) {
     EXPECT_NE(std::string(e.what()).find("d.jsonl:3"), std::string::npos) << e.what();

@@ -37,7 +37,7 @@ void read(const std::string& reader, const std::filesystem::path& folder) {
   if (reader == "perturbed") read_tofu_perturbed(folder, "data");
   if (reader == "alpaca") read_alpaca(folder / "data.json");
   if (reader == "alpaca_eval") read_alpaca_eval(folder / "data.json");
-  if (reader == "preferences") read_alpaca_eval_preferences(folder / "data.json");
+  if (reader == "preferences") read_alpaca_eval_verdicts(folder / "data.json");
   if (reader == "log") read_tofu_log(folder / "data.json", TofuLogPart::forget_truth_ratios);
   if (reader == "gsm8k") read_gsm8k(folder / "data.json");
 }
@@ -65,13 +65,17 @@ const std::string good = R"({"question": "q", "answer": "a", "perturbed_answer":
 INSTANTIATE_TEST_SUITE_P(
     Files, MalformedData,
     testing::Values(
-        Malformed{"Empty", "tofu", "", {"no item"}}, Malformed{"BlankLines", "tofu", "\n \n", {"no item"}},
+        Malformed{"Empty", "tofu", "", {"is empty"}}, Malformed{"BlankLines", "tofu", "\n \n", {"no item"}},
         Malformed{"NoJson", "tofu", good + "question: q\n", {"data.json:2", "JSON"}},
         Malformed{"Truncated", "tofu", good + R"({"question": "q", "answ)", {"data.json:2"}},
         Malformed{
             "TwoObjectsInALine", "tofu", R"({"question": "q", "answer": "a"} {"question": "q"})", {"data.json:1"}},
-        Malformed{"NoObject", "tofu", "[1]\n", {"data.json:1", "array"}},
-        Malformed{"ArrayForLines", "tofu", "[\n{\"question\": \"q\", \"answer\": \"a\"}\n]", {"data.json:1"}},
+        Malformed{"NoObject", "tofu", "[1]\n", {"data.json[0]", "number"}},
+        Malformed{
+            "PieceOfAnArray", "tofu", "[\n{\"question\": \"q\", \"answer\": \"a\"}\n", {"data.json", "truncated"}},
+        Malformed{"Pointer", "tofu", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", {"Git LFS"}},
+        Malformed{"Gzip", "tofu", std::string("\x1f\x8b\x08\0", 4), {"gzip"}},
+        Malformed{"WebPage", "alpaca", "<!doctype html><html></html>", {"web page"}},
         Malformed{"MissingField", "tofu", good + good + R"({"question": "q"})", {"data.json:3", "answer", "missing"}},
         Malformed{"WrongType", "tofu", R"({"question": "q", "answer": 3})", {"data.json:1", "answer", "number"}},
         Malformed{"Null", "tofu", R"({"question": null, "answer": "a"})", {"question", "null"}},
@@ -111,8 +115,11 @@ INSTANTIATE_TEST_SUITE_P(
                   "perturbed",
                   R"({"question": "q", "answer": "a", "paraphrased_answer": [], "perturbed_answer": ["x"]})",
                   {"paraphrased_answer", "array"}},
-        Malformed{"AlpacaObject", "alpaca", R"({"instruction": "i", "output": "o"})", {"array"}},
-        Malformed{"AlpacaLines", "alpaca", "{\"instruction\": \"i\"}\n{\"instruction\": \"i\"}", {"JSON"}},
+        Malformed{"AlpacaObject", "alpaca", R"({"data": [{"instruction": "i"}]})", {"data.json:1", "instruction"}},
+        Malformed{"AlpacaLines",
+                  "alpaca",
+                  "{\"instruction\": \"i\", \"output\": \"o\"}\n{\"instruction\": \"i\"}",
+                  {"data.json:2", "output"}},
         Malformed{"AlpacaNoItem", "alpaca", "[]", {"no item"}},
         Malformed{"AlpacaString", "alpaca", R"(["i"])", {"[0]", "string"}},
         Malformed{"AlpacaMissing",

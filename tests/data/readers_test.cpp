@@ -136,11 +136,24 @@ TEST_F(Readers, TofuLogOfARetainOnlyModel) {
   EXPECT_THROW(read_tofu_log(folder / "log.json"), BadData);
 }
 
+TEST_F(Readers, ListsAndLinesAreReadAlike) {
+  const std::string first = R"({"instruction": "i", "output": "o"})", second = R"({"instruction": "j", "output": "p"})";
+  for (const std::string& form :
+       {"[" + first + ",\n" + second + "]", first + "\n\n" + second + "\n", "\xEF\xBB\xBF" + first + "\r\n" + second}) {
+    publish_file(folder / "a.json", form);
+    const auto items = read_alpaca(folder / "a.json").items;
+    ASSERT_EQ(items.size(), 2u) << form;
+    EXPECT_EQ(items[1].answer, "p");
+  }
+}
+
 TEST_F(Readers, PreferencesKeepWhatIsMissing) {
   publish_file(
       folder / "a.json",
       R"([{"preference": 1}, {"preference": null}, {"output_1": "NaN"}, {"preference": NaN}, {"preference": 1.75}])");
-  const auto preferences = read_alpaca_eval_preferences(folder / "a.json");
+  const auto all = read_alpaca_eval_verdicts(folder / "a.json");
+  ASSERT_EQ(all.size(), 1u);
+  const auto& preferences = all.front().preferences;
   ASSERT_EQ(preferences.size(), 5u);
   EXPECT_EQ(preferences[0], 1);
   for (const size_t i : {1, 2, 3}) EXPECT_TRUE(std::isnan(preferences[i]));

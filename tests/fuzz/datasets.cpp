@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   cmc::fuzz::reads_or_refuses([&] { read_tofu_perturbed(file.parent_path(), "data"); });
   cmc::fuzz::reads_or_refuses([&] { read_alpaca(file); });
   cmc::fuzz::reads_or_refuses([&] { read_alpaca_eval(file); });
-  cmc::fuzz::reads_or_refuses([&] { read_alpaca_eval_preferences(file); });
+  cmc::fuzz::reads_or_refuses([&] { read_alpaca_eval_verdicts(file); });
   cmc::fuzz::reads_or_refuses([&] { read_texts(file); });
   cmc::fuzz::reads_or_refuses([&] { read_tofu_log(file); });
   return cmc::fuzz::reads_or_refuses([&] { read_gsm8k(file); });

@@ -257,3 +257,16 @@ def test_bad_annotations(tmp_path, preferences, named):
     assert all(word in error for word in ["annotations.json", *named]), error
     missing = cmc("import", "alpaca_eval", write(tmp_path, "outputs.json", [{"instruction": "i", "output": "o"}]), expect=65).stderr
     assert "outputs.json" in missing and "preference" in missing
+
+
+def test_several_models_and_judges_are_told_apart(tmp_path):
+    """Never one rate over all: what each judge said of each model, in the order of the file."""
+    rows = [{"instruction": f"q{i}", "generator_1": "r", "generator_2": model, "annotator": judge, "preference": preference}
+            for model, judge, preference, i in [("m", "x", 1, 0), ("m", "x", 2, 1), ("m2", "x", 2, 0), ("m2", "y", 2, 1), ("m3", "y", None, 0)]]
+    groups = imported("alpaca_eval", write(tmp_path, "annotations.json", rows))["groups"]
+    assert [(g["generator_1"], g["generator_2"], g["annotator"], g["win_rate"], g["n"], g["missing"]) for g in groups] == [
+        ("r", "m", "x", 50, 2, 0), ("r", "m2", "x", 100, 1, 0), ("r", "m2", "y", 100, 1, 0), ("r", "m3", "y", None, 0, 1)]
+    assert groups[0]["standard_error"] == pytest.approx(50)
+    shown = cmc("import", "alpaca_eval", tmp_path / "annotations.json").stdout
+    assert [line for line in shown.splitlines() if "against" in line] == [
+        f"{model} against r, judged by {judge}" for model, judge in [("m", "x"), ("m2", "x"), ("m2", "y"), ("m3", "y")]]
