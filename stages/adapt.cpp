@@ -4,7 +4,6 @@
 
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
-#include "stages/planning/model_pairs.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/instruction_data.hpp"
@@ -21,12 +20,14 @@ const sections::Training& section_of(const Experiment& experiment, AdaptPurpose 
   return experiment.adapt_instruct;
 }
 
+const sections::Lora& lora_of(const Experiment& experiment, AdaptPurpose purpose) {
+  return purpose == AdaptPurpose::unlearn ? experiment.adapt_unlearn.lora : experiment.adapt_instruct.lora;
+}
+
 records::TrainingParameters training_of(const Experiment& experiment, AdaptPurpose purpose, Method method) {
   auto training = training_parameters(section_of(experiment, purpose), experiment.seed());
   if (purpose == AdaptPurpose::other) training.epochs = experiment.similarity.other_epochs;
-  if (method != Method::lora) return training;
-  const bool unlearn = purpose == AdaptPurpose::unlearn;
-  return with_lora(std::move(training), unlearn ? experiment.adapt_unlearn.lora : experiment.adapt_instruct.lora);
+  return method == Method::lora ? with_lora(std::move(training), lora_of(experiment, purpose)) : training;
 }
 
 records::TrainingData data_of(Planner& planner, AdaptPurpose purpose) {
@@ -50,6 +51,10 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
                     training_of(experiment, purpose, method),
                     data_of(planner, purpose),
                     {}};
+  if (method == Method::lora)
+    planner.expect_linear_layers(
+        purpose == AdaptPurpose::unlearn ? "adapt_unlearn.lora_modules" : "adapt_instruct.lora_modules",
+        lora_of(experiment, purpose).modules, target);
   Planner::needs(task, p.model);
   const double parameters = footprint_of(planner.config(target)).weights();
   const double tokens = p.data.tofu ? 160 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
@@ -71,7 +76,7 @@ void plan(Planner& planner) {
     for (const auto& target : experiment.targets_of(of))
       for (const Method method : experiment.methods_of(of))
         if (records::traits_of(method).trains_target) add(planner, target, method, purpose);
-  for (const auto& pair : model_pairs(experiment))
+  for (const auto& pair : experiment.similarity.pairs)
     for (const auto& model : {pair.reference, pair.other})
       for (const auto purpose : {AdaptPurpose::instruct, AdaptPurpose::other})
         add(planner, model, experiment.similarity.method, purpose);

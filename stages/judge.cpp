@@ -65,8 +65,8 @@ records::Prompt prompt_for(Planner& planner, const std::string& judge) {
   const bool chats = !folder.empty() && text::has_chat_template(folder);
   if (setting.style == "auto") setting.style = chats ? "chat" : "open_instruct";
   if (setting.style == "chat" && !chats)
-    throw BadExperiment(
-        {"judge.prompt", "is chat, but " + judge + " has no chat template", "set judge.prompt = open_instruct"});
+    experiment.fail("judge.prompt", "is chat, but " + judge + " has no chat template",
+                    "set judge.prompt = open_instruct");
   return planner.prompt(setting, judge);
 }
 

@@ -27,6 +27,8 @@ void add(Planner& planner, const std::string& name, Part part) {
       name, part, planner.model(name), tofu_split(planner, experiment.prepare.retain_items), training_of(experiment),
       {},   {}};
   if (!experiment.data.general.empty()) p.general = planner.file(experiment.data.general);
+  if (experiment.prepare.method == records::Method::lora)
+    planner.expect_linear_layers("prepare.lora_modules", experiment.prepare.lora.modules, name);
   Planner::needs(task, p.model);
   const double parameters = footprint_of(planner.config(name)).weights();
   const double items = (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.prepare.retain_items);

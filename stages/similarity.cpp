@@ -11,7 +11,6 @@
 #include "pipeline/similarity/logit_shift.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
-#include "stages/planning/model_pairs.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/task_progress.hpp"
@@ -38,7 +37,7 @@ void plan(Planner& planner) {
   const auto tuned = [&](const std::string& name, records::AdaptPurpose purpose) {
     return tuned_on(planner, name, method, purpose);
   };
-  for (const auto& pair : model_pairs(experiment)) {
+  for (const auto& pair : experiment.similarity.pairs) {
     using enum records::AdaptPurpose;
     const SimilarityParameters p{
         pair.other,

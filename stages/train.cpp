@@ -36,9 +36,9 @@ TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const s
   if (own.epochs > 0) p.training.epochs = own.epochs;
   if (kind == Purpose::unlearn && !own.loss.empty()) p.training.loss = own.loss;
   if (role != Role::delta && p.delta.is_random())
-    throw BadExperiment({"methods." + std::string(name_of(kind)),
-                         "compares with a delta's start, and " + delta + " starts from random weights",
-                         "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes"});
+    experiment.fail("methods." + std::string(name_of(kind)),
+                    "compares with a delta's start, and " + delta + " starts from random weights",
+                    "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes");
   if (kind == Purpose::instruct)
     p.data.instructions = instruction_data(planner, experiment.data.alpaca, experiment.train_instruct.items);
   else

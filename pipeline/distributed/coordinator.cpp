@@ -36,6 +36,7 @@ Coordinator::Coordinator(const Plan& plan, const std::vector<std::string>& finis
 
 Outcome Coordinator::run() {
   for (;;) {
+    leave_out_pauses();
     read_mail();
     check_stop();
     give_work();
@@ -49,6 +50,14 @@ Outcome Coordinator::run() {
   Outcome outcome = dispatcher_.outcome();
   finish(outcome);
   return outcome;
+}
+
+// A job that was stopped whole, as on a machine that slept, heard nobody meanwhile: that time tells nothing of ranks.
+void Coordinator::leave_out_pauses() {
+  const double pause = now() - awake_;
+  if (pause > std::max(5.0, settings_.stall_seconds / 4))
+    begin_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(pause));
+  awake_ = now();
 }
 
 void Coordinator::read_mail() {

@@ -31,6 +31,7 @@ class Coordinator {
   };
   double now() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
+  void leave_out_pauses();
   void read_mail();
   void take_report(int rank, const WorkerThread::Report& report);
   void give_up(const std::vector<int>& ranks, int assignment);
@@ -57,6 +58,7 @@ class Coordinator {
   std::set<int> gone_;                     // ranks that have said good-bye
   std::map<int, Assignment> lost_;         // rank → what it has not reported (id 0: nothing)
   double told_ = -1;                       // when progress was last told
+  double awake_ = 0;                       // when the loop last went round
   bool changed_ = true, stopping_ = false;
 };
 

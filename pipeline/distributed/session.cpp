@@ -4,11 +4,13 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <thread>
@@ -133,13 +135,24 @@ int cores_for(int rank, const std::vector<std::vector<int>>& cores_of_ranks) {
   return std::max(1, static_cast<int>(share + 1e-6));
 }
 
+namespace {
+
+// More never helps; some ten thousand end in a crash where the threads are made.
+int most_threads() {
+  constexpr int a_core = 4;
+  return a_core * static_cast<int>(std::clamp(sysconf(_SC_NPROCESSORS_CONF), 1L, 65536L));
+}
+
+}  // namespace
+
 std::optional<int> threads_from(const char* omp_num_threads) {
   if (!omp_num_threads) return std::nullopt;
   int threads = 0;
   const char* end = omp_num_threads + std::strlen(omp_num_threads);
   const auto [stop, error] = std::from_chars(omp_num_threads, end, threads);
-  if (error != std::errc() || threads < 1 || (stop != end && *stop != ',')) return std::nullopt;
-  return threads;
+  if (error == std::errc::result_out_of_range) threads = std::numeric_limits<int>::max();
+  if (error == std::errc::invalid_argument || threads < 1 || (stop != end && *stop != ',')) return std::nullopt;
+  return std::min(threads, most_threads());
 }
 
 std::optional<int> device_of(int rank_on_node, int devices) {

@@ -53,7 +53,8 @@ int threads_of_this_rank(const Session& session);
 // ranks bound to cores of their own get all of these, and unbound ranks divide the node.
 int cores_for(int rank, const std::vector<std::vector<int>>& cores_of_ranks);
 
-// First level of an OMP_NUM_THREADS value ("8" or "8,2"); nothing when it is no positive number.
+// First level of an OMP_NUM_THREADS value ("8" or "8,2"); nothing when it is no positive number. At most four
+// for each core of the machine.
 std::optional<int> threads_from(const char* omp_num_threads);
 
 // The accelerator of a rank: ranks take the visible devices in turn. Nothing when there is none.

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
 
 namespace cmc::distributed {
 namespace {
@@ -80,7 +82,13 @@ std::optional<Deadline> slurm_deadline() {
   if (!text) return std::nullopt;
   int64_t seconds = 0;
   const auto [stop, error] = std::from_chars(text, text + std::strlen(text), seconds);
-  if (error != std::errc() || *stop != '\0' || seconds <= 0) return std::nullopt;
+  const auto now = std::chrono::system_clock::now();
+  const auto today = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  constexpr int64_t years = int64_t{100} * 365 * 24 * 3600;
+  if (error != std::errc() || *stop != '\0' || seconds > today + years || seconds <= today) {
+    log_warning("SLURM_JOB_END_TIME is ", text, ", no time to come: no limit is taken from it");
+    return std::nullopt;
+  }
   return Deadline(std::chrono::seconds(seconds));
 }
 

@@ -37,7 +37,8 @@ class StopRequest {
   double reserve_seconds_;
 };
 
-// When Slurm will end this job: SLURM_JOB_END_TIME (s since 1970). Nothing outside a job or when it is no time.
+// When Slurm will end this job: SLURM_JOB_END_TIME (s since 1970). Nothing outside a job, or where it is no
+// time to come: a job that still runs has not ended, so another one left it behind.
 std::optional<Deadline> slurm_deadline();
 
 }  // namespace cmc::distributed

@@ -15,9 +15,9 @@ class Experiment : public Settings {
     std::string key, value;
   };
 
-  // Reads an INI file; `overrides` (--set) win over it. ${NAME} is taken from the environment, ${world} stands for the
-  // folder of the generated world; relative paths are relative to the working folder. Throws BadExperiment naming file,
-  // key, and the nearest known key.
+  // Reads an INI file (ini.hpp); `overrides` (--set) win over it. ${NAME} is taken from the environment, ${world}
+  // stands for the folder of the generated world; relative paths are relative to the working folder. Throws
+  // BadExperiment naming file, key, what it says and what is allowed.
   static Experiment read(const std::filesystem::path& file, const std::vector<Override>& overrides);
 
   const std::string& name() const { return name_; }  // of the file, without .ini
@@ -39,20 +39,24 @@ class Experiment : public Settings {
   // The experiment for one of its seeds, with ${world} in that folder.
   Experiment for_seed(int64_t seed, const std::filesystem::path& world_folder) const;
 
+  // Throws BadExperiment naming the file and `key`.
+  [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
+
   // The whole as an INI file that read() takes: enough to run the experiment again.
   std::string resolved() const;
 
  private:
-  void fill();  // the sections from values_
+  void fill(const std::string& world_folder);  // the sections from values_
   void settle_prompts();
   void settle_prompt(const std::string& key, sections::Prompt& prompt);
   void check() const;
+  void check_models() const;
+  void check_made(const std::string& section, const sections::Sizes& sizes) const;
   void check_deltas() const;
   void check_judge() const;
-  [[noreturn]] void fail(const std::string& key, const std::string& what, const std::string& remedy) const;
 
   std::string file_, name_;
-  std::map<std::string, std::string> values_;  // "section.key" → value as written, environment expanded
+  std::map<std::string, std::string> values_;  // "section.key" → value with the environment put in (variables.hpp)
 };
 
 }  // namespace cmc::stages

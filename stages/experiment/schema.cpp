@@ -14,7 +14,7 @@ void add_section(const std::string& name, std::vector<KeySpec>& keys) {
   const S defaults;
   S::fields(defaults, [&]<class T>(const char* key, const T& value, const Help& help) {
     keys.push_back({name + "." + key, kind_of(value), text_of(value), help.text,
-                    help.choices.empty() ? Choices<T>::names() : help.choices, help.required});
+                    help.choices.empty() ? Choices<T>::names() : help.choices, help.required, range_of_items<T>(help)});
   });
 }
 

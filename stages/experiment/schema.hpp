@@ -3,6 +3,8 @@
 #include <string_view>
 #include <vector>
 
+#include "stages/experiment/setting.hpp"
+
 namespace cmc::stages {
 
 // One key that an experiment file may hold. `*` in the section stands for a name that the user gives (model.*,
@@ -14,6 +16,7 @@ struct KeySpec {
   std::string_view help;      // with unit and source
   std::vector<std::string_view> choices;
   bool required = false;
+  Range range = {};  // of a number
 };
 
 // Every key, in the order they are printed, from the sections' lists.

@@ -30,7 +30,8 @@ struct About {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("title", self.title, required("what the report is headed with"));
-    visit("seed", self.seeds, Help("all other seeds are hashes of it; several: the whole is repeated with each"));
+    visit("seed", self.seeds,
+          Help("all other seeds are hashes of it; several: the whole is repeated with each").from(0));
     visit("date", self.date, Help("the day, year-month-day, that chat templates are told it is"));
   }
 };
@@ -39,7 +40,8 @@ struct World {
   int64_t documents = 0, pieces_a = 800, pieces_b = 1100;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("documents", self.documents, Help("texts of the small world that is generated (mini.ini); 0: none"));
+    visit("documents", self.documents,
+          Help("texts of the small world that is generated (mini.ini); 0: none").from(0, 16777216));
     visit("pieces_a", self.pieces_a, Help("size of its first vocabulary, ${world}/vocabulary_a"));
     visit("pieces_b", self.pieces_b, Help("size of its second vocabulary, ${world}/vocabulary_b"));
   }
@@ -76,13 +78,13 @@ struct Model {
   static void fields(Self& self, Visit&& visit) {
     visit("path", self.path, Help("Hugging Face folder: config.json, safetensors, tokenizer; unset: pre-trained here"));
     visit("tensor_parallel", self.tensor_parallel,
-          Help("ranks of a node that hold it together where it is evaluated as a target"));
+          Help("ranks of a node that hold it together where it is evaluated as a target").from(1, 1024));
     visit("tokenizer", self.tokenizer, Help("folder with the tokenizer of a model that is pre-trained here"));
-    visit("hidden", self.sizes.hidden, Help("its width"));
-    visit("layers", self.sizes.layers, Help("its layers"));
-    visit("heads", self.sizes.heads, Help("its attention heads"));
-    visit("intermediate", self.sizes.intermediate, Help("its MLP width"));
-    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens"));
+    visit("hidden", self.sizes.hidden, Help("its width").from(0, 65536));
+    visit("layers", self.sizes.layers, Help("its layers").from(0, 1000));
+    visit("heads", self.sizes.heads, Help("its attention heads").from(0, 1024));
+    visit("intermediate", self.sizes.intermediate, Help("its MLP width").from(0, 1e6));
+    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens").from(1, 1e7));
     visit("prompt", self.prompt.style,
           Help("how the base reads a question in the template's vocabulary", prompt_styles));
     visit("prompt_before", self.prompt.before, Help("instead: the text it reads before a question"));
@@ -113,16 +115,17 @@ struct Delta {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("path", self.path, Help("start from this folder (the paper: TinyStories Llamas); unset: random"));
-    visit("hidden", self.sizes.hidden, Help("width of a random delta"));
-    visit("layers", self.sizes.layers, Help("its layers"));
-    visit("heads", self.sizes.heads, Help("its attention heads"));
-    visit("intermediate", self.sizes.intermediate, Help("its MLP width"));
+    visit("hidden", self.sizes.hidden, Help("width of a random delta").from(1, 65536));
+    visit("layers", self.sizes.layers, Help("its layers").from(1, 1000));
+    visit("heads", self.sizes.heads, Help("its attention heads").from(1, 1024));
+    visit("intermediate", self.sizes.intermediate, Help("its MLP width").from(1, 1e6));
     visit("pretrain", self.pretrain, Help("yes: pre-trained as a language model before it becomes a delta"));
     visit("start", self.start,
           Help("start from what another delta starts from; unset: its own path, pre-training or random weights"));
-    visit("epochs", self.epochs, Help("epochs it is trained for; 0: those of [train_instruct], [train_unlearn]"));
+    visit("epochs", self.epochs,
+          Help("epochs it is trained for; 0: those of [train_instruct], [train_unlearn]").from(0, 1e5));
     visit("loss", self.loss, Help("what it unlearns by; unset: that of [train_unlearn]", unlearning_losses));
-    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens"));
+    visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens").from(1, 1e7));
   }
 };
 
@@ -189,14 +192,14 @@ struct Compute {
   static void fields(Self& self, Visit&& visit) {
     visit("device", self.device, Help("auto: CUDA where there is one", {"auto", "cpu", "cuda"}));
     visit("dtype", self.dtype, Help("auto: bfloat16 on CUDA, float32 on CPU", {"auto", "float32", "bfloat16"}));
-    visit("batch", self.batch, Help("rows decoded together"));
+    visit("batch", self.batch, Help("rows decoded together").from(1, 65536));
     visit("deterministic", self.deterministic,
           Help("yes: training on CUDA gives the same bits each time, by slower kernels"));
   }
 };
 
 struct Similarity {
-  std::vector<std::string> pairs;
+  std::vector<ModelPair> pairs;
   records::Method method = records::Method::lora;
   int64_t other_items = 0, other_epochs = 3, items = 50, new_tokens = 200, top = 100;
   template <class Self, class Visit>
@@ -204,10 +207,10 @@ struct Similarity {
     visit("pairs", self.pairs, Help("reference:other, …: models whose logit shifts are compared (paper, Figure 2)"));
     visit("method", self.method, Help("how the models are fine-tuned", records::training_methods()));
     visit("other_items", self.other_items, Help("examples of data.other used; 0: all"));
-    visit("other_epochs", self.other_epochs, Help("epochs on data.other"));
-    visit("items", self.items, Help("AlpacaEval prompts (protocol)"));
-    visit("new_tokens", self.new_tokens, Help("greedy tokens of the reference (protocol)"));
-    visit("top", self.top, Help("tokens compared at each step (protocol)"));
+    visit("other_epochs", self.other_epochs, Help("epochs on data.other").from(1, 1e5));
+    visit("items", self.items, Help("AlpacaEval prompts (protocol)").from(1, 1e9));
+    visit("new_tokens", self.new_tokens, Help("greedy tokens of the reference (protocol)").from(1, 1e6));
+    visit("top", self.top, Help("tokens compared at each step (protocol)").from(1, 1e6));
   }
 };
 
@@ -218,10 +221,10 @@ struct Instruct {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items, Help("AlpacaEval prompts used; 0: all 805"));
-    visit("new_tokens", self.new_tokens, Help("protocol"));
+    visit("new_tokens", self.new_tokens, Help("greedy tokens of an answer (protocol)").from(1, 1e6));
     visit("checked_items", self.checked_items, Help("prompts asked again with an instruction a rule can check"));
-    visit("strengths", self.strengths, Help("alpha; vanilla is always run"));
-    visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many"));
+    visit("strengths", self.strengths, Help("alpha; vanilla is always run").from(-1000, 1000));
+    visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many").from(1, 1e6));
   }
 };
 
@@ -239,7 +242,7 @@ struct Judge {
                {"auto", "plain", "open_instruct", "inst", "chat", "text"}));
     visit("prompt_before", self.prompt.before, Help("instead: the text it reads before a comparison"));
     visit("prompt_after", self.prompt.after, Help("and after it"));
-    visit("unit_items", self.unit_items, Help("prompts a unit, each of them in both orders"));
+    visit("unit_items", self.unit_items, Help("prompts a unit, each of them in both orders").from(1, 1e6));
   }
 };
 
@@ -252,10 +255,10 @@ struct Unlearn {
   std::string compat = "corrected";
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("items", self.items, Help("items of each TOFU set (protocol: the first 300)"));
-    visit("new_tokens", self.new_tokens, Help("protocol"));
-    visit("strengths", self.strengths, Help("alpha; vanilla is always run"));
-    visit("unit_items", self.unit_items, Help("items a unit"));
+    visit("items", self.items, Help("items of each TOFU set; 0: all (protocol: the first 300)"));
+    visit("new_tokens", self.new_tokens, Help("greedy tokens of an answer (protocol)").from(1, 1e6));
+    visit("strengths", self.strengths, Help("alpha; vanilla is always run").from(-1000, 1000));
+    visit("unit_items", self.unit_items, Help("items a unit").from(1, 1e6));
     visit("prompt", self.prompt.style,
           Help("how a question is asked (protocol: inst)", {"inst", "question_answer", "text"}));
     visit("prompt_before", self.prompt.before, Help("instead: the text before a question"));

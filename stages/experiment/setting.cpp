@@ -62,9 +62,12 @@ std::string text_of(const EscapedText& value) {
     if (escape != std::string_view::npos)
       (text += '\\') += letters[escape];
     else
-      text += letter == '#' ? "\\u0023" : letter == '$' ? "\\u0024" : std::string(1, letter);
+      text += letter;
   }
   return text;
+}
+std::string text_of(const ModelPair& value) {
+  return value.reference + ":" + value.other;
 }
 std::string text_of(int64_t value) {
   return std::to_string(value);
@@ -95,8 +98,13 @@ bool parse(const std::string& text, EscapedText& value) {
   }
   return is_valid_utf8(value.text);
 }
+bool parse(const std::string& text, ModelPair& value) {
+  const size_t colon = text.find(':');
+  value = {trimmed(text.substr(0, colon)), colon == std::string::npos ? "" : trimmed(text.substr(colon + 1))};
+  return !value.reference.empty() && !value.other.empty() && value.other.find(':') == std::string::npos;
+}
 bool parse(const std::string& text, int64_t& value) {
-  return parse_number(text, value) && value >= 0;
+  return parse_number(text, value);
 }
 bool parse(const std::string& text, double& value) {
   return parse_number(text, value) && std::isfinite(value);
@@ -113,6 +121,9 @@ std::string_view kind_of(const std::filesystem::path&) {
 }
 std::string_view kind_of(const EscapedText&) {
   return "text with escapes (\\n \\t \\r \\s \\\\ \\uXXXX)";
+}
+std::string_view kind_of(const ModelPair&) {
+  return "pair of models, reference:other";
 }
 std::string_view kind_of(int64_t) {
   return "whole number";

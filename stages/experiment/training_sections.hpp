@@ -13,6 +13,8 @@ namespace cmc::stages::sections {
 
 inline const std::vector<std::string_view> unlearning_losses = {
     "grad_diff", "grad_ascent", "kl", "idk", "dpo", "npo", "npo_grad_diff", "grad_diff_bounded"};
+inline constexpr Range rates = {.least = 0, .most = 10, .above_least = true};  // of learning
+inline constexpr Range strengths = {.least = 0, .most = 1e6, .above_least = true};
 inline const std::vector<std::string_view> schedules = {"cosine", "linear", "constant"};
 
 // What every fine-tuning says. A member without a value is a key that the section does not have.
@@ -34,10 +36,11 @@ struct Training {
   // What every section has, in these words.
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("batch", self.batch, Help("examples a micro-batch; of [train_*] the protocol's"));
-    visit("accumulation", self.accumulation, Help("micro-batches a step; of [train_*] the protocol's"));
-    visit("weight_decay", self.weight_decay, Help("of AdamW; of [train_unlearn] the protocol's"));
-    visit("shares", self.shares, Help("ranks that can work on one training; the result depends on it, not on ranks"));
+    visit("batch", self.batch, Help("examples a micro-batch; of [train_*] the protocol's").from(1, 65536));
+    visit("accumulation", self.accumulation, Help("micro-batches a step; of [train_*] the protocol's").from(1, 65536));
+    visit("weight_decay", self.weight_decay, Help("of AdamW; of [train_unlearn] the protocol's").from(0, 10));
+    visit("shares", self.shares,
+          Help("ranks that can work on one training; the result depends on it, not on ranks").from(1, 1024));
   }
 };
 
@@ -49,10 +52,11 @@ struct Lora {
   std::vector<std::string> modules = {"q_proj", "v_proj"};
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("lora_learning_rate", self.learning_rate, Help("peak, LoRA"));
-    visit("lora_rank", self.rank, Help("of the adapters (protocol)"));
-    visit("lora_alpha", self.alpha, Help("protocol"));
-    visit("lora_dropout", self.dropout, Help("protocol"));
+    visit("lora_learning_rate", self.learning_rate, Help("peak, LoRA").within(rates));
+    visit("lora_rank", self.rank, Help("of the adapters (protocol)").from(1, 65536));
+    visit("lora_alpha", self.alpha, Help("its updates count alpha / rank (protocol)").within(strengths));
+    visit("lora_dropout", self.dropout,
+          Help("of what adapters read (protocol)").within({.least = 0, .most = 1, .below_most = true}));
     visit("lora_modules", self.modules, Help("linear layers with adapters (peft's default for Llama)"));
   }
 };
@@ -65,16 +69,17 @@ struct Pretrain {
   int64_t checkpoint_steps = 250;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("steps", self.steps, Help("optimiser steps"));
-    visit("batch", self.batch, Help("windows a step"));
-    visit("window", self.window, Help("tokens a window, cut at random from the texts"));
-    visit("learning_rate", self.learning_rate, Help("peak, for models"));
-    visit("delta_learning_rate", self.delta_learning_rate, Help("peak, for deltas"));
-    visit("warmup", self.warmup, Help("share of the steps"));
-    visit("floor", self.floor, Help("what the cosine ends at, share of the peak"));
-    visit("beta2", self.beta2, Help("of AdamW"));
-    visit("weight_decay", self.weight_decay, Help("of AdamW"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints"));
+    visit("steps", self.steps, Help("optimiser steps").from(1, 1e9));
+    visit("batch", self.batch, Help("windows a step").from(1, 65536));
+    visit("window", self.window, Help("tokens a window, cut at random from the texts").from(2, 1e6));
+    visit("learning_rate", self.learning_rate, Help("peak, for models").within(rates));
+    visit("delta_learning_rate", self.delta_learning_rate, Help("peak, for deltas").within(rates));
+    visit("warmup", self.warmup, Help("share of the steps").from(0, 1));
+    visit("floor", self.floor, Help("what the cosine ends at, share of the peak").from(0, 1));
+    visit("beta2", self.beta2, Help("of AdamW").within({.least = 0, .most = 1, .below_most = true}));
+    visit("weight_decay", self.weight_decay, Help("of AdamW").from(0, 10));
+    visit("checkpoint_steps", self.checkpoint_steps,
+          Help("steps between checkpoints; 0: one where it is stopped alone").from(0, 1e9));
   }
 };
 
@@ -86,14 +91,15 @@ struct Prepare : Training {
   Prepare() : Training{.learning_rate = 1e-5, .weight_decay = 0.01, .warmup = 0.1, .warmup_steps = 0} {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("epochs", self.epochs, Help("fine-tuning on TOFU before unlearning; 0: the models know it already"));
+    visit("epochs", self.epochs,
+          Help("fine-tuning on TOFU before unlearning; 0: the models know it already").from(0, 1e5));
     visit("retain_items", self.retain_items, Help("retained examples used; 0: all"));
     visit("method", self.method, Help("how (protocol: lora)", records::training_methods()));
     Lora::fields(self.lora, visit);
     visit("warmup_steps", *self.warmup_steps, Help("steps (protocol: 100); the longer of this and prepare.warmup"));
-    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's setting)"));
-    visit("warmup", *self.warmup, Help("share of the steps"));
-    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's setting)").within(rates));
+    visit("warmup", *self.warmup, Help("share of the steps").from(0, 1));
+    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)").from(2, 1e6));
     Training::fields(self, visit);
   }
 };
@@ -110,10 +116,11 @@ struct InstructTraining : Training {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     Training::fields(self, visit);
-    visit("warmup", *self.warmup, Help("share of the steps; of [train_instruct] the protocol's"));
+    visit("warmup", *self.warmup, Help("share of the steps; of [train_instruct] the protocol's").from(0, 1));
     visit("schedule", *self.schedule, Help("of the learning rate; of [train_instruct] the protocol's", schedules));
-    visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most (protocol)"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints a killed run goes on from"));
+    visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most (protocol)").from(2, 1e6));
+    visit("checkpoint_steps", self.checkpoint_steps,
+          Help("steps between checkpoints a killed run goes on from; 0: one where it is stopped alone").from(0, 1e9));
   }
 };
 
@@ -130,13 +137,14 @@ struct UnlearnTraining : Training {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("loss", *self.loss, Help("the paper's, of deltas and of targets, is grad_diff", unlearning_losses));
-    visit("beta", *self.beta, Help("of dpo and npo"));
+    visit("beta", *self.beta, Help("of dpo and npo").within(strengths));
     visit("forget_bound", *self.forget_bound,
-          Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's"));
+          Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's").within(strengths));
     Training::fields(self, visit);
     visit("schedule", *self.schedule, Help("after one epoch of warm-up; of [train_unlearn] the protocol's", schedules));
-    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)"));
-    visit("checkpoint_steps", self.checkpoint_steps, Help("steps between checkpoints a killed run goes on from"));
+    visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)").from(2, 1e6));
+    visit("checkpoint_steps", self.checkpoint_steps,
+          Help("steps between checkpoints a killed run goes on from; 0: one where it is stopped alone").from(0, 1e9));
   }
 };
 
@@ -146,8 +154,8 @@ struct TrainInstruct : InstructTraining {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items, Help("examples used; 0: all"));
-    visit("epochs", self.epochs, Help("protocol: 3 to 4"));
-    visit("learning_rate", self.learning_rate, Help("peak (protocol)"));
+    visit("epochs", self.epochs, Help("protocol: 3 to 4").from(1, 1e5));
+    visit("learning_rate", self.learning_rate, Help("peak (protocol)").within(rates));
     InstructTraining::fields(self, visit);
   }
 };
@@ -160,8 +168,8 @@ struct TrainUnlearn : UnlearnTraining {
   static void fields(Self& self, Visit&& visit) {
     visit("forget", self.forget, Help("TOFU set to forget", {"forget01", "forget05", "forget10"}));
     visit("retain_items", self.retain_items, Help("retained examples used; 0: all"));
-    visit("epochs", self.epochs, Help("over the forget set (protocol)"));
-    visit("learning_rate", self.learning_rate, Help("peak (protocol)"));
+    visit("epochs", self.epochs, Help("over the forget set (protocol)").from(1, 1e5));
+    visit("learning_rate", self.learning_rate, Help("peak (protocol)").within(rates));
     UnlearnTraining::fields(self, visit);
   }
 };
@@ -171,8 +179,9 @@ struct AdaptInstruct : InstructTraining {
   AdaptInstruct() : InstructTraining(2e-5) {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("epochs", self.epochs, Help("a target's own fine-tuning on the instruction data (methods lora and full)"));
-    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning"));
+    visit("epochs", self.epochs,
+          Help("a target's own fine-tuning on the instruction data (methods lora and full)").from(1, 1e5));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning").within(rates));
     InstructTraining::fields(self, visit);
     Lora::fields(self.lora, visit);
   }
@@ -183,8 +192,8 @@ struct AdaptUnlearn : UnlearnTraining {
   AdaptUnlearn() : UnlearnTraining(1e-5) {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("epochs", self.epochs, Help("a target's own unlearning (methods lora and full)"));
-    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's)"));
+    visit("epochs", self.epochs, Help("a target's own unlearning (methods lora and full)").from(1, 1e5));
+    visit("learning_rate", self.learning_rate, Help("peak, full fine-tuning (the TOFU paper's)").within(rates));
     UnlearnTraining::fields(self, visit);
     Lora::fields(self.lora, visit);
   }

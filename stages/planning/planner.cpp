@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/checkpoint/identity.hpp"
+#include "pipeline/checkpoint/linear_layers.hpp"
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -132,10 +133,19 @@ int Planner::tensor_parallel(const std::string& name) {
   std::string fitting;
   for (int64_t size = 1; size <= heads; ++size)
     if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
-  throw BadExperiment(
-      {"model." + name + ".tensor_parallel",
-       "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
-       "set one of " + fitting});
+  experiment_.fail("model." + name + ".tensor_parallel",
+                   "is " + std::to_string(ranks) + ", but the model has " + std::to_string(heads) + " attention heads",
+                   "set one of " + fitting);
+}
+
+void Planner::expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
+                                   const std::string& name) {
+  const auto known = checkpoint::linear_layers(config(name));
+  std::string names;
+  for (const auto& layer : known) names += (names.empty() ? "" : ", ") + layer;
+  for (const auto& module : modules)
+    if (!known.contains(module))
+      experiment_.fail(key, "names " + module + ", no linear layer of " + name, "use of " + names);
 }
 
 void Planner::keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& name) {

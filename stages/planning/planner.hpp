@@ -58,6 +58,9 @@ class Planner {
   // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be
   // shared out so.
   int tensor_parallel(const std::string& model_name);
+  // Throws BadExperiment naming `key` where model.<name> has none of the linear layers `modules`.
+  void expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
+                            const std::string& model_name);
   // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its
   // tensor-parallel group.
   void keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& model_name);

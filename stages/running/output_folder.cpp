@@ -66,14 +66,24 @@ distributed::Plan plan_from(Json json, const std::string& where) {
   return plan;
 }
 
-void OutputFolder::claim(const Experiment& experiment, const distributed::Plan& plan, const Json& environment) const {
-  create_folder(path_);
+// A run's folder has its environment.json from the first moment on.
+void OutputFolder::expect_ours(const Experiment& experiment) const {
   if (std::filesystem::exists(path_ / "environment.json")) {
     const std::string other = this->environment().value("experiment", "");
     if (other != experiment.name())
       throw BadExperiment({path_.string(), "holds the results of experiment " + other + ", not of " + experiment.name(),
                            "give another folder with --output"});
+    return;
   }
+  for (const char* name : {"experiment.ini", "plan.json", "results.h5"})
+    if (std::filesystem::exists(path_ / name))
+      throw Refused({path_.string(), std::string("holds a file ") + name + " that no run wrote",
+                     "give another folder with --output"});
+}
+
+void OutputFolder::claim(const Experiment& experiment, const distributed::Plan& plan, const Json& environment) const {
+  create_folder(path_);
+  expect_ours(experiment);
   Json described = environment;
   described["experiment"] = experiment.name();
   publish_file(path_ / "environment.json", described.dump(2) + "\n");

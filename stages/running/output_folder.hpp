@@ -14,7 +14,7 @@ class OutputFolder {
   const std::filesystem::path& path() const { return path_; }
 
   // Claims the folder for this experiment, whose whole plan it is given; throws BadExperiment when it holds another
-  // one's results.
+  // one's results, Refused when it holds files of these names that no run wrote.
   void claim(const Experiment& experiment, const distributed::Plan& plan, const Json& environment) const;
 
   distributed::Plan plan() const;  // throws MissingInput where no run has been
@@ -22,6 +22,8 @@ class OutputFolder {
   std::string experiment() const;
 
  private:
+  void expect_ours(const Experiment& experiment) const;
+
   std::filesystem::path path_;
 };
 

@@ -23,8 +23,8 @@ std::vector<int64_t> batches_of(const std::string& text) {
   for (std::string part; std::getline(parts, part, ',');) {
     std::istringstream number(part);
     int64_t batch = 0;
-    if (!(number >> batch) || !number.eof() || batch < 1)
-      throw Usage({"--batch " + text, "is no list of positive numbers", "give for example --batch 1,64"});
+    if (!(number >> batch) || !number.eof() || batch < 1 || batch > 65536)
+      throw Usage({"--batch " + text, "is no list of numbers from 1 to 65536", "give for example --batch 1,64"});
     batches.push_back(batch);
   }
   if (batches.empty()) throw Usage({"--batch", "is empty", "give for example --batch 1,64"});
@@ -53,9 +53,9 @@ BenchSettings settings_of(const Arguments& arguments, const Compute& compute) {
   BenchSettings settings;
   settings.device = compute.device;
   settings.dtype = compute.dtype;
-  settings.context = arguments.has("context") ? arguments.get<int64_t>("context") : gpu ? 512 : 128;
-  settings.steps = arguments.has("steps") ? arguments.get<int64_t>("steps") : gpu ? 64 : 16;
-  if (settings.context < 1 || settings.steps < 1) throw Usage({"--context and --steps", "must be at least 1", ""});
+  const Range counts = {.least = 1, .most = 1e6};
+  settings.context = arguments.has("context") ? arguments.number<int64_t>("context", counts) : gpu ? 512 : 128;
+  settings.steps = arguments.has("steps") ? arguments.number<int64_t>("steps", counts) : gpu ? 64 : 16;
   const std::string delta = arguments.get("delta");
   if (delta != "none" && delta != "same" && delta != "other" && delta != "same,other")
     throw Usage({"--delta " + delta, "is not known", "known: none; same; other; same,other"});

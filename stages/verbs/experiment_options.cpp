@@ -21,16 +21,20 @@ std::filesystem::path output_folder(const Arguments& arguments, const Experiment
 
 Experiment read_experiment(const Arguments& arguments) {
   std::vector<Experiment::Override> overrides;
+  const auto add = [&](const std::string& key, const std::string& value, const std::string& option) {
+    for (const auto& known : overrides)
+      if (known.key == key) throw Usage({option, "sets " + key + " a second time", "give it once"});
+    overrides.push_back({key, value});
+  };
   if (arguments.has("set"))
     for (const auto& setting : arguments.get<std::vector<std::string>>("set")) {
       const size_t equals = setting.find('=');
       if (equals == std::string::npos) throw Usage({"--set " + setting, "has no =", "write --set section.key=value"});
-      overrides.push_back({setting.substr(0, equals), setting.substr(equals + 1)});
+      add(setting.substr(0, equals), setting.substr(equals + 1), "--set " + setting);
     }
   if (arguments.has("limit")) {
-    const std::string limit = std::to_string(arguments.get<int64_t>("limit"));
-    overrides.push_back({"instruct.items", limit});
-    overrides.push_back({"unlearn.items", limit});
+    const std::string limit = std::to_string(arguments.number<int64_t>("limit", {.least = 1, .most = 1e9}));
+    for (const char* key : {"instruct.items", "unlearn.items"}) add(key, limit, "--limit " + limit);
   }
   return Experiment::read(arguments.get("experiment"), overrides);
 }

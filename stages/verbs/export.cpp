@@ -4,6 +4,7 @@
 
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/named_file.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/records/task_labels.hpp"
 #include "pipeline/store/unit_store.hpp"
@@ -96,7 +97,7 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
       std::cerr << "warning: " << describe(chosen.system) << " has no finished rows\n";
       continue;
     }
-    publish_file(file, content.dump(2) + "\n");
+    write_named_file(file, content.dump(2) + "\n");
     std::cout << rows << " rows in " << file.string() << "\n";
     ++written;
   }

@@ -27,6 +27,7 @@ bool is_asked(std::string_view section, const std::string& asked) {
 std::string kind_of(const KeySpec& spec) {
   std::string kind(spec.kind);
   for (const auto& choice : spec.choices) (kind += &choice == &spec.choices.front() ? ": " : ", ") += choice;
+  if (const std::string range = text_of(spec.range); !range.empty()) kind += " " + range;
   return kind + (spec.required ? "; required" : "");
 }
 
@@ -44,6 +45,12 @@ void print_commented(const KeySpec& spec, std::string_view name) {
             << (spec.required ? "" : "#") << name << " = " << spec.default_value << "\n";
 }
 
+constexpr char syntax[] =
+    "# A # or ; begins a comment at the start of a line or after a blank. A value in \"…\" may hold them; \"\" is a "
+    "quotation\n"
+    "# mark in it. ${NAME} is taken from the environment, ${world} is the generated world's folder, $${ means ${ "
+    "itself.\n\n";
+
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("section", po::value<std::string>(),
@@ -52,6 +59,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   Arguments arguments("keys [SECTION] [--ini]", options, {}, {"section"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string asked = arguments.has("section") ? arguments.get("section") : "";
+  if (arguments.has("ini")) std::cout << syntax;
   std::string_view before;
   std::set<std::string_view> sections;
   for (const auto& spec : schema()) {

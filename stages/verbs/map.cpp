@@ -1,8 +1,8 @@
 #include <chrono>
 #include <iostream>
 
-#include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/core/named_file.hpp"
 #include "pipeline/token_map/token_map.hpp"
 #include "stages/verbs/verb.hpp"
 
@@ -54,8 +54,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
               percent * static_cast<double>(c.inexact), static_cast<long>(c.unmapped),
               percent * static_cast<double>(c.unmapped));
   if (arguments.has("json"))
-    publish_file(std::filesystem::absolute(arguments.get("json")),
-                 to_json(map, *base).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_named_file(std::filesystem::absolute(arguments.get("json")),
+                     to_json(map, *base).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   return ExitCode::done;
 }
 

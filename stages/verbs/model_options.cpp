@@ -52,7 +52,27 @@ bool takes_part(const Arguments& arguments, const distributed::Session& session)
   return session.world().rank() == 0 || arguments.get<bool>("tensor-parallel");
 }
 
+namespace {
+
+fusion::FusionSettings fusion_settings(const Arguments& arguments) {
+  fusion::FusionSettings settings;
+  settings.mode = fusion::fusion_mode(arguments.get("mode"));
+  settings.unmapped = fusion::unmapped(arguments.get("unmapped"));
+  settings.top = arguments.number<int64_t>("top", {.least = 0, .most = 1e9});
+  if (settings.top > 0 && arguments.get("map") != "one_to_many")
+    throw Usage({"--top", "is for one_to_many alone", "add --map one_to_many, or leave it out"});
+  settings.slots = arguments.number<int64_t>("batch", {.least = 1, .most = 65536});
+  return settings;
+}
+
+}  // namespace
+
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
+  if (!arguments.has("delta"))
+    arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode"}, "there is no --delta");
+  const fusion::FusionSettings settings = fusion_settings(arguments);
+  const float alpha = arguments.number<float>("alpha", {.least = -1000, .most = 1000});
+  const auto [method, compat] = map_named(arguments.get("map"));
   torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
   const auto load = [&](const std::filesystem::path& folder) {
@@ -77,24 +97,15 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
     const std::filesystem::path delta_folder = arguments.get("delta");
     deltas.push_back(fusion::delta_model(load(delta_folder)));
     const auto delta_tokenizer = tokenizer_of(delta_folder, *deltas.back().parts.front().model);
-    const std::string map = arguments.get("map");
-    if (!token_map::same_vocabulary(*pair.tokenizer, *delta_tokenizer)) {
-      const auto [method, compat] = map_named(map);
+    if (token_map::same_vocabulary(*pair.tokenizer, *delta_tokenizer)) {
+      arguments.expect_not_given({"map", "top", "unmapped"}, "delta and target have one vocabulary");
+    } else {
       deltas.back().tokenizer = pair.delta_tokenizer = delta_tokenizer;
       deltas.back().map = std::make_shared<const token_map::TokenMap>(
           token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, method, compat));
     }
-    pair.steering = {0, arguments.get<float>("alpha")};
+    pair.steering = {0, alpha};
   }
-  fusion::FusionSettings settings;
-  settings.mode = fusion::fusion_mode(arguments.get("mode"));
-  settings.unmapped = fusion::unmapped(arguments.get("unmapped"));
-  settings.top = arguments.get<int64_t>("top");
-  if (settings.top < 0) throw Usage({"--top", "must not be negative", ""});
-  if (settings.top > 0 && arguments.get("map") != "one_to_many")
-    throw Usage({"--top", "is for one_to_many alone", "add --map one_to_many, or leave it out"});
-  settings.slots = arguments.get<int64_t>("batch");
-  if (settings.slots < 1) throw Usage({"--batch", "must be at least 1", ""});
   pair.source = fusion::fused_source(std::move(base), std::move(deltas), settings);
   return pair;
 }

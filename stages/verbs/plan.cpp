@@ -50,8 +50,7 @@ std::string assumption(const Experiment& experiment, bool measured) {
 }
 
 void simulate(const distributed::Plan& plan, const Arguments& arguments) {
-  const int on_a_node = arguments.get<int>("ranks-per-node");
-  if (on_a_node < 1) throw Usage({"--ranks-per-node", "is below 1", "give the ranks of a node"});
+  const int on_a_node = arguments.number<int>("ranks-per-node", {.least = 1, .most = 1e6});
   const auto runs = simulate_runs(plan, {}, rank_counts(arguments.get("simulate")), on_a_node);
   if (!arguments.has("json")) {
     std::cout << table_of(runs);
@@ -74,6 +73,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "json", "as JSON: the tasks with all their parameters, or the simulation");
   Arguments arguments("plan EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  const int ranks = arguments.number<int>("ranks", {.least = 1, .most = 1e6});
+  if (!arguments.has("simulate")) arguments.expect_not_given({"ranks-per-node"}, "there is no --simulate");
   const Experiment experiment = read_experiment(arguments);
   const auto output = output_folder(arguments, experiment);
   if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
@@ -86,7 +87,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     return ExitCode::done;
   }
   if (!arguments.has("json")) {
-    print(plan, std::max(1, arguments.get<int>("ranks")), assumption(experiment, !fit.factors().empty()));
+    print(plan, ranks, assumption(experiment, !fit.factors().empty()));
     return ExitCode::done;
   }
   Json tasks = Json::array();

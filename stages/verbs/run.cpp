@@ -26,15 +26,9 @@ Shard parse_shard(const std::string& text) {
 
 std::optional<distributed::Deadline> deadline(const Arguments& arguments) {
   if (!arguments.has("time-limit")) return distributed::slurm_deadline();
-  const std::chrono::duration<double> limit(arguments.get<double>("time-limit"));
+  const std::chrono::duration<double> limit(
+      arguments.number<double>("time-limit", {.least = 0, .most = 1e9, .above_least = true}));
   return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(limit);
-}
-
-double positive(const Arguments& arguments, const std::string& name) {
-  const auto value = arguments.get<double>(name);
-  if (!(value > 0))
-    throw Usage({"--" + name + " " + std::to_string(value), "is not positive", "give seconds, for example 600"});
-  return value;
 }
 
 void print_outcome(const RunReport& report, const OutputFolder& output) {
@@ -79,19 +73,23 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "a rank that is silent for longer is named and its work given to others");
   Arguments arguments("run EXPERIMENT.ini [options]", options, {"experiment"});
   if (!arguments.parse(given)) return ExitCode::done;
+  const Range seconds = {.least = 0, .most = 1e9, .above_least = true};
+  const double stall_seconds = arguments.number<double>("stall-seconds", seconds);
+  const auto limit = deadline(arguments);
+  const double reserve = arguments.number<double>("reserve", {.least = 0, .most = 1e9});
   const Experiment experiment = read_experiment(arguments);
   const OutputFolder output(output_folder(arguments, experiment));
   const int rank = session.world().rank();
   const Shard shard = arguments.has("shard") ? parse_shard(arguments.get("shard")) : Shard{};
   const RunLog log = RunLog::open(output.path(), shard, session.world());
   start_log({.rank = rank, .to_terminal = rank == 0, .file = log.file_of(rank)});
-  const distributed::StopRequest stop(deadline(arguments), arguments.get<double>("reserve"));
+  const distributed::StopRequest stop(limit, reserve);
   const RunReport report = run_experiment({.experiment = experiment,
                                            .only = only_stages(arguments),
                                            .output = output,
                                            .shard = shard,
                                            .log = log,
-                                           .stall_seconds = positive(arguments, "stall-seconds")},
+                                           .stall_seconds = stall_seconds},
                                           session, stop);
   if (rank != 0) return exit_code(report.outcome);
   print_outcome(report, output);

@@ -1,6 +1,7 @@
 #include "stages/verbs/verb.hpp"
 
 #include <iostream>
+#include <sstream>
 
 namespace cmc::stages {
 
@@ -40,8 +41,26 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
   } catch (const po::error& error) {
     throw Usage({"cmc " + usage_, error.what(), "see --help"});
   }
+  for (const auto& [name, value] : values_) {
+    const auto* text = boost::any_cast<std::string>(&value.value());
+    const auto* option = all.find_nothrow(name, false);
+    const bool takes_value = option && option->semantic()->max_tokens() > 0;
+    if (takes_value && text && text->empty() && name != "system")  // a chat's system text may be
+      throw Usage({"cmc " + usage_, name + " is empty", "see --help"});
+  }
   for (const auto& name : positional_) get(name);
   return true;
+}
+
+void Arguments::out_of_range(const std::string& name, double value, const Range& range) {
+  std::ostringstream shown;
+  shown << value;
+  throw Usage({"--" + name + " " + shown.str(), "is out of range", "give a number " + text_of(range)});
+}
+
+void Arguments::expect_not_given(const std::vector<std::string>& names, const std::string& why) const {
+  for (const auto& name : names)
+    if (given(name)) throw Usage({"--" + name, "has no effect: " + why, "leave it out"});
 }
 
 }  // namespace cmc::stages

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/range.hpp"
 #include "pipeline/distributed/session.hpp"
 
 namespace cmc::stages {
@@ -37,8 +38,21 @@ class Arguments {
     if (!has(name)) throw Usage({"cmc " + usage_, name + " is missing", "see --help"});
     return values_[name].as<T>();
   }
+  // Whether the user gave it: a default is none.
+  bool given(const std::string& name) const { return has(name) && !values_[name].defaulted(); }
+  // A number within `range`. Throws Usage naming the option, its value and what is allowed.
+  template <class T>
+  T number(const std::string& name, const Range& range) const {
+    const T value = get<T>(name);
+    if (!range.holds(static_cast<double>(value))) out_of_range(name, static_cast<double>(value), range);
+    return value;
+  }
+  // Throws Usage where one of `names` was given: `why` it has no effect.
+  void expect_not_given(const std::vector<std::string>& names, const std::string& why) const;
 
  private:
+  [[noreturn]] static void out_of_range(const std::string& name, double value, const Range& range);
+
   std::string usage_;
   boost::program_options::options_description options_;
   std::vector<std::string> positional_, optional_;

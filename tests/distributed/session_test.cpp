@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "pipeline/core/error.hpp"
 
@@ -25,10 +26,15 @@ TEST(CoresFor, IsAtLeastOne) {
 }
 
 TEST(ThreadsFrom, ReadsTheFirstLevel) {
-  EXPECT_EQ(threads_from("8"), 8);
-  EXPECT_EQ(threads_from("8,2"), 8);
+  EXPECT_EQ(threads_from("4"), 4);
+  EXPECT_EQ(threads_from("4,2"), 4);
   for (const char* bad : {"", "0", "-1", "x", "4x"}) EXPECT_FALSE(threads_from(bad)) << bad;
   EXPECT_FALSE(threads_from(nullptr));
+}
+
+TEST(ThreadsFrom, IsAtMostFourForEachCore) {
+  const int most = 4 * static_cast<int>(sysconf(_SC_NPROCESSORS_CONF));
+  for (const char* absurd : {"1000000", "2147483647", "99999999999999999999"}) EXPECT_EQ(threads_from(absurd), most);
 }
 
 TEST(DeviceOf, RanksTakeDevicesInTurn) {

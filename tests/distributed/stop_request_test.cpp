@@ -83,9 +83,9 @@ TEST(StopRequest, ThereIsOneAtATime) {
 TEST(SlurmDeadline, ReadsTheJobsEnd) {
   unsetenv("SLURM_JOB_END_TIME");
   EXPECT_FALSE(slurm_deadline());
-  setenv("SLURM_JOB_END_TIME", "1900000000", 1);
-  EXPECT_EQ(slurm_deadline(), Deadline(seconds(1900000000)));
-  for (const char* bad : {"", "soon", "-5", "12x"}) {
+  setenv("SLURM_JOB_END_TIME", "4000000000", 1);
+  EXPECT_EQ(slurm_deadline(), Deadline(seconds(4000000000)));
+  for (const char* bad : {"", "soon", "-5", "12x", "1700000000", "99999999999", "99999999999999999999"}) {
     setenv("SLURM_JOB_END_TIME", bad, 1);
     EXPECT_FALSE(slurm_deadline()) << bad;
   }

@@ -182,6 +182,17 @@ def test_a_silent_rank_is_named_and_works_again():
     assert all(count <= 2 for count in times(lines).values())
 
 
+def test_a_job_that_slept_loses_nobody():
+    process, pids = start_watched(3, [{"key": str(i), "sleep": 1.5} for i in range(9)])
+    time.sleep(1)
+    for which in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in pids.values():
+            os.kill(pid, which)
+        time.sleep(6.5 if which == signal.SIGSTOP else 0)
+    lines, log = mpi.finish(process)
+    assert "does not answer" not in log and outcome_of(lines, 3)["done"] == 9
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_stopped_ranks_work_is_done_elsewhere_and_the_run_ends(size):
     tasks = [{"key": str(i), "sleep": 0.4, "tensor_parallel": size, "residency": "m" if size > 1 else ""} for i in range(12)]

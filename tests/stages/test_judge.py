@@ -215,7 +215,11 @@ def test_longer_than_the_judges_context(world, by_reference):
     narrow = shutil.copytree(root / "chatty", root / "narrow")
     config = json.loads((narrow / "config.json").read_text())
     full = rows_of(by_reference[0], "judge")
-    config["max_position_embeddings"] = 330
+    tokenizer, items = AutoTokenizer.from_pretrained(narrow), json.loads((root / "data" / "alpaca_eval.json").read_text(encoding="utf-8"))
+    lengths = [len(tokenizer.apply_chat_template([{"role": "user", "content": COMPARISON.format(
+        instruction=items[key[2]]["instruction"], a=text(row["response"]), b=items[key[2]]["output"])}], add_generation_prompt=True)["input_ids"])
+        for key, row in rows_of(by_reference[0], "instruct").items()]
+    config["max_position_embeddings"] = int(np.median(lengths))
     (narrow / "config.json").write_text(json.dumps(config))
     units, tables = judged(world, judge__model="narrow", model__narrow__path=narrow)
     rows = rows_of(units, "judge")

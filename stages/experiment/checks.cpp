@@ -1,0 +1,85 @@
+// What the keys of an experiment file must say together; each by itself is checked where it is read (filling.hpp).
+#include <algorithm>
+
+#include "pipeline/core/date.hpp"
+#include "pipeline/core/error.hpp"
+#include "stages/experiment/experiment.hpp"
+#include "stages/experiment/variables.hpp"
+
+namespace cmc::stages {
+
+using records::Method, records::Purpose;
+
+void Experiment::check() const {
+  if (fusion.top > 0 && std::ranges::count(token_map.methods, "one_to_many") == 0)
+    fail("fusion.top", "is " + std::to_string(fusion.top) + ", but no map is one_to_many",
+         "add one_to_many to token_map.method, or leave it out");
+  if (!is_date(about.date))
+    fail("experiment.date", "is " + about.date + ", not a day", "write year-month-day, e.g. 2024-07-26");
+  if (!has_world())
+    for (const auto& [key, value] : values_)
+      if (uses_world(value))
+        fail(key, "uses ${world}, but the experiment makes none", "add [world] with its documents");
+  check_models();
+  check_deltas();
+  check_judge();
+}
+
+void Experiment::check_models() const {
+  const auto expect_section = [&](const std::string& key, const std::string& name) {
+    if (!model.contains(name))
+      fail(key, "names " + name + ", which has no section",
+           "add [model." + name + "] with its path, or with its sizes to pre-train it");
+  };
+  expect_section("models.template", models.template_model);
+  for (const auto& one : models.targets) expect_section("models.targets", one);
+  if (!models.unlearn_template.empty()) expect_section("models.unlearn_template", models.unlearn_template);
+  for (const auto& one : models.unlearn_targets) expect_section("models.unlearn_targets", one);
+  for (const auto& pair : similarity.pairs)
+    for (const auto& one : {pair.reference, pair.other}) expect_section("similarity.pairs", one);
+  for (const auto& [name, section] : model)
+    if (section.path.empty()) check_made("model." + name, section.sizes);
+}
+
+// A Llama that is made here: rotary positions turn pairs of numbers of a head.
+void Experiment::check_made(const std::string& section, const sections::Sizes& sizes) const {
+  const auto expect_set = [&](const char* key, int64_t value) {
+    if (value == 0)
+      fail(section + "." + key, "is missing", "give the sizes of a model that is pre-trained here, or its path");
+  };
+  expect_set("hidden", sizes.hidden), expect_set("layers", sizes.layers);
+  expect_set("heads", sizes.heads), expect_set("intermediate", sizes.intermediate);
+  if (sizes.hidden % (2 * sizes.heads) != 0)
+    fail(section + ".hidden", "is " + std::to_string(sizes.hidden) + ", with " + std::to_string(sizes.heads) + " heads",
+         "give a multiple of " + std::to_string(2 * sizes.heads) + ": an even width for each head");
+}
+
+void Experiment::check_deltas() const {
+  for (const auto purpose : {Purpose::instruct, Purpose::unlearn})
+    for (const auto& one : deltas_of(purpose))
+      if (!delta.contains(one))
+        fail("deltas." + std::string(name_of(purpose)), "names " + one + ", which has no section",
+             "add [delta." + one + "]");
+  for (const auto& [one, section] : delta) {
+    const std::string start = start_of(one), key = "delta." + one + ".start";
+    if (!delta.contains(start)) fail(key, "names " + start + ", which has no section", "add [delta." + start + "]");
+    if (start_of(start) != start)
+      fail(key, "names " + start + ", which starts from another delta itself", "name that one");
+    if (section.path.empty() && section.start.empty()) check_made("delta." + one, section.sizes);
+  }
+}
+
+void Experiment::check_judge() const {
+  if (judge.model.empty()) return;
+  if (!model.contains(judge.model))
+    fail("judge.model", "names " + judge.model + ", which has no section",
+         "add [model." + judge.model + "] with its path, or with its sizes to pre-train it");
+  if (deltas.instruct.empty())
+    fail("judge.model", "is set, but there are no responses to judge", "set deltas.instruct, or leave judge.model out");
+  if (judge.against == records::Against::vanilla && !std::ranges::count(methods.instruct, Method::vanilla))
+    fail("judge.against", "is vanilla, which methods.instruct does not hold",
+         "add vanilla to methods.instruct, or set judge.against = reference");
+  given(data.alpaca_eval);
+}
+
+}  // namespace cmc::stages
