@@ -40,6 +40,7 @@ std::vector<Finding> find_effects(const Record& record);
 // "small + tiny, α 1: Strict, % 0.0 → 63.3 (+63.3 ± 8.9, n = 30, p < 0.001): appears"
 std::string sentence(const Evidence& evidence);
 std::string to_text(const std::vector<Finding>& findings);
+std::string summaries(const std::vector<Finding>& findings);  // the same without evidence
 Table findings_table(const std::vector<Finding>& findings);
 
 inline constexpr char findings_rule[] =

@@ -106,6 +106,12 @@ std::string to_text(const std::vector<Finding>& findings) {
   return text + wrapped(findings_rule);
 }
 
+std::string summaries(const std::vector<Finding>& findings) {
+  std::string text = "Findings\n";
+  for (const Finding& finding : findings) text += wrapped(finding.effect + " — " + finding.summary());
+  return text + wrapped(findings_rule);
+}
+
 Table findings_table(const std::vector<Finding>& findings) {
   Table table{"findings",
               "Findings",
@@ -123,7 +129,7 @@ Table findings_table(const std::vector<Finding>& findings) {
                "Baseline: the target alone; of logit shifts, the other model fine-tuned on different data. p: "
                "two-sided, paired "
                "bootstrap over the items of all seeds."},
-              Table::Shown::files_only};
+              Table::Shown::folded};
   table.errors = "Means over n items ± standard error; with several seeds means over them ± sample standard deviation.";
   const auto claim = [](const Contrast& c) -> std::string {
     const std::string name = c.claim == Claim::rises ? "rises" : c.claim == Claim::falls ? "falls" : "stays";

@@ -92,6 +92,15 @@ std::string text_block(const Table& table) {
   return out;
 }
 
+std::string without_blank_ends(const std::string& lines) {
+  std::string trimmed;
+  for (const char c : lines) {
+    if (c == '\n') trimmed.erase(trimmed.find_last_not_of(' ') + 1);
+    trimmed += c;
+  }
+  return trimmed;
+}
+
 }  // namespace
 
 std::string wrapped(const std::string& note, size_t width) {
@@ -116,12 +125,18 @@ std::string to_text(const Table& table, size_t width) {
   std::string out = table.title + "\n";
   for (size_t i = 0; i < blocks.size(); ++i) out += (i ? "\n" : "") + text_block(columns_of(table, blocks[i]));
   for (const std::string& note : all_notes(table)) out += wrapped(note, width);
-  std::string trimmed;  // no blanks at line ends
-  for (const char c : out) {
-    if (c == '\n') trimmed.erase(trimmed.find_last_not_of(' ') + 1);
-    trimmed += c;
+  return without_blank_ends(out);
+}
+
+std::string first_columns(const Table& table, size_t width) {
+  std::vector<size_t> chosen = text_blocks(table, text_widths(table), width).front();
+  if (!table.first.empty()) {
+    std::erase_if(chosen, [&](size_t c) { return !is_text_column(table, c); });
+    chosen.insert(chosen.end(), table.first.begin(), table.first.end());
   }
-  return trimmed;
+  std::string out = table.title + "\n" + text_block(columns_of(table, chosen));
+  if (!table.errors.empty()) out += wrapped(table.errors, width);
+  return without_blank_ends(out);
 }
 
 }  // namespace cmc::analysis

@@ -145,7 +145,7 @@ std::string section_html(const Section& section, const std::map<std::string, std
   std::string out =
       "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
   for (const Table& table : section.tables)
-    out += table.shown == Table::Shown::everywhere ? table_html(table) : folded(table);
+    out += table.shown == Table::Shown::folded ? folded(table) : table_html(table);
   out += "<div class=plots>\n";
   for (const Drawing& plot : drawings_of(section))
     if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
@@ -219,7 +219,8 @@ std::string to_html(const Page& page) {
   const std::string title = page.header.title.empty() ? "Results" : page.header.title;
   const std::string date = text_of(page.header.environment, "date"), host = text_of(page.header.environment, "host");
   std::string out =
-      "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport "
+      "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=generator content=cmc-report>\n<meta "
+      "name=viewport "
       "content=\"width=device-width, initial-scale=1\">\n" +
       element("title", title) + "<style>" + std::string(page_style) + "</style>\n</head>\n<body>\n<header>\n" +
       element("h1", title) + "<p>" + std::to_string(page.units) + (page.units == 1 ? " unit" : " units");

@@ -11,17 +11,18 @@ using namespace cmc;
 using namespace cmc::analysis;
 
 constexpr char usage[] =
-    "usage: cmc-report DIR [--output FOLDER]\n"
+    "usage: cmc-report DIR [--output FOLDER] [--all]\n"
     "       cmc-report compare A B [--output FOLDER]\n"
     "DIR, A and B are output folders of cmc run, or results.h5 files.\n"
     "DIR is reported into FOLDER (DIR/report unless given): index.html, tables/*.{md,tex,csv}, figures/*.{svg,pdf};\n"
-    "findings and main tables are printed too. compare prints two runs side by side (and writes compare.{md,tex,csv} "
+    "the findings and the main tables' first columns are printed too, with --all everything. compare prints two runs "
+    "side by side (and writes compare.{md,tex,csv} "
     "into FOLDER).\n";
 
 struct Arguments {
   std::vector<std::string> positional;
   std::filesystem::path output;
-  bool help = false;
+  bool help = false, all = false;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -35,8 +36,10 @@ Arguments parse(int argc, char** argv) {
       given.output = argv[i];
     } else if (word.starts_with("--output=")) {
       given.output = word.substr(9);
+    } else if (word == "--all") {
+      given.all = true;
     } else if (word.starts_with('-')) {
-      throw Usage({word, "is not an option", "known: --output FOLDER, --help"});
+      throw Usage({word, "is not an option", "known: --output FOLDER, --all, --help"});
     } else {
       given.positional.push_back(word);
     }
@@ -45,6 +48,7 @@ Arguments parse(int argc, char** argv) {
 }
 
 void compare(const Arguments& given) {
+  if (given.all) throw Usage({"--all", "has no effect on compare", "leave it out"});
   if (given.positional.size() != 3) throw Usage({"compare", "needs two results", "cmc-report compare A B"});
   const Source a = load_results(given.positional[1]), b = load_results(given.positional[2]);
   const Record first(a.results, a.plan), second(b.results, b.plan);
@@ -65,8 +69,10 @@ void report(const Arguments& given) {
   const std::filesystem::path input = given.positional.front();
   const auto beside = std::filesystem::is_directory(input) ? input : input.parent_path();
   const auto folder = given.output.empty() ? beside / "report" : given.output;
-  for (const auto& remark : write_report(load_results(input), folder, std::cout)) std::cerr << remark << "\n";
-  std::cerr << "written: " << (folder / "index.html").string() << "\n";
+  const Print print = given.all ? Print::all : Print::first_look;
+  for (const auto& remark : write_report(load_results(input), folder, print, std::cout)) std::cerr << remark << "\n";
+  std::cerr << "written: " << (folder / "index.html").string()
+            << (given.all ? "" : ", with every table and figure (--all prints the tables)") << "\n";
 }
 
 }  // namespace

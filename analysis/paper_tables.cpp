@@ -56,6 +56,7 @@ std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, c
     return s.delta.empty() || (full.contains(s) && describe(s.fusion) == usual && (!is_ours(s) || s.delta == main));
   };
   std::vector<Table> tables = {excerpt(all, systems, layout.methods, is_main)};
+  all.shown = tables.front().shown = Table::Shown::first;
   if (tables.front().rows.size() == all.rows.size()) return {std::move(all)};
   if (deltas.size() > 1)
     tables.push_back(excerpt(all, systems, layout.deltas, [&](const System& s) {
@@ -64,7 +65,7 @@ std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, c
   if (modes.size() > 1)
     tables.push_back(
         excerpt(all, systems, layout.variants, [&](const System& s) { return is_cmc(s) && s.delta == main; }));
-  all.shown = Table::Shown::files_only;
+  all.shown = Table::Shown::folded;
   tables.push_back(std::move(all));
   return tables;
 }

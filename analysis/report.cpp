@@ -43,6 +43,28 @@ void write_tables(const Page& page, const fs::path& folder) {
     for (const Table& table : section.tables) write_table(table, folder);
 }
 
+std::string print_all(const Page& page) {
+  std::string text = to_text(page.findings) + "\n";
+  for (const Section& section : page.sections)
+    for (const Table& table : section.tables)
+      if (table.shown != Table::Shown::folded) text += to_text(table) + "\n";
+  return text;
+}
+
+std::string first_look(const Page& page) {
+  std::string text = summaries(page.findings) + "\n";
+  for (const Section& section : page.sections)
+    for (const Table& table : section.tables)
+      if (table.shown == Table::Shown::first) text += first_columns(table) + "\n";
+  return text;
+}
+
+// A page that is there already is replaced when a report wrote it.
+void expect_ours(const fs::path& page) {
+  if (fs::exists(page) && read_file(page).find("content=cmc-report>") == std::string::npos)
+    throw Refused({page.string(), "is a page that no report wrote", "give another folder with --output"});
+}
+
 }  // namespace
 
 Source load_results(const fs::path& given) {
@@ -67,7 +89,8 @@ Source load_results(const fs::path& given) {
   return source;
 }
 
-std::vector<std::string> write_report(const Source& source, const fs::path& folder, std::ostream& out) {
+std::vector<std::string> write_report(const Source& source, const fs::path& folder, Print print, std::ostream& out) {
+  expect_ours(folder / "index.html");
   const Record record(source.results, source.plan);
   Page page{source.results.header, source.results.units.size(), source.remarks,
             find_effects(record),  all_sections(record),        {}};
@@ -83,10 +106,7 @@ std::vector<std::string> write_report(const Source& source, const fs::path& fold
     }
   page.remarks.insert(page.remarks.end(), problems.begin(), problems.end());
   publish_file(folder / "index.html", to_html(page));
-  out << to_text(page.findings) << "\n";
-  for (const Section& section : page.sections)
-    for (const Table& table : section.tables)
-      if (table.shown == Table::Shown::everywhere) out << to_text(table) << "\n";
+  out << (print == Print::all ? print_all(page) : first_look(page));
   return page.remarks;
 }
 

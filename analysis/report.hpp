@@ -18,8 +18,11 @@ struct Source {
 // Throws MissingInput where there is neither, BadData where the file is damaged.
 Source load_results(const std::filesystem::path& folder_or_file);
 
-// Writes index.html, tables/*.{md,tex,csv}, figures/*.{gp,svg,pdf} into `folder`, and the findings and main tables on
-// `out`; returns the remarks (a missing gnuplot among them). Throws CannotCreate or IoError.
-std::vector<std::string> write_report(const Source& source, const std::filesystem::path& folder, std::ostream& out);
+enum class Print { first_look, all };  // findings and the main tables' first columns; or all that the page shows
+
+// Writes index.html, tables/*.{md,tex,csv}, figures/*.{gp,svg,pdf} into `folder`, and prints on `out`; returns the
+// remarks (a missing gnuplot among them). Throws CannotCreate or IoError, Refused where the folder has another's page.
+std::vector<std::string> write_report(const Source& source, const std::filesystem::path& folder, Print print,
+                                      std::ostream& out);
 
 }  // namespace cmc::analysis

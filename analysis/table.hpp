@@ -34,10 +34,12 @@ struct Table {
   std::string title;
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
-  std::vector<std::string> notes;                                         // definitions and units
-  enum class Shown { everywhere, files_only } shown = Shown::everywhere;  // files_only: not on the terminal
-  size_t key_columns = 1;   // leading texts that name a row: the same in every seed
-  std::string errors = {};  // what figures and ± are, for one seed; the first note
+  std::vector<std::string> notes;  // definitions and units
+  // first: also on a terminal that is not asked for all; folded: closed on the page, never on a terminal.
+  enum class Shown { first, everywhere, folded } shown = Shown::everywhere;
+  size_t key_columns = 1;          // leading texts that name a row: the same in every seed
+  std::string errors = {};         // what figures and ± are, for one seed; the first note
+  std::vector<size_t> first = {};  // columns of a first look, beside the leading texts; none: as many as fit
 };
 
 std::vector<std::string> all_notes(const Table& table);
@@ -55,6 +57,8 @@ bool is_text_column(const Table& table, size_t column);  // every cell is text: 
 // Aligned, for a terminal. Where it would be wider than `width`, groups of columns follow one another, each beside the
 // leading text columns again.
 std::string to_text(const Table& table, size_t width = 120);
+// What of that fits beside the leading texts, with what figures are: a first look.
+std::string first_columns(const Table& table, size_t width = 120);
 // One note, indented, broken at blanks.
 std::string wrapped(const std::string& note, size_t width = 120);
 std::string to_markdown(const Table& table);  // GitHub's

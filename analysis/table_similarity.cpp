@@ -93,7 +93,7 @@ Section similarity_section(const Record& record) {
   section.tables = {
       table_of(record, pairs, "similarity", "Similarity of logit shifts", all.first(2)),
       table_of(record, pairs, "similarity_steps", "Similarity of logit shifts, step by step", all.subspan(2))};
-  section.tables.back().shown = Table::Shown::files_only;
+  section.tables.back().shown = Table::Shown::folded;
   section.tables.front().notes.emplace_back(
       "Sinkhorn divergence: p = 2, blur 0.01, debiased (as geomloss defines it), between the steps as points; smaller "
       "is more "

@@ -51,6 +51,15 @@ std::vector<Column> columns(const TruthRatioMetrics& names) {
   return list;
 }
 
+// What shall be forgotten and what shall stay, by the measures that need no definition.
+bool is_of_first_look(const Column& column, const TruthRatioMetrics& names) {
+  const bool is_truth_ratio = column.header == metric_column(records::metric_named(names.score)).header;
+  const auto is_shown = [&](const ShownSet& set) {
+    return column.group == set.title && (set.forget() || set.set == metrics::TofuSet::retain);
+  };
+  return !is_truth_ratio && std::ranges::any_of(tofu_sets, is_shown);
+}
+
 Table main_table(const Record& record, const std::vector<System>& systems, const TruthRatioMetrics& names) {
   const bool geometric = names.mean == metrics::TruthRatioMean::geometric;
   Table table{geometric ? "tofu" : "tofu_arithmetic",
@@ -59,7 +68,9 @@ Table main_table(const Record& record, const std::vector<System>& systems, const
               {},
               {}};
   table.key_columns = system_columns().size();
-  if (!geometric) table.shown = Table::Shown::files_only;
+  if (!geometric) table.shown = Table::Shown::folded;
+  for (size_t c = 0; c < table.columns.size(); ++c)
+    if (is_of_first_look(table.columns[c], names)) table.first.push_back(c);
   for (const System& system : systems) {
     auto row = system_cells(system);
     row.emplace_back(counts(record, system));

@@ -12,6 +12,8 @@ class OutputFile {
   // Creates `file`, which must not exist. `name` stands in errors: what the file is going to be. Throws CannotCreate or
   // IoError, as the others do.
   OutputFile(const std::filesystem::path& file, const std::filesystem::path& name);
+  // Writes to what is open already, and closes it.
+  OutputFile(int descriptor, const std::filesystem::path& name) : name_(name), descriptor_(descriptor) {}
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;

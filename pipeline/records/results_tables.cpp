@@ -155,13 +155,14 @@ std::vector<double> numbers_in(const std::string& list) {
   return numbers;
 }
 
-// Sets the fields of a label from the columns of its row.
+// Sets the fields of a label from the columns of its row; what earlier versions did not have stays as it is.
 class RowReader {
  public:
   RowReader(const Table& table, size_t row, const std::string& where) : table_(table), row_(row), where_(where) {}
 
   template <class Member>
-  void operator()(const char* name, Member& member, Presence = Presence::required) const {
+  void operator()(const char* name, Member& member, Presence presence = Presence::required) const {
+    if (presence == Presence::optional && !store::find_column(table_, name)) return;  // an earlier version's
     if constexpr (std::is_same_v<Member, std::string>) {
       member = at<std::string>(name);
     } else if constexpr (std::is_same_v<Member, double>) {

@@ -177,7 +177,8 @@ def make_folder(folder, description, how="merge"):
 
 
 def report(*arguments, **options):
-    return subprocess.run([BIN / "cmc-report", *map(str, arguments)], capture_output=True, text=True, **options)
+    every = [] if "compare" in arguments else ["--all"]
+    return subprocess.run([BIN / "cmc-report", *map(str, arguments), *every], capture_output=True, text=True, **options)
 
 
 def rows_of(description, stage, system, item=None):

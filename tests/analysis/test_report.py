@@ -4,6 +4,7 @@ import html.parser
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import numpy
@@ -244,6 +245,26 @@ def test_markdown_and_latex_hold_the_same_rows(run):
         body = latex.split("\\midrule\n")[1].split("\\bottomrule")[0].strip().splitlines()
         assert len(body) == rows and len({len(re.findall(r"(?<!\\)&", line)) for line in body}) == 1
         assert latex.count("{") == latex.count("}") and "±" not in latex and not re.search(r"(?<!\\)[%_#](?! needs)", latex.replace("\\label{tab:" + name, ""))
+
+
+def test_a_first_look_is_short(run):
+    """Findings, and of the main tables what fits; the rest is on the page and with --all."""
+    folder, _, done = run
+    short = subprocess.run([BIN / "cmc-report", folder], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(short) < 70 and len(done.stdout.splitlines()) > 2 * len(short) and max(map(len, short)) <= 120
+    whole = done.stdout.splitlines()
+    assert short[0] == "Findings" and [line for line in short if line.startswith("  Instructions:")] == [line for line in whole if line.startswith("  Instructions:")]
+    tofu = csv(folder, "tofu")
+    forget = tofu[(tofu["Target"] == "gemma") & (tofu["Method"] == "cmc") & (tofu["α"] == 1)].iloc[0]
+    assert any(line.startswith("gemma") and f"{forget['Forget Prob.']:.3f} ±" in line and f"{forget['Retain Prob.']:.3f} ±" in line for line in short)
+
+
+def test_a_page_that_no_report_wrote_stays(run, tmp_path):
+    folder, _, _ = run
+    (tmp_path / "index.html").write_text("<html>mine</html>")
+    done = report(folder, "--output", tmp_path)
+    assert done.returncode == 77 and "index.html" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["index.html"] and "mine" in (tmp_path / "index.html").read_text()
 
 
 def test_partial_results_show_dashes(tmp_path):

@@ -6,6 +6,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/labels.hpp"
+#include "pipeline/records/results_tables.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/records/summary.hpp"
 #include "pipeline/records/task_labels.hpp"
@@ -37,6 +38,21 @@ TEST(System, OrderIsThatOfThePapersTables) {
   EXPECT_EQ(describe(usual), "gemma + tiny, α 1");
   EXPECT_EQ(describe(variant), "gemma + tiny (raw_sum), α 0.5");
   EXPECT_EQ(describe(vanilla), "gemma vanilla");
+}
+
+TEST(Plan, WhatLaterVersionsAddedToItMayBeAbsent) {
+  TaskLabels labels;
+  labels.system = {"gemma", Method::cmc, "tiny", 1, {}, 3};
+  labels.set = "forget", labels.prompt_before = "Q: ";
+  store::Table table = plan_table(std::vector<PlanRow>{{"k", "unlearn", "a task", labels, true}});
+  std::erase_if(table.columns, [](const auto& column) { return column.name.starts_with("prompt_"); });
+  const auto rows = plan_rows(table, "/plan");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].labels.system, labels.system);
+  EXPECT_EQ(rows[0].labels.set, "forget");
+  EXPECT_EQ(rows[0].labels.prompt_before, "");
+  std::erase_if(table.columns, [](const auto& column) { return column.name == "target"; });
+  EXPECT_THROW(plan_rows(table, "/plan"), BadData);
 }
 
 TEST(Parameters, ComeBackAsTheyWere) {
