@@ -50,11 +50,15 @@ TEST(Pattern, FollowsOnigurumaWherePcre2Differs) {
   EXPECT_EQ(matches("\\h+", "xfAz"), Parts{"fA"}) << "\\h is a hexadecimal digit";
   EXPECT_EQ(matches("a{,2}b", "aaab"), Parts{"aab"});
   EXPECT_EQ(matches("^b$", "a\nb\nc"), Parts{"b"}) << "^ and $ are those of lines";
-  EXPECT_EQ(matches("x*", "ab"), Parts{}) << "empty matches divide nothing";
+  EXPECT_EQ(matches("x*", "ab"), (Parts{"", "", ""})) << "a match of nothing is one";
+  EXPECT_EQ(matches("x*", "xxb"), (Parts{"xx", ""})) << "but where another ended";
+  EXPECT_EQ(matches("x*", ""), Parts{});
+  EXPECT_EQ(matches("[a-z&&[aeiou]]+", "hello"), (Parts{"e", "o"}));
+  EXPECT_EQ(matches("[[a][b]]+", "cab"), Parts{"ab"});
 }
 
 TEST(Pattern, RefusesWhatItWouldMisread) {
-  for (const char* expression : {"[a-z&&[aeiou]]", "[[a][b]]", "(a", "\\p{L", "[a", "*", "\\p{Nonsense}"})
+  for (const char* expression : {"[[a]", "[a-z&&", "(a", "\\p{L", "[a", "*", "\\p{Nonsense}"})
     EXPECT_THROW(Pattern::regex(expression, "test"), BadData) << expression;
 }
 

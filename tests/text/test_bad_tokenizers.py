@@ -106,8 +106,6 @@ BAD = {
     "pattern of neither kind": (["pre_tokenizer"], {"type": "Split", "pattern": "x", "behavior": "Isolated"}, "pattern"),
     "pattern that does not compile": (["pre_tokenizer"], {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"},
                                       "pattern.Regex"),
-    "set intersection": (["pre_tokenizer"], {"type": "Split", "pattern": {"Regex": "[a-z&&[b]]"}, "behavior": "Isolated"},
-                         "pattern.Regex"),
     "unknown behavior": (["pre_tokenizer"], {"type": "Split", "pattern": {"String": "x"}, "behavior": "Sideways"}, "behavior"),
     "metaspace of two": (["pre_tokenizer"], {"type": "Metaspace", "replacement": "__"}, "replacement"),
     "metaspace scheme": (["pre_tokenizer"], {"type": "Metaspace", "replacement": "_", "prepend_scheme": "often"},
