@@ -56,8 +56,11 @@ std::vector<Table> paper_tables(Table all, const std::vector<System>& systems, c
     return s.delta.empty() || (full.contains(s) && describe(s.fusion) == usual && (!is_ours(s) || s.delta == main));
   };
   std::vector<Table> tables = {excerpt(all, systems, layout.methods, is_main)};
-  all.shown = tables.front().shown = Table::Shown::first;
-  if (tables.front().rows.size() == all.rows.size()) return {std::move(all)};
+  tables.front().shown = Table::Shown::first;
+  if (tables.front().rows.size() == all.rows.size()) {
+    all.shown = Table::Shown::first;
+    return {std::move(all)};
+  }
   if (deltas.size() > 1)
     tables.push_back(excerpt(all, systems, layout.deltas, [&](const System& s) {
       return s.is_vanilla() || (is_cmc(s) && describe(s.fusion) == usual);
