@@ -4,26 +4,23 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
+#include "stages/experiment/setting.hpp"
 
 namespace cmc::stages {
 namespace {
 
-constexpr std::string_view blanks = " \t\r";
-
-std::string_view without_blanks(std::string_view text) {
-  const size_t first = text.find_first_not_of(blanks), last = text.find_last_not_of(blanks);
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, last - first + 1);
-}
+constexpr std::string_view blanks = " \t\r";  // as of trimmed()
 
 bool begins_comment(std::string_view line, size_t at) {
   const bool marked = line[at] == '#' || line[at] == ';';
   return marked && (at == 0 || blanks.find(line[at - 1]) != std::string_view::npos);
 }
 
-std::string_view without_comment(std::string_view line) {
+// Trimmed, too.
+std::string without_comment(std::string_view line) {
   for (size_t at = 0; at < line.size(); ++at)
-    if (begins_comment(line, at)) return line.substr(0, at);
-  return line;
+    if (begins_comment(line, at)) return trimmed(std::string(line.substr(0, at)));
+  return trimmed(std::string(line));
 }
 
 class Reader {
@@ -48,26 +45,26 @@ class Reader {
   void read_line(std::string_view whole) {
     if (!is_valid_utf8(whole) || whole.find('\0') != std::string_view::npos)
       fail("is not text in UTF-8", "save the file in UTF-8");
-    const auto line = without_blanks(without_comment(whole));
+    const auto line = without_comment(whole);
     if (line.empty()) return;
     if (line.front() == '[') return begin_section(line);
     const size_t equals = whole.find('=');
     if (equals == std::string_view::npos || line.find('=') == std::string_view::npos)
-      fail("is \"" + std::string(line) + "\", neither a section nor a setting", "write [section] or key = value");
-    const auto key = without_blanks(whole.substr(0, equals));
+      fail("is \"" + line + "\", neither a section nor a setting", "write [section] or key = value");
+    const auto key = trimmed(std::string(whole.substr(0, equals)));
     if (key.empty()) fail("has no key before its =", "write key = value");
-    add(section_.empty() ? std::string(key) : section_ + "." + std::string(key), value_of(whole.substr(equals + 1)));
+    add(section_.empty() ? key : section_ + "." + key, value_of(whole.substr(equals + 1)));
   }
 
-  void begin_section(std::string_view line) {
+  void begin_section(const std::string& line) {
     if (line.back() != ']') fail("has [ without ]", "write [section] on a line of its own");
-    section_ = without_blanks(line.substr(1, line.size() - 2));
+    section_ = trimmed(line.substr(1, line.size() - 2));
     if (section_.empty()) fail("names no section", "write [section]");
   }
 
   std::string value_of(std::string_view text) const {
-    const auto value = without_blanks(text);
-    return value.starts_with('"') ? unquoted(value.substr(1)) : std::string(without_blanks(without_comment(text)));
+    const auto value = trimmed(std::string(text));
+    return value.starts_with('"') ? unquoted(value.substr(1)) : without_comment(text);
   }
 
   // `text`: after the opening mark.
@@ -79,7 +76,7 @@ class Reader {
       } else if (text.substr(at + 1).starts_with('"')) {
         value += text[at++];
       } else {
-        if (without_blanks(without_comment(text.substr(at + 1))).empty()) return value;
+        if (without_comment(text.substr(at + 1)).empty()) return value;
         fail("goes on after the closing \"", "write \"\" for a quotation mark within a quoted value");
       }
     }
@@ -112,7 +109,7 @@ std::vector<IniEntry> parse_ini(std::string_view text, const std::string& file) 
 }
 
 std::string ini_value(const std::string& value) {
-  bool plain = without_blanks(value) == value && !value.starts_with('"');
+  bool plain = trimmed(value) == value && !value.starts_with('"');
   for (size_t at = 0; at < value.size(); ++at) plain = plain && !begins_comment(value, at);
   if (plain) return value;
   std::string quoted = "\"";
