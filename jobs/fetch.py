@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS, DATA = (Path(os.environ.get(name, ROOT / other)) for name, other in (("CMC_MODELS", "models"), ("CMC_DATA", "../shared/data")))
+MODELS, DATA = (Path(os.environ.get(name, ROOT / other)) for name, other in (("CMC_MODELS", "models"), ("CMC_DATA", "data")))
 
 # Folders that jobs/experiments name → repositories of the hub.
 REPOSITORIES = {

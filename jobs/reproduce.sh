@@ -15,7 +15,7 @@ output=${CMC_OUTPUT:-results/$name}
 if [ "$name" = small_llms ] && [ -z "${CMC_MODELS:-}" ]; then jobs/setup.sh --models; else jobs/setup.sh; fi
 jobs/build.sh release
 
-export CMC_MODELS=${CMC_MODELS:-$PWD/models} CMC_DATA=${CMC_DATA:-$PWD/../shared/data}
+export CMC_MODELS=${CMC_MODELS:-$PWD/models} CMC_DATA=${CMC_DATA:-$PWD/data}
 cores=$(nproc)
 ranks=${CMC_RANKS:-$((cores < 4 ? cores : 4))}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores / ranks > 0 ? cores / ranks : 1))}

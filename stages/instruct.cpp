@@ -13,6 +13,7 @@
 #include "stages/planning/evaluated_systems.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/steered_target.hpp"
 #include "stages/workbench/task_progress.hpp"
@@ -58,12 +59,11 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.deltas.instruct.empty()) return;
   const int64_t limit = experiment.instruct.items, slice = std::max<int64_t>(1, experiment.instruct.unit_items);
-  const auto set = data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval));
-  const int64_t all = std::ssize(set.items), items = limit > 0 ? std::min(limit, all) : all;
+  const auto [all, every_question, reference] = evaluation_prompts(planner);
+  const int64_t items = limit > 0 ? std::min(limit, all) : all;
   const int64_t checked = std::min(experiment.instruct.checked_items, all);
-  std::vector<std::string> questions;
-  for (int64_t i = 0; i < std::max(items, checked); ++i)
-    questions.push_back(set.items[static_cast<size_t>(i)].instruction);
+  std::vector<std::string> questions = every_question;
+  questions.resize(std::min(questions.size(), static_cast<size_t>(std::max(items, checked))));
   for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct)) {
       for (int64_t first = 0; first < items; first += slice)

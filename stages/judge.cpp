@@ -11,10 +11,10 @@
 #include "pipeline/judge/pairwise_judge.hpp"
 #include "pipeline/records/evaluation_parameters.hpp"
 #include "pipeline/records/rows.hpp"
-#include "pipeline/text/chat_template.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/task_progress.hpp"
 #include "stages/workbench/workbench.hpp"
@@ -61,8 +61,7 @@ std::vector<std::string> keys_in(const std::vector<Responses>& units, const Slic
 records::Prompt prompt_for(Planner& planner, const std::string& judge) {
   const auto& experiment = planner.experiment();
   sections::Prompt setting = experiment.judge.prompt;
-  const auto& folder = prompt_folder(experiment.model.at(judge));
-  const bool chats = !folder.empty() && text::has_chat_template(folder);
+  const bool chats = planner.has_chat_template(judge);
   if (setting.style == "auto") setting.style = chats ? "chat" : "open_instruct";
   if (setting.style == "chat" && !chats)
     experiment.fail("judge.prompt", "is chat, but " + judge + " has no chat template",
@@ -75,10 +74,8 @@ JudgeSettings settings_of(Planner& planner) {
   const auto& experiment = planner.experiment();
   const std::string& judge = experiment.judge.model;
   const Against against = experiment.judge.against;
-  const auto references = data::read_alpaca_eval(experiment.given(experiment.data.alpaca_eval), 1).items;
-  const bool by_reference = against == Against::reference && !references.empty();
   return {planner.model(judge), against,
-          by_reference ? references.front().generator : std::string(records::name_of(against)),
+          against == Against::reference ? evaluation_prompts(planner).reference : std::string(name_of(against)),
           prompt_for(planner, judge)};
 }
 

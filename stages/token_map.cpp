@@ -16,7 +16,7 @@ void add(Planner& planner, const std::string& target, const std::string& templat
   task.name = "map " + target + " to " + template_name + (method == "pm_mined" ? "" : " (" + method + ")");
   const records::TokenMapParameters p{planner.model(target),
                                       planner.model(template_name),
-                                      planner.tokenizer(template_name).size(),
+                                      planner.vocabulary_size(template_name),
                                       method,
                                       experiment.token_map.compat,
                                       {}};

@@ -12,6 +12,7 @@
 #include "stages/planning/evaluated_systems.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/steered_target.hpp"
 #include "stages/workbench/task_progress.hpp"
@@ -58,10 +59,7 @@ void plan(Planner& planner) {
   if (experiment.deltas.unlearn.empty()) return;
   const int64_t limit = experiment.unlearn.items, slice = std::max<int64_t>(1, experiment.unlearn.unit_items);
   std::map<std::string, int64_t> sizes;
-  for (const auto& [set, stem] : sets(experiment))
-    sizes[set] = std::min(
-        limit,
-        static_cast<int64_t>(data::read_tofu_perturbed(experiment.given(experiment.data.tofu), stem).items.size()));
+  for (const auto& [set, stem] : sets(experiment)) sizes[set] = std::min(limit, perturbed_items(planner, stem));
   for (const auto& target : experiment.targets_of(records::Purpose::unlearn))
     for (const auto& system : systems_on(planner, target, records::Purpose::unlearn))
       for (const auto& [set, stem] : sets(experiment)) {

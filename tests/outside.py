@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(os.environ.get("CMC_SOURCE") or Path(__file__).resolve().parents[1])
-DATA = Path(os.environ.get("CMC_DATA") or SOURCE.parent / "shared" / "data")
+DATA = Path(os.environ.get("CMC_DATA") or SOURCE / "data")
 MODELS = Path(os.environ.get("CMC_MODELS") or SOURCE / "models")
 
 # Of a data set, or of a file that its command does not give.

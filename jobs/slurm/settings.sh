@@ -15,7 +15,7 @@
 : "${CMC_LAUNCHER:=mpirun}"        # or srun, where Slurm has the plugin pmix (srun --mpi=list)
 : "${CMC_CONTAINER:=}"             # a prefix of every program, e.g. "apptainer exec --nv /path/cmc.sif"
 : "${CMC_BIN:=$PWD/build/release/bin}"
-export CMC_MODELS=${CMC_MODELS:-$PWD/models} CMC_DATA=${CMC_DATA:-$PWD/../shared/data}
+export CMC_MODELS=${CMC_MODELS:-$PWD/models} CMC_DATA=${CMC_DATA:-$PWD/data}
 
 # Called in each job before anything else.
 load_modules() {

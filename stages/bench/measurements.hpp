@@ -8,7 +8,7 @@
 #include "pipeline/fusion/fused_source.hpp"
 #include "stages/bench/machine.hpp"
 #include "stages/bench/measure.hpp"
-#include "stages/bench/shapes.hpp"
+#include "stages/bench/shape_named.hpp"
 #include "stages/planning/footprint.hpp"
 
 namespace cmc::stages {

@@ -70,6 +70,7 @@ struct Sizes {
 
 struct Model {
   std::filesystem::path path;
+  std::string shape;
   int64_t tensor_parallel = 1;
   std::filesystem::path tokenizer;
   Sizes sizes;
@@ -77,6 +78,8 @@ struct Model {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("path", self.path, Help("Hugging Face folder: config.json, safetensors, tokenizer; unset: pre-trained here"));
+    visit("shape", self.shape,
+          Help("for cmc plan while path does not exist: a config.json, or a name that cmc bench --help lists"));
     visit("tensor_parallel", self.tensor_parallel,
           Help("ranks of a node that hold it together where it is evaluated as a target").from(1, 1024));
     visit("tokenizer", self.tokenizer, Help("folder with the tokenizer of a model that is pre-trained here"));

@@ -1,6 +1,7 @@
 #include "stages/experiment/variables.hpp"
 
 #include <cstdlib>
+#include <map>
 
 #include "pipeline/core/error.hpp"
 
@@ -8,6 +9,9 @@ namespace cmc::stages {
 namespace {
 
 constexpr std::string_view opened = "${", literal = "$${", world = "${world}";
+
+// In a clone of the project, where its scripts put them.
+const std::map<std::string, std::string> default_folders = {{"CMC_MODELS", "models"}, {"CMC_DATA", "data"}};
 
 // `text` with every ${ written as literal.
 std::string escaped(std::string_view text) {
@@ -49,9 +53,15 @@ std::string with_environment(const std::string& value, const std::string& file, 
     rest.remove_prefix(end + 1);
     if (variable == world) return variable;
     const char* found = std::getenv(name.c_str());
-    if (!found) fail("needs the environment variable " + name, "export " + name + ", or --set " + key + "=…");
-    return escaped(found);
+    if (!found && !default_folders.contains(name))
+      fail("needs the environment variable " + name, "export " + name + ", or --set " + key + "=…");
+    return escaped(found ? found : shipped_folder(name));
   });
+}
+
+std::string shipped_folder(const std::string& variable) {
+  const char* found = std::getenv(variable.c_str());
+  return found ? found : default_folders.at(variable);
 }
 
 bool uses_world(const std::string& value) {

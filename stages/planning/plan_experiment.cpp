@@ -33,20 +33,25 @@ void keep_stages(distributed::Plan& plan, const std::vector<std::string>& only) 
 }  // namespace
 
 ExperimentPlan plan_experiment(const std::vector<Stage>& stages, const Experiment& experiment,
-                               const std::filesystem::path& output, const std::vector<std::string>& only) {
+                               const std::filesystem::path& output, const std::vector<std::string>& only,
+                               Absent absent) {
   check_stages(stages, only);
   ExperimentPlan all;
   std::set<std::string> known;  // seeds share what does not depend on them
   for (const int64_t seed : experiment.about.seeds) {
     const Experiment one =
         experiment.for_seed(seed, experiment.has_world() ? made_world(experiment, seed, output) : "");
-    Planner planner(one);
+    Planner planner(one, absent);
     for (const auto& stage : stages) {
       planner.begin(stage);
       stage.plan(planner);
     }
-    for (auto& task : planner.take().tasks)
-      if (known.insert(task.key).second) all.whole.tasks.push_back(std::move(task));
+    for (auto& task : planner.take().tasks) {
+      if (!known.insert(task.key).second) continue;
+      if (planner.is_provisional(task.key)) all.provisional.insert(task.key);
+      all.whole.tasks.push_back(std::move(task));
+    }
+    all.absent.insert(planner.absent().by_path().begin(), planner.absent().by_path().end());
     all.places.insert(planner.places().begin(), planner.places().end());
   }
   distributed::check(all.whole);

@@ -8,7 +8,10 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/model_files.hpp"
+#include "pipeline/data/published.hpp"
+#include "pipeline/text/chat_template.hpp"
 #include "pipeline/token_map/token_map.hpp"
+#include "stages/planning/assumed_model.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/made_models.hpp"
 #include "stages/planning/planned_compute.hpp"
@@ -25,6 +28,12 @@ std::string checked_identity(const std::filesystem::path& folder) {
   return checkpoint::content_identity(folder);
 }
 
+AbsentInput absent_file(const std::filesystem::path& path) {
+  const auto known = data::published(path);
+  if (!known) return {AbsentInput::Kind::data, path.string(), "what it holds is not known", 0};
+  return {AbsentInput::Kind::data, path.string(), std::to_string(known->items) + " items", known->bytes};
+}
+
 }  // namespace
 
 records::ModelReference Planner::folder(const std::string& name, const std::filesystem::path& path,
@@ -37,7 +46,15 @@ records::ModelReference Planner::model(const std::string& name) {
   if (const auto known = models_.find(name); known != models_.end()) return known->second;
   if (const auto key = find("pretrain", "model." + name); !key.empty()) return records::ModelReference::made(name, key);
   const auto& path = experiment_.given(experiment_.model.at(name).path);
-  return models_[name] = folder(name, path, checked_identity(path));
+  return models_[name] = folder(name, path,
+                                absent_.read_or([&] { return checked_identity(path); },
+                                                [&] { return absent_.identity_of(absent_model(path, config(name))); }));
+}
+
+bool Planner::is_absent(const std::string& name) {
+  const auto& folder = experiment_.model.at(name).path;
+  model(name);
+  return absent_.by_path().contains(folder.string());
 }
 
 records::TokenizerReference Planner::tokenizer_files(const std::string& name) {
@@ -59,14 +76,20 @@ records::ModelReference Planner::delta(const std::string& delta_name, const std:
   const auto& path = settings.path;
   if (const auto key = find("pretrain", "delta." + name); !key.empty()) return records::ModelReference::made(name, key);
   if (path.empty()) return records::ModelReference::random(name, made_llama(settings.sizes, Output::embedding));
-  const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
-  const auto& config = this->config(template_name);
-  if (vocabulary != config.vocabulary)
-    throw BadData({path.string(),
-                   "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
-                       std::to_string(config.vocabulary),
-                   "a delta must share the template's vocabulary"});
-  return folder(name, path, checked_identity(path));
+  const auto identity = [&] {
+    const auto vocabulary = checkpoint::read_model_config(path).vocabulary;
+    const auto& config = this->config(template_name);
+    if (vocabulary != config.vocabulary)
+      throw BadData({path.string(),
+                     "has a vocabulary of " + std::to_string(vocabulary) + " tokens, the template one of " +
+                         std::to_string(config.vocabulary),
+                     "a delta must share the template's vocabulary"});
+    return checked_identity(path);
+  };
+  return folder(name, path, absent_.read_or(identity, [&] {
+    const auto* shape = shape_of_folder(path);
+    return absent_.identity_of(absent_model(path, shape ? std::optional(shape->config) : std::nullopt));
+  }));
 }
 
 records::ModelReference Planner::fine_tuned(const std::string& purpose, const std::string& name,
@@ -84,7 +107,8 @@ records::ModelReference Planner::prepared(const std::string& name) {
 records::FileReference Planner::file(const std::filesystem::path& path) {
   auto& known = files_[path.string()];
   if (known.sha256.empty()) {
-    const std::string content = sha256_file(path);
+    const std::string content =
+        absent_.read_or([&] { return sha256_file(path); }, [&] { return absent_.identity_of(absent_file(path)); });
     places_.emplace(content, path.string());
     known = {path.filename().string(), content};
   }
@@ -96,14 +120,24 @@ records::Prompt Planner::prompt(const sections::Prompt& setting, const std::stri
   if (setting.style != text::name_of(text::PromptStyle::chat)) return given_prompt(setting);
   const auto known = chats_.find({name, questions.size()});
   if (known != chats_.end()) return known->second;
+  if (is_absent(name)) return prompt_not_known_yet();
   const auto& folder = experiment_.given(prompt_folder(experiment_.model.at(name)));
   return chats_[{name, questions.size()}] = chat_prompt(folder, experiment_.about.date, questions);
+}
+
+bool Planner::has_chat_template(const std::string& name) {
+  const auto& folder = prompt_folder(experiment_.model.at(name));
+  return !folder.empty() && (is_absent(name) || text::has_chat_template(folder));
 }
 
 const checkpoint::ModelConfig& Planner::config(const std::string& name) {
   if (configs_.contains(name)) return configs_.at(name);
   const auto& model = experiment_.model.at(name);
-  if (!model.path.empty()) return configs_.emplace(name, checkpoint::read_model_config(model.path)).first->second;
+  if (!model.path.empty()) {
+    const auto read = [&] { return checkpoint::read_model_config(model.path); };
+    return configs_.emplace(name, absent_.read_or(read, [&] { return assumed_config(experiment_, name); }))
+        .first->second;
+  }
   return configs_.emplace(name, config_of(made_llama(model.sizes, Output::own), load(name), "model." + name))
       .first->second;
 }
@@ -122,9 +156,9 @@ const text::Tokenizer& Planner::tokenizer(const std::string& name) {
   return tokenizer;
 }
 
-bool Planner::adds_tokens(const std::string& name) {
-  const auto& tokenizer = this->tokenizer(name);
-  return tokenizer.encode("", text::AddedTokens::as_model) != tokenizer.encode("", text::AddedTokens::none);
+int32_t Planner::vocabulary_size(const std::string& name) {
+  return absent_.read_or([&] { return tokenizer(name).size(); },
+                         [&] { return static_cast<int32_t>(config(name).vocabulary); });
 }
 
 int Planner::tensor_parallel(const std::string& name) {
@@ -159,7 +193,11 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
   if (name == other) return true;
   const auto pair = std::minmax(name, other);
   if (const auto known = shares_.find(pair); known != shares_.end()) return known->second;
-  return shares_[pair] = token_map::same_vocabulary(tokenizer(name), tokenizer(other));
+  return shares_[pair] = absent_.read_or([&] { return token_map::same_vocabulary(tokenizer(name), tokenizer(other)); },
+                                         [&] {
+                                           const auto &a = config(name), &b = config(other);
+                                           return a.model_type == b.model_type && a.vocabulary == b.vocabulary;
+                                         });
 }
 
 void Planner::needs(distributed::Task& task, const records::ModelReference& reference) {
@@ -176,6 +214,9 @@ std::string Planner::add_filled(distributed::Task task) {
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
   seeds_.fill(task, experiment_);
   const std::string key = task.key;
+  if (absent_.are_in(task.parameters) ||
+      std::ranges::any_of(task.inputs, [this](const std::string& input) { return is_provisional(input); }))
+    provisional_.insert(key);
   plan_.tasks.push_back(std::move(task));
   return key;
 }

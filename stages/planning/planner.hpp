@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "pipeline/records/training_parameters.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "stages/experiment/experiment.hpp"
+#include "stages/planning/absent_inputs.hpp"
 #include "stages/planning/prompts.hpp"
 #include "stages/planning/task_seeds.hpp"
 
@@ -24,9 +26,10 @@ using Places = std::map<std::string, std::string>;
 // and tokenizers, never weights beyond their hash.
 class Planner {
  public:
-  explicit Planner(const Experiment& experiment) : experiment_(experiment) {}
+  Planner(const Experiment& experiment, Absent absent) : experiment_(experiment), absent_(absent) {}
 
   const Experiment& experiment() const { return experiment_; }
+  const AbsentInputs& absent() const { return absent_; }
 
   // The stage whose tasks are added from here on.
   void begin(const Stage& stage) { stage_ = &stage; }
@@ -46,6 +49,8 @@ class Planner {
   // Stages find it again by Workbench::file.
   records::FileReference file(const std::filesystem::path& path);
 
+  // Whether the folder of model.<name>, or its tokenizer's, has a chat template; assumed where it is not there.
+  bool has_chat_template(const std::string& name);
   // How model.<name> is asked by a setting of the experiment; `questions`: those that are known to be asked. Throws
   // BadData where it is asked by its chat template and that cannot be used (text::chat_prompt).
   records::Prompt prompt(const sections::Prompt& setting, const std::string& model_name,
@@ -53,8 +58,7 @@ class Planner {
 
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
-  // Whether the tokenizer adds tokens to what a model reads, as Llama's its begin token.
-  bool adds_tokens(const std::string& model_name);
+  int32_t vocabulary_size(const std::string& model_name);  // of its tokenizer; of its config where that is not there
   // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be
   // shared out so.
   int tensor_parallel(const std::string& model_name);
@@ -64,7 +68,8 @@ class Planner {
   // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its
   // tensor-parallel group.
   void keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& model_name);
-  // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map.
+  // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map. Where
+  // one is not there: whether both are of one type and size.
   bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
 
   // Makes `reference`, where a task makes it, an input of `task`.
@@ -80,19 +85,24 @@ class Planner {
   void remember(const std::string& purpose, const std::string& name, const std::string& key);
   std::string find(const std::string& purpose, const std::string& name) const;
 
+  // Whether it, or a task that it needs, rests on what was assumed: its key changes once that is there.
+  bool is_provisional(const std::string& key) const { return provisional_.contains(key); }
   const std::vector<distributed::Task>& tasks() const { return plan_.tasks; }  // so far
   distributed::Plan take() { return std::move(plan_); }
   const Places& places() const { return places_; }
 
  private:
+  bool is_absent(const std::string& model_name);
   records::ModelReference folder(const std::string& name, const std::filesystem::path& path,
                                  const std::string& identity);
   std::string add_filled(distributed::Task task);
   const text::Tokenizer& load(const std::string& model_name);
 
   const Experiment& experiment_;
+  AbsentInputs absent_;
   const Stage* stage_ = nullptr;
   distributed::Plan plan_;
+  std::set<std::string> provisional_;  // keys
   TaskSeeds seeds_;
   Places places_;
   std::map<std::string, records::ModelReference> models_;

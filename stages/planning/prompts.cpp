@@ -24,6 +24,10 @@ records::Prompt chat_prompt(const std::filesystem::path& model_folder, const std
   return prompt;
 }
 
+records::Prompt prompt_not_known_yet() {
+  return recorded({text::PromptStyle::chat, "", ""});
+}
+
 records::Prompt given_prompt(const sections::Prompt& setting) {
   const auto style = text::prompt_style(setting.style);
   if (style == text::PromptStyle::text) return recorded({style, setting.before.text, setting.after.text});

@@ -18,6 +18,9 @@ records::Prompt prompt_of_style(text::PromptStyle style);
 records::Prompt chat_prompt(const std::filesystem::path& model_folder, const std::string& date,
                             const std::vector<std::string>& questions);
 
+// Stands for that of a model that is not there.
+records::Prompt prompt_not_known_yet();
+
 // As the experiment asks: a fixed style, or a given text. Throws Internal for chat.
 records::Prompt given_prompt(const sections::Prompt& setting);
 

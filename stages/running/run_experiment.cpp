@@ -77,18 +77,18 @@ std::vector<std::string> finished_of(std::vector<std::string> keys, const std::v
 
 Work found_work(const RunRequest& request, const Json& environment) {
   Work work;
-  auto [whole, plan, places] = plan_experiment(stages(), request.experiment, request.output.path(), request.only);
-  request.output.claim(request.experiment, whole, environment);
-  work.merged = keys_of(plan);
-  for (const auto& task : whole.tasks)
+  auto planned = plan_experiment(stages(), request.experiment, request.output.path(), request.only, Absent::fails);
+  request.output.claim(request.experiment, planned.whole, environment);
+  work.merged = keys_of(planned.chosen);
+  for (const auto& task : planned.whole.tasks)
     work.whole.push_back({task.key, task.stage, task.name, task.parameters, task.inputs});
   const store::UnitStore units(request.output.path());
   if (const int left = units.remove_abandoned(); left > 0)
     log_info("removed ", left, " half-written files of killed runs");
   const std::vector<std::string> present = units.keys();
-  work.plan = measured_costs(whole, present, units).calibrated(std::move(plan));
+  work.plan = measured_costs(planned.whole, present, units).calibrated(std::move(planned.chosen));
   keep_shard(work.plan, request.shard);
-  work.places = std::move(places);
+  work.places = std::move(planned.places);
   work.finished = finished_of(keys_of(work.plan), present);
   return work;
 }

@@ -23,6 +23,12 @@ double above_least(const distributed::SimulationResult& result) {
   return result.makespan > 0 ? std::max(0.0, 1 - result.least / result.makespan) : 0;
 }
 
+int largest_group(const distributed::Plan& plan) {
+  int most = 1;
+  for (const auto& task : plan.tasks) most = std::max(most, task.tensor_parallel);
+  return most;
+}
+
 int most_loads(const distributed::SimulationResult& result) {
   int most = 0;
   for (const auto& [residency, times] : result.loads) most = std::max(most, times);
@@ -37,31 +43,39 @@ std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std
   for (const int count : ranks) {
     distributed::SimulationSettings settings;
     settings.rules.nodes = distributed::nodes_of(count, ranks_per_node);
-    runs.push_back({count, distributed::simulate(plan, finished, count, settings)});
+    auto& run = runs.emplace_back(SimulatedRun{count, largest_group(plan), {}});
+    if (run.needed <= std::min(count, ranks_per_node))
+      run.result = distributed::simulate(plan, finished, count, settings);
   }
   return runs;
 }
 
 Json to_json(const SimulatedRun& run) {
+  if (!run.result) return {{"ranks", run.ranks}, {"needed", run.needed}};
   Json loads = Json::object();
-  for (const auto& [residency, times] : run.result.loads) loads[model_of(residency)] = times;
+  for (const auto& [residency, times] : run.result->loads) loads[model_of(residency)] = times;
   return {{"ranks", run.ranks},
-          {"makespan", run.result.makespan},
-          {"least", run.result.least},
-          {"idle_share", run.result.idle_share},
-          {"above_least", above_least(run.result)},
+          {"makespan", run.result->makespan},
+          {"least", run.result->least},
+          {"idle_share", run.result->idle_share},
+          {"above_least", above_least(*run.result)},
           {"loads", loads},
-          {"reloads", run.result.reloads}};
+          {"reloads", run.result->reloads}};
 }
 
 std::string table_of(const std::vector<SimulatedRun>& runs) {
   std::string text = "    ranks      makespan   lower bound   idle   above bound   loads of a model, at most   again\n";
   for (const auto& run : runs) {
     char line[160];
-    std::snprintf(line, sizeof line, "%9d  %12s  %12s  %4.1f %%        %4.1f %%   %-24d   %d\n", run.ranks,
-                  clock_time(run.result.makespan).c_str(), clock_time(run.result.least).c_str(),
-                  100 * run.result.idle_share, 100 * above_least(run.result), most_loads(run.result),
-                  run.result.reloads);
+    if (!run.result)
+      std::snprintf(line, sizeof line,
+                    "%9d             –             –      –             –   needs %d ranks on a node\n", run.ranks,
+                    run.needed);
+    else
+      std::snprintf(line, sizeof line, "%9d  %12s  %12s  %4.1f %%        %4.1f %%   %-24d   %d\n", run.ranks,
+                    clock_time(run.result->makespan).c_str(), clock_time(run.result->least).c_str(),
+                    100 * run.result->idle_share, 100 * above_least(*run.result), most_loads(*run.result),
+                    run.result->reloads);
     text += line;
   }
   return text;

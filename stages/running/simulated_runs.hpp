@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,16 +10,16 @@ namespace cmc::stages {
 
 struct SimulatedRun {
   int ranks = 0;
-  distributed::SimulationResult result;
+  int needed = 1;                                       // ranks on one node that the plan's largest group takes
+  std::optional<distributed::SimulationResult> result;  // none: a node has fewer
 };
 
-// What `plan` would take on each number of ranks, `ranks_per_node` of them on a node. Throws BadExperiment where the
-// plan needs more of a node.
+// What `plan` would take on each number of ranks, `ranks_per_node` of them on a node.
 std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std::vector<std::string>& finished,
                                         const std::vector<int>& ranks, int ranks_per_node);
 
 // {"ranks", "makespan" (s), "least" (s), "idle_share", "above_least" (share of the makespan beyond the lower bound),
-// "loads": {model: times}, "reloads": times by a rank that had held it before}
+// "loads": {model: times}, "reloads": times by a rank that had held it before}, or {"ranks", "needed"} without a result
 Json to_json(const SimulatedRun& run);
 // The same as a table for people.
 std::string table_of(const std::vector<SimulatedRun>& runs);

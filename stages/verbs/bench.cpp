@@ -32,8 +32,7 @@ std::vector<int64_t> batches_of(const std::string& text) {
 }
 
 po::options_description options() {
-  std::string shapes;
-  for (const auto& name : shape_names()) shapes += (shapes.empty() ? "" : ", ") + name;
+  const std::string shapes = known_shape_names();
   po::options_description options("options");
   options.add_options()("shape", po::value<std::string>()->default_value("smollm2_135m"), shapes.c_str())(
       "layers", po::value<int64_t>()->default_value(0), "so many layers of it, for a small machine; 0: all")(

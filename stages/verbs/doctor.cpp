@@ -15,6 +15,7 @@
 #include "pipeline/kernels/queue.hpp"
 #include "pipeline/model/device_memory.hpp"
 #include "pipeline/text/chat_renderer.hpp"
+#include "stages/experiment/variables.hpp"
 #include "stages/verbs/verb.hpp"
 
 namespace cmc::stages {
@@ -39,10 +40,9 @@ Finding program(const std::string& name, const std::string& purpose, const std::
 }
 
 Finding folder(const char* variable, const std::string& purpose, const std::string& remedy) {
-  const char* value = std::getenv(variable);
-  const bool good = value && std::filesystem::is_directory(value);
-  return {good, std::string(variable) + (value ? std::string(" = ") + value : " is not set") + " (" + purpose + ")",
-          remedy};
+  const std::string path = shipped_folder(variable);
+  const bool good = std::filesystem::is_directory(path);
+  return {good, path + (good ? "" : " is not there") + " (" + purpose + ", " + variable + ")", remedy};
 }
 
 Finding chat_templates() {
@@ -122,8 +122,9 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
        {devices(session), threads(session), program("mpirun", "several ranks", "openmpi-bin"),
         program("gnuplot", "figures of cmc-report", "gnuplot-nox"),
         program("h5dump", "a look into results.h5", "hdf5-tools"), chat_templates(),
-        folder("CMC_MODELS", "models of the shipped experiments", "jobs/setup.sh --models, then export it"),
-        folder("CMC_DATA", "data of the shipped experiments", "export it; see README, Data")})
+        folder("CMC_MODELS", "models of the shipped experiments",
+               "jobs/setup.sh --models, jobs/fetch.sh models …, or name their folder"),
+        folder("CMC_DATA", "data of the shipped experiments", "jobs/fetch.sh data, or name their folder")})
     findings.push_back(finding);
   for (const auto& finding : findings) {
     std::cout << (finding.good ? "ok       " : "problem  ") << finding.what << "\n";

@@ -1,7 +1,10 @@
 #include "stages/workbench/instruction_data.hpp"
 
+#include <algorithm>
+
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/data/gsm8k.hpp"
+#include "stages/planning/planned_data.hpp"
 
 namespace cmc::stages {
 
@@ -17,7 +20,8 @@ data::Dataset<data::QuestionAnswer> read_pairs(const std::filesystem::path& path
 
 records::InstructionPairs instruction_data(Planner& planner, const std::filesystem::path& file, int64_t items) {
   const auto& path = planner.experiment().given(file);
-  return {std::ssize(read_pairs(path, items).items), planner.file(path),
+  const int64_t all = instruction_pairs(planner, path);
+  return {items > 0 ? std::min(items, all) : all, planner.file(path),
           prompt_of_style(text::PromptStyle::open_instruct)};
 }
 

@@ -8,7 +8,9 @@ NAMED = re.compile(r"\bJson\b|nlohmann")
 # Beginning of a path in stages or analysis → what its JSON is.
 TEXT = {
     "stages/verbs/": "what a program prints, and the JSON-lines that it reads",
-    "stages/bench/": "what cmc bench prints and the configurations of its shapes",
+    "stages/bench/": "what cmc bench prints",
+    "stages/planning/absent_inputs": "parameters of a task, searched for what is absent",
+    "stages/planning/known_shapes.cpp": "config.json",
     "stages/planning/task_seeds.cpp": "the key of a task",
     "stages/planning/made_models.cpp": "config.json",
     "stages/running/output_folder": "plan.json, environment.json",

@@ -260,7 +260,7 @@ def test_the_hashes_are_git_hashes(tmp_path):
 
 def test_pinned_files_that_are_here():
     """The hashes in the script against copies of the published files, where this machine has them."""
-    data = Path(os.environ.get("CMC_DATA", ROOT / "../shared/data"))
+    data = Path(os.environ.get("CMC_DATA", ROOT / "data"))
     text = (ROOT / "jobs/fetch.py").read_text()
     for file in ("gsm8k/test.jsonl", "alpaca_gpt4/alpaca_en_demo.json"):
         assert (data / file).is_file(), f"{data / file} is missing: jobs/fetch.sh data, or set CMC_DATA"

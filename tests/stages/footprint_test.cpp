@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "pipeline/core/files.hpp"
 #include "pipeline/model/decoder_model.hpp"
-#include "stages/bench/shapes.hpp"
+#include "stages/bench/shape_named.hpp"
 #include "tests/model/support_configs.hpp"
 
 namespace cmc::stages {
@@ -64,6 +66,16 @@ TEST(Footprint, CountsEveryParameter) {
     EXPECT_EQ(footprint.cache_per_token * 2, static_cast<double>(kept))
         << name;  // one slot of one token, and the spare
   }
+}
+
+// As counted over the published checkpoints of each.
+TEST(KnownShapes, HaveThePublishedNumbersOfParameters) {
+  const std::map<std::string, double> published = {
+      {"smollm2_135m", 134'515'008},  {"gemma3_270m", 268'098'176},   {"llama2_7b", 6'738'415'616},
+      {"mistral_7b", 7'241'732'096},  {"llama3_8b", 8'030'261'248},   {"gemma2_9b", 9'241'705'984},
+      {"llama2_13b", 13'015'864'320}, {"llama2_70b", 68'976'648'192}, {"stories15m", 15'191'712}};
+  for (const auto& [name, parameters] : published)
+    EXPECT_EQ(footprint_of(shape_named(name, 0)).weights(), parameters) << name;
 }
 
 }  // namespace

@@ -1,8 +1,4 @@
-#include "stages/bench/shapes.hpp"
-
-#include <algorithm>
-
-#include "pipeline/core/error.hpp"
+#include "stages/planning/known_shapes.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -73,57 +69,50 @@ Json gemma2_9b() {
   return json;
 }
 
-struct Shape {
-  const char* name;
-  checkpoint::ModelConfig (*make)();
-};
-
-template <const auto& Make>
-checkpoint::ModelConfig parsed() {
-  return checkpoint::parse_model_config(Make(), "shape");
+// A story-teller of llama2.c: Llama's vocabulary, the output tied to the embedding.
+Json stories(int64_t hidden, int64_t layers, int64_t heads, int64_t intermediate) {
+  return llama({32000, hidden, layers, heads, heads, intermediate, 1e4, true});
 }
 
-const auto tiny = [] { return llama({4096, 256, 2, 4, 2, 512}); };
-const auto smollm2_135m = [] { return llama({49152, 576, 30, 9, 3, 1536, 1e5, true}); };
-const auto llama2_7b = [] { return llama({32000, 4096, 32, 32, 32, 11008}); };
-const auto llama2_13b = [] { return llama({32000, 5120, 40, 40, 40, 13824}); };
-const auto llama2_70b = [] { return llama({32000, 8192, 80, 64, 8, 28672}); };
-const auto llama3_8b = [] { return llama({128256, 4096, 32, 32, 8, 14336, 5e5}); };
-const auto mistral_7b = [] { return mistral({32000, 4096, 32, 32, 8, 14336}); };
+checkpoint::ModelConfig parsed(const std::string& name, const Json& config) {
+  return checkpoint::parse_model_config(config, "shape " + name);
+}
 
-const std::vector<Shape>& shapes() {
-  static const std::vector<Shape> all = {
-      {"tiny", parsed<tiny>},           {"smollm2_135m", parsed<smollm2_135m>}, {"gemma3_270m", parsed<gemma3_270m>},
-      {"llama2_7b", parsed<llama2_7b>}, {"mistral_7b", parsed<mistral_7b>},     {"llama3_8b", parsed<llama3_8b>},
-      {"gemma2_9b", parsed<gemma2_9b>}, {"llama2_13b", parsed<llama2_13b>},     {"llama2_70b", parsed<llama2_70b>}};
-  return all;
+std::vector<KnownShape> all_shapes() {
+  std::vector<KnownShape> shapes;
+  const auto add = [&](const std::string& name, std::vector<std::string> folders, int64_t bytes, const Json& config) {
+    shapes.push_back({name, std::move(folders), bytes, parsed(name, config)});
+  };
+  add("tiny", {}, 4, llama({4096, 256, 2, 4, 2, 512}));
+  add("smollm2_135m", {"smollm2-135m-instruct"}, 2, llama({49152, 576, 30, 9, 3, 1536, 1e5, true}));
+  add("gemma3_270m", {"gemma-3-270m"}, 2, gemma3_270m());
+  add("llama2_7b", {"Llama-2-7b-hf", "Llama-2-7b-chat-hf"}, 2, llama({32000, 4096, 32, 32, 32, 11008}));
+  add("mistral_7b", {"Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1"}, 2, mistral({32000, 4096, 32, 32, 8, 14336}));
+  add("llama3_8b", {}, 2, llama({128256, 4096, 32, 32, 8, 14336, 5e5}));
+  add("gemma2_9b", {}, 2, gemma2_9b());
+  add("llama2_13b", {"Llama-2-13b-hf", "Llama-2-13b-chat-hf"}, 2, llama({32000, 5120, 40, 40, 40, 13824}));
+  add("llama2_70b", {"Llama-2-70b-hf", "Llama-2-70b-chat-hf"}, 2, llama({32000, 8192, 80, 64, 8, 28672}));
+  add("stories15m", {"stories15M"}, 4, stories(288, 6, 6, 768));
+  add("stories42m", {"stories42M"}, 4, stories(512, 8, 8, 1376));
+  add("stories110m", {"stories110M"}, 4, stories(768, 12, 12, 2048));
+  return shapes;
 }
 
 }  // namespace
 
-std::vector<std::string> shape_names() {
-  std::vector<std::string> names;
-  for (const Shape& shape : shapes()) names.push_back(shape.name);
+const std::vector<KnownShape>& known_shapes() {
+  static const std::vector<KnownShape> shapes = all_shapes();
+  return shapes;
+}
+
+std::string known_shape_names() {
+  std::string names;
+  for (const auto& shape : known_shapes()) names += (names.empty() ? "" : ", ") + shape.name;
   return names;
 }
 
-checkpoint::ModelConfig shape_named(const std::string& name, int64_t layers) {
-  const auto found = std::ranges::find_if(shapes(), [&](const Shape& shape) { return name == shape.name; });
-  if (found == shapes().end()) {
-    std::string known;
-    for (const auto& each : shape_names()) known += (known.empty() ? "" : ", ") + each;
-    throw Usage({"--shape " + name, "is not known", "known: " + known});
-  }
-  auto config = found->make();
-  if (layers < 0 || layers > config.layers)
-    throw Usage({"--layers", "is " + std::to_string(layers) + " of " + std::to_string(config.layers), "0: all"});
-  if (layers > 0) config.layers = layers;
-  config.kinds.resize(static_cast<size_t>(config.layers));
-  return config;
-}
-
 checkpoint::ModelConfig delta_shape(int64_t vocabulary) {
-  return checkpoint::parse_model_config(llama({vocabulary, 192, 4, 3, 3, 512}), "delta");
+  return parsed("delta", llama({vocabulary, 192, 4, 3, 3, 512}));
 }
 
 }  // namespace cmc::stages

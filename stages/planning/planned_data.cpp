@@ -1,0 +1,48 @@
+#include "stages/planning/planned_data.hpp"
+
+#include "pipeline/data/alpaca.hpp"
+#include "pipeline/data/alpaca_eval.hpp"
+#include "pipeline/data/gsm8k.hpp"
+#include "pipeline/data/published.hpp"
+#include "pipeline/data/tofu.hpp"
+
+namespace cmc::stages {
+namespace {
+
+int64_t published_items(const std::filesystem::path& file) {
+  if (const auto known = data::published(file)) return known->items;
+  throw MissingInput({file.string(), "does not exist, and how much it holds is not known", "put it there"});
+}
+
+}  // namespace
+
+EvaluationPrompts evaluation_prompts(Planner& planner) {
+  const auto& file = planner.experiment().given(planner.experiment().data.alpaca_eval);
+  return planner.absent().read_or(
+      [&] {
+        const auto set = data::read_alpaca_eval(file);
+        EvaluationPrompts prompts{std::ssize(set.items), {}, set.items.front().generator};
+        for (const auto& item : set.items) prompts.questions.push_back(item.instruction);
+        return prompts;
+      },
+      [&] {
+        return EvaluationPrompts{published_items(file), {}, {}};
+      });
+}
+
+int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file) {
+  return planner.absent().read_or(
+      [&] {
+        if (file.extension() == ".jsonl") return std::ssize(data::read_gsm8k(file).items);
+        return std::ssize(data::read_alpaca(file).items);
+      },
+      [&] { return published_items(file); });
+}
+
+int64_t perturbed_items(Planner& planner, const std::string& stem) {
+  const auto& folder = planner.experiment().given(planner.experiment().data.tofu);
+  return planner.absent().read_or([&] { return std::ssize(data::read_tofu_perturbed(folder, stem).items); },
+                                  [&] { return published_items(folder / (stem + ".json")); });
+}
+
+}  // namespace cmc::stages

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "stages/planning/planner.hpp"
+
+// How much the experiment's data sets hold: read, or as published where a plan may assume so (AbsentInputs).
+namespace cmc::stages {
+
+// AlpacaEval's prompts.
+struct EvaluationPrompts {
+  int64_t count = 0;
+  std::vector<std::string> questions;  // [count]; empty: not known yet
+  std::string reference;               // whose outputs stand beside them; "": not known
+};
+EvaluationPrompts evaluation_prompts(Planner& planner);
+
+// Instruction pairs: a file that ends in .jsonl is GSM8K's, any other one Alpaca's.
+int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file);
+
+// Items of `stem`.json of TOFU, a _perturbed set.
+int64_t perturbed_items(Planner& planner, const std::string& stem);
+
+}  // namespace cmc::stages
