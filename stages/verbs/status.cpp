@@ -78,7 +78,7 @@ Status gather(const OutputFolder& output) {
   status.done = std::ssize(done);
   status.total = std::ssize(plan.tasks);
   status.ranks = ranks;
-  status.estimated_seconds_left = simulate_runs(plan, done, {ranks}, ranks).front().result.makespan;
+  status.estimated_seconds_left = simulate_runs(plan, done, {ranks}, ranks).front().result->makespan;
   return status;
 }
 
