@@ -69,6 +69,10 @@ function(cmc_reuse_torch_headers target)
   target_precompile_headers(${target} REUSE_FROM cmc_torch)
 endfunction()
 
+# Layers whose files use one private name for different things, as every stage has its `plan` and `run`: CMC_UNITY leaves
+# them file by file.
+set(cmc_file_by_file checkpoint analysis stages verbs)
+
 function(cmc_layer name)
   cmake_parse_arguments(LAYER "" "" "LIBS;PRIVATE_LIBS" ${ARGN})
   if(LAYER_UNPARSED_ARGUMENTS)
@@ -84,6 +88,9 @@ function(cmc_layer name)
   if(sources)
     add_library(cmc_${name} STATIC ${sources})
     set(scope PUBLIC)
+    if(CMC_UNITY AND NOT name IN_LIST cmc_file_by_file)
+      set_target_properties(cmc_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+    endif()
     target_link_libraries(cmc_${name} PRIVATE cmc_warnings ${LAYER_PRIVATE_LIBS})
   else()
     add_library(cmc_${name} INTERFACE)

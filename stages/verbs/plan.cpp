@@ -31,25 +31,75 @@ void print(const ExperimentPlan& plan, const std::string& assumed, const std::st
   if (simulated.empty()) {
     double seconds = 0;
     for (const auto& task : plan.chosen.tasks) seconds += task.seconds;
-    arguments.number<int>("ranks", {.least = 1, .most = 1e6});
-    if (!arguments.has("simulate")) arguments.expect_not_given({"ranks-per-node"}, "there is no --simulate");
-    const Experiment experiment = read_experiment(arguments);
-    const auto output = output_folder(arguments, experiment);
-    if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
-    const auto costs = arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output;
-    const distributed::CostModel fit = measured_costs(costs);
-    ExperimentPlan plan = plan_experiment(stages(), experiment, output, only_stages(arguments), Absent::assumed);
-    plan.chosen = with_costs_of(costs, fit, plan.chosen);
-    const bool simulates = arguments.has("simulate");
-    const auto runs = simulates ? simulated(plan.chosen, arguments) : std::vector<SimulatedRun>{};
-    if (!arguments.has("json"))
-      print(plan, assumption(experiment, !fit.factors().empty()), simulates ? table_of(runs) : "", arguments);
-    else if (simulates)
-      std::cout << Json{{"simulated", runs_json(runs)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
-    else
-      std::cout << Json{{"tasks", tasks_json(plan)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
-    return ExitCode::done;
+    const int ranks = arguments.number<int>("ranks", {.least = 1, .most = 1e6});
+    std::cout << "on " << ranks << " ranks at best about " << clock_time(seconds / ranks) << ", " << assumed << "\n";
+  } else {
+    std::cout << assumed << ":\n" << simulated;
   }
+  std::cout << text_of_absent(plan, arguments.get("experiment"));
+}
+
+Json absent_json(const ExperimentPlan& plan) {
+  Json absent = Json::array();
+  for (const auto& [path, input] : plan.absent)
+    absent.push_back({{"path", path},
+                      {"kind", input.kind == AbsentInput::Kind::model ? "model" : "data"},
+                      {"bytes", input.bytes},
+                      {"assumed", input.assumed}});
+  return absent;
+}
+
+Json tasks_json(const ExperimentPlan& plan) {
+  Json tasks = Json::array();
+  for (const auto& task : plan.chosen.tasks) {
+    tasks.push_back(to_json(task));
+    if (plan.provisional.contains(task.key)) tasks.back()["provisional"] = true;
+  }
+  return tasks;
+}
+
+Json runs_json(const std::vector<SimulatedRun>& runs) {
+  Json simulated = Json::array();
+  for (const auto& run : runs) simulated.push_back(to_json(run));
+  return simulated;
+}
+
+std::vector<SimulatedRun> simulated(const distributed::Plan& plan, const Arguments& arguments) {
+  const int on_a_node = arguments.number<int>("ranks-per-node", {.least = 1, .most = 1e6});
+  return simulate_runs(plan, {}, rank_counts(arguments.get("simulate")), on_a_node);
+}
+
+ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
+  po::options_description options("options");
+  add_experiment_options(options);
+  options.add_options()("ranks", po::value<int>()->default_value(session.world().size()), "ranks to estimate for")(
+      "simulate", po::value<std::string>(), "the run on these numbers of ranks, e.g. 1,8,64: how long, how much idle")(
+      "ranks-per-node", po::value<int>()->default_value(8),
+      "of the simulated machine: a model's ranks are on one node")(
+      "costs", po::value<std::string>(),
+      "folder of a run whose measured times calibrate the estimates (default: --output's)")(
+      "json", "as JSON: the tasks with all their parameters, or the simulation");
+  Arguments arguments("plan EXPERIMENT.ini [options]", options, {"experiment"});
+  if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
+  arguments.number<int>("ranks", {.least = 1, .most = 1e6});
+  if (!arguments.has("simulate")) arguments.expect_not_given({"ranks-per-node"}, "there is no --simulate");
+  const Experiment experiment = read_experiment(arguments);
+  const auto output = output_folder(arguments, experiment);
+  if (arguments.has("costs")) OutputFolder(arguments.get("costs")).plan();  // there has been a run
+  const auto costs = arguments.has("costs") ? std::filesystem::path(arguments.get("costs")) : output;
+  const distributed::CostModel fit = measured_costs(costs);
+  ExperimentPlan plan = plan_experiment(stages(), experiment, output, only_stages(arguments), Absent::assumed);
+  plan.chosen = with_costs_of(costs, fit, plan.chosen);
+  const bool simulates = arguments.has("simulate");
+  const auto runs = simulates ? simulated(plan.chosen, arguments) : std::vector<SimulatedRun>{};
+  if (!arguments.has("json"))
+    print(plan, assumption(experiment, !fit.factors().empty()), simulates ? table_of(runs) : "", arguments);
+  else if (simulates)
+    std::cout << Json{{"simulated", runs_json(runs)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
+  else
+    std::cout << Json{{"tasks", tasks_json(plan)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
+  return ExitCode::done;
+}
 
 }  // namespace
 
