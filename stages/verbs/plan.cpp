@@ -32,7 +32,8 @@ void print(const ExperimentPlan& plan, const std::string& assumed, const std::st
     double seconds = 0;
     for (const auto& task : plan.chosen.tasks) seconds += task.seconds;
     const int ranks = arguments.number<int>("ranks", {.least = 1, .most = 1e6});
-    std::cout << "on " << ranks << " ranks at best about " << clock_time(seconds / ranks) << ", " << assumed << "\n";
+    std::cout << "on " << ranks << (ranks == 1 ? " rank" : " ranks") << " at best about " << clock_time(seconds / ranks)
+              << ", " << assumed << "\n";
   } else {
     std::cout << assumed << ":\n" << simulated;
   }

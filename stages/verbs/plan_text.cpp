@@ -13,10 +13,13 @@ namespace {
 
 std::string with_unit(int64_t bytes) {
   char text[32];
-  if (bytes >= 1'000'000'000)
-    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
+  const auto number = static_cast<double>(bytes);
+  if (number >= 1e9)
+    std::snprintf(text, sizeof text, "%.1f GB", number / 1e9);
+  else if (number >= 1e6)
+    std::snprintf(text, sizeof text, "%.1f MB", number / 1e6);
   else
-    std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+    std::snprintf(text, sizeof text, "%.0f kB", number / 1e3);
   return text;
 }
 
