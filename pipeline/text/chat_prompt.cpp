@@ -9,7 +9,7 @@
 namespace cmc::text {
 namespace {
 
-const std::string remedy =
+const std::string other_style =
     "use another prompt style (plain, open_instruct, inst), or give the text around the question (prompt_before, "
     "prompt_after)";
 
@@ -22,7 +22,7 @@ std::vector<Rendered> ask(ChatRenderer& renderer, const std::vector<std::string>
 }
 
 [[noreturn]] void fail(const ChatRenderer& renderer, const std::string& what) {
-  throw BadData({renderer.chat_template().where, what, remedy});
+  throw BadData({renderer.chat_template().where, what, other_style});
 }
 
 std::string shown(const std::string& question) {
