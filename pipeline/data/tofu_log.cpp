@@ -1,10 +1,10 @@
 #include "pipeline/data/tofu_log.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/data/open_unlearning_log.hpp"
 #include "pipeline/data/record.hpp"
 
 namespace cmc::data {
@@ -13,10 +13,11 @@ namespace {
 using Items = std::vector<TofuLogItem>;
 using Fields = std::vector<std::string>;
 
-const std::pair<const char*, Items TofuLog::*> sets[] = {{"eval_log.json", &TofuLog::retain},
-                                                         {"eval_real_author_wo_options.json", &TofuLog::real_authors},
-                                                         {"eval_real_world_wo_options.json", &TofuLog::world_facts},
-                                                         {"eval_log_forget.json", &TofuLog::forget}};
+const std::pair<const char*, TofuLogSet TofuLog::*> sets[] = {
+    {"eval_log.json", &TofuLog::retain},
+    {"eval_real_author_wo_options.json", &TofuLog::real_authors},
+    {"eval_real_world_wo_options.json", &TofuLog::world_facts},
+    {"eval_log_forget.json", &TofuLog::forget}};
 
 Fields needed_fields(TofuLogPart part) {
   Fields fields = {"avg_paraphrased_loss", "average_perturb_loss"};
@@ -57,29 +58,6 @@ void check_fields(const Json& set, const Fields& fields, const std::string& wher
   }
 }
 
-// A number from 0 to `most`. Rounding may leave the loss of a certain answer a hair below 0.
-double number(const Json& value, double most, const std::string& where) {
-  if (!value.is_number())
-    throw BadData({where, std::string("is ") + (value.is_null() ? "null, NaN or Infinity" : value.type_name()),
-                   "it must be a number; a model that gives none cannot be scored"});
-  const double x = value.get<double>();
-  if (x < 0 && x > -1e-6) return 0;
-  if (!(x >= 0 && x <= most))
-    throw BadData(
-        {where, "is " + value.dump(), most == 1 ? "a recall lies between 0 and 1" : "a loss is not negative"});
-  return x;
-}
-
-std::vector<double> losses(const Json& list, const std::string& where) {
-  if (!list.is_array() || list.empty())
-    throw BadData({where, std::string("is ") + (list.is_array() ? "empty" : list.type_name()),
-                   "it must be a list with the loss of each wrong answer"});
-  std::vector<double> losses;
-  for (size_t i = 0; i < list.size(); ++i)
-    losses.push_back(number(list[i], std::numeric_limits<double>::max(), where + "[" + std::to_string(i) + "]"));
-  return losses;
-}
-
 LoggedTexts texts(const Json& triple, const std::string& where) {
   const auto is_text = [](const Json& part) { return part.is_string(); };
   if (!triple.is_array() || triple.size() != 3 || !std::ranges::all_of(triple, is_text))
@@ -95,24 +73,35 @@ Items read_set(const Json& set, TofuLogPart part, const std::string& where) {
   Items items;
   for (const auto& [key, value] : set.at(fields[0]).items()) {
     const auto place = [&, item = key](const std::string& field) { return where + ": " + field + "[" + item + "]"; };
-    const auto read = [&, item = key](const std::string& field, double most) {
-      return number(set.at(field).at(item), most, place(field));
-    };
+    const auto at = [&, item = key](const char* field) -> const Json& { return set.at(field).at(item); };
     TofuLogItem& item = items.emplace_back();
     item.key = key;
-    item.paraphrased_loss = read("avg_paraphrased_loss", std::numeric_limits<double>::max());
-    item.wrong_losses = losses(set.at("average_perturb_loss").at(key), place("average_perturb_loss"));
-    if (item.wrong_losses.size() != items[0].wrong_losses.size())
-      throw BadData({place("average_perturb_loss"),
-                     "has " + std::to_string(item.wrong_losses.size()) + " losses, item " + items[0].key + " has " +
-                         std::to_string(items[0].wrong_losses.size()),
-                     "the truth ratio compares items with equally many wrong answers: evaluate the set again"});
+    item.paraphrased_loss = logged_loss(at("avg_paraphrased_loss"), place("avg_paraphrased_loss"));
+    item.wrong_losses = logged_losses(at("average_perturb_loss"), place("average_perturb_loss"));
+    expect_as_many_wrong(item, items[0], place("average_perturb_loss"));
     if (part != TofuLogPart::all) continue;
-    item.answer_loss = read("avg_gt_loss", std::numeric_limits<double>::max());
-    item.rouge_l_recall = read("rougeL_recall", 1);
-    if (has_texts) item.texts = texts(set.at("generated_text").at(key), place("generated_text"));
+    item.answer_loss = logged_loss(at("avg_gt_loss"), place("avg_gt_loss"));
+    item.rouge_l_recall = logged_fraction(at("rougeL_recall"), place("rougeL_recall"));
+    if (has_texts) item.texts = texts(at("generated_text"), place("generated_text"));
   }
   return items;
+}
+
+TofuLog read_official_log(const Json& json, const std::filesystem::path& file, TofuLogPart part) {
+  Fields names;
+  for (const auto& [name, member] : sets)
+    if (part == TofuLogPart::all || member == &TofuLog::forget) names.push_back(name);
+  if (const auto absent = absent_from(json, names); !absent.empty())
+    throw BadData(
+        {file.string(), "lacks " + absent,
+         json.contains("avg_paraphrased_loss")
+             ? "this is the log of one set: give eval_log_aggregated.json"
+             : "give eval_log_aggregated.json or open-unlearning's TOFU_EVAL.json, or evaluate what is missing"});
+  TofuLog log;
+  for (const auto& [name, member] : sets)
+    if (part == TofuLogPart::all || member == &TofuLog::forget)
+      (log.*member).items = read_set(json.at(name), part, file.string() + ": " + name);
+  return log;
 }
 
 }  // namespace
@@ -121,21 +110,11 @@ TofuLog read_tofu_log(const std::filesystem::path& file, TofuLogPart part) {
   const Json json = read_document(file);
   if (!json.is_object())
     throw BadData({file.string(), std::string("is a JSON ") + json.type_name() + ", not an object",
-                   "give eval_log_aggregated.json"});
-  Fields names;
-  for (const auto& [name, member] : sets)
-    if (part == TofuLogPart::all || member == &TofuLog::forget) names.push_back(name);
-  if (const auto absent = absent_from(json, names); !absent.empty())
-    throw BadData({file.string(), "lacks " + absent,
-                   json.contains("avg_paraphrased_loss")
-                       ? "this is the log of one set: give eval_log_aggregated.json"
-                       : "give eval_log_aggregated.json, or evaluate what is missing"});
-  TofuLog log;
+                   "give eval_log_aggregated.json or open-unlearning's TOFU_EVAL.json"});
+  TofuLog log =
+      is_open_unlearning_log(json) ? read_open_unlearning_log(json, file, part) : read_official_log(json, file, part);
   log.file = file;
   log.content_hash = hash_of(file);
-  for (const auto& [name, member] : sets)
-    if (part == TofuLogPart::all || member == &TofuLog::forget)
-      log.*member = read_set(json.at(name), part, file.string() + ": " + name);
   return log;
 }
 

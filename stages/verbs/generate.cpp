@@ -62,14 +62,18 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "temperature", po::value<double>()->default_value(0), "0: greedy")(
       "top-p", po::value<double>()->default_value(1), "nucleus")("seed", po::value<int64_t>()->default_value(1),
                                                                  "of the samples")(
-      "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable");
+      "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable")(
+      "ignore-end", po::bool_switch(), "end tokens are tokens as others: every response has --new of them")(
+      "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
   Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N [--chat]", options,
                       {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   decode::GenerationSettings settings = settings_of(arguments);
   const LoadedPair pair = load_pair(arguments, session);
   const auto requests = read_requests(arguments, pair);
-  settings.end_tokens = pair.end_tokens;
+  if (!arguments.get<bool>("ignore-end")) settings.end_tokens = pair.end_tokens;
+  for (auto left = arguments.number<int64_t>("warm-up", {.least = 0, .most = 1000}); left > 0; --left)
+    decode::generate(*pair.source, pair.tokenizer, requests, settings);
   int64_t tokens = 0;
   const auto start = std::chrono::steady_clock::now();
   const auto results = decode::generate(*pair.source, pair.tokenizer, requests, settings,

@@ -13,7 +13,8 @@ namespace po = boost::program_options;
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
-  options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"");
+  options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"")(
+      "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
   Arguments arguments("score --model DIR [--delta DIR --alpha A] --pairs FILE.jsonl", options, {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
@@ -27,6 +28,8 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     if (requests.back().prompt.empty())
       throw BadData({where, "prompt is empty", "something must predict the answer's first token"});
   });
+  for (auto left = arguments.number<int64_t>("warm-up", {.least = 0, .most = 1000}); left > 0; --left)
+    decode::score(*pair.source, requests);
   const auto start = std::chrono::steady_clock::now();
   const auto scores = decode::score(*pair.source, requests);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

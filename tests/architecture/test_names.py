@@ -15,6 +15,7 @@ OTHER_THINGS = {
     "pipeline/core/provenance.cpp": {"cmc"},
     "pipeline/store/unit_group.cpp": {"cmc"},
     "pipeline/data/": {"question", "answer", "fact"},  # fields of data files
+    "pipeline/data/open_unlearning_log.cpp": {"forget_quality"},  # a metric of its log
     "pipeline/distributed/": {"stopped"},  # a run's outcome
     "pipeline/decode/generate.cpp": {"length"},  # why a text ended
     "pipeline/decode/score.cpp": {"prompt"},  # errors
@@ -32,11 +33,12 @@ OTHER_THINGS = {
     "stages/verbs/bench.cpp": {"steps"},  # flags and fields of JSON
     "stages/verbs/export.cpp": {"rouge1_recall"},  # field of TOFU's published log
     "stages/verbs/generate.cpp": {"prompt"},
-    "stages/verbs/import.cpp": {"truth_ratio", "forget_quality", "probability"},  # fields by mean; a heading
+    "stages/verbs/import.cpp": {"probability"},  # a heading
     "stages/verbs/map.cpp": {"match", "candidates", "unmapped", "inexact", "exact"},
     "stages/verbs/model_options.cpp": {"alpha", "unmapped"},
     "stages/verbs/score.cpp": {"prompt", "answer"},
     "stages/verbs/system_choice.cpp": {"alpha", "unmapped"},
+    "stages/verbs/tofu_figures.cpp": {"truth_ratio", "forget_quality"},  # fields by mean
 }
 
 

@@ -1,9 +1,14 @@
-"""Side by side in one run: cmc against the published loop over transformers, and against its own limits.
+#!/usr/bin/env python3
+"""cmc beside the published algorithm over transformers, transformers' own generate() and CTranslate2: equal work, in turns.
 
-    .venv/bin/python tests/benchmark/benchmark.py [--new 48] [--prompts 32]
+    tests/benchmark/benchmark.py [--batch 1,16] [--new 64] [--prompts 16] [--repeat 5] [--threads N] [--models A,B]
+                                 [--what ...] [--peers ...] [--json FILE]
 
-Needs a build (build/release/bin, or CMC_BIN) and the two small models (CMC_MODELS). Prints a Markdown table. Figures are of this
-machine and this moment: compare within a run only.
+Needs a build (build/release/bin, or CMC_BIN), models (folders, or names under CMC_MODELS) and the packages of the tests. All systems
+continue the same prompts by the same number of tokens, end tokens or not, in float32 on the same number of threads. One warm-up, then
+--repeat rounds in which each system has its turn. Prefill is the time until every prompt has its first new token (a run of one token);
+decoding is what a run of --new tokens takes beyond it. Loading is not in it. Prints a Markdown table of medians and, in brackets, least and most: figures of
+this machine and this moment, to be compared within a run only. A system that cannot do a row is a dash, its reason below the table.
 """
 
 import argparse
@@ -14,191 +19,293 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "differential"))
-import published  # noqa: E402
-import torch  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: E402
+import systems
+from systems import ROOT, Missing, find_programs, need, timed
 
-BIN = Path(os.environ.get("CMC_BIN", ROOT / "build" / "release" / "bin"))
-MODELS = Path(os.environ.get("CMC_MODELS", ROOT / "models"))
-DATA = Path(os.environ.get("CMC_DATA", ROOT / ".." / "shared" / "data"))
-SMOLLM2, GEMMA = MODELS / "smollm2-135m-instruct", MODELS / "gemma-3-270m"
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "differential")]
+PARTS = ("decoding", "fused", "scoring", "training")
+PEERS = ("published", "transformers", "ctranslate2")
 
 
-def make_delta(folder):
-    """A delta as small_llms trains it: 4 layers of 64 on SmolLM2's vocabulary."""
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(SMOLLM2)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4,
-                         intermediate_size=172, tie_word_embeddings=True, max_position_embeddings=2048)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (Path(folder) / name).write_bytes((SMOLLM2 / name).read_bytes())
-    return folder
+def parse():
+    numbers = lambda text: [int(number) for number in text.split(",")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=numbers, default=[1, 16], help="sequences at once, several by commas")
+    parser.add_argument("--new", type=int, default=64, help="new tokens of each prompt, 2 at least")
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--repeat", type=int, default=5, help="rounds")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--models", type=lambda text: text.split(","), default=["smollm2-135m-instruct", "gemma-3-270m"],
+                        help="the first is the delta's template: its vocabulary is the delta's")
+    parser.add_argument("--what", type=lambda text: text.split(","), default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--peers", type=lambda text: text.split(","), default=list(PEERS), help=", ".join(PEERS))
+    parser.add_argument("--json", help="a file for every run")
+    given = parser.parse_args()
+    if given.new < 2 or min([*given.batch, given.prompts, given.repeat, given.threads]) < 1 or not (
+            set(given.what) <= set(PARTS) and set(given.peers) <= set(PEERS)):
+        parser.error(f"--new is 2 at least, other numbers 1, --what of {', '.join(PARTS)}, --peers of {', '.join(PEERS)}")
+    return given
 
 
-def jsonl(path, rows):
-    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+def model_folder(name):
+    for folder in (Path(name), Path(os.environ.get("CMC_MODELS") or ROOT / "models") / name):
+        if (folder / "config.json").exists():
+            return folder.resolve()
+    raise Missing(str(folder), "jobs/setup.sh --models, or name the folder of models by CMC_MODELS")
 
 
-def cmc(verb, *arguments):
-    """(seconds, tokens) of the loop, without loading."""
-    done = subprocess.run([BIN / "cmc", verb, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    last = json.loads(done.stdout.splitlines()[-1])
-    return last["seconds"], last["tokens"]
+class Load:
+    """What other programs do meanwhile, in cores."""
 
-
-def timed(function):
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
-class Table:
     def __init__(self):
-        print("| what | figure | against | goal |\n|---|---|---|---|", flush=True)
+        self.start, self.at_start = self.now(), os.getloadavg()[0]
 
-    def row(self, what, figure, against="", goal=""):
-        print(f"| {what} | {figure} | {against} | {goal} |", flush=True)
+    @staticmethod
+    def now():
+        """(wall seconds, seconds of all cores in use, of this process and its children)."""
+        busy = [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        idle = busy[3] + busy[4]
+        return time.monotonic(), (sum(busy[:8]) - idle) / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4])
 
+    def others(self):
+        wall, busy, own = (after - before for before, after in zip(self.start, self.now()))
+        return max(0.0, (busy - own) / wall)
 
-def limits():
-    """(bytes/s of reading memory, FLOP/s of a float32 product)."""
-    block = torch.ones(64 * 1024 * 1024)
-    best = min(timed(lambda: block.sum())[0] for _ in range(5))
-    a = torch.randn(1024, 1024)
-    flops = min(timed(lambda: a @ a)[0] for _ in range(10))
-    return block.numel() * 4 / best, 2 * 1024**3 / flops
-
-
-def transformers_batch(folder, prompts, new):
-    """tokens/s of transformers' own greedy decoding at batch 16."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    total = 0
-
-    def run():
-        nonlocal total
-        for first in range(0, len(prompts), 16):
-            inputs = tokenizer(prompts[first:first + 16], return_tensors="pt", padding=True)
-            out = model.generate(**inputs, max_new_tokens=new, min_new_tokens=new, do_sample=False)
-            total += (out.shape[1] - inputs.input_ids.shape[1]) * out.shape[0]
-    with torch.no_grad():
-        seconds, _ = timed(run)
-    return total / seconds
+    def told(self, cores, what):
+        return f"**WARNING: {what} {cores:.1f} cores: these figures are not to be quoted.**" if cores > 0.3 else ""
 
 
-def published_decoding(folder, delta, prompts, new, token_map=None):
-    """tokens/s of the published loop: vanilla without delta, else fused."""
-    base, tokenizer = published.load_model(folder), published.load_tokenizer(folder)
-    steering = {}
-    if delta:
-        steering = {"delta": published.Delta([published.Part(published.load_model(delta))]), "alpha": 0.1}
-        if token_map:
-            steering["delta"].tokenizer, steering["delta"].token_map = published.load_tokenizer(delta), token_map
-    seconds, results = timed(lambda: [published.generate(base, tokenizer, prompt, new, **steering) for prompt in prompts])
-    return sum(len(result["ids"]) for result in results) / seconds
+class Bench:
+    """Settings, the models of one folder at a time, and the rows."""
+
+    def __init__(self, given, work):
+        self.given, self.work, self.rows = given, work, []
+        self.folders = [model_folder(name) for name in given.models]
+        self.cmc, = find_programs("cmc")
+        import made_data
+        import published
+        self.published, self.made = published, made_data
+        self.prompts = [item["instruction"] for item in made_data.evaluation_prompts(given.prompts)]
+        self.delta = self.make_delta(work / "delta")
+
+    def make_delta(self, folder):
+        """As small_llms trains it: 4 layers of 64 on the template's vocabulary."""
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+        torch.manual_seed(0)
+        template = self.folders[0]
+        config = LlamaConfig(vocab_size=self.published.load_tokenizer(template).get_vocab_size(), hidden_size=64, num_hidden_layers=4,
+                             num_attention_heads=4, num_key_value_heads=4, intermediate_size=172, tie_word_embeddings=True,
+                             max_position_embeddings=2048)
+        LlamaForCausalLM(config).save_pretrained(folder)
+        for file in template.glob("tokenizer*.json"):
+            (folder / file.name).write_bytes(file.read_bytes())
+        return folder
+
+    def load(self, folder):
+        self.folder, self.model, self.tokenizer = folder, self.published.load_model(folder), self.published.load_tokenizer(folder)
+        template = self.published.load_tokenizer(self.folders[0])
+        self.other_vocabulary = template.get_vocab() != self.tokenizer.get_vocab()
+
+    def published_delta(self):
+        delta = self.published.Delta([self.published.Part(self.published.load_model(self.delta))])
+        if self.other_vocabulary:
+            file = self.work / "map.json"
+            subprocess.run([self.cmc, "map", "--from", self.folder, "--to", self.delta, "--json", file], check=True, capture_output=True)
+            found = json.loads(file.read_text())
+            kinds = {"exact": self.published.EXACT, "inexact": self.published.INEXACT, "unmapped": self.published.UNMAPPED}
+            delta.tokenizer, delta.token_map = self.published.load_tokenizer(self.delta), (found["ids"], [kinds[match] for match in found["match"]])
+        return delta
+
+    def rounds(self, what, unit, contenders, batch=None, **facts):
+        """contenders: {name: a function that gives a run's record}, or a text that says why there is none."""
+        rows = {name: {"model": self.folder.name, "what": what, "unit": unit, "batch": batch, "system": name, **facts, "runs": []}
+                for name in contenders}
+        working = {}
+        for name, run in contenders.items():
+            why = run if isinstance(run, str) else attempt(lambda: run(True))
+            if isinstance(why, str):
+                rows[name]["why"] = why
+            else:
+                working[name] = run
+        for turn in range(self.given.repeat):
+            for name, run in working.items():
+                rows[name]["runs"].append(run(False))
+                if rows[name]["runs"][-1]["value"] is None:
+                    rows[name]["why"] = "decoding took no longer than prefill: raise --new"
+                print(f"{self.folder.name}, {what}{f', batch {batch}' if batch else ''}: {name}, round {turn + 1}", file=sys.stderr)
+        self.rows += rows.values()
 
 
-def token_map_of(work):
-    file = work / "map.json"
-    subprocess.run([BIN / "cmc", "map", "--from", GEMMA, "--to", SMOLLM2, "--json", file], check=True, capture_output=True)
-    parsed = json.loads(file.read_text())
-    kinds = {"exact": published.EXACT, "inexact": published.INEXACT, "unmapped": published.UNMAPPED}
-    return parsed["ids"], [kinds[match] for match in parsed["match"]]
+def continuing(system, prompts, new):
+    """A turn: an untimed run of one token, for what the turns of others left cold, one of one token and one of all; held to be equal work."""
+    def run(warm_up):
+        record = {}
+        for key, asked in (("cold", 1), ("first", 1), ("all", 2 if warm_up else new)):
+            seconds, ids = system.run(asked)
+            if [len(row) for row in ids] != [asked] * prompts:
+                raise SystemExit(f"{system.name}: other than {asked} new tokens of each of {prompts} prompts: {[len(row) for row in ids]}")
+            record[key] = {"seconds": seconds, "tokens": sum(map(len, ids))}
+        decoding = record["all"]["seconds"] - record["first"]["seconds"]
+        return {**record, "value": (record["all"]["tokens"] - record["first"]["tokens"]) / decoding if decoding > 0 else None}
+    return run
 
 
-def decoding(table, work, delta, prompts, new, bandwidth):
-    file = jsonl(work / "prompts.jsonl", [{"prompt": prompt} for prompt in prompts])
-    few = prompts[:3]
-    speed = {}
-    for name, folder, other in [("SmolLM2", SMOLLM2, False), ("Gemma", GEMMA, True)]:
-        weights = sum(f.stat().st_size for f in folder.glob("*.safetensors")) * 2  # bf16 on disk, float32 here
-        common = ["--model", folder, "--prompts", file, "--new", new, "--batch", 16]
-        seconds, tokens = cmc("generate", *common)
-        vanilla = tokens / seconds
-        slow = published_decoding(folder, None, few, new)
-        own = transformers_batch(folder, prompts, new)
-        table.row(f"vanilla {name}, batch 16, tokens/s", f"{vanilla:.0f}", f"published loop {slow:.0f} ({vanilla / slow:.1f}×), "
-                  f"transformers batch 16 {own:.0f} ({vanilla / own:.2f}×); batch-1 limit by bandwidth {bandwidth / weights:.0f}", "5×")
-        seconds, tokens = cmc("generate", *common, "--delta", delta, "--alpha", 0.1)
-        fused = tokens / seconds
-        slow = published_decoding(folder, delta, few, new, token_map_of(work) if other else None)
-        table.row(f"fused {name}{', other vocabulary' if other else ''}, batch 16, tokens/s", f"{fused:.0f}",
-                  f"published loop {slow:.1f} ({fused / slow:.1f}×)", "5×")
-        table.row(f"fused against own vanilla, {name}, time a token", f"{vanilla / fused:.2f}×", "", "1.3×" if other else "1.15×")
-        speed[name] = vanilla
-    return speed
+def attempt(make):
+    """A peer that cannot load or run a model says why, in a line. What cmc cannot do, and unequal work, ends the benchmark."""
+    try:
+        return make()
+    except Exception as error:  # whatever a peer raises
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def scoring(table, work, delta, flops):
-    lines = (DATA / "tofu" / "forget01.json").read_text(encoding="utf-8").splitlines()[:24]
-    items = [json.loads(line) for line in lines]
-    pairs = [{"prompt": f"[INST] {i['question']} [/INST]", "answer": i["answer"]} for i in items]
-    file = jsonl(work / "pairs.jsonl", pairs)
-    base, tokens = cmc("score", "--model", GEMMA, "--pairs", file)
-    fused, _ = cmc("score", "--model", GEMMA, "--delta", delta, "--pairs", file)
-    model, tokenizer = published.load_model(GEMMA), published.load_tokenizer(GEMMA)
-    steering = published.Delta([published.Part(published.load_model(delta))], published.load_tokenizer(delta), token_map_of(work))
-    few = pairs[:4]
-    plain, _ = timed(lambda: [published.score(model, tokenizer, p["prompt"], p["answer"]) for p in few])
-    slow, _ = timed(lambda: [published.score(model, tokenizer, p["prompt"], p["answer"], steering, 1.0) for p in few])
-    parameters = sum(f.stat().st_size for f in GEMMA.glob("*.safetensors")) / 2
-    table.row("scoring in the other vocabulary, against own base forward", f"{fused / base:.2f}×",
-              f"published loop {slow / plain:.2f}× its base; base alone {tokens / base:.0f} answer tokens/s, "
-              f"limit by FLOP/s {flops / (2 * parameters):.0f} tokens/s", "1.3×")
+def decoders(bench, batch, delta, slow):
+    """{name: system, or why there is none} of one batch size."""
+    given, prompts = bench.given, bench.prompts
+    found = {"cmc": systems.Cmc(bench.cmc, bench.folder, prompts, batch, given.threads, bench.work / "prompts.jsonl", delta)}
+    if "published" in given.peers:
+        found[slow.name] = slow if batch == given.batch[0] else f"one prompt at a time: see batch {given.batch[0]}"
+    if "transformers" in given.peers and not delta:
+        found[systems.Transformers.name] = attempt(lambda: systems.Transformers(bench.model, bench.tokenizer, prompts, batch))
+    if "ctranslate2" in given.peers and not delta:
+        found[systems.CTranslate2.name] = attempt(
+            lambda: systems.CTranslate2(bench.folder, bench.tokenizer, prompts, batch, given.threads, bench.work))
+    return found
 
 
-def training_step(work, delta, examples, keep):
-    """Median seconds of a step of 16 examples in the second epoch of delta training beside SmolLM2."""
-    request = work / "train.json"
-    request.write_text(json.dumps({
-        "command": "train", "trained": str(delta), "frozen": [{"folder": str(SMOLLM2), "keep": keep}], "examples": examples,
-        "settings": {"batch": 4, "accumulation": 4, "epochs": 2}}), encoding="utf-8")
-    done = subprocess.run([BIN / "probe_train", request], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    reports = json.loads(done.stdout.splitlines()[-1])["reports"]
-    return statistics.median(step["seconds"] for step in reports[len(reports) // 2:])
+def measure_decoding(bench, fused):
+    given, prompts = bench.given, bench.prompts
+    slow = systems.Published(bench.published, bench.model, bench.tokenizer, prompts, bench.published_delta() if fused else None)
+    what = "vanilla" if not fused else "fused, other vocabulary" if bench.other_vocabulary else "fused, same vocabulary"
+    read = sum(len(bench.tokenizer.encode(prompt).ids) for prompt in prompts)
+    for batch in given.batch:
+        contenders = {name: system if isinstance(system, str) else continuing(system, len(prompts), given.new)
+                      for name, system in decoders(bench, batch, bench.delta if fused else None, slow).items()}
+        bench.rounds(what, "tokens/s", contenders, batch, prompts=len(prompts), prompt_tokens=read, new=given.new)
 
 
-def training(table, work, delta):
-    tokenizer = AutoTokenizer.from_pretrained(SMOLLM2)
-    pairs = json.loads((DATA / "alpaca_gpt4" / "alpaca_en_demo.json").read_text(encoding="utf-8"))[:48]
+def measure_scoring(bench):
+    """Answer tokens a second, alone and steered, each system on the same pairs."""
+    pairs = [{"prompt": f"[INST] {row['question']} [/INST]", "answer": " " + row["answer"]} for row in bench.made.tofu_rows(1)[:bench.given.prompts]]
+    file = systems.jsonl(bench.work / "pairs.jsonl", pairs)
+    delta = bench.published_delta()
+
+    def ours(*arguments):
+        def run(_):
+            seconds, lines = systems.run_cmc(bench.cmc, "score", bench.given.threads, "--model", bench.folder, "--dtype", "float32",
+                                             "--warm-up", 1, "--pairs", file, *arguments)
+            return seconds, sum(line["tokens"] for line in lines)
+        return run
+
+    def slow(*steering):
+        def run(_):
+            seconds, scores = timed(lambda: [bench.published.score(bench.model, bench.tokenizer, p["prompt"], p["answer"], *steering) for p in pairs])
+            return seconds, sum(score["tokens"] for score in scores)
+        return run
+
+    def recorded(run):
+        def record(warm_up):
+            seconds, tokens = run(warm_up)
+            return {"all": {"seconds": seconds, "tokens": tokens}, "value": tokens / seconds}
+        return record
+
+    for what, contenders in (("scoring, vanilla", {"cmc": ours(), "published": slow()}),
+                             ("scoring, fused", {"cmc": ours("--delta", bench.delta), "published": slow(delta, 1.0)})):
+        kept = {systems.Published.name if name == "published" else name: recorded(run) for name, run in contenders.items()
+                if name in ("cmc", *bench.given.peers)}
+        bench.rounds(what, "answer tokens/s", kept, pairs=len(pairs))
+
+
+def measure_training(bench):
+    """A step of 16 examples in the second epoch of delta training beside the template: states kept, or the template run each time."""
+    probe, = find_programs("probe_train")
     examples = []
-    for pair in pairs:
-        question = pair["instruction"] + ("\n" + pair["input"] if pair.get("input") else "")
-        prompt = tokenizer(f"<|user|>\n{question}\n<|assistant|>\n").input_ids
-        answer = tokenizer(pair["output"]).input_ids + [tokenizer.eos_token_id]
+    for row in bench.made.instructions(48):
+        prompt = bench.tokenizer.encode(f"<|user|>\n{row['instruction']}\n<|assistant|>\n").ids
+        answer = bench.tokenizer.encode(row["output"], add_special_tokens=False).ids
         examples.append({"tokens": prompt + answer, "labels": [-100] * len(prompt) + answer})
-    kept, run = training_step(work, delta, examples, True), training_step(work, delta, examples, False)
-    table.row("training step (16 Alpaca examples) with the template's states kept, s", f"{kept:.2f}",
-              f"running the template {run:.2f} ({run / kept:.1f}×)", "3×")
+
+    def step(keep):
+        request = bench.work / f"train-{keep}.json"
+        request.write_text(json.dumps({"command": "train", "trained": str(bench.delta), "frozen": [{"folder": str(bench.folder), "keep": keep}],
+                                       "examples": examples, "settings": {"batch": 4, "accumulation": 4, "epochs": 2}}), encoding="utf-8")
+
+        def run(_):
+            done = subprocess.run([probe, request], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(bench.given.threads)})
+            if done.returncode != 0:
+                raise SystemExit(f"probe_train: exit {done.returncode}\n{done.stderr}")
+            reports = json.loads(done.stdout.splitlines()[-1])["reports"]
+            second = [report["seconds"] for report in reports[len(reports) // 2:]]
+            return {"steps": second, "value": statistics.median(second)}
+        return run
+
+    bench.rounds("training step, 16 examples", "s", {"cmc, states kept": step(True), "cmc, template run each step": step(False)})
+
+
+def spread(values, digits=3):
+    shown = lambda value: f"{value:.{digits}g}" if value < 1000 else f"{value:.0f}"
+    return f"{shown(statistics.median(values))} ({shown(min(values))}–{shown(max(values))})"
+
+
+def table(rows):
+    lines = ["| model | what | batch | system | new tokens | prefill, s | figure | unit |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        runs = row["runs"]
+        tokens = sorted({run["all"]["tokens"] for run in runs if "all" in run})
+        first = [run["first"]["seconds"] for run in runs if "first" in run]
+        values = [run["value"] for run in runs]
+        cells = [row["model"], row["what"], row["batch"] or "", row["system"], ", ".join(map(str, tokens)) or "–",
+                 spread(first) if first else "–", spread(values) if runs and None not in values else "–", row["unit"]]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    reasons = dict.fromkeys(f"{row['model']}, {row['what']}, {row['system']}, batch {row['batch']}: {row['why']}" for row in rows if "why" in row)
+    return "\n".join([*lines, "", *(f"- {reason}" for reason in reasons)])
+
+
+def machine(given, load):
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    versions = {name: version(name) for name in ("torch", "transformers", *(["ctranslate2"] if "ctranslate2" in given.peers else []))}
+    return {"processor": processor, "cores": len(os.sched_getaffinity(0)), "threads": given.threads, "numbers": "float32",
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "not set"), "load": load.at_start,
+            **versions}
+
+
+def measure(bench):
+    for folder in bench.folders:
+        bench.load(folder)
+        for part in bench.given.what:
+            if part in ("decoding", "fused"):
+                measure_decoding(bench, part == "fused")
+            elif part == "scoring":
+                measure_scoring(bench)
+            elif folder == bench.folders[0]:
+                measure_training(bench)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--new", type=int, default=48)
-    parser.add_argument("--prompts", type=int, default=32)
-    options = parser.parse_args()
-    for folder in (SMOLLM2, GEMMA):
-        assert (folder / "config.json").exists(), f"{folder} is missing: jobs/setup.sh --models"
-    items = json.loads((DATA / "alpaca_eval" / "alpaca_eval.json").read_text(encoding="utf-8"))[:options.prompts]
-    prompts = [item["instruction"] for item in items]
-    bandwidth, flops = limits()
-    print(f"{torch.get_num_threads()} threads, reads {bandwidth / 1e9:.1f} GB/s, multiplies {flops / 1e9:.0f} GFLOP/s\n")
-    table = Table()
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        delta = make_delta(work / "delta")
-        decoding(table, work, delta, prompts, options.new, bandwidth)
-        scoring(table, work, delta, flops)
-        training(table, work, delta)
+    given = parse()
+    os.environ.update(OMP_NUM_THREADS=str(given.threads), HF_HUB_OFFLINE="1")
+    for package in ("torch", "transformers", "tokenizers"):
+        need(package, "jobs/requirements-test.txt")
+    if "ctranslate2" in given.peers:
+        need("ctranslate2", "jobs/requirements-benchmark.txt")
+    import torch
+    import transformers
+    torch.set_num_threads(given.threads)
+    transformers.utils.logging.disable_progress_bar()
+    load = Load()
+    with tempfile.TemporaryDirectory(prefix="cmc-benchmark-") as work:
+        bench = Bench(given, Path(work))
+        about = machine(given, load)
+        print(", ".join(f"{name} {value}" for name, value in about.items()), load.told(load.at_start, "before this the load was"), sep="\n")
+        measure(bench)
+    about["others"] = load.others()
+    print(table(bench.rows), "", f"Other programs used {about['others']:.2f} cores meanwhile.", load.told(about["others"], "other programs used"), sep="\n")
+    if given.json:
+        Path(given.json).write_text(json.dumps({"machine": about, "settings": vars(given), "rows": bench.rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -111,9 +111,9 @@ TEST_F(Readers, TofuLogPairsFieldsByItem) {
       "truth_ratio": {"0": NaN, "1": -Infinity},
       "generated_text": {"0": ["NaN", "\"Infinity\\", "-Infinity"], "1": ["", "", ""]}})"));
   const auto log = read_tofu_log(folder / "log.json");
-  ASSERT_EQ(log.forget.size(), 2u);
-  EXPECT_EQ(log.world_facts.size(), 2u);
-  const auto& first = log.forget[0];
+  ASSERT_EQ(log.forget.items.size(), 2u);
+  EXPECT_EQ(log.world_facts.items.size(), 2u);
+  const auto& first = log.forget.items[0];
   EXPECT_EQ(first.key, "0");
   EXPECT_EQ(first.answer_loss, 1.5);
   EXPECT_EQ(first.paraphrased_loss, 0);
@@ -122,7 +122,7 @@ TEST_F(Readers, TofuLogPairsFieldsByItem) {
   ASSERT_TRUE(first.texts.has_value());
   EXPECT_EQ(first.texts->generated, "\"Infinity\\");
   EXPECT_EQ(first.texts->reference, "-Infinity");
-  EXPECT_EQ(log.retain[1].wrong_losses, (std::vector<double>{3, 4}));
+  EXPECT_EQ(log.retain.items[1].wrong_losses, (std::vector<double>{3, 4}));
   EXPECT_EQ(log.content_hash, sha256_file(folder / "log.json"));
 }
 
@@ -130,9 +130,9 @@ TEST_F(Readers, TofuLogOfARetainOnlyModel) {
   const std::string ratios = R"({"average_perturb_loss": {"3": [1]}, "avg_paraphrased_loss": {"3": 2}})";
   publish_file(folder / "log.json", R"({"eval_log_forget.json": )" + ratios + "}");
   const auto log = read_tofu_log(folder / "log.json", TofuLogPart::forget_truth_ratios);
-  ASSERT_EQ(log.forget.size(), 1u);
-  EXPECT_EQ(log.forget[0].paraphrased_loss, 2);
-  EXPECT_TRUE(log.retain.empty());
+  ASSERT_EQ(log.forget.items.size(), 1u);
+  EXPECT_EQ(log.forget.items[0].paraphrased_loss, 2);
+  EXPECT_TRUE(log.retain.items.empty());
   EXPECT_THROW(read_tofu_log(folder / "log.json"), BadData);
 }
 

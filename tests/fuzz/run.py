@@ -115,6 +115,11 @@ def datasets():
               "generated_text": {"0": ["p", "g", "r"]}}
     yield json.dumps({name: losses for name in ("eval_log.json", "eval_real_author_wo_options.json", "eval_real_world_wo_options.json",
                                                 "eval_log_forget.json")}).encode()
+    several = {"agg_value": 0.5, "value_by_index": {"0": {"prob": [0.5, 0.25], "avg_loss": [0.7, 1.4]}}}
+    one = {"agg_value": 0.5, "value_by_index": {"0": {"prob": 0.5, "avg_loss": 0.7}}}
+    texts = {"agg_value": 0.5, "value_by_index": {"0": {"rougeL_recall": 0.5, "generation": "g", "ground_truth": "r"}}}
+    yield json.dumps({"forget_Q_A_Prob": one, "forget_Q_A_PARA_Prob": one, "forget_Q_A_PERT_Prob": several, "ra_Q_A_ROUGE": texts,
+                      "retain_Truth_Ratio": 0.5, "model_utility": {"agg_value": 0.5}, "forget_quality": None}).encode()
 
 
 UNIT = {"schema_version": "1.0", "key": hashlib.sha256(b"a").hexdigest(), "stage": "instruct", "task": '{"name": "a"}', "provenance": "{}",
