@@ -6,7 +6,7 @@
 #   --root DIR        the root, which stays; a root that is there is used again (default: a new folder, removed at the end)
 #   --suite NAME      Debian's release (default: bookworm)
 #   --mirror URL      default: the first one in this machine's /etc/apt
-#   --at PATH         where the clone lies in the root (default: /root/cmc)
+#   --at PATH         where the clone lies in the root (default: /srv/cmc)
 #   --set KEY=VALUE   a setting of the run of mini, repeatable
 #   --ccache DIR      a ccache to share, with the CCACHE_* variables of the environment
 #   --env NAME=VALUE  a variable that the newcomer has set, repeatable
@@ -24,8 +24,8 @@ if [ -z "${CMC_BARE_ROOT:-}" ]; then
   exit
 fi
 
-root=$CMC_BARE_ROOT suite=bookworm mirror='' at=/root/cmc ccache='' settings=()
-newcomer=(HOME=/root "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" LANG=C.UTF-8 TERM=dumb)
+root=$CMC_BARE_ROOT suite=bookworm mirror='' at=/srv/cmc ccache='' settings=()
+home=/root newcomer=("HOME=$home" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" LANG=C.UTF-8 TERM=dumb)
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
   [ $# -ge 2 ] || usage
   case $1 in
@@ -70,7 +70,7 @@ share_pip() {
   local variable file word
   for variable in $(compgen -e | grep '^PIP_'); do newcomer+=("$variable=${!variable}"); done
   for file in $(python3 -m pip config debug 2>/dev/null | sed -n 's/^ *\(.*\), exists: True$/\1/p' | sort -u); do
-    case $file in "$HOME"/*) take "$file" "/root/${file#"$HOME"/}" ;; *) take "$file" ;; esac
+    case $file in "$HOME"/*) take "$file" "$home/${file#"$HOME"/}" ;; *) take "$file" ;; esac
   done
   for word in $(python3 -m pip config list 2>/dev/null | sed "s/^[^=]*=//; s/'//g"); do
     word=${word#file://}
