@@ -110,6 +110,7 @@ type_in() { chroot "$root" /usr/bin/env -i "${newcomer[@]}" bash -c "cd $at && $
 objects() { (cd "$root$at/build/release" && find . -name '*.o' -printf '%p %T@\n' | sort); }
 
 check "jobs/reproduce.sh mini" type_in jobs/reproduce.sh mini "${settings[@]}"
+[ $failed = 0 ] || exit 1
 check "a report" test -s "$root$at/results/mini/report/index.html"
 objects > "$root/tmp/first"
 check "objects were made: $(wc -l < "$root/tmp/first")" test -s "$root/tmp/first"
