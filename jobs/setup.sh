@@ -23,26 +23,47 @@ venv=$PWD/.venv requirements=jobs/requirements.txt
 venv=${CMC_VENV:-$venv}
 say() { echo "setup: $*" >&2; }
 
-packages=(g++ cmake ninja-build ccache pkg-config git python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
+packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
           libboost-program-options-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
           libssl-dev gnuplot-nox python3-jinja2)
 [ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev clang-format munge slurmctld slurmd slurm-client)
 
-install_packages() {
-  command -v dpkg-query >/dev/null || { say "not a Debian system: provide ${packages[*]} (modules, Spack, containers)"; return; }
-  local missing=() package
-  for package in "${packages[@]}"; do
+by_hand="g++ 12, CMake 3.22, Python 3.11 or later, Ninja, pkg-config, Open MPI, and with their headers HDF5, Boost.Program_options,
+  SentencePiece, PCRE2, utf8proc, nlohmann-json, spdlog and OpenSSL; to run: gnuplot, jinja2 for Python"
+
+# What runs here, or else what apt would install: "12", "3.11".
+gcc_version() { g++ -dumpversion 2>/dev/null || apt-cache depends g++ 2>/dev/null | sed -n 's/.*Depends: g++-\([0-9]*\).*/\1/p'; }
+python_version() {
+  python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null ||
+    apt-cache depends python3 2>/dev/null | sed -n 's/.*Depends: python\(3\.[0-9]*\)$/\1/p'
+}
+older() { [ -n "$1" ] && [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+# Releases whose own are too old (Ubuntu 22.04) have newer ones beside them; jobs/build.sh finds that of g++ by itself.
+python=python3
+find_missing() {
+  local package newer=()
+  if [ -z "${CXX:-}" ] && older "$(gcc_version)" 12; then newer=(g++-12); fi
+  if older "$(python_version)" 3.11; then python=python3.11 newer+=(python3.11-venv python3.11-dev); fi
+  missing=()
+  for package in "${packages[@]}" "${newer[@]}"; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing+=("$package")
   done
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null || { say "not a Debian system: provide $by_hand (modules, Spack, or jobs/container)"; return; }
+  find_missing
   [ ${#missing[@]} -eq 0 ] && return
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
     if sudo -n true 2>/dev/null; then as_root=(sudo -n)
-    else say "missing packages; run: sudo apt-get install ${missing[*]}"; exit 66; fi
+    else say "packages are missing; an administrator installs them by: apt-get install ${missing[*]}"; exit 66; fi
   fi
-  say "installing ${missing[*]}"
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  find_missing  # a new machine knows only now which versions it would install
+  say "installing ${missing[*]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # Runs pip only when the requirements file changed since the last success.
@@ -72,7 +93,7 @@ need_venv=no
 [ -z "${Torch_DIR:-}${CMAKE_PREFIX_PATH:-}" ] && need_venv=yes
 [ "$want_tests$want_models" != nono ] && need_venv=yes
 if [ "$need_venv" = yes ]; then
-  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
   install_requirements "$requirements"
 fi
 if [ "$want_cuda" = yes ]; then

@@ -72,7 +72,7 @@ function(cmc_cuda_kernels)
   set(linked 0)
   if(CMC_WITH_CUDA)
     cmc_cuda_architectures(architectures)
-    set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 does not know that nvcc takes 20
+    set(CMAKE_CUDA_STANDARD 17)  # CMake 3.22 does not know that nvcc takes 20
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/*.cu)
     add_library(cmc_cuda_kernels OBJECT ${sources})
     target_include_directories(cmc_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR})

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include "pipeline/core/log.hpp"
 #include "pipeline/distributed/pause.hpp"
@@ -211,15 +210,18 @@ void Coordinator::tell_progress() {
 
 // Ranks that do not say good-bye are not waited for: the caller ends the job without them.
 void Coordinator::finish(Outcome& outcome) {
-  const auto answered = [&](int rank) { return gone_.contains(rank) || lost_.contains(rank); };
+  const auto all_answered = [&] {
+    for (int rank = 1; rank < size_; ++rank)
+      if (!gone_.contains(rank) && !lost_.contains(rank)) return false;
+    return true;
+  };
   const auto tell_lost = [&] {
     outcome.lost.clear();
     for (const auto& [rank, owed] : lost_) outcome.lost.push_back(rank);
   };
   tell_lost();
   for (int rank = 1; rank < size_; ++rank) mailbox_.send(rank, to_json(outcome));
-  const auto ranks = std::views::iota(1, size_);
-  for (Pause pause; !std::ranges::all_of(ranks, answered); pause()) {
+  for (Pause pause; !all_answered(); pause()) {
     read_mail();
     lose_silent_ranks();
   }

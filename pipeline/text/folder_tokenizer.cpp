@@ -158,12 +158,13 @@ class Assembly {
                                                                     {"eot_token", "\u2581<EOT>"},
                                                                     {"fill_token", "<FILL_ME>"}})
       if (!config_.roles[key].given) roles.push_back({key, NamedToken{{text, true}, false}});
-    for (auto& [key, token] : config_.model_roles) {
-      const auto same = std::find_if(roles.begin(), roles.end(), [&](const auto& role) { return role.first == key; });
+    for (auto& own : config_.model_roles) {
+      const auto same =
+          std::find_if(roles.begin(), roles.end(), [&](const auto& role) { return role.first == own.first; });
       if (same == roles.end())
-        roles.emplace_back(key, token);
+        roles.push_back(own);
       else
-        same->second = token;
+        same->second = own.second;
     }
     config_.model_roles = std::move(roles);
   }
