@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """How long a folder with many finished units takes: a resumed run's start, `cmc status`, the merge, `cmc verify`.
 
-  CMC_BIN=build/release/bin PYTHONPATH=tests python3 tests/benchmark/large_store.py --units 10000 [--folder DIR]
+  tests/benchmark/large_store.py --units 10000 [--folder DIR]
 
 Where `cmc` is built, the plan is one of tiny models (tests/stages) with about so many tasks, and all but a few of its units are made
 up: of the test suite, with 12 datasets each. The start of `cmc run` is until its log tells that a task is at work. Without `cmc` the
@@ -15,7 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-BIN = Path(os.environ["CMC_BIN"])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import standalone  # noqa: E402
+
+BIN = standalone.need_programs("probe_faults")
 MISSING = 4  # tasks that a resumed run still has to do
 TASKS_OF_A_SEED = 400
 SETTINGS = {"instruct.unit_items": 1, "unlearn.unit_items": 1, "instruct.items": 12, "instruct.checked_items": 12, "unlearn.items": 12}
@@ -96,6 +100,7 @@ def main():
     parser.add_argument("--units", type=int, default=10_000)
     parser.add_argument("--folder", help="kept and used again; default: a temporary one")
     given = parser.parse_args()
+    standalone.need_packages("torch", "transformers", "h5py")
     with tempfile.TemporaryDirectory(prefix="cmc-large-") as temporary:
         folder = Path(given.folder or temporary)
         (measure_cmc if (BIN / "cmc").exists() else measure_store)(folder, given.units)

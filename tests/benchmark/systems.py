@@ -10,30 +10,18 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MISSING = 66
-
-
-class Missing(SystemExit):
-    """One line on stderr and exit code 66."""
-
-    def __init__(self, what, remedy):
-        print(f"{what} is missing: {remedy}", file=sys.stderr)
-        super().__init__(MISSING)
+sys.path.insert(0, str(ROOT / "tests"))
+import standalone  # noqa: E402
+from standalone import Missing  # noqa: E402, F401
 
 
 def need(package, requirements):
-    try:
-        return __import__(package)
-    except ImportError:
-        raise Missing(f"the Python package {package}", f"{sys.executable} -m pip install -r {requirements}") from None
+    standalone.need_packages(package, requirements=requirements)
+    return __import__(package)
 
 
 def find_programs(*names):
-    """Their paths: in CMC_BIN, else in build/release/bin."""
-    folder = Path(os.environ.get("CMC_BIN") or ROOT / "build" / "release" / "bin")
-    for name in names:
-        if not (folder / name).exists():
-            raise Missing(str(folder / name), "jobs/build.sh test, or name the folder by CMC_BIN")
+    folder = standalone.need_programs(*names)
     return [folder / name for name in names]
 
 

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """`cmc run` on two ranks over a disk that fills up: tmpfs of several sizes, so that it is full at different moments.
 
-  CMC_BIN=build/release/bin PYTHONPATH=tests python3 tests/faults/full_disk.py [--sizes KiB,KiB,…]
+  tests/faults/full_disk.py [--sizes KiB,KiB,…]
 
 Mounts in a namespace of its own: needs root or user namespaces, and leaves nothing behind. Each run must end with 74, name a file
 and the remedy and leave no damaged unit; the disk then grows, and the same command must end with the units of an undisturbed run."""
@@ -15,7 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stages"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "stages")]
+import standalone  # noqa: E402
+
+if __name__ == "__main__":
+    standalone.need_packages("torch", "transformers", "h5py")
+standalone.need_programs("cmc")
 import support_pipeline as support  # noqa: E402
 from support_pipeline import mpi  # noqa: E402
 

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Kills ranks of runs at random moments until many have died, and holds what is left against an undisturbed run.
 
-  CMC_BIN=build/release/bin PYTHONPATH=tests python3 tests/faults/storm.py --kills 1000 --seed 1
+  tests/faults/storm.py --kills 1000 --seed 1
 
 Runs of synthetic tasks (synthetic_run.hpp) on 1 to 4 ranks publish units into one folder; ranks are killed (-9), whole runs
 are stopped and go on; each run starts where the last one ended, until all tasks are done. Then a new folder begins."""
@@ -12,11 +13,15 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-import distributed.mpi as mpi
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import standalone  # noqa: E402
+
+import distributed.mpi as mpi  # noqa: E402
 
 KILL = signal.SIGKILL
 
@@ -166,6 +171,7 @@ def main():
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    standalone.need_programs("probe_faults")
     begin = time.monotonic()
     counts = Storm(given.seed).rage(given.kills)
     for name, count in counts.items():

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Gives every reader of files from outside mutated inputs; a crash, a hang or an error that is none of the input's is a finding.
 
-  CMC_BIN=build/sanitize/bin CMC_SOURCE=. PYTHONPATH=tests python3 tests/fuzz/run.py --inputs 1000000 [--target tokenizer_json]
+  CMC_BIN=build/sanitize/bin tests/fuzz/run.py --inputs 1000000 [--target tokenizer_json]
 
 Prints a line for each target. Findings are kept in --findings; `fuzz_TARGET FILE` repeats one."""
 
@@ -15,7 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-BIN, SOURCE = Path(os.environ["CMC_BIN"]), Path(os.environ["CMC_SOURCE"])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import standalone  # noqa: E402
+
+BIN, SOURCE = standalone.need_programs(), standalone.SOURCE
 
 
 def packed(header, data):
@@ -180,6 +184,7 @@ def main():
     parser.add_argument("--target", choices=CORPORA, action="append")
     parser.add_argument("--findings", default="fuzz-findings")
     given = parser.parse_args()
+    standalone.need_packages("torch", "tokenizers")
     failed = 0
     for target in given.target or CORPORA:
         begin = time.monotonic()

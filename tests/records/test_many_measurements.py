@@ -1,26 +1,33 @@
+#!/usr/bin/env python3
 """results.h5 with many measurements: what cmc_results reads is what was measured. With a number of rows, as a program, it says
 how long that takes:
 
-    python tests/records/test_many_measurements.py 10000000     (CMC_BIN: the build's bin, CMC_SOURCE: the repository)
+    tests/records/test_many_measurements.py 10000000
 """
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import numpy
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import standalone  # noqa: E402
 
-sys.path.insert(0, str(Path(os.environ["CMC_SOURCE"]) / "analysis/python"))
+if __name__ == "__main__":
+    standalone.need_packages("numpy", "pandas", "h5py")
+BIN = standalone.need_programs("probe_records")
+
+import numpy  # noqa: E402
+
+sys.path.insert(0, str(standalone.SOURCE / "analysis/python"))
 import cmc_results  # noqa: E402
 
 SYSTEMS = 100  # half of them targets alone
 
 
 def write(rows, folder):
-    subprocess.run([Path(os.environ["CMC_BIN"]) / "probe_records", "measure", str(rows), folder], check=True)
+    subprocess.run([BIN / "probe_records", "measure", str(rows), folder], check=True)
     return Path(folder) / "results.h5"
 
 
