@@ -75,11 +75,9 @@ int64_t Record::items(const System& system, const std::string& set) const {
   std::set<std::pair<int32_t, int64_t>> items;
   const auto where = measurements_.find_set(set);
   if (!where) return 0;
-  const auto place = [](const records::Measurement& m) { return std::pair(m.system, m.set); };
   for (int32_t code = 0; code < std::ssize(measurements_.systems()); ++code) {
     if (measurements_.systems()[static_cast<size_t>(code)].without_seed() != system) continue;
-    for (const auto& row : std::ranges::equal_range(measurements_.rows(), std::pair(code, *where), {}, place))
-      items.insert({code, row.item});
+    for (const auto& row : measurements_.of(code, *where)) items.insert({code, row.item});
   }
   return static_cast<int64_t>(items.size());
 }

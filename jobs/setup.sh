@@ -24,7 +24,7 @@ venv=${CMC_VENV:-$venv}
 say() { echo "setup: $*" >&2; }
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
-          libboost-program-options-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
+          libboost-program-options-dev libsentencepiece-dev libprotobuf-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
           libssl-dev gnuplot-nox python3-jinja2)
 [ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev clang-format munge slurmctld slurmd slurm-client)
 

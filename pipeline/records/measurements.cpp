@@ -14,6 +14,12 @@ auto place_of(const Measurement& m) {
   return std::tuple(m.system, m.set, m.metric, m.item);
 }
 
+// The rows of one place. Not std::ranges::equal_range: Clang 14 and 15 cannot read what GCC 12's library returns.
+template <class Place, class PlaceOf>
+std::span<const Measurement> among(const std::vector<Measurement>& rows, const Place& place, PlaceOf place_of) {
+  return {std::ranges::lower_bound(rows, place, {}, place_of), std::ranges::upper_bound(rows, place, {}, place_of)};
+}
+
 // Codes by first appearance → codes by order.
 template <class Known, class Code>
 std::vector<Code> in_order(Known& known) {
@@ -98,10 +104,13 @@ std::optional<int16_t> Measurements::find_set(std::string_view set) const {
   return found == known_sets_.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::span<const Measurement> Measurements::of(int32_t system, int16_t set) const {
+  return among(rows_, std::pair(system, set), [](const Measurement& m) { return std::pair(m.system, m.set); });
+}
+
 std::span<const Measurement> Measurements::of(int32_t system, int16_t set, int metric) const {
-  const auto place = [](const Measurement& m) { return std::tuple(m.system, m.set, m.metric); };
-  const auto range = std::ranges::equal_range(rows_, std::tuple(system, set, static_cast<int16_t>(metric)), {}, place);
-  return {range.begin(), range.end()};
+  return among(rows_, std::tuple(system, set, static_cast<int16_t>(metric)),
+               [](const Measurement& m) { return std::tuple(m.system, m.set, m.metric); });
 }
 
 std::vector<int64_t> Measurements::seeds() const {
@@ -148,11 +157,9 @@ std::vector<double> View::values(const System& system, std::string_view set, std
 int64_t View::items(const System& system, std::string_view set) const {
   const auto where = all_.find_set(set);
   if (!where) return 0;
-  const auto place = [](const Measurement& m) { return std::pair(m.system, m.set); };
   std::set<int64_t> items;
   for (const int32_t code : codes(system)) {
-    for (const auto& row : std::ranges::equal_range(all_.rows(), std::pair(code, *where), {}, place))
-      items.insert(row.item);
+    for (const auto& row : all_.of(code, *where)) items.insert(row.item);
     if (!items.empty()) break;
   }
   return static_cast<int64_t>(items.size());

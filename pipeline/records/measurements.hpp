@@ -39,6 +39,7 @@ class Measurements {
   std::optional<int16_t> find_set(std::string_view set) const;
   // In the order of items; empty where there are none.
   std::span<const Measurement> of(int32_t system, int16_t set, int metric) const;
+  std::span<const Measurement> of(int32_t system, int16_t set) const;  // every metric's
   // Seeds that systems name, ascending.
   std::vector<int64_t> seeds() const;
 

@@ -210,7 +210,7 @@ std::string Planner::add_filled(distributed::Task task) {
   task.revision = stage_->revision;
   if (stage_->runs == Stage::Runs::models) task.compute = name_of(compute_kind_of(experiment_));
   std::ranges::sort(task.inputs);
-  task.inputs.erase(std::ranges::unique(task.inputs).begin(), task.inputs.end());
+  task.inputs.erase(std::unique(task.inputs.begin(), task.inputs.end()), task.inputs.end());
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
   seeds_.fill(task, experiment_);
   const std::string key = task.key;
