@@ -26,7 +26,7 @@ say() { echo "setup: $*" >&2; }
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
           libboost-program-options-dev libsentencepiece-dev libprotobuf-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
           libssl-dev gnuplot-nox python3-jinja2)
-[ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev clang-format munge slurmctld slurmd slurm-client)
+[ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev munge slurmctld slurmd slurm-client)
 
 by_hand="g++ 12, CMake 3.22, Python 3.11 or later, Ninja, pkg-config, Open MPI, and with their headers HDF5, Boost.Program_options,
   SentencePiece, PCRE2, utf8proc, nlohmann-json, spdlog and OpenSSL; to run: gnuplot, jinja2 for Python"
