@@ -58,7 +58,8 @@ Drawn draw(const Drawing& drawing, const fs::path& folder) {
     if (drawn.problem.empty()) {
       drawn.svg = with_sharp_images(read_file(work / (drawing.id + ".svg")));
       publish_file(folder / (drawing.id + ".svg"), drawn.svg);
-      publish_file(folder / (drawing.id + ".pdf"), read_file(work / (drawing.id + ".pdf")));
+      for (const char* type : {".pdf", ".png"})
+        publish_file(folder / (drawing.id + type), read_file(work / (drawing.id + type)));
     }
   } catch (...) {
     std::error_code ignored;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
+#include "analysis/html_script.hpp"
 #include "analysis/html_style.hpp"
 
 namespace cmc::analysis {
@@ -28,6 +30,14 @@ std::string tooltip(const Figure& figure, const Column& column) {
   return text;
 }
 
+// What the page's script sorts by; nothing where nothing was measured.
+std::string sort_value(const Figure& figure) {
+  if (std::isnan(figure.value)) return "";
+  char text[48];
+  std::snprintf(text, sizeof text, " data-value=\"%.17g\"", figure.value);
+  return text;
+}
+
 std::string figure_html(const Figure& figure, const Column& column) {
   std::string shown = html_escape(show(figure, column));
   if (const size_t at = shown.find(" ± "); at != std::string::npos) {
@@ -35,7 +45,8 @@ std::string figure_html(const Figure& figure, const Column& column) {
     shown = shown.substr(0, at) + " <small>" + shown.substr(at + 1, end - at - 1) + "</small>" + shown.substr(end);
   }
   const std::string hint = tooltip(figure, column);
-  return "<td" + (hint.empty() ? "" : " title=\"" + html_escape(hint) + "\"") + ">" + shown + "</td>";
+  return "<td" + sort_value(figure) + (hint.empty() ? "" : " title=\"" + html_escape(hint) + "\"") + ">" + shown +
+         "</td>";
 }
 
 // What a narrow screen shows below the first name of a row, in place of its other key columns: "cmc · tiny · α 1".
@@ -131,7 +142,7 @@ std::string plot_html(const Drawing& plot, const std::string& svg) {
   return "<figure id=\"figure-" + plot.id + "\">\n<div class=plot>" + inline_svg(svg, plot.id) +
          "</div>\n<figcaption class=note>" + html_escape(plot.caption) + " Files: <a href=\"figures/" + plot.id +
          ".svg\">svg</a> <a href=\"figures/" + plot.id + ".pdf\">pdf</a> <a href=\"figures/" + plot.id +
-         ".gp\">gnuplot</a></figcaption>\n</figure>\n";
+         ".png\">png</a> <a href=\"figures/" + plot.id + ".gp\">gnuplot</a></figcaption>\n</figure>\n";
 }
 
 std::string example_html(const Example& example) {
@@ -141,18 +152,30 @@ std::string example_html(const Example& example) {
   return out + "</dl></details>\n";
 }
 
+std::string plots_html(const Section& section, const std::map<std::string, std::string>& drawings) {
+  std::string out;
+  for (const Drawing& plot : drawings_of(section))
+    if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
+  return out.empty() ? "" : "<div class=plots>\n" + out + "</div>\n";
+}
+
 std::string section_html(const Section& section, const std::map<std::string, std::string>& drawings) {
   std::string out =
       "<section id=\"" + section.id + "\">\n" + element("h2", section.title) + element("p", section.introduction);
-  for (const Table& table : section.tables)
+  for (const Table& table : section.tables) {
     out += table.shown == Table::Shown::folded ? folded(table) : table_html(table);
-  out += "<div class=plots>\n";
-  for (const Drawing& plot : drawings_of(section))
-    if (const auto svg = drawings.find(plot.id); svg != drawings.end()) out += plot_html(plot, svg->second);
-  out += "</div>\n";
+    if (&table == &section.tables.front()) out += plots_html(section, drawings);  // they show what stands in it
+  }
   if (!section.examples.empty()) out += "<h3>Examples</h3>\n";
   for (const Example& example : section.examples) out += example_html(example);
   return out + "</section>\n";
+}
+
+std::string overview_html(const Overview& overview) {
+  std::string out = "<dl class=overview>\n";
+  for (const auto& [label, text] : overview)
+    out += "<div><dt>" + html_escape(label) + "</dt><dd>" + html_escape(text) + "</dd></div>\n";
+  return out + "</dl>\n";
 }
 
 std::string findings_html(const std::vector<Finding>& findings) {
@@ -231,9 +254,10 @@ std::string to_html(const Page& page) {
     out += "<a href=\"#" + section.id + "\">" + html_escape(section.title) + "</a> ";
   out += "<a href=\"#provenance\">Provenance</a> <a href=\"#cite\">How to cite</a></nav>\n</header>\n<main>\n";
   for (const std::string& remark : page.remarks) out += "<p class=remark>" + html_escape(remark) + "</p>\n";
-  out += findings_html(page.findings);
+  out += overview_html(page.overview) + findings_html(page.findings);
   for (const Section& section : page.sections) out += section_html(section, page.drawings);
-  return out + provenance_html(page) + citation_html(page) + "</main>\n</body>\n</html>\n";
+  return out + provenance_html(page) + citation_html(page) + "</main>\n<script>" + std::string(page_script) +
+         "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace cmc::analysis

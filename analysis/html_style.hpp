@@ -25,6 +25,10 @@ thead tr:last-child th:first-child{background:var(--band)}
 td small{color:var(--soft)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr));gap:0 1.5rem}.plots figure{min-width:0}
 .plot{max-width:760px;background:#fff;border:1px solid var(--line);border-radius:6px;padding:.25rem}.plot svg{width:100%;height:auto;display:block}
+.overview{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));gap:.1rem 1.5rem;margin:1rem 0 0;font-size:.9rem}
+.overview div{display:flex;gap:.6rem}.overview dt{margin:0;flex:0 0 7.5rem;color:var(--soft);font-weight:400}
+th button{all:unset;cursor:pointer;font:inherit}th button:focus-visible{outline:2px solid var(--link)}th[aria-sort=descending] button::after{content:" ▾"}th[aria-sort=ascending] button::after{content:" ▴"}
+input[type=search]{font:inherit;font-size:.87rem;color:var(--ink);background:var(--ground);border:1px solid var(--line);border-radius:6px;padding:.2rem .5rem;margin:0 0 .4rem;max-width:100%}
 .findings{padding-left:1.1rem}.findings ul{padding-left:1.1rem;color:var(--soft);font-size:.87rem;overflow-wrap:anywhere}.findings>li{margin:.4rem 0}
 .remark{background:var(--warn);border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem}
 details{border:1px solid var(--line);border-radius:6px;padding:.4rem .75rem;margin:.5rem 0}summary{cursor:pointer;overflow-wrap:anywhere}
@@ -33,7 +37,7 @@ pre{overflow-x:auto;background:var(--band);border-radius:6px;padding:.75rem;font
 #provenance td:last-child{white-space:normal;overflow-wrap:anywhere}
 .more{display:none;color:var(--soft);font-size:.9em}
 @media(max-width:40rem){header,main{padding:0 .8rem}.key{display:none}.more{display:block}td:first-child{min-width:6.5rem;max-width:9rem;white-space:normal;overflow-wrap:break-word}th,td{padding:.3rem .45rem}}
-@media print{.scroll{overflow:visible}nav{display:none}}
+@media print{.scroll{overflow:visible}nav,input{display:none}figure,li{break-inside:avoid}}
 )";
 
 inline constexpr const char* paper_bibtex = R"(@inproceedings{wu2024crossmodel,

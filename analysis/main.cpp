@@ -14,7 +14,8 @@ constexpr char usage[] =
     "usage: cmc-report DIR [--output FOLDER] [--all]\n"
     "       cmc-report compare A B [--output FOLDER]\n"
     "DIR, A and B are output folders of cmc run, or results.h5 files.\n"
-    "DIR is reported into FOLDER (DIR/report unless given): index.html, tables/*.{md,tex,csv}, figures/*.{svg,pdf};\n"
+    "DIR is reported into FOLDER (DIR/report unless given): index.html, tables/*.{md,tex,csv}, "
+    "figures/*.{svg,pdf,png};\n"
     "the findings and the main tables' first columns are printed too, with --all everything. compare prints two runs "
     "side by side (and writes compare.{md,tex,csv} "
     "into FOLDER).\n";

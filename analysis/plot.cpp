@@ -56,13 +56,16 @@ int legend_lines(const Plot& plot) {
   return static_cast<int>((plot.series.size() + a_line - 1) / a_line);
 }
 
-// The same commands for the page and for print. The SVG is 480 wide, so that a phone leaves its letters readable.
-std::string both_formats(const std::string& id, int height, const std::string& commands) {
+// The same commands for the page, for print and for slides. The SVG is 480 wide, so that a phone leaves its letters
+// readable; the PNG has four times its points.
+std::string all_formats(const std::string& id, int height, const std::string& commands) {
   std::ostringstream out;
   out << "set terminal svg size 480," << height << " dynamic font \"Helvetica,13\"\nset output " << quoted(id + ".svg")
       << "\n"
       << commands << "set terminal pdfcairo size 6.3," << 6.3 * height / 480 << " font \"Helvetica,11\"\nset output "
       << quoted(id + ".pdf") << "\n"
+      << commands << "set terminal pngcairo size 1920," << 4 * height
+      << " font \"Helvetica,13\" fontscale 3.4 linewidth 4 pointscale 4\nset output " << quoted(id + ".png") << "\n"
       << commands;
   return out.str();
 }
@@ -126,7 +129,7 @@ Drawing drawing_of(const Plot& plot) {
     out << data_of(plot.series[s], name);
     curves += (s ? ", \\\n     " : "") + curve_of(plot.series[s], name, colours[s % std::size(colours)]);
   }
-  out << both_formats(plot.id, 290 + 16 * legend_lines(plot), "plot " + curves + "\n");
+  out << all_formats(plot.id, 290 + 16 * legend_lines(plot), "plot " + curves + "\n");
   return {plot.id, plot.caption + (plot.bars.empty() ? "" : " Bars: " + plot.bars + "."), out.str()};
 }
 
@@ -141,7 +144,7 @@ Drawing drawing_of(const Heatmap& heatmap) {
       << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset autoscale xfix\n"
       << "set lmargin at screen 0.13\nset rmargin at screen 0.84\n";
   const auto panels = static_cast<int>(heatmap.panels.size());
-  out << both_formats(heatmap.id, 40 + 165 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
+  out << all_formats(heatmap.id, 40 + 165 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
   return {heatmap.id, heatmap.caption, out.str()};
 }
 

@@ -30,7 +30,7 @@ struct Heatmap {
   std::vector<Panel> panels;
 };
 
-// A figure ready for gnuplot: the script, data inside, makes <id>.svg and <id>.pdf in the folder it runs in.
+// A figure ready for gnuplot: the script, data inside, makes <id>.svg, <id>.pdf and <id>.png in the folder it runs in.
 struct Drawing {
   std::string id, caption, script;
 };

@@ -92,8 +92,13 @@ Source load_results(const fs::path& given) {
 std::vector<std::string> write_report(const Source& source, const fs::path& folder, Print print, std::ostream& out) {
   expect_ours(folder / "index.html");
   const Record record(source.results, source.plan);
-  Page page{source.results.header, source.results.units.size(), source.remarks,
-            find_effects(record),  all_sections(record),        {}};
+  Page page{source.results.header,
+            source.results.units.size(),
+            source.remarks,
+            overview_of(record),
+            find_effects(record),
+            all_sections(record),
+            {}};
   write_tables(page, folder / "tables");
   std::set<std::string> problems;
   for (const Section& section : page.sections)

@@ -1,11 +1,7 @@
 """cmc-report against numpy, scipy and pandas on synthetic units, and on what is missing, odd or hostile in them."""
 
-import html.parser
-import io
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import numpy
 import pandas
@@ -148,84 +144,6 @@ def test_other_tables(run):
     assert numpy.isnan(cost.loc[("instruct", "gemma"), "Tokens"]), "tokens were not counted: a dash, no zero"
 
 
-class Checker(html.parser.HTMLParser):
-    """Every opened element is closed in order; collects ids, text and what would be loaded from elsewhere."""
-
-    VOID = {"meta", "br", "img", "link", "hr", "input"}
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.ids, self.loads, self.text, self.counts = [], [], [], "", {}
-
-    def handle_starttag(self, tag, attributes):
-        self.counts[tag] = self.counts.get(tag, 0) + 1
-        for name, value in attributes:
-            if name == "id":
-                self.ids.append(value)
-            if name == "src" or (name == "href" and tag != "a" and not (value or "").startswith("#")):
-                self.loads.append(value)
-            if name == "href" and tag == "a":
-                assert not value.startswith("http")
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, (tag, self.open[-3:], self.getpos())
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def test_page_is_one_whole_safe_file(run):
-    folder, _, _ = run
-    page = (folder / "report/index.html").read_text()
-    checker = Checker()
-    checker.feed(page)
-    assert not checker.open and not checker.loads
-    assert len(checker.ids) == len(set(checker.ids)), "ids of the inline drawings must differ"
-    assert checker.counts["svg"] == 6 and checker.counts["table"] >= 7 and "script" not in checker.counts
-    assert "What is <b>0</b> & why?" in checker.text and "<script>alert(1)</script>" in checker.text, "texts from outside are shown as text"
-    for needed in ("Real Authors", "2410.17599", "node1", "strengths = 0.5, 1, 1.5", "standard error"):
-        assert needed in checker.text
-    for link in re.findall(r'href="([^"#][^"]*)"', page):
-        assert (folder / "report" / link).exists(), link
-
-
-def test_page_fits_a_narrow_screen(run):
-    folder, _, _ = run
-    page = (folder / "report/index.html").read_text()
-    assert page.count("<table") == page.count("<div class=scroll><table"), "wide tables scroll by themselves"
-    style = page.split("<style>")[1].split("</style>")[0]
-    assert not re.search(r"(?<!max-)(?<!min-)width:\d+(px|rem)", style) and not re.search(r"min-width:[1-9]\d+rem", style)
-    for drawing in re.findall(r"<svg[^>]*>", page):
-        assert "viewBox" in drawing and not re.search(r"\b(width|height)=", drawing)
-    rows = re.findall(r"<tr><td class=text>(.*?)</td>(<td class=\"text key\">.*?)<td", page)
-    assert rows and any("<span class=more>cmc · tiny · α 0.5</span>" in first for first, _ in rows)
-
-
-def test_figures_are_drawn(run):
-    folder, _, _ = run
-    figures = folder / "report/figures"
-    names = {path.stem for path in figures.iterdir()}
-    assert names == {"instruct_strength_1", "instruct_strength_2", "tofu_strength_1", "tofu_strength_2", "training_instruct", "training_unlearn"}
-    for name in names:
-        assert "<svg" in (figures / f"{name}.svg").read_text()
-        assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    script = (figures / "instruct_strength_1.gp").read_text()
-    points = [line.split() for line in script.split("$data0 << END\n")[1].split("END")[0].strip().splitlines()]
-    table = csv(folder, "instruct")
-    gemma = table[table["Target"] == "gemma"]
-    assert [float(p[0]) for p in points] == [0, 0.5, 1, 1.5]
-    assert [float(p[1]) for p in points] == pytest.approx(gemma["Ref. nat/token"].tolist(), rel=1e-8)
-    assert [float(p[2]) for p in points] == pytest.approx(gemma["Ref. nat/token standard error"].tolist(), rel=1e-8)
-
-
 def test_terminal_tables_fit_and_agree(run):
     folder, _, done = run
     assert max(len(line) for line in done.stdout.splitlines()) <= 120
@@ -257,14 +175,6 @@ def test_a_first_look_is_short(run):
     tofu = csv(folder, "tofu")
     forget = tofu[(tofu["Target"] == "gemma") & (tofu["Method"] == "cmc") & (tofu["α"] == 1)].iloc[0]
     assert any(line.startswith("gemma") and f"{forget['Forget Prob.']:.3f} ±" in line and f"{forget['Retain Prob.']:.3f} ±" in line for line in short)
-
-
-def test_a_page_that_no_report_wrote_stays(run, tmp_path):
-    folder, _, _ = run
-    (tmp_path / "index.html").write_text("<html>mine</html>")
-    done = report(folder, "--output", tmp_path)
-    assert done.returncode == 77 and "index.html" in done.stderr
-    assert [file.name for file in tmp_path.iterdir()] == ["index.html"] and "mine" in (tmp_path / "index.html").read_text()
 
 
 def test_partial_results_show_dashes(tmp_path):
@@ -311,39 +221,6 @@ def test_a_column_that_is_missing_is_an_error_that_names_it(tmp_path, stage, nam
     folder = make_folder(tmp_path / "run", description, "units")
     done = report(folder)
     assert done.returncode == 65 and f".h5: {wanted}" in done.stderr.replace(": /: ", ": ") and "is missing" in done.stderr, done.stderr
-
-
-def test_nothing_to_show_is_still_a_page(tmp_path):
-    description = {**synthetic(), "units": [], "experiment": ""}
-    folder = make_folder(tmp_path / "run", description)
-    done = report(folder)
-    assert done.returncode == 0 and "0 units" in (folder / "report/index.html").read_text()
-
-
-def test_without_gnuplot_tables_still_come(run, tmp_path):
-    folder, _, _ = run
-    done = report(folder, "--output", tmp_path / "out", env={**os.environ, "PATH": str(tmp_path)})
-    assert done.returncode == 0
-    assert "gnuplot" in done.stderr and "gnuplot-nox" in done.stderr
-    assert (tmp_path / "out/tables/tofu.csv").exists() and "<svg" not in (tmp_path / "out/index.html").read_text()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figures", "index.html", "tables"]
-
-
-def test_names_from_outside_cannot_break_a_figure(tmp_path):
-    description = synthetic()
-    random = numpy.random.default_rng(0)
-    nasty = "`touch owned` \"$x\" \\ %d {/Bold} <b> | & _"
-    description["units"] = [
-        {**instruct_unit(random, nasty, delta, [1.0], 0, 4)} for delta in ("", "tiny")
-    ]
-    folder = make_folder(tmp_path / "run", description)
-    done = report(folder)
-    assert done.returncode == 0 and "left out" not in done.stderr, done.stderr
-    checker = Checker()
-    checker.feed((folder / "report/index.html").read_text())
-    assert not checker.open and nasty in checker.text
-    assert not list(tmp_path.rglob("owned"))
-    assert csv(folder, "instruct")["Target"].iloc[0] == nasty
 
 
 def test_compare(run, tmp_path):

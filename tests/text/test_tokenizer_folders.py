@@ -32,6 +32,7 @@ def piece_model(kind):
     unigram, model = kind.startswith("unigram"), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, model_type="unigram" if unigram else "bpe", vocab_size=900,
+        hard_vocab_limit=False,  # made-up texts have not so many pieces
         byte_fallback="bytes" in kind, character_coverage=0.998, split_digits=True, minloglevel=2, num_threads=1,
         normalization_rule_name="nmt_nfkc" if "nfkc" in kind else "identity", remove_extra_whitespaces=False,
         user_defined_symbols=["<user>", "the end"], control_symbols=["<control>"])
