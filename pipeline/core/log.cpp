@@ -11,6 +11,7 @@
 #include <set>
 
 #include "pipeline/core/files.hpp"
+#include "pipeline/core/status_line.hpp"
 
 namespace cmc {
 namespace {
@@ -55,6 +56,7 @@ void start_log(const LogSettings& settings) {
 void write_log(LogLevel level, const std::string& message) {
   static constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                                          spdlog::level::err};
+  const StatusLineAside aside;
   spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], spdlog::string_view_t(message));
 }
 

@@ -1,11 +1,10 @@
 #include "stages/running/progress_line.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "pipeline/core/log.hpp"
+#include "pipeline/core/status_line.hpp"
 
 namespace cmc::stages {
 
@@ -28,25 +27,19 @@ std::string describe(const distributed::Progress& p, double gone) {
   return text + now;
 }
 
-ProgressLine::ProgressLine() : terminal_(::isatty(STDERR_FILENO) != 0) {}
-
 void ProgressLine::show(const distributed::Progress& progress) {
   const auto now = Clock::now();
-  if (now - last_ < (terminal_ ? std::chrono::milliseconds(500) : std::chrono::seconds(30))) return;
+  if (now - last_ < (has_status_line() ? std::chrono::milliseconds(500) : std::chrono::seconds(30))) return;
   last_ = now;
   const std::string text = describe(progress, std::chrono::duration<double>(now - start_).count());
-  if (!terminal_) return log_info(text);
+  if (!has_status_line()) return log_info(text);
   const double share = progress.work_total > 0 ? progress.work_done / progress.work_total : 1;
   const auto filled = static_cast<size_t>(20 * std::clamp(share, 0.0, 1.0));
-  std::fprintf(stderr, "\r\033[K[%s%s] %.100s", std::string(filled, '#').c_str(), std::string(20 - filled, '.').c_str(),
-               text.c_str());
-  std::fflush(stderr);
-  drawn_ = true;
+  show_status_line("[" + std::string(filled, '#') + std::string(20 - filled, '.') + "] " + text);
 }
 
 void ProgressLine::finish() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
-  drawn_ = false;
+  show_status_line("");
 }
 
 }  // namespace cmc::stages

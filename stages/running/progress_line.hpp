@@ -9,15 +9,12 @@ namespace cmc::stages {
 // Shows a run's progress on stderr: a bar that is redrawn on a terminal, else one line every half minute.
 class ProgressLine {
  public:
-  ProgressLine();
   void show(const distributed::Progress& progress);
   void finish();
 
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now(), last_{};
-  bool terminal_;
-  bool drawn_ = false;
 };
 
 // "12/48 tasks, 35 %, 0:02:10 gone, about 0:04:02 left; now: …". Time left from the speed so far.
