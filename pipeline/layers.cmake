@@ -13,7 +13,8 @@ if(CMC_WITH_TORCH)
   # LibTorch's headers cost half a minute a file: compiled once, reused by every TORCH layer. GCC takes a precompiled header
   # only under the same options, hence the warnings here too. Not torch/torch.h: every file that sees it instantiates all of
   # torch::nn, 33 processor seconds for an empty file instead of 8.
-  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "// Exists to own the precompiled LibTorch headers.\n")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cpp  # written once, so that it is compiled once
+    CONTENT "// Exists to own the precompiled LibTorch headers.\n")
   add_library(cmc_torch STATIC ${PROJECT_BINARY_DIR}/torch_pch.cpp)
   target_link_libraries(cmc_torch PUBLIC ${TORCH_LIBRARIES} Threads::Threads PRIVATE cmc_warnings)
   target_include_directories(cmc_torch SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS} ${CMC_CUDA_HEADERS})

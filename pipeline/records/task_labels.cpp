@@ -31,7 +31,7 @@ void set_prompt(TaskLabels& labels, const Json& parameters, const char* key, con
 
 TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, const std::string& where) {
   TaskLabels labels;
-  labels.system = from_json<System>(parameters, where);
+  labels.system = records::from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
   set_prompt(labels, parameters, stage == "instruct" ? "base_prompt" : "prompt", where);
   if (stage == "instruct")

@@ -107,7 +107,7 @@ check() {  # what, then a command
   if "$@"; then say "ok: $what"; else say "FAILED: $what"; failed=1; fi
 }
 type_in() { chroot "$root" /usr/bin/env -i "${newcomer[@]}" bash -c "cd $at && $(printf '%q ' "$@")" 2>&1 | tee "$root/tmp/said"; }
-objects() { (cd "$root$at/build/release" && find . -name '*.o' -printf '%p %T@\n' | sort); }
+objects() { (cd "$root$at/build/release" && find . -name '*.cpp.o' -printf '%p %T@\n' | sort); }
 
 check "jobs/reproduce.sh mini" type_in jobs/reproduce.sh mini "${settings[@]}"
 [ $failed = 0 ] || exit 1

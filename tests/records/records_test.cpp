@@ -73,7 +73,7 @@ TEST(Parameters, ComeBackAsTheyWere) {
   EXPECT_EQ(json.at("method"), "proxy_tuning");
   EXPECT_EQ(json.at("model").at("base").at("identity"), "abc");
   EXPECT_EQ(json.at("seed"), 7);
-  const auto back = from_json<InstructParameters>(json, "here");
+  const auto back = records::from_json<InstructParameters>(json, "here");
   EXPECT_EQ(back.evaluation.system, evaluation.system);
   EXPECT_EQ(back.slice.first, 32);
   EXPECT_EQ(back.prompts, Prompts::checked);
@@ -86,7 +86,7 @@ TEST(Parameters, ComeBackAsTheyWere) {
 TEST(Parameters, ErrorsNameTheField) {
   const Json json = {{"file", "a.json"}};
   try {
-    from_json<FileReference>(json, "plan.json");
+    records::from_json<FileReference>(json, "plan.json");
     FAIL();
   } catch (const BadData& error) {
     EXPECT_NE(std::string(error.what()).find("plan.json"), std::string::npos);

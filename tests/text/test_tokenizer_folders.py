@@ -31,7 +31,7 @@ def piece_model(kind):
     lines = [line for text in instruction_texts()[:300] for line in text.split("\n") if line]
     unigram, model = kind.startswith("unigram"), io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=model, model_type="unigram" if unigram else "bpe", vocab_size=900,
+        sentence_iterator=iter(lines), model_writer=model, model_type="unigram" if unigram else "bpe", vocab_size=900, hard_vocab_limit=False,
         byte_fallback="bytes" in kind, character_coverage=0.998, split_digits=True, minloglevel=2, num_threads=1,
         normalization_rule_name="nmt_nfkc" if "nfkc" in kind else "identity", remove_extra_whitespaces=False,
         user_defined_symbols=["<user>", "the end"], control_symbols=["<control>"])
