@@ -55,7 +55,10 @@ Json to_json(const distributed::Task& task) {
 
 std::string plan_text(const distributed::Plan& plan) {
   std::string text = "{\"tasks\":[";
-  for (const auto& task : plan.tasks) text += (&task == &plan.tasks.front() ? "" : ",") + to_json(task).dump();
+  for (const auto& task : plan.tasks) {
+    if (&task != &plan.tasks.front()) text += ',';
+    text += to_json(task).dump();
+  }
   return text + "]}";
 }
 
