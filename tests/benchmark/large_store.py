@@ -4,7 +4,7 @@
   tests/benchmark/large_store.py --units 10000 [--folder DIR]
 
 Where `cmc` is built, the plan is one of tiny models (tests/stages) with about so many tasks, and all but a few of its units are made
-up: of the test suite, with 12 datasets each. The start of `cmc run` is until its log tells that a task is at work. Without `cmc` the
+up: each has the rows of a like unit of a small run. The start of `cmc run` is until its log tells that a task is at work. Without `cmc` the
 store alone is measured."""
 
 import argparse
@@ -57,7 +57,9 @@ def make_plan(root, folder, units):
     ready = [task["key"] for task in tasks if task["stage"] == "instruct" and not task["inputs"]][:MISSING]
     finished = root / "finished.json"
     finished.write_text(json.dumps({"tasks": [task for task in tasks if task["key"] not in ready]}))
-    timed(f"publish {len(tasks) - MISSING} units (or find them)", BIN / "probe_faults", "plan-units", folder, finished)
+    sample = ["--set", "experiment.seed=1", "--set", "instruct.items=1", "--set", "instruct.checked_items=1", "--set", "unlearn.items=1"]
+    timed("a small run, whose rows the units get", BIN / "cmc", "run", experiment, "--output", root / "sample", *sample)
+    timed(f"publish {len(tasks) - MISSING} units (or find them)", BIN / "probe_faults", "plan-units", folder, finished, root / "sample")
     return arguments, [folder / "units" / key[:2] / f"{key}.h5" for key in ready]
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What to look at first where a GPU is: is everything right on it, does the whole program run, how fast is it. One command:
 
-  python3 tests/cuda/run.py [--bin build/release/bin] [--device cuda] [--seconds 600] [--logs DIR] [--small]
+  tests/cuda/run.py [--bin build/release/bin] [--device cuda] [--seconds 600] [--logs DIR] [--small]
 
 Needs Python alone and the built programs: those of a kit, too (jobs/device_kit.sh), on a machine that has only LibTorch beside it.
 Prints a line for each check as it ends, and a table with the card's name; exit code 0 when all have passed. --device cpu --small
@@ -40,6 +40,9 @@ class Checks:
     def __init__(self, given):
         self.given, self.start, self.rows = given, time.monotonic(), []
         self.bin = Path(given.bin).resolve()
+        if not (self.bin / "cmc").exists():
+            print(f"{self.bin / 'cmc'} is missing: jobs/build.sh builds it, or --bin names its folder", file=sys.stderr)
+            raise SystemExit(66)
         self.logs = Path(given.logs).resolve()
         self.logs.mkdir(parents=True, exist_ok=True)
         self.on_gpu = given.device == "cuda"

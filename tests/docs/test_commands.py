@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,31 @@ import pytest
 SOURCE, BIN = Path(os.environ["CMC_SOURCE"]), Path(os.environ["CMC_BIN"])
 PAGES = ["README.md", "CONTRIBUTING.md", "results/README.md", *sorted(f"docs/{page.name}" for page in (SOURCE / "docs").glob("*.md"))]
 
-# Beginning of a command that takes too long here, or needs what a test has not → who runs it instead.
+# Beginning of a command that takes too long here, or needs what a test has not → who runs that program instead.
 ELSEWHERE = {
     "jobs/reproduce.sh": "tests/jobs/bare_root.sh",
     "jobs/test.sh": ".ci/run",
-    "jobs/build.sh cuda": "tests/device/bare_root.sh",
     "jobs/build.sh": "jobs/test.sh",
-    "jobs/setup.sh --cuda": "tests/device/bare_root.sh",
     "jobs/setup.sh": "jobs/test.sh",
-    "jobs/device_kit.sh": "tests/device/bare_root.sh",
     "jobs/slurm/submit.sh paper": "tests/slurm/test_submit.py",
     "mpirun -n 2 --bind-to none cmc run jobs/experiments/mini.ini": "tests/stages/test_mini.py",
-    "pip install analysis/python": "tests/analysis/test_python.py",
-    "cmc bench --shape llama2_7b": "tests/stages/test_bench.py",
+    "tests/benchmark/benchmark.py": "tests/benchmark/test_benchmark.py",
     "python3 tests/cuda/run.py": "tests/cuda/test_run.py",
+}
+# … → what is run here in its place: the same on less.
+SMALLER = {
+    "cmc bench --shape llama": "cmc bench --shape tiny --steps 2 --context 8 --batch 1",
+    "tests/faults/storm.py": "tests/faults/storm.py --kills 2 --seed 7",
+    "tests/fuzz/run.py": "tests/fuzz/run.py --inputs 20",
+    "tests/records/test_many_measurements.py": "tests/records/test_many_measurements.py 10000",
+    "tests/benchmark/large_store.py": "tests/benchmark/large_store.py --units 100",
+}
+# … → why no test can run it.
+BY_HAND = {
+    "jobs/setup.sh --cuda": "a wheel of several gigabytes",
+    "jobs/build.sh cuda": "that wheel and nvcc",
+    "jobs/device_kit.sh": "a build with CUDA",
+    "jobs/reproduce.sh small_llms": "half an hour, and models that the project does not ship",
 }
 # Exit codes other than 0.
 EXPECTED = {"cmc doctor": (0, 1), "jobs/fetch.sh": (66,)}  # a machine may lack something; there is no network here
@@ -41,15 +53,31 @@ def commands(page):
                 yield command
 
 
-ALL = [(page, command) for page in PAGES for command in commands(page)]
+def spans(page):
+    """Code spans that are whole commands: a program of ours with an option, a file or a number, and nothing to fill in."""
+    text = re.sub(r"```.*?```", "", (SOURCE / page).read_text(), flags=re.DOTALL)
+    for span in re.findall(r"`([^`\n]+)`", text):
+        if re.match(r"(cmc|cmc-report|jobs/\S+\.sh|tests/\S+\.py|python3) .*(--|/|\d)", span) and not re.search(r"[…\[\]|]|\b[A-Z]{2,}\b|\bN\b", span):
+            yield span
 
 
-def run_elsewhere(command):
-    fitting = [begin for begin in ELSEWHERE if command.startswith(begin) and not command.endswith("--dry-run")]
-    return ELSEWHERE[max(fitting, key=len)] if fitting else None
+ALL = [(page, command) for page in PAGES for command in [*commands(page), *spans(page)]]
 
 
-HERE = list(dict.fromkeys(command for _, command in ALL if not run_elsewhere(command)))
+def entry(table, command):
+    """Of a table above, by the longest beginning that fits."""
+    fitting = [begin for begin in table if command.startswith(begin) and not command.endswith("--dry-run")]
+    return table[max(fitting, key=len)] if fitting else None
+
+
+def run_here(command):
+    """As what a command is run here; None: it is not."""
+    if entry(BY_HAND, command) or entry(ELSEWHERE, command):
+        return None
+    return entry(SMALLER, command) or command
+
+
+HERE = list(dict.fromkeys(run_here(command) for _, command in ALL if run_here(command)))
 
 
 def small_world():
@@ -63,7 +91,9 @@ def small_world():
 def clone(tmp_path_factory):
     """What git holds, the built programs in their place, and a run of mini."""
     root = tmp_path_factory.mktemp("clone") / "cmc"
-    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("build", ".git", ".venv*", "models", "data", "mini", "wip", "__pycache__"))
+    for name in ("README.md", "analysis", "jobs", "pipeline", "results/README.md", "stages", "tests"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (SOURCE / name).is_dir() else shutil.copy)(SOURCE / name, root / name)
     (root / "build" / "release").mkdir(parents=True)
     (root / "build" / "release" / "bin").symlink_to(BIN)
     settings = [text for key, value in small_world().items() for text in ("--set", f"{key}={value}")]
@@ -73,9 +103,12 @@ def clone(tmp_path_factory):
 
 
 def run(command, root):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CMC_", "SLURM_", "HF_")) or name == "CMC_VENV"}
-    environment = {**clean, "PATH": f"{BIN}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
-                   "CMC_PYTHON": os.environ.get("CMC_PYTHON", "python3"), "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CMC_", "SLURM_", "HF_", "PYTHON"))}
+    python = Path(os.environ.get("CMC_PYTHON") or sys.executable)
+    # pip finds what it needs here, and installs into a folder beside the copy.
+    pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_TARGET": str(root.parent / "packages"), "PIP_UPGRADE": "1"}
+    environment = {**clean, **pip, "PATH": f"{BIN}:{python.parent}:{os.environ['PATH']}", "CMC_VENV": str(python.parents[1]), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+                   "CMC_PYTHON": str(python), "OMPI_ALLOW_RUN_AS_ROOT": "1",
                    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     return subprocess.run(["bash", "-c", command], cwd=root, env=environment, capture_output=True, text=True, timeout=600)
 
@@ -93,11 +126,12 @@ def test_a_command_runs(clone, command):
 
 
 def test_the_others_are_run_elsewhere():
-    for command in {command for _, command in ALL if run_elsewhere(command)}:
-        runner = SOURCE / run_elsewhere(command)
-        assert runner.is_file(), f"{command}: {runner} does not exist"
-    unused = [begin for begin in ELSEWHERE if not any(command.startswith(begin) for _, command in ALL)]
-    assert not unused, f"the documentation no longer has these: {unused}"
+    for command in {command for _, command in ALL if entry(ELSEWHERE, command) and not entry(BY_HAND, command)}:
+        program = next(word for word in command.split() if "/" in word).split("/")[-1].removesuffix(".py")
+        assert program in (SOURCE / entry(ELSEWHERE, command)).read_text(), f"{entry(ELSEWHERE, command)} does not run {program}"
+    for table in (ELSEWHERE, SMALLER, BY_HAND):
+        unused = [begin for begin in table if not any(command.startswith(begin) for _, command in ALL)]
+        assert not unused, f"the documentation no longer has these: {unused}"
 
 
 def test_links_lead_somewhere():
@@ -110,6 +144,7 @@ def test_links_lead_somewhere():
 def test_explained_messages_are_printed():
     text = "".join(file.read_text() for folder in ("pipeline", "stages", "analysis", "jobs")
                    for file in sorted((SOURCE / folder).rglob("*")) if file.suffix in (".cpp", ".hpp", ".sh", ".py"))
+    text = re.sub(r"^\s*(//|#).*", "", text, flags=re.MULTILINE)  # not what comments say
     text = re.sub(r'"\s*\n\s*"', "", text)  # texts over several lines
     page = (SOURCE / "docs/troubleshooting.md").read_text()
     messages = [cell for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for cell in re.findall(r"`([^`]+)`", row)]

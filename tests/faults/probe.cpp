@@ -1,4 +1,5 @@
 // Drives store and distributed through faults: probe_faults VERB ARGUMENTS, see the verbs below. Prints one JSON line.
+#include <algorithm>
 #include <iostream>
 
 #include "pipeline/core/error.hpp"
@@ -48,15 +49,30 @@ Json units(const fs::path& folder, int count) {
   return {{"made", made}};
 }
 
-// FOLDER PLAN.json: a unit for each of its tasks that has none, as if all had been run.
-Json plan_units(const fs::path& folder, const fs::path& plan) {
-  const UnitStore store(folder);
+// Of the finished `samples`, one of the task's stage, and of its kind of prompts where it has any.
+const Unit& sample_of(const Json& task, const std::vector<Unit>& samples) {
+  const auto fits = [&](const Unit& unit) {
+    return unit.stage == task.at("stage") &&
+           unit.task.value("prompts", "") == task.at("parameters").value("prompts", "");
+  };
+  const auto found = std::ranges::find_if(samples, fits);
+  if (found == samples.end()) throw BadData({"samples", "hold no unit like " + task.at("name").dump(), ""});
+  return *found;
+}
+
+// FOLDER PLAN.json SAMPLES: a unit for each of its tasks that has none, as if all had been run: with the task's
+// parameters and the rows of a like one that was, in the folder SAMPLES.
+Json plan_units(const fs::path& folder, const fs::path& plan, const fs::path& of_samples) {
+  const UnitStore store(folder), finished(of_samples);
+  std::vector<Unit> samples;
+  for (const auto& key : finished.keys()) samples.push_back(finished.read(key));
   const Json planned = read_json(plan);
   int made = 0;
   for (const Json& task : planned.at("tasks")) {
-    Unit unit = testing_units::everything("");
+    Unit unit = sample_of(task, samples);
     unit.key = task.at("key");
-    unit.stage = task.at("stage");
+    unit.task = task.at("parameters");
+    unit.task["name"] = task.at("name");
     unit.cost.wall_seconds = 1.25;
     unit.cost.ranks = 1;
     if (store.has(unit.key)) continue;
@@ -100,8 +116,8 @@ int dispatch(const std::vector<std::string>& given) {
     publish(folder, given[2], std::stod(given[3]));
   } else if (verb == "units" && given.size() == 3) {
     std::cout << units(folder, std::stoi(given[2])) << std::endl;
-  } else if (verb == "plan-units" && given.size() == 3) {
-    std::cout << plan_units(folder, given[2]) << std::endl;
+  } else if (verb == "plan-units" && given.size() == 4) {
+    std::cout << plan_units(folder, given[2], given[3]) << std::endl;
   } else if (verb == "merge" && given.size() == 3) {
     merge(folder, given[2]);
   } else if (verb == "model" && given.size() == 2) {

@@ -185,6 +185,7 @@ def main():
     parser.add_argument("--findings", default="fuzz-findings")
     given = parser.parse_args()
     standalone.need_packages("torch", "tokenizers")
+    standalone.need_programs(*(f"fuzz_{target}" for target in given.target or CORPORA))
     failed = 0
     for target in given.target or CORPORA:
         begin = time.monotonic()

@@ -5,6 +5,7 @@ how long that takes:
     tests/records/test_many_measurements.py 10000000
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -58,8 +59,11 @@ def test_many_measurements(tmp_path):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int)
+    rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
-        rows, start = int(sys.argv[1]), time.monotonic()
+        start = time.monotonic()
         file = write(rows, folder)
         print(f"{rows} rows: written in {time.monotonic() - start:.1f} s, {file.stat().st_size / 1e6:.1f} MB")
         start = time.monotonic()
