@@ -17,7 +17,10 @@ from standalone import Missing  # noqa: E402, F401
 
 def need(package, requirements):
     standalone.need_packages(package, requirements=requirements)
-    return __import__(package)
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise Missing(f"the Python package {package}", f"{error}: {sys.executable} -m pip install -r {requirements}") from None
 
 
 def find_programs(*names):

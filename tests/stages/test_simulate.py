@@ -87,4 +87,5 @@ def test_measured_costs_calibrate(tmp_path):
     assert json.loads(cmc("status", output, "--json").stdout)["estimated_seconds_left"] == 0
     cmc("plan", experiment, "--simulate", "1", "--costs", tmp_path / "nowhere", expect=66)
     table = cmc("plan", experiment, "--simulate", "1,4", "--output", output).stdout
-    assert len(table.splitlines()) == 3 and "idle" in table
+    head, *runs = table.splitlines()[-3:]
+    assert "idle" in head and [int(run.split()[0]) for run in runs] == [1, 4] and "all: 72 tasks" in table
