@@ -30,11 +30,11 @@ TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const s
                     delta,
                     kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
                     planner.delta(delta, name),
-                    training_parameters(section_of(experiment, kind), experiment.seed()),
+                    training_parameters(section_of(experiment, kind), experiment.seed(),
+                                        kind == Purpose::unlearn ? own.loss : ""),
                     {},
                     {}};
   if (own.epochs > 0) p.training.epochs = own.epochs;
-  if (kind == Purpose::unlearn && !own.loss.empty()) p.training.loss = own.loss;
   if (role != Role::delta && p.delta.is_random())
     experiment.fail("methods." + std::string(name_of(kind)),
                     "compares with a delta's start, and " + delta + " starts from random weights",

@@ -94,7 +94,8 @@ struct TrainingParameters {
   int64_t max_tokens = 0, shares = 1, seed = 0;
   std::optional<std::string> schedule, loss;
   std::optional<double> warmup, beta, forget_bound;
-  std::optional<int64_t> warmup_steps;
+  std::optional<double> beta2, forget_weight, margin;  // unset: the usual (train::ForgetSettings)
+  std::optional<int64_t> warmup_steps, skipped_labels;
   std::optional<LoraParameters> lora;  // adapters beside the frozen model; unset: all of it
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -111,6 +112,10 @@ struct TrainingParameters {
     visit("warmup", self.warmup);
     visit("beta", self.beta);
     visit("forget_bound", self.forget_bound);
+    visit("beta2", self.beta2);
+    visit("forget_weight", self.forget_weight);
+    visit("margin", self.margin);
+    visit("skipped_labels", self.skipped_labels);
     visit("warmup_steps", self.warmup_steps);
     visit("lora", self.lora);
   }

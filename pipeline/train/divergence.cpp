@@ -1,7 +1,5 @@
 #include "pipeline/train/divergence.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 namespace cmc::train {
@@ -16,17 +14,6 @@ void compare(Tensor p, Tensor q, const Tensor& weights, Tensor divergences) {
   const Tensor probability = p.exp();
   divergences.copy_(p.sub_(q).mul_(probability).sum(1));
   q.exp_().sub_(probability).mul_(weights.unsqueeze(1));
-}
-
-// On the CPU a row at a time, so that it stays in the core's cache through all passes.
-void compare_rows(const Tensor& p, const Tensor& q, const Tensor& weights, const Tensor& divergences) {
-  if (!p.device().is_cpu()) return compare(p, q, weights, divergences);
-  at::parallel_for(0, p.size(0), 1, [&](int64_t begin, int64_t end) {
-    const torch::NoGradGuard no_grad;
-    for (int64_t i = begin; i < end; ++i) {
-      compare(p.narrow(0, i, 1), q.narrow(0, i, 1), weights.narrow(0, i, 1), divergences.narrow(0, i, 1));
-    }
-  });
 }
 
 }  // namespace
@@ -50,7 +37,10 @@ DivergenceOutput fused_divergence(const DivergenceInput& input) {
       if (add_to != 0) p.copy_(q);
       add_term(input.reference, first, add_to, p);
       const Tensor slope = add_term(input.trained, first, add_to, q);
-      compare_rows(p, q, input.weights.narrow(0, first, count), divergences.narrow(0, first, count));
+      for_each_row(q, [&](int64_t row, int64_t rows) {
+        compare(p.narrow(0, row, rows), q.narrow(0, row, rows), input.weights.narrow(0, first + row, rows),
+                divergences.narrow(0, first + row, rows));
+      });
       gradient.add(first, q, slope);
     }
     value = torch::dot(input.weights, divergences);

@@ -20,28 +20,36 @@ PreferenceLoss dpo_loss(double log_ratio, double beta);
 // has added to log p(rejected). Tends to gradient ascent on the sequence's log-probability as beta goes to 0.
 PreferenceLoss npo_loss(double log_ratio, double beta);
 
+// SimNPO (Fan et al. 2024, equation 4): −2/beta log σ(beta (loss − margin)) of a sequence's mean loss (nat); its
+// derivative by that loss.
+PreferenceLoss simnpo_loss(double loss, double beta, double margin);
+
 // A number for each sequence of a micro-batch; refusals[i] answers the question of examples[i].
 struct PerSequence {
   std::vector<double> examples, refusals;
 };
+// A number for each label of each sequence.
+struct PerLabel {
+  std::vector<std::vector<double>> examples, refusals;
+};
 
 // What an objective makes of the examples and refusals of a micro-batch.
 struct ForgetTerms {
-  double value = 0;          // the loss
-  PerSequence label_weight;  // its derivative by the cross-entropy of any of the sequence's labels
+  double value = 0;       // the loss
+  PerLabel label_weight;  // its derivative by the loss of each label, where the objective lets gradients through
 };
 
-// How much each term counts (gradient.hpp, loss_weights), with what an objective can be set to.
+// How much each term counts (gradient.hpp, loss_weights), the objective's weight included, and what it is set to.
 struct ForgetScale {
-  double examples = 0, refusals = 0;  // of a label's cross-entropy
+  double examples = 0, refusals = 0;  // of a label's loss
   double sequence = 0;                // of an example's preference loss
-  double beta = 0.1, bound = 0;
+  ForgetSettings of = {};
 };
 
-// `labels`: how many each example has. `now`: sums of cross-entropies over the labels of each sequence (nat) under the
-// fused model; read for the value, and for the weights where parts.weighs_by_value(). `before`: the same under the
-// reference; read by the preference losses alone.
-ForgetTerms forget_terms(const ObjectiveParts& parts, const ForgetScale& scale, std::span<const int64_t> labels,
-                         const PerSequence& now, const PerSequence& before);
+// `now`: losses of the labels of each sequence (nat) under the fused model: cross-entropies, of examples with a soft
+// target those to it; read for the value, and for the weights where parts.weighs_by_value(). `before`: sums of
+// cross-entropies over each sequence under the reference; read where parts.prefers().
+ForgetTerms forget_terms(const ObjectiveParts& parts, const ForgetScale& scale, const PerLabel& now,
+                         const PerSequence& before);
 
 }  // namespace cmc::train

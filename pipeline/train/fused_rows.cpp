@@ -1,5 +1,6 @@
 #include "pipeline/train/fused_rows.hpp"
 
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -118,6 +119,15 @@ double add_terms(const std::vector<LogitTerm>& terms, int64_t first, Tensor& log
     add_to = 1;
   }
   return add_to;
+}
+
+void for_each_row(const Tensor& logits, const std::function<void(int64_t, int64_t)>& work) {
+  const int64_t rows = logits.size(0);
+  if (!logits.device().is_cpu()) return work(0, rows);
+  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
+    const torch::NoGradGuard no_grad;
+    for (int64_t row = begin; row < end; ++row) work(row, 1);
+  });
 }
 
 GatheredGradient::GatheredGradient(const FusedRows& rows) : rows_(rows) {

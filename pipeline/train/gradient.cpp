@@ -1,9 +1,13 @@
 #include "pipeline/train/gradient.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/divergence.hpp"
 #include "pipeline/train/loss.hpp"
 #include "pipeline/train/packed_batch.hpp"
+#include "pipeline/train/soft_target.hpp"
 
 namespace cmc::train {
 namespace {
@@ -40,40 +44,32 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
   return pass;
 }
 
-// Sums of consecutive rows, as many as each example has labels; goes on from `row`.
-std::vector<double> sums_of(const torch::Tensor& losses, const std::vector<const Example*>& examples, int64_t& row) {
-  std::vector<double> sums;
+// Consecutive numbers, as many as each example has labels; goes on from `row`. `on_host`: float64.
+std::vector<std::vector<double>> by_example(const torch::Tensor& on_host, const std::vector<const Example*>& examples,
+                                            int64_t& row) {
+  std::vector<std::vector<double>> split;
   for (const Example* example : examples) {
-    const int64_t labels = label_count(*example);
-    sums.push_back(losses.narrow(0, row, labels).sum().item<double>());
-    row += labels;
+    const double* from = on_host.const_data_ptr<double>() + row;
+    row += label_count(*example);
+    split.emplace_back(from, on_host.const_data_ptr<double>() + row);
   }
-  return sums;
+  return split;
 }
 
 // `on_host`: float64 losses of the labels of examples and refusals.
-PerSequence sequence_losses(const torch::Tensor& on_host, const MicroBatch& batch) {
+PerLabel label_losses(const torch::Tensor& on_host, const MicroBatch& batch) {
   int64_t row = 0;
-  PerSequence losses;
-  losses.examples = sums_of(on_host, batch.examples, row);
-  losses.refusals = sums_of(on_host, batch.refusals, row);
+  PerLabel losses;
+  losses.examples = by_example(on_host, batch.examples, row);
+  losses.refusals = by_example(on_host, batch.refusals, row);
   return losses;
 }
 
-double mean(const std::vector<double>& sequence_losses, double weight) {
+double mean(const std::vector<std::vector<double>>& label_losses, double weight) {
   double sum = 0;
-  for (const double loss : sequence_losses) sum += loss;
+  for (const auto& sequence : label_losses)
+    for (const double loss : sequence) sum += loss;
   return weight * sum;
-}
-
-// Writes each sequence's weight to the rows of its labels; goes on from `row`.
-void spread(const std::vector<double>& sequence_weights, const std::vector<const Example*>& examples, int64_t& row,
-            torch::Tensor& weights) {
-  for (size_t i = 0; i < examples.size(); ++i) {
-    const int64_t labels = label_count(*examples[i]);
-    weights.narrow(0, row, labels).fill_(sequence_weights[i]);
-    row += labels;
-  }
 }
 
 // The part of an objective that examples and refusals make, of one micro-batch.
@@ -82,40 +78,35 @@ class Forgetting {
   Forgetting(const Training& training, Reference* reference, const MicroBatch& batch, const LossWeights& weights)
       : batch_(batch),
         parts_(parts_of(training.settings.objective)),
-        scale_{.examples = weights.examples,
+        scale_{.examples = weights.counted,
                .refusals = weights.refusals,
                .sequence = weights.sequence,
-               .beta = training.settings.preference_beta,
-               .bound = training.settings.forget_bound} {
-    for (const Example* example : batch.examples) labels_.push_back(label_count(*example));
-    before_ = {std::vector<double>(batch.examples.size()), std::vector<double>(batch.refusals.size())};
-    if (parts_.compares() && parts_.weighs_by_value()) {
-      before_ = {reference->losses(batch.examples), reference->losses(batch.refusals)};
-    }
+               .of = training.settings.forget} {
+    for (double* each : {&scale_.examples, &scale_.refusals, &scale_.sequence}) *each *= scale_.of.weight;
+    if (parts_.prefers()) before_ = {reference->losses(batch.examples), reference->losses(batch.refusals)};
   }
 
-  ForgetTerms terms(const PerSequence& now) const { return forget_terms(parts_, scale_, labels_, now, before_); }
+  ForgetTerms terms(const PerLabel& now) const { return forget_terms(parts_, scale_, now, before_); }
 
   // Where weights depend on the losses, a pass over the logits without a gradient finds these first.
   void weigh(LossInput& rows) const {
-    PerSequence now = {std::vector<double>(batch_.examples.size()), std::vector<double>(batch_.refusals.size())};
+    const int64_t count = label_count(batch_.examples) + label_count(batch_.refusals);
+    torch::Tensor now = torch::zeros({count}, torch::kFloat64);
     if (parts_.weighs_by_value()) {
       const torch::NoGradGuard no_grad;
-      const int64_t count = label_count(batch_.examples) + label_count(batch_.refusals);
-      now =
-          sequence_losses(fused_cross_entropy(rows.rows(0, count)).token_loss.to(torch::kCPU, torch::kFloat64), batch_);
+      now = fused_cross_entropy(rows.rows(0, count)).token_loss.to(torch::kCPU, torch::kFloat64);
     }
-    const PerSequence weights = terms(now).label_weight;
-    int64_t row = 0;
-    spread(weights.examples, batch_.examples, row, rows.weights);
-    spread(weights.refusals, batch_.refusals, row, rows.weights);
+    const PerLabel weights = terms(label_losses(now, batch_)).label_weight;
+    std::vector<double> in_order;
+    for (const auto* part : {&weights.examples, &weights.refusals})
+      for (const auto& sequence : *part) in_order.insert(in_order.end(), sequence.begin(), sequence.end());
+    rows.weights.narrow(0, 0, count).copy_(torch::tensor(in_order, torch::kFloat64));
   }
 
  private:
   const MicroBatch& batch_;
   ObjectiveParts parts_;
   ForgetScale scale_;
-  std::vector<int64_t> labels_;
   PerSequence before_;
 };
 
@@ -124,44 +115,76 @@ DivergenceOutput retain_divergence(Reference& reference, const MicroBatch& batch
   return fused_divergence(input);
 }
 
+SoftTargetOutput example_pull(const Training& training, Reference* reference, const MicroBatch& batch,
+                              const LossInput& rows) {
+  SoftTargetInput input{static_cast<const FusedRows&>(rows), rows.labels, {}, std::numeric_limits<double>::infinity()};
+  if (parts_of(training.settings.objective).examples == ObjectiveParts::Examples::dampened) {
+    input.teacher = reference->term(batch.examples);
+    input.penalty = training.settings.forget.beta;
+  }
+  return fused_soft_target(input);
+}
+
 // The loss of one micro-batch of a pass, and what is told of it.
 class BatchLoss {
  public:
   // `rows`: the micro-batch's; their weights are written.
   BatchLoss(const Training& training, Reference* reference, const WeighedBatch& each, LossInput rows)
-      : batch_(each.batch), weights_(each.weights), forgetting_(training, reference, each.batch, each.weights) {
+      : batch_(each.batch),
+        weights_(each.weights),
+        forgetting_(training, reference, each.batch, each.weights),
+        soft_(parts_of(training.settings.objective).has_soft_target()) {
     forgetting_.weigh(rows);
     retain_ = label_count(batch_.retain);
     forget_ = rows.labels.size(0) - retain_;
     rows.weights.narrow(0, forget_, retain_).fill_(weights_.retain);
     const bool diverges = parts_of(training.settings.objective).retain == Retain::divergence;
-    const LossOutput output = fused_cross_entropy(diverges ? rows.rows(0, forget_) : rows);
-    loss = output.loss;
-    token_losses = output.token_loss;
-    if (!diverges) return;
-    const DivergenceOutput divergence = retain_divergence(*reference, batch_, rows.rows(forget_, retain_));
-    loss = loss + divergence.loss;
-    token_losses = torch::cat({token_losses, divergence.token_divergence});
+    int64_t first = 0, end = forget_ + retain_;  // rows whose labels' cross-entropies count
+    torch::Tensor of_labels;
+    if (soft_) {
+      const auto pull = example_pull(training, reference, batch_, rows.rows(0, forget_));
+      add(pull.loss, pull.token_loss);
+      of_labels = pull.label_loss;
+      first = forget_;
+    }
+    if (diverges) end = forget_;
+    if (first < end) {
+      const LossOutput output = fused_cross_entropy(rows.rows(first, end - first));
+      add(output.loss, output.token_loss);
+    }
+    if (diverges) {
+      const DivergenceOutput divergence = retain_divergence(*reference, batch_, rows.rows(forget_, retain_));
+      add(divergence.loss, divergence.token_divergence);
+    }
+    if (soft_) token_losses = torch::cat({token_losses, of_labels});
   }
 
   // `on_host`: token_losses in float64.
   void add_to(StepSums& sums, const torch::Tensor& on_host) const {
-    const PerSequence losses = sequence_losses(on_host, batch_);
+    const PerLabel losses = label_losses(on_host, batch_);
     const double of_retain = weights_.retain * on_host.narrow(0, forget_, retain_).sum().item<double>();
     sums.loss += forgetting_.terms(losses).value + of_retain;
-    sums.examples_loss += mean(losses.examples, weights_.examples);
+    const int64_t told = soft_ ? forget_ + retain_ : 0;
+    sums.examples_loss += mean(label_losses(on_host.narrow(0, told, forget_), batch_).examples, weights_.examples);
     sums.refusals_loss += mean(losses.refusals, weights_.refusals);
     sums.retain_loss += of_retain;
   }
 
   torch::Tensor loss;  // [] differentiable
-  torch::Tensor
-      token_losses;  // [labels] cross-entropies; of retain examples divergences where the objective takes them
+  // [labels] cross-entropies; of retain examples divergences and of examples those to a target where the objective takes
+  // them. Behind these, of such examples, the cross-entropies of their labels.
+  torch::Tensor token_losses;
 
  private:
+  void add(const torch::Tensor& part, const torch::Tensor& of_tokens) {
+    loss = loss.defined() ? loss + part : part;
+    token_losses = token_losses.defined() ? torch::cat({token_losses, of_tokens}) : of_tokens;
+  }
+
   const MicroBatch& batch_;
   LossWeights weights_;
   Forgetting forgetting_;
+  bool soft_;
   int64_t forget_ = 0, retain_ = 0;  // labels
 };
 
@@ -177,7 +200,15 @@ LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch,
     }
     return total == 0 ? 0.0 : 1.0 / static_cast<double>(total);
   };
+  const bool all = parts_of(settings.objective).examples != ObjectiveParts::Examples::without_label;
+  const auto counted = [&](const MicroBatch& b) {
+    int64_t labels = 0;
+    for (const Example* each : b.examples)
+      labels += std::max<int64_t>(0, label_count(*each) - (all ? 0 : settings.forget.skipped));
+    return labels;
+  };
   return {.examples = share([](const MicroBatch& b) { return label_count(b.examples); }),
+          .counted = share(counted),
           .refusals = share([](const MicroBatch& b) { return label_count(b.refusals); }),
           .retain = share([](const MicroBatch& b) { return label_count(b.retain); }),
           .sequence = share([](const MicroBatch& b) { return std::ssize(b.examples); })};

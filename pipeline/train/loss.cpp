@@ -1,7 +1,5 @@
 #include "pipeline/train/loss.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
@@ -21,17 +19,6 @@ void softmax_minus_onehot(Tensor z, const Tensor& labels, const Tensor& weights,
   const Tensor w = weights.unsqueeze(1);
   z.mul_(w / sum);
   z.scatter_(1, index, z.gather(1, index) - w);  // not scatter_add_, which on CUDA adds in any order
-}
-
-// On the CPU a row at a time, so that it stays in the core's cache through all passes.
-void softmax_minus_onehot_rows(const Tensor& z, const Tensor& labels, const Tensor& weights, const Tensor& losses) {
-  if (!z.device().is_cpu()) return softmax_minus_onehot(z, labels, weights, losses);
-  at::parallel_for(0, z.size(0), 1, [&](int64_t begin, int64_t end) {
-    const torch::NoGradGuard no_grad;
-    for (int64_t i = begin; i < end; ++i) {
-      softmax_minus_onehot(z.narrow(0, i, 1), labels.narrow(0, i, 1), weights.narrow(0, i, 1), losses.narrow(0, i, 1));
-    }
-  });
 }
 
 void check_input(const LossInput& input) {
@@ -70,8 +57,10 @@ LossOutput fused_cross_entropy(const LossInput& input) {
       Tensor logits = buffer.narrow(0, 0, count);
       const double add_to = add_terms(input.frozen, first, logits);
       const Tensor slope = add_term(input.trained, first, add_to, logits);
-      softmax_minus_onehot_rows(logits, input.labels.narrow(0, first, count), input.weights.narrow(0, first, count),
-                                token_loss.narrow(0, first, count));
+      for_each_row(logits, [&](int64_t row, int64_t rows) {
+        const auto of = [&](const Tensor& all) { return all.narrow(0, first + row, rows); };
+        softmax_minus_onehot(logits.narrow(0, row, rows), of(input.labels), of(input.weights), of(token_loss));
+      });
       gradient.add(first, logits, slope);
     }
     value = torch::dot(input.weights, token_loss);

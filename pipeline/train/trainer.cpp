@@ -41,7 +41,10 @@ void check_settings(const TrainSettings& s) {
   require(s.schedule_floor >= 0 && s.schedule_floor <= 1, "schedule_floor", "give a share of the peak, 0 to 1");
   require(s.adamw.beta1 >= 0 && s.adamw.beta1 < 1, "beta1", "give a number from 0 to below 1");
   require(s.adamw.beta2 >= 0 && s.adamw.beta2 < 1, "beta2", "give a number from 0 to below 1");
-  require(s.preference_beta > 0, "preference_beta", "give a positive number");
+  require(s.forget.beta > 0, "forget beta", "give a positive number");
+  require(s.forget.beta2 >= 0, "forget beta2", "give a number from 0 on");
+  require(s.forget.weight > 0, "forget weight", "give a positive number");
+  require(s.forget.skipped >= 0, "forget skipped", "give 0 for none");
   require(s.max_gradient_norm >= 0, "max_gradient_norm", "give 0 for no clipping");
   require(s.shares > 0, "shares", "give at least one");
   require(s.checkpoint_every >= 0, "checkpoint_every", "give 0 for none but when stopped");
@@ -98,7 +101,7 @@ std::string identity_of(const Training& training) {
       {"objective", name_of(s.objective)},
       {"mean", s.mean == LossMean::tokens ? "tokens" : "micro_batches"},
       {"alpha", s.alpha},
-      {"preference", {s.preference_beta, s.forget_bound}},
+      {"forget", {s.forget.weight, s.forget.beta, s.forget.beta2, s.forget.margin, s.forget.bound, s.forget.skipped}},
       {"steps", {s.batch, s.accumulation, s.epochs, s.max_steps, s.shares}},
       {"rate",
        {s.learning_rate, name_of(s.schedule), s.schedule_floor, s.warmup.ratio, s.warmup.steps, s.warmup.epochs}},
@@ -244,17 +247,20 @@ void Trainer::throw_stopped() const {
 
 // What the step needs of frozen models: with several ranks each computes a part.
 void Trainer::fill_states(const std::vector<MicroBatch>& step) {
-  std::vector<const Example*> all, retain;
+  const ObjectiveParts parts = parts_of(settings_.objective);
+  const bool diverges = parts.retain == ObjectiveParts::Retain::divergence,
+             dampens = parts.examples == ObjectiveParts::Examples::dampened;
+  std::vector<const Example*> all, compared;  // with what the reference gives them
   for (const MicroBatch& batch : step) {
     const std::vector<const Example*> of_batch = batch.all();
     all.insert(all.end(), of_batch.begin(), of_batch.end());
-    retain.insert(retain.end(), batch.retain.begin(), batch.retain.end());
+    if (dampens) compared.insert(compared.end(), batch.examples.begin(), batch.examples.end());
+    if (diverges) compared.insert(compared.end(), batch.retain.begin(), batch.retain.end());
   }
   for (const FrozenModel& frozen : training_.frozen) {
     if (frozen.states) frozen.states->fill(all, training_.group);
   }
-  const bool diverges = parts_of(settings_.objective).retain == ObjectiveParts::Retain::divergence;
-  if (diverges) reference_->states().fill(retain, training_.group);
+  if (!compared.empty()) reference_->states().fill(compared, training_.group);
 }
 
 void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step) {

@@ -30,8 +30,7 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   Objective objective = Objective::cross_entropy;
   LossMean mean = LossMean::micro_batches;
   double alpha = 1.0;            // strength of the delta in the fused logits
-  double preference_beta = 0.1;  // dpo, npo
-  double forget_bound = 6;       // grad_diff_bounded (nat)
+  ForgetSettings forget = {};    // of the objective; published_settings() where nothing else is said
   int64_t batch = 4;             // examples in a micro-batch
   int64_t accumulation = 16;     // micro-batches in a step
   int64_t epochs = 3;            // the last step of an epoch takes what is left
@@ -88,7 +87,7 @@ struct StepReport {
 
 // A training, ready to run. References must outlive train().
 struct Training {
-  model::DecoderModel& trained;     // its trainable() are float32 and updated in place; kl, dpo and npo compare with
+  model::DecoderModel& trained;     // its trainable() are float32 and updated in place; an objective that compares does so with
                                     // what they are now, so a run that goes on starts from the same values
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;

@@ -12,7 +12,8 @@
 namespace cmc::stages::sections {
 
 inline const std::vector<std::string_view> unlearning_losses = {
-    "grad_diff", "grad_ascent", "kl", "idk", "dpo", "npo", "npo_grad_diff", "grad_diff_bounded"};
+    "grad_diff", "grad_ascent", "kl",     "idk", "dpo",    "npo",             "npo_grad_diff", "grad_diff_bounded",
+    "simnpo",    "wga",         "satimp", "ceu", "undial", "undial_grad_diff"};
 inline constexpr Range rates = {.least = 0, .most = 10, .above_least = true};  // of learning
 inline constexpr Range strengths = {.least = 0, .most = 1e6, .above_least = true};
 inline const std::vector<std::string_view> schedules = {"cosine", "linear", "constant"};
@@ -30,8 +31,9 @@ struct Training {
   std::optional<std::string> schedule = {}, loss = {};
   std::optional<double> warmup = {};         // share of the steps
   std::optional<int64_t> warmup_steps = {};  // the longer of both counts
-  std::optional<double> beta = {};           // of dpo and npo
-  std::optional<double> forget_bound = {};   // nat
+  // How it unlearns (train::ForgetSettings); 0 of the first three: as the loss was published.
+  std::optional<double> beta = {}, beta2 = {}, forget_weight = {}, margin = {}, forget_bound = {};
+  std::optional<int64_t> skipped_labels = {};
 
   // What every section has, in these words.
   template <class Self, class Visit>
@@ -132,12 +134,24 @@ struct UnlearnTraining : Training {
                  .weight_decay = 0.01,
                  .schedule = "linear",
                  .loss = "grad_diff",
-                 .beta = 0.1,
-                 .forget_bound = 6} {}
+                 .beta = 0,
+                 .beta2 = 0,
+                 .forget_weight = 0,
+                 .margin = 0,
+                 .forget_bound = 6,
+                 .skipped_labels = 1} {}
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("loss", *self.loss, Help("the paper's, of deltas and of targets, is grad_diff", unlearning_losses));
-    visit("beta", *self.beta, Help("of dpo and npo").within(strengths));
+    visit("beta", *self.beta,
+          Help("of dpo, npo, simnpo, wga, satimp, undial; 0: as published (0.1, 0.1, 4.5, 1, 5, 10)").from(0, 1e6));
+    visit("beta2", *self.beta2, Help("of satimp, the exponent of 1 - p; 0: as published (1)").from(0, 1e6));
+    visit("forget_weight", *self.forget_weight,
+          Help("of the forget term beside the retain term; 0: as published (simnpo 0.125, satimp 0.1, others 1)")
+              .from(0, 1e6));
+    visit("margin", *self.margin, Help("of simnpo: taken off a sequence's mean loss (nat)").from(0, 1e6));
+    visit("skipped_labels", *self.skipped_labels,
+          Help("ceu: first tokens of an answer that it leaves as they are").from(0, 1e6));
     visit("forget_bound", *self.forget_bound,
           Help("grad_diff_bounded: the forget loss counts up to here (nat); not the paper's").within(strengths));
     Training::fields(self, visit);

@@ -9,8 +9,31 @@
 #include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
+namespace {
 
-records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed) {
+template <class Number>
+std::optional<Number> unless_usual(Number value, Number usual) {
+  return value == usual ? std::nullopt : std::optional(value);
+}
+
+// What the section leaves open (0) is as the loss was published.
+void say_forgetting(records::TrainingParameters& p, const sections::Training& section) {
+  const train::ForgetSettings usual, published = train::published_settings(train::objective(*p.loss));
+  const auto chosen = [](const std::optional<double>& given, double otherwise) {
+    return given.value_or(0) > 0 ? *given : otherwise;
+  };
+  p.beta = chosen(section.beta, published.beta);
+  p.forget_bound = section.forget_bound;
+  p.beta2 = unless_usual(chosen(section.beta2, published.beta2), usual.beta2);
+  p.forget_weight = unless_usual(chosen(section.forget_weight, published.weight), usual.weight);
+  p.margin = unless_usual(section.margin.value_or(usual.margin), usual.margin);
+  p.skipped_labels = unless_usual(section.skipped_labels.value_or(usual.skipped), usual.skipped);
+}
+
+}  // namespace
+
+records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed,
+                                                const std::string& loss) {
   records::TrainingParameters p;
   p.epochs = section.epochs;
   p.learning_rate = section.learning_rate;
@@ -20,9 +43,10 @@ records::TrainingParameters training_parameters(const sections::Training& sectio
   p.max_tokens = section.max_tokens;
   p.shares = section.shares;
   p.seed = seed;
-  p.schedule = section.schedule, p.loss = section.loss;
+  p.schedule = section.schedule;
+  p.loss = loss.empty() ? section.loss : loss;
   p.warmup = section.warmup, p.warmup_steps = section.warmup_steps;
-  p.beta = section.beta, p.forget_bound = section.forget_bound;
+  if (p.loss) say_forgetting(p, section);
   return p;
 }
 
@@ -50,8 +74,13 @@ train::TrainSettings training_settings(const records::TrainingParameters& p, tra
   if (p.schedule) settings.schedule = train::schedule_shape(*p.schedule);
   if (p.loss) settings.objective = train::objective(*p.loss);
   if (p.warmup) settings.warmup = {.ratio = *p.warmup, .steps = p.warmup_steps.value_or(0)};
-  settings.preference_beta = p.beta.value_or(settings.preference_beta);
-  settings.forget_bound = p.forget_bound.value_or(settings.forget_bound);
+  train::ForgetSettings& forget = settings.forget = {};
+  forget.weight = p.forget_weight.value_or(forget.weight);
+  forget.beta = p.beta.value_or(forget.beta);
+  forget.beta2 = p.beta2.value_or(forget.beta2);
+  forget.margin = p.margin.value_or(forget.margin);
+  forget.bound = p.forget_bound.value_or(forget.bound);
+  forget.skipped = p.skipped_labels.value_or(forget.skipped);
   return settings;
 }
 

@@ -8,7 +8,9 @@
 namespace cmc::stages {
 
 // What a section says of a training, as a task's parameters.
-records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed);
+// `loss`: what it unlearns by in place of the section's; "": that.
+records::TrainingParameters training_parameters(const sections::Training& section, int64_t seed,
+                                                const std::string& loss = "");
 // The same for LoRA: its own learning rate, and the section's adapters.
 records::TrainingParameters with_lora(records::TrainingParameters training, const sections::Lora& lora);
 // What is trained of the model that `reference` names: all of it, in float32; or where the parameters ask for LoRA new

@@ -36,8 +36,14 @@ TrainSettings Request::settings() const {
   s.objective = objective(j.value("objective", std::string(name_of(s.objective))));
   s.mean = j.value("mean", "micro_batches") == "tokens" ? LossMean::tokens : LossMean::micro_batches;
   s.alpha = j.value("alpha", s.alpha);
-  s.preference_beta = j.value("preference_beta", s.preference_beta);
-  s.forget_bound = j.value("forget_bound", s.forget_bound);
+  s.forget = published_settings(s.objective);
+  const Json forget = j.value("forget", Json::object());
+  s.forget.weight = forget.value("weight", s.forget.weight);
+  s.forget.beta = forget.value("beta", s.forget.beta);
+  s.forget.beta2 = forget.value("beta2", s.forget.beta2);
+  s.forget.margin = forget.value("margin", s.forget.margin);
+  s.forget.bound = forget.value("bound", s.forget.bound);
+  s.forget.skipped = forget.value("skipped", s.forget.skipped);
   s.batch = j.value("batch", s.batch);
   s.accumulation = j.value("accumulation", s.accumulation);
   s.epochs = j.value("epochs", s.epochs);

@@ -13,6 +13,7 @@ import transformers
 torch.set_num_threads(1)
 BIN = pathlib.Path(os.environ["CMC_BIN"])
 VOCABULARY = 97
+OPEN_UNLEARNING = ("simnpo", "wga", "satimp", "ceu", "undial", "undial_grad_diff")
 
 
 def run_probe(folder, request, ranks=None, expect=0, threads=1):
@@ -112,6 +113,39 @@ class Reference:
         each = torch.nn.functional.kl_div(now, before, reduction="none", log_target=True).sum(-1)
         return each[:, :-1][labels[:, 1:] != -100].sum()
 
+    def token_losses(self, examples, target=None):
+        """Cross-entropy of every label (nat), flat, with the place of each in its answer; or to target(logits, labels)."""
+        ids, mask, labels = padded(examples)
+        logits, labels = self.logits(ids, mask)[:, :-1], labels[:, 1:]
+        counts = labels != -100
+        places = counts.cumsum(1)[counts] - 1
+        logits, labels = logits[counts], labels[counts]
+        aim = labels if target is None else target(logits.detach(), labels)
+        return torch.nn.functional.cross_entropy(logits, aim, reduction="none"), places
+
+    def open_unlearning_loss(self, examples, objective, forget):
+        """As the trainers of open-unlearning compute it; a mean over labels, of simnpo over sequences."""
+        if objective == "simnpo":
+            counts = torch.tensor([sum(label != -100 for label in e["labels"][1:]) for e in examples])
+            means = -self.log_probabilities(examples) / counts - forget.get("margin", 0.0)
+            beta = forget.get("beta", 4.5)
+            return -torch.nn.functional.logsigmoid(beta * means).mean() * 2 / beta
+        if objective in ("wga", "satimp"):
+            losses, _ = self.token_losses(examples)
+            p = (-losses).exp().detach()
+            beta, beta2 = forget.get("beta", 1.0 if objective == "wga" else 5.0), forget.get("beta2", 1.0)
+            return -(p ** beta * ((1 - p) ** beta2 if objective == "satimp" else 1) * losses).mean()
+        if objective == "ceu":
+            without = lambda logits, labels: logits.scatter(1, labels.unsqueeze(1), float("-inf")).softmax(-1)
+            losses, places = self.token_losses(examples, without)
+            return losses[places >= forget.get("skipped", 1)].mean()
+        ids, mask, labels = padded(examples)
+        with torch.no_grad():
+            before = self.logits(ids, mask, self.before)[:, :-1][labels[:, 1:] != -100]
+        lowered = lambda _, wanted: (before - forget.get("beta", 10.0) *
+                                     torch.nn.functional.one_hot(wanted, before.shape[1])).softmax(-1)
+        return self.token_losses(examples, lowered)[0].mean()
+
     def log_probabilities(self, examples, trained=None):
         """Of each example's labels, summed: minus the published get_batch_loss."""
         ids, mask, labels = padded(examples)
@@ -126,7 +160,13 @@ class Reference:
 
     def forget_loss(self, chosen, objective, settings, share):
         """`share(which)`: what a micro-batch's mean over that many labels or sequences counts in the step."""
-        beta = settings.get("preference_beta", 0.1)
+        forget = settings.get("forget", {})
+        beta = forget.get("beta", 0.1)
+        if objective in OPEN_UNLEARNING:
+            weight = forget.get("weight", {"simnpo": 0.125, "satimp": 0.1}.get(objective, 1.0))
+            which = {"simnpo": "sequences", "ceu": "later labels"}.get(objective, "examples")
+            loss = self.open_unlearning_loss(chosen["examples"], objective, forget)
+            return weight * loss * share(which) if share(which) else 0.0
         if objective == "dpo":
             ratios = self.log_ratios(chosen["refusals"]) - self.log_ratios(chosen["examples"])
             return -torch.nn.functional.logsigmoid(beta * ratios).mean() * share("sequences")
@@ -137,7 +177,7 @@ class Reference:
             return self.cross_entropy(chosen["refusals"]) * share("refusals")
         loss = self.cross_entropy(chosen["examples"])
         if objective == "grad_diff_bounded":
-            loss = torch.clamp(loss, max=settings.get("forget_bound", 6.0))
+            loss = torch.clamp(loss, max=forget.get("bound", 6.0))
         return loss * share("examples") * (1 if objective == "cross_entropy" else -1)
 
     def loss(self, step, data, settings):
@@ -145,10 +185,18 @@ class Reference:
         objective, total = settings["objective"], 0.0
         labels = lambda examples: sum(sum(label != -100 for label in e["labels"][1:]) for e in examples)
         pick = lambda batch: {which: [data[which][i] for i in batch[which]] for which in batch}
-        count = lambda chosen, which: len(chosen["examples"]) if which == "sequences" else labels(chosen[which])
+        skipped = settings.get("forget", {}).get("skipped", 1)
+
+        def count(chosen, which):
+            if which == "sequences":
+                return len(chosen["examples"])
+            if which == "later labels":
+                return sum(max(0, labels([example]) - skipped) for example in chosen["examples"])
+            return labels(chosen[which])
+
         for batch in step:
             chosen = pick(batch)
-            share = lambda which: 1 / len(step)
+            share = lambda which: (count(chosen, which) > 0) / len(step)
             if settings.get("mean", "micro_batches") == "tokens":
                 share = lambda which: count(chosen, which) / sum(count(pick(each), which) for each in step)
             total = total + self.forget_loss(chosen, objective, settings, share)

@@ -22,7 +22,8 @@ def world(tmp_path_factory):
             "refusals": make_refusals(7, make_examples(5, 31), 2)}
 
 
-WITH_RETAIN = ("grad_diff", "grad_diff_bounded", "kl", "idk", "npo_grad_diff")
+WITH_RETAIN = ("grad_diff", "grad_diff_bounded", "kl", "idk", "npo_grad_diff", "simnpo", "wga", "satimp",
+               "undial_grad_diff")
 WITH_REFUSALS = ("idk", "dpo")
 
 
@@ -62,10 +63,22 @@ CASES = {
     "kl of a fine-tuned model": ({"epochs": 2, "objective": "kl", "learning_rate": 1e-3, "mean": "tokens"}, "none"),
     "idk": ({"epochs": 2, "objective": "idk"}, "template"),
     "dpo": ({"epochs": 2, "objective": "dpo", "alpha": 0.7}, "template"),
-    "dpo of delta-unlearning": ({"epochs": 2, "objective": "dpo", "preference_beta": 0.5, "mean": "tokens"}, "both"),
+    "dpo of delta-unlearning": ({"epochs": 2, "objective": "dpo", "forget": {"beta": 0.5}, "mean": "tokens"}, "both"),
     "npo": ({"epochs": 2, "objective": "npo"}, "template"),
     "npo of a fine-tuned model": ({"epochs": 2, "objective": "npo_grad_diff"}, "none"),
-    "bounded": ({"epochs": 2, "objective": "grad_diff_bounded", "forget_bound": 7.0}, "template"),
+    "bounded": ({"epochs": 2, "objective": "grad_diff_bounded", "forget": {"bound": 7.0}}, "template"),
+    "simnpo": ({"epochs": 2, "objective": "simnpo"}, "template"),
+    "simnpo of a fine-tuned model": ({"epochs": 2, "objective": "simnpo", "mean": "tokens",
+                                      "forget": {"beta": 2.5, "margin": 0.3, "weight": 0.5}}, "none"),
+    "wga": ({"epochs": 2, "objective": "wga", "alpha": 0.7}, "template"),
+    "satimp": ({"epochs": 2, "objective": "satimp"}, "template"),
+    "satimp of a fine-tuned model": ({"epochs": 2, "objective": "satimp", "mean": "tokens",
+                                      "forget": {"beta": 2.0, "beta2": 0.5, "weight": 1.0}}, "none"),
+    "ceu": ({"epochs": 2, "objective": "ceu"}, "template"),
+    "ceu of delta-unlearning": ({"epochs": 2, "objective": "ceu", "forget": {"skipped": 0}, "mean": "tokens"}, "both"),
+    "undial": ({"epochs": 2, "objective": "undial"}, "template"),
+    "undial of a fine-tuned model": ({"epochs": 2, "objective": "undial_grad_diff", "mean": "tokens",
+                                      "forget": {"beta": 3.0}}, "none"),
 }
 
 
@@ -78,7 +91,8 @@ def case(world, name):
     return settings, ours, frozen
 
 
-JOINED = ["mean over tokens", "delta-unlearning", "kl", "idk", "dpo", "npo of a fine-tuned model", "bounded"]
+JOINED = ["mean over tokens", "delta-unlearning", "kl", "idk", "dpo", "npo of a fine-tuned model", "bounded",
+          "satimp", "ceu", "undial of a fine-tuned model"]
 
 
 # pass_tokens: micro-batches of a step that go through the model together; 0: each alone.
@@ -106,7 +120,7 @@ MODES = ["both_normalized", "raw_sum"]  # they differ by constants per position,
 
 
 @pytest.mark.parametrize("name,mode", [(name, "base_normalized") for name in CASES] +
-                         [(name, mode) for name in ("delta-unlearning", "kl", "dpo") for mode in MODES])
+                         [(name, mode) for name in ("delta-unlearning", "kl", "dpo", "undial") for mode in MODES])
 def test_gradient(world, name, mode, tmp_path):
     settings, ours, frozen = case(world, name)
     step = steps_of(world, ours, frozen)[0]
@@ -229,7 +243,7 @@ def test_layers_computed_again_give_the_same_bits(world, tmp_path):
 
 
 @pytest.mark.parametrize("objective,every,from_step", [
-    ("cross_entropy", 1, 6), ("cross_entropy", 5, 5), ("grad_diff", 5, 5), ("kl", 5, 5), ("dpo", 5, 5)])
+    ("cross_entropy", 1, 6), ("cross_entropy", 5, 5), ("grad_diff", 5, 5), ("kl", 5, 5), ("dpo", 5, 5), ("undial", 5, 5)])
 def test_killed_training_goes_on_with_the_same_numbers(world, tmp_path, objective, every, from_step):
     settings = {**SETTINGS, "objective": objective, "checkpoint_every": every}
     straight, straight_weights = trained(world, tmp_path, "straight", settings={**settings, "checkpoint_every": 0})
@@ -269,7 +283,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(world, tmp_path):
     assert "state.json" in run_probe(tmp_path, stop, expect=65)
 
 
-@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo"])
+@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo", "undial_grad_diff"])
 def test_any_number_of_ranks_gives_the_same_bits(world, tmp_path, objective):
     settings = {**SETTINGS, "objective": objective, "shares": 4, "accumulation": 6, "batch": 2, "epochs": 3}
     _, alone = trained(world, tmp_path, "alone", settings=settings)
@@ -355,7 +369,7 @@ def test_bad_input_is_named(world, tmp_path):
     assert "refusals" in run_probe(tmp_path, {**few, "refusals": []}, expect=65)
     for field, value in {"batch": 0, "accumulation": -1, "epochs": 0, "learning_rate": 0.0, "shares": 0,
                          "schedule_floor": 1.5, "beta2": 1.0,
-                         "schedule": "cosin", "objective": "KL", "preference_beta": 0.0}.items():
+                         "schedule": "cosin", "objective": "KL", "forget": {"beta": 0.0}}.items():
         wrong = request(world, "train", SETTINGS, template(world))
         wrong["settings"] = {**SETTINGS, field: value}
         assert field in run_probe(tmp_path, wrong, expect=78), field
