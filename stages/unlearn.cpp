@@ -23,10 +23,17 @@ namespace {
 
 // Report name of a set → its file's stem.
 std::vector<std::pair<std::string, std::string>> sets(const Experiment& experiment) {
-  return {{"forget", experiment.train_unlearn.forget + "_perturbed"},
-          {"retain", "retain_perturbed"},
-          {"real_authors", "real_authors_perturbed"},
-          {"world_facts", "world_facts_perturbed"}};
+  std::vector<std::pair<std::string, std::string>> sets = {{"forget", experiment.train_unlearn.forget + "_perturbed"},
+                                                           {"retain", "retain_perturbed"},
+                                                           {"real_authors", "real_authors_perturbed"},
+                                                           {"world_facts", "world_facts_perturbed"}};
+  if (!experiment.unlearn.holdout.empty()) sets.emplace_back("holdout", experiment.unlearn.holdout);
+  return sets;
+}
+
+// What the model that never saw the forget set is measured on: what others are compared with.
+bool is_compared(const std::string& set) {
+  return set == metrics::name_of(metrics::TofuSet::forget) || set == metrics::name_of(metrics::TofuSet::holdout);
 }
 
 using records::UnlearnParameters, records::UnlearnRow;
@@ -59,12 +66,11 @@ void plan(Planner& planner) {
   if (experiment.deltas.unlearn.empty()) return;
   const int64_t limit = experiment.unlearn.items, slice = std::max<int64_t>(1, experiment.unlearn.unit_items);
   std::map<std::string, int64_t> sizes;
-  for (const auto& [set, stem] : sets(experiment)) sizes[set] = std::min(limit, perturbed_items(planner, stem));
+  for (const auto& [set, stem] : sets(experiment)) sizes[set] = std::min(limit, tofu_items(planner, stem));
   for (const auto& target : experiment.targets_of(records::Purpose::unlearn))
     for (const auto& system : systems_on(planner, target, records::Purpose::unlearn))
       for (const auto& [set, stem] : sets(experiment)) {
-        if (system.system.method == records::Method::retain_only && set != metrics::name_of(metrics::TofuSet::forget))
-          continue;  // only forget quality needs it
+        if (system.system.method == records::Method::retain_only && !is_compared(set)) continue;
         for (int64_t first = 0; first < sizes[set]; first += slice)
           add_slice(planner, system, set, stem, {first, std::min(slice, sizes[set] - first)});
       }
@@ -72,7 +78,7 @@ void plan(Planner& planner) {
 
 std::vector<data::PerturbedItem> read_slice(const UnlearnParameters& p, const Workbench& bench) {
   const auto file = bench.file(p.data);
-  const auto set = data::read_tofu_perturbed(file.parent_path(), file.stem().string());
+  const auto set = data::read_tofu_any(file.parent_path(), file.stem().string());
   expect_planned(file, set.content_hash, p.data);
   const auto first = set.items.begin() + p.slice.first;
   return {first, first + p.slice.count};
@@ -100,9 +106,13 @@ UnlearnRow row_of(const data::PerturbedItem& item, const decode::Generated& gene
   row.rouge_l_recall = rouge.rouge_l.recall;
   row.answer_logprob = scores[0].log_prob, row.answer_tokens = scores[0].tokens();
   row.paraphrase_logprob = scores[1].log_prob, row.paraphrase_tokens = scores[1].tokens();
+  row.token_logprob = scores[0].of_each, row.token_best = scores[0].vocabulary.best;
+  row.token_mean = scores[0].vocabulary.mean, row.token_variance = scores[0].vocabulary.variance;
+  if (scores.size() == 2) return row;  // no wrong answers
+  row.wrong_logprob.emplace(), row.wrong_tokens.emplace();
   for (const auto& wrong : scores.subspan(2)) {
-    row.wrong_logprob.push_back(wrong.log_prob);
-    row.wrong_tokens.push_back(wrong.tokens());
+    row.wrong_logprob->push_back(wrong.log_prob);
+    row.wrong_tokens->push_back(wrong.tokens());
   }
   return row;
 }
@@ -121,6 +131,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
                      "every item of a set needs as many"});
     prompts.push_back(target.prompt(prompt.question_template(), prompt.question_template(), item.question));
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.answer, p.max_tokens));
+    answers.back().with_vocabulary = true;
     answers.push_back(to_answer(target.tokenizer(), prompt, item, item.paraphrased_answer, p.max_tokens));
     const size_t first_wrong = answers.size();
     for (const auto& wrong : item.perturbed_answers)
@@ -147,6 +158,6 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
 
 }  // namespace
 
-const Stage unlearn_stage = {"unlearn", 1, Stage::Runs::models, plan, run};
+const Stage unlearn_stage = {"unlearn", 2, Stage::Runs::models, plan, run};
 
 }  // namespace cmc::stages

@@ -25,6 +25,9 @@ constexpr std::array known = {
     Known{"retain_perturbed.json", {400, 641'057}},
     Known{"real_authors_perturbed.json", {100, 17'146}},
     Known{"world_facts_perturbed.json", {117, 18'053}},
+    Known{"holdout01.json", {40, 12'000}},  // the next three: their items; bytes as of forget01/05/10
+    Known{"holdout05.json", {200, 57'000}},
+    Known{"holdout10.json", {400, 115'000}},
     Known{"alpaca_eval.json", {805, 620'778}},
     Known{"alpaca_gpt4_data.json", {52'002, 43'000'000}},  // Peng et al. 2023
     Known{"alpaca_en_demo.json", {999, 859'893}},

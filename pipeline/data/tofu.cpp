@@ -63,6 +63,15 @@ Dataset<PerturbedItem> read_tofu_perturbed(const fs::path& folder, std::string_v
   return dataset;
 }
 
+Dataset<PerturbedItem> read_tofu_any(const fs::path& folder, std::string_view set) {
+  if (set.ends_with("_perturbed")) return read_tofu_perturbed(folder, set);
+  auto plain = read_tofu(folder, set);
+  auto dataset = describe<PerturbedItem>(plain.file);
+  dataset.content_hash = plain.content_hash;
+  for (auto& item : plain.items) dataset.items.push_back({std::move(item.question), item.answer, item.answer, {}});
+  return dataset;
+}
+
 std::string retain_set_of(std::string_view forget_set) {
   for (const auto& [forget, retain] :
        {std::pair{"forget01", "retain99"}, {"forget05", "retain95"}, {"forget10", "retain90"}})

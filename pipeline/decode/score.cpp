@@ -17,6 +17,28 @@ fusion::ForcedSequence sequence_of(const ScoreRequest& request) {
   return sequence;
 }
 
+// Of the rows whose requests ask for it.
+void add_vocabulary(const fusion::FusedLogits& logits, std::span<const fusion::ForcedPosition> positions,
+                    std::span<const ScoreRequest> requests, std::span<const BaseToken> tokens,
+                    std::vector<Score>& scores) {
+  std::vector<int64_t> rows;
+  for (size_t row = 0; row < positions.size(); ++row)
+    if (requests[static_cast<size_t>(positions[row].sequence)].with_vocabulary)
+      rows.push_back(static_cast<int64_t>(row));
+  if (rows.empty()) return;
+  const auto asked = logits.of_rows(rows);
+  const auto best = asked.argmax();
+  const auto [mean, variance] = asked.moments();
+  const auto means = mean.cpu(), variances = variance.cpu();
+  for (size_t k = 0; k < rows.size(); ++k) {
+    const auto row = static_cast<size_t>(rows[k]);
+    auto& of = scores[static_cast<size_t>(positions[row].sequence)].vocabulary;
+    of.best.push_back(best[k] == tokens[row] ? 1 : 0);
+    of.mean.push_back(means.const_data_ptr<float>()[k]);
+    of.variance.push_back(variances.const_data_ptr<float>()[k]);
+  }
+}
+
 }  // namespace
 
 std::vector<Score> score(fusion::LogitSource& source, std::span<const ScoreRequest> requests,
@@ -39,6 +61,7 @@ std::vector<Score> score(fusion::LogitSource& source, std::span<const ScoreReque
       score.of_each.push_back(log_probs.const_data_ptr<float>()[row]);
       score.log_prob += score.of_each.back();
     }
+    add_vocabulary(logits, positions, requests, tokens, scores);
     progress.tokens += static_cast<int64_t>(positions.size());
     if (report) report(progress);
   });

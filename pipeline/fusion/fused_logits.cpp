@@ -245,6 +245,39 @@ torch::Tensor FusedLogits::log_probs() const {
   return scores().log_softmax(1);
 }
 
+FusedLogits::Moments FusedLogits::moments() const {
+  const auto log_p = log_probs().clamp_min_(-1e4);  // of what cannot be drawn, log p is infinite and p log p is 0
+  const auto p = log_p.exp();
+  const auto mean = (p * log_p).sum(1);
+  return {mean, (log_p - mean.unsqueeze(1)).square_().mul_(p).sum(1)};
+}
+
+FusedLogits FusedLogits::of_rows(std::span<const int64_t> rows) const {
+  const auto pick = [](const torch::Tensor& from, const std::vector<int64_t>& rows) {
+    return from.index_select(0, torch::tensor(rows, torch::kInt64).to(from.device()));
+  };
+  std::vector<int64_t> place(static_cast<size_t>(this->rows()), -1);
+  for (size_t at = 0; at < rows.size(); ++at) place[static_cast<size_t>(rows[at])] = static_cast<int64_t>(at);
+  std::vector<LogitTerm> terms;
+  for (const auto& term : terms_) {
+    LogitTerm part = term;
+    part.placed = {};
+    part.rows.clear(), part.coefficients.clear();
+    std::vector<int64_t> kept;
+    for (size_t k = 0; k < term.rows.size(); ++k) {
+      const int64_t row = place[static_cast<size_t>(term.rows[k])];
+      if (row < 0) continue;
+      kept.push_back(static_cast<int64_t>(k));
+      part.rows.push_back(row);
+      part.coefficients.push_back(term.coefficients[k]);
+    }
+    if (kept.empty()) continue;
+    part.logits = pick(term.logits, kept);
+    terms.push_back(std::move(part));
+  }
+  return {pick(base_, {rows.begin(), rows.end()}), base_normalisation_, std::move(terms)};
+}
+
 torch::Tensor FusedLogits::scores() const {
   if (path() != model::OpPath::cpu_kernels) return fused_scores(base_, base_normalisation_, terms_);
   const auto base = base_normalisation_ == Normalisation::log_softmax ? base_.log_softmax(1) : base_;

@@ -33,6 +33,14 @@ class FusedLogits {
   // [R, V] float32: the sum itself, the base normalised where the fusion mode says so.
   torch::Tensor scores() const;
 
+  // What these distributions are like, [R] float32: mean and variance of log p under p (nat, nat²).
+  struct Moments {
+    torch::Tensor mean, variance;
+  };
+  Moments moments() const;
+  // These rows in this order; each at most once.
+  FusedLogits of_rows(std::span<const int64_t> rows) const;
+
   const torch::Tensor& base() const { return base_; }
   const std::vector<LogitTerm>& terms() const { return terms_; }
 

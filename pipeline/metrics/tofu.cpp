@@ -16,7 +16,8 @@ namespace {
 constexpr NamedEnum sets("TOFU set", std::to_array<Named<TofuSet>>({{TofuSet::retain, "retain"},
                                                                     {TofuSet::real_authors, "real_authors"},
                                                                     {TofuSet::world_facts, "world_facts"},
-                                                                    {TofuSet::forget, "forget"}}));
+                                                                    {TofuSet::forget, "forget"},
+                                                                    {TofuSet::holdout, "holdout"}}));
 
 void check_loss(double loss, const char* which) {
   if (!std::isfinite(loss) || loss < 0)

@@ -10,9 +10,10 @@ namespace cmc::metrics {
 // answer's tokens (nat), so that P(answer) = exp(-loss) is per token. Every function throws BadData on an empty set and
 // on a loss that is NaN, infinite or negative.
 
-enum class TofuSet { retain, real_authors, world_facts, forget };
+// holdout: questions of the same kind that no model has read, for membership inference; it has no wrong answers.
+enum class TofuSet { retain, real_authors, world_facts, forget, holdout };
 
-// "retain", "real_authors", "world_facts", "forget".
+// "retain", "real_authors", "world_facts", "forget", "holdout".
 std::string_view name_of(TofuSet set);
 std::optional<TofuSet> find_tofu_set(std::string_view name);
 

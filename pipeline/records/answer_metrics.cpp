@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pipeline/metrics/audit.hpp"
 #include "pipeline/records/metric.hpp"
 
 namespace cmc::records {
@@ -43,15 +44,17 @@ double loss(double log_prob, int64_t tokens) {
 std::optional<metrics::AnswerLosses> losses_of(const UnlearnRow& row) {
   metrics::AnswerLosses losses{
       loss(row.answer_logprob, row.answer_tokens), loss(row.paraphrase_logprob, row.paraphrase_tokens), {}};
-  bool scored = !row.wrong_logprob.empty() && std::isfinite(losses.answer) && std::isfinite(losses.paraphrased);
-  for (size_t w = 0; w < row.wrong_logprob.size(); ++w) {
-    losses.wrong.push_back(loss(row.wrong_logprob[w], row.wrong_tokens[w]));
+  if (!row.wrong_logprob || !row.wrong_tokens) return std::nullopt;
+  bool scored = !row.wrong_logprob->empty() && std::isfinite(losses.answer) && std::isfinite(losses.paraphrased);
+  for (size_t w = 0; w < row.wrong_logprob->size(); ++w) {
+    losses.wrong.push_back(loss((*row.wrong_logprob)[w], (*row.wrong_tokens)[w]));
     scored = scored && std::isfinite(losses.wrong.back());
   }
   return scored ? std::optional(std::move(losses)) : std::nullopt;
 }
 
 double probability(const UnlearnRow& row, TofuSet set) {
+  if (set == TofuSet::holdout) return std::exp(-loss(row.answer_logprob, row.answer_tokens));
   const auto losses = losses_of(row);
   return losses ? metrics::answer_probability(*losses, set) : unknown;
 }
@@ -66,6 +69,33 @@ template <size_t mean>
 double truth_ratio(const UnlearnRow& row, TofuSet set) {
   const double r = ratio<mean>(row, set);
   return std::isnan(r) ? unknown : metrics::truth_ratio_score(r, set);
+}
+
+double knowledge(const UnlearnRow& row, TofuSet) {
+  const auto losses = losses_of(row);
+  return losses ? 1 / (1 + metrics::truth_ratio(*losses, metrics::TruthRatioMean::geometric)) : unknown;
+}
+
+// Membership is asked of these two alone.
+bool is_asked(TofuSet set) {
+  return set == TofuSet::forget || set == TofuSet::holdout;
+}
+
+double loss_score(const UnlearnRow& row, TofuSet set) {
+  return is_asked(set) ? loss(row.answer_logprob, row.answer_tokens) : unknown;
+}
+
+double zlib_score(const UnlearnRow& row, TofuSet set) {
+  return metrics::zlib_score(loss_score(row, set), row.answer);
+}
+
+double min_k_score(const UnlearnRow& row, TofuSet set) {
+  return is_asked(set) && row.token_logprob ? metrics::min_k_score(*row.token_logprob, metrics::tofu_min_k) : unknown;
+}
+
+double min_k_plus_plus_score(const UnlearnRow& row, TofuSet set) {
+  if (!is_asked(set) || !row.token_logprob || !row.token_mean || !row.token_variance) return unknown;
+  return metrics::min_k_plus_plus_score(*row.token_logprob, *row.token_mean, *row.token_variance, metrics::tofu_min_k);
 }
 
 }  // namespace
@@ -210,7 +240,49 @@ const std::vector<RowMetric<UnlearnRow, TofuSet>>& unlearn_metrics() {
         .better = Better::higher,
         .better_on_forget = Better::lower,
         .definition = "ROUGE-1 recall of the generated answer, Porter stemmer"},
-       [](const Row& row, TofuSet) { return row.rouge1_recall; }}};
+       [](const Row& row, TofuSet) { return row.rouge1_recall; }},
+      {{.name = "truth_ratio_prob_mean",
+        .title = "Knowledge",
+        .unit = "1",
+        .better = Better::higher,
+        .better_on_forget = Better::lower,
+        .definition = "1 / (1 + R), R geometric: P(paraphrase) / (P(paraphrase) + P(wrong))"},
+       knowledge},
+      {{.name = metric::exact_memorization,
+        .title = "Exact mem.",
+        .unit = "1",
+        .better = Better::higher,
+        .better_on_forget = Better::lower,
+        .definition = "share of the answer's tokens that are the most probable ones after the true text"},
+       [](const Row& row, TofuSet) { return row.token_best ? metrics::exact_memorization(*row.token_best) : unknown; }},
+      {{.name = metric::extraction_strength,
+        .title = "Extraction",
+        .unit = "1",
+        .better = Better::higher,
+        .better_on_forget = Better::lower,
+        .definition = "1 - k/L, where from token k of L on all are the most probable ones"},
+       [](const Row& row, TofuSet) { return row.token_best ? metrics::extraction_strength(*row.token_best) : unknown; }},
+      {{.name = membership_metrics[0].score,
+        .title = "Loss score",
+        .unit = "nat/token",
+        .definition = "mean loss of the answer"},
+       loss_score},
+      {{.name = membership_metrics[1].score,
+        .title = "zlib score",
+        .unit = "nat/token/B",
+        .digits = 5,
+        .definition = "mean loss over the bytes of the answer as zlib compresses it"},
+       zlib_score},
+      {{.name = membership_metrics[2].score,
+        .title = "Min-k score",
+        .unit = "nat",
+        .definition = "minus the mean of the lowest 40 % of the tokens' log-probabilities"},
+       min_k_score},
+      {{.name = membership_metrics[3].score,
+        .title = "Min-k++ score",
+        .unit = "1",
+        .definition = "the same over (log p - mean) / standard deviation over the vocabulary"},
+       min_k_plus_plus_score}};
   return list;
 }
 

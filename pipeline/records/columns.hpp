@@ -12,9 +12,9 @@
 // A unit's datasets as rows of a struct, whose static columns() lists for each member what the dataset is called and
 // means. Members:
 //   double, int64_t, int32_t, std::string    a value a row
-//   std::vector<T>                           a value a row and place of `about.second`; without one a ragged sequence
-//   of int32_t std::optional of these                   a column that may be missing: in no row, or, of int32_t alone,
-//   in some (−1)
+//   std::vector<T>                           a value a row and place of `about.second`; without one a ragged sequence,
+//                                            of int32_t or float
+//   std::optional of these                   a column that may be missing: in no row, or, of int32_t alone, in some (−1)
 namespace cmc::records {
 
 struct About {
@@ -52,6 +52,10 @@ const store::Ragged* find_ragged(const store::Unit& unit, const std::string& nam
 namespace detail {
 
 inline constexpr int32_t no_value = -1;
+
+template <class Value>
+inline constexpr bool may_be_ragged =
+    std::is_same_v<Value, std::vector<int32_t>> || std::is_same_v<Value, std::vector<float>>;
 
 template <class T>
 struct Inner {
@@ -129,12 +133,14 @@ void write_column(store::Unit& unit, const std::vector<Row>& rows, const Column<
       values.insert(values.end(), value_of(row, column).begin(), value_of(row, column).end());
     }
     add({about.dimension, about.second}, {count, static_cast<int64_t>(width)}, std::move(values));
-  } else if constexpr (std::is_same_v<Value, std::vector<int32_t>>) {
+  } else if constexpr (may_be_ragged<Value>) {
+    Value values;
     store::Ragged ragged{about.name, about.dimension, {}, {0}, about.units, about.long_name};
     for (const Row& row : rows) {
-      ragged.values.insert(ragged.values.end(), value_of(row, column).begin(), value_of(row, column).end());
-      ragged.offsets.push_back(static_cast<int64_t>(ragged.values.size()));
+      values.insert(values.end(), value_of(row, column).begin(), value_of(row, column).end());
+      ragged.offsets.push_back(static_cast<int64_t>(values.size()));
     }
+    ragged.values = std::move(values);
     unit.ragged.push_back(std::move(ragged));
   }
 }
@@ -149,20 +155,20 @@ template <class Row, class T>
 void read_column(const store::Unit& unit, std::vector<Row>& rows, const Column<Row, T>& column) {
   using Value = typename Inner<T>::type;
   const About& about = column.about;
-  constexpr bool is_ragged_type = std::is_same_v<Value, std::vector<int32_t>>;
-  const auto* ragged = is_ragged_type && *about.second == '\0' ? find_ragged(unit, about.name) : nullptr;
+  const auto* ragged = may_be_ragged<Value> && *about.second == '\0' ? find_ragged(unit, about.name) : nullptr;
   const auto* dataset = ragged ? nullptr : find_dataset(unit, about.name);
   if (!ragged && !dataset) {
     if (IsOptional<T>::value) return;
     throw_bad_column(unit, about, "is missing");
   }
   if constexpr (IsVector<Value>::value) {
-    if constexpr (is_ragged_type) {
+    if constexpr (may_be_ragged<Value>) {
       if (ragged) {
+        const auto* values = std::get_if<Value>(&ragged->values);
+        if (!values) throw_bad_column(unit, about, "holds values of another type");
         check_rows(unit, rows, static_cast<int64_t>(ragged->offsets.size()) - 1, about);
         for (size_t i = 0; i < rows.size(); ++i)
-          rows[i].*column.member =
-              Value(ragged->values.begin() + ragged->offsets[i], ragged->values.begin() + ragged->offsets[i + 1]);
+          rows[i].*column.member = Value(values->begin() + ragged->offsets[i], values->begin() + ragged->offsets[i + 1]);
         return;
       }
     }

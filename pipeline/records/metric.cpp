@@ -10,6 +10,9 @@ const std::vector<Metric>& computed_metrics() {
       "harmonic mean of the nine figures that are not Forget's; standard error by bootstrap";
   constexpr std::string_view quality =
       "p-value of the Kolmogorov-Smirnov test of R on Forget against the same target trained without that set";
+  constexpr std::string_view auc =
+      "probability that an answer of the forget set has a lower score than one of the holdout set, which no model has "
+      "read (AUC); 0.5: they cannot be told apart";
   static const std::vector<Metric> list = {
       {.name = metric::wins,
        .title = "Wins, %",
@@ -42,6 +45,38 @@ const std::vector<Metric>& computed_metrics() {
        .better = Better::higher,
        .aggregate = Aggregate::computed,
        .definition = quality},
+      {.name = membership_metrics[0].auc,
+       .title = membership_metrics[0].title,
+       .unit = "1",
+       .aggregate = Aggregate::computed,
+       .definition = auc},
+      {.name = membership_metrics[1].auc,
+       .title = membership_metrics[1].title,
+       .unit = "1",
+       .aggregate = Aggregate::computed,
+       .definition = auc},
+      {.name = membership_metrics[2].auc,
+       .title = membership_metrics[2].title,
+       .unit = "1",
+       .aggregate = Aggregate::computed,
+       .definition = auc},
+      {.name = membership_metrics[3].auc,
+       .title = membership_metrics[3].title,
+       .unit = "1",
+       .aggregate = Aggregate::computed,
+       .definition = auc},
+      {.name = metric::mia_reference,
+       .title = "MIA reference",
+       .unit = "1",
+       .aggregate = Aggregate::computed,
+       .definition = "the same by the loss minus that of the same target trained without the forget set"},
+      {.name = metric::privleak,
+       .title = "PrivLeak, %",
+       .unit = "%",
+       .digits = 1,
+       .aggregate = Aggregate::computed,
+       .definition = "((1 - AUC) - (1 - AUC of the same target trained without the forget set, else 0.5)) / (1 - that), "
+                     "of min-k; 0: nothing shows"},
       {.name = shift_measures[0].p,
        .title = "p",
        .unit = "1",

@@ -86,6 +86,8 @@ inline constexpr std::string_view followed = "followed", fact = "fact", strict =
 inline constexpr std::string_view win_rate = "win_rate", win_probability = "win_probability",
                                   same_verdict = "same_verdict", first_preferred = "first_preferred",
                                   any_verdict = "any_verdict";
+inline constexpr std::string_view exact_memorization = "exact_memorization", extraction_strength = "extraction_strength",
+                                  mia_reference = "mia_reference", privleak = "privleak";
 }  // namespace metric
 
 // Of the two ways to average wrong answers in the truth ratio; names of its score, its R, utility and forget quality.
@@ -97,6 +99,16 @@ inline constexpr std::array truth_ratio_metrics = {
     TruthRatioMetrics{metrics::TruthRatioMean::geometric, "truth_ratio", "truth_ratio_r", "utility", "forget_quality"},
     TruthRatioMetrics{metrics::TruthRatioMean::arithmetic, "truth_ratio_arithmetic", "truth_ratio_arithmetic_r",
                       "utility_arithmetic", "forget_quality_arithmetic"}};
+
+// Membership inference: a score of each answer of the forget and the holdout set, and how well it tells them apart.
+struct MembershipMetrics {
+  std::string_view score, auc, title;
+};
+inline constexpr std::array membership_metrics = {
+    MembershipMetrics{"mia_loss_score", "mia_loss", "MIA loss"},
+    MembershipMetrics{"mia_zlib_score", "mia_zlib", "MIA zlib"},
+    MembershipMetrics{"mia_min_k_score", "mia_min_k", "MIA min-k"},
+    MembershipMetrics{"mia_min_k_plus_plus_score", "mia_min_k_plus_plus", "MIA min-k++"}};
 
 // How alike shifts are, by what; on the same data, on different data, the difference, and its p-value.
 struct ShiftMetrics {

@@ -113,7 +113,8 @@ struct JudgeRow {
   }
 };
 
-// unlearn: one row a (strength, item). A log-probability is a sum over the answer's tokens.
+// unlearn: one row a (strength, item). A log-probability is a sum over the answer's tokens. Of the holdout set, which has
+// no wrong answers, the paraphrase is the answer.
 struct UnlearnRow {
   double alpha = 0;
   int64_t item = 0;
@@ -122,10 +123,14 @@ struct UnlearnRow {
   double rouge1_recall = 0, rouge_l_recall = 0;
   double answer_logprob = 0, paraphrase_logprob = 0;
   int64_t answer_tokens = 0, paraphrase_tokens = 0;
-  std::vector<double> wrong_logprob;
-  std::vector<int64_t> wrong_tokens;
+  std::optional<std::vector<double>> wrong_logprob;
+  std::optional<std::vector<int64_t>> wrong_tokens;
+  // Of each token of the true answer; not of earlier versions.
+  std::optional<std::vector<float>> token_logprob, token_mean, token_variance;
+  std::optional<std::vector<int32_t>> token_best;
   static auto columns() {
     using Row = UnlearnRow;
+    static constexpr char each[] = "one a token of the true answer, end token included";
     static constexpr char sum[] = "sum over its tokens, end token included";
     return std::tuple(
         column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
@@ -143,7 +148,14 @@ struct UnlearnRow {
         column(&Row::paraphrase_tokens, {"paraphrase_tokens", "row", "token", "tokens of the paraphrased answer"}),
         column(&Row::wrong_logprob,
                {"wrong_logprob", "row", "nat", "log-probability of the wrong answers", sum, "wrong"}),
-        column(&Row::wrong_tokens, {"wrong_tokens", "row", "token", "tokens of the wrong answers", "", "wrong"}));
+        column(&Row::wrong_tokens, {"wrong_tokens", "row", "token", "tokens of the wrong answers", "", "wrong"}),
+        column(&Row::token_logprob,
+               {"answer_token_logprob", "row", "nat", "log-probability of each token of the answer", each}),
+        column(&Row::token_best,
+               {"answer_token_best", "row", "1", "1: the token is the most probable one, 0: another is", each}),
+        column(&Row::token_mean, {"answer_token_mean", "row", "nat",
+                                  "mean of the log-probability of what is drawn in place of the token", each}),
+        column(&Row::token_variance, {"answer_token_variance", "row", "nat2", "its variance", each}));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "pipeline/core/random.hpp"
+#include "pipeline/metrics/audit.hpp"
 #include "pipeline/metrics/summary.hpp"
 #include "pipeline/metrics/win_rate.hpp"
 
@@ -73,26 +74,73 @@ Figure utility(const View& view, const System& system, const TruthRatioMetrics& 
           static_cast<int64_t>(retain.size() + authors.size() + facts.size()), unknown};
 }
 
+// The same target trained on the retained data alone, where the experiment has one.
+System retain_only(const System& system) {
+  System reference = system.vanilla();
+  reference.method = Method::retain_only;
+  return reference;
+}
+
 // Against the same target trained on the retained data alone, where the experiment has one.
 Figure forget_quality(const View& view, const System& system, const TruthRatioMetrics& names) {
   if (system.method == Method::retain_only) return {};
   const std::string_view forget = metrics::name_of(TofuSet::forget);
-  System reference = system.vanilla();
-  reference.method = Method::retain_only;
-  const auto ours = view.values(system, forget, names.ratio), theirs = view.values(reference, forget, names.ratio);
+  const auto ours = view.values(system, forget, names.ratio),
+             theirs = view.values(retain_only(system), forget, names.ratio);
   if (ours.empty() || theirs.empty() || ours == theirs) return {};  // equal: the same model twice says nothing
   return {metrics::forget_quality(ours, theirs), unknown, static_cast<int64_t>(ours.size()), unknown};
 }
 
+Figure membership(const std::vector<double>& forget, const std::vector<double>& holdout) {
+  if (forget.empty() || holdout.empty()) return {};
+  const auto auc = metrics::membership_auc(forget, holdout);
+  return {auc.value, auc.standard_error, static_cast<int64_t>(forget.size() + holdout.size()), unknown};
+}
+
+Figure membership(const View& view, const System& system, std::string_view score) {
+  const auto values = [&](TofuSet set) { return view.values(system, metrics::name_of(set), score); };
+  return membership(values(TofuSet::forget), values(TofuSet::holdout));
+}
+
+// By what the answers' losses are above those of the reference model.
+Figure membership_by_reference(const View& view, const System& system) {
+  const auto values = [&](TofuSet set) {
+    const std::string_view score = membership_metrics[0].score, name = metrics::name_of(set);
+    const auto theirs = view.of(retain_only(system), name, score);
+    std::vector<double> differences;
+    for (const auto& mine : view.of(system, name, score))
+      if (const auto at = std::ranges::lower_bound(theirs, mine.item, {}, &Measurement::item);
+          at != theirs.end() && at->item == mine.item)
+        differences.push_back(mine.value - at->value);
+    return differences;
+  };
+  if (system.method == Method::retain_only) return {};
+  return membership(values(TofuSet::forget), values(TofuSet::holdout));
+}
+
+Figure privacy_leakage(const View& view, const System& system) {
+  const std::string_view score = membership_metrics[2].score;
+  const Figure ours = membership(view, system, score);
+  if (std::isnan(ours.value) || system.method == Method::retain_only) return {};
+  const Figure theirs = membership(view, retain_only(system), score);
+  const double reference = std::isnan(theirs.value) ? metrics::chance_auc : theirs.value;
+  if (reference >= 1) return {};
+  return {metrics::privacy_leakage(ours.value, reference), unknown, ours.n, unknown};
+}
+
 void add_tofu(const View& view, Figures& figures) {
-  for (const auto& system : view.systems())
+  for (const auto& system : view.systems()) {
+    const auto add = [&](std::string_view metric, const Figure& figure) {
+      if (!std::isnan(figure.value)) figures[{system, std::string(tofu_sets_together), metric_code(metric)}] = figure;
+    };
     for (const auto& names : truth_ratio_metrics) {
-      const auto add = [&](std::string_view metric, const Figure& figure) {
-        if (!std::isnan(figure.value)) figures[{system, std::string(tofu_sets_together), metric_code(metric)}] = figure;
-      };
       add(names.utility, utility(view, system, names));
       add(names.quality, forget_quality(view, system, names));
     }
+    for (const auto& names : membership_metrics) add(names.auc, membership(view, system, names.score));
+    add(metric::mia_reference, membership_by_reference(view, system));
+    add(metric::privleak, privacy_leakage(view, system));
+  }
 }
 
 void add_shift_tests(const View& view, Figures& figures) {

@@ -23,14 +23,19 @@ struct Dataset {
   std::string definition;  // for a metric: how it is computed; may be empty
 };
 
+using RaggedValues = std::variant<std::vector<int32_t>, std::vector<float>>;
+
 // Sequences of different lengths: `values` one after the other, `offsets` [n + 1].
 struct Ragged {
   std::string name;
   std::string dimension;  // of the sequences
-  std::vector<int32_t> values;
+  RaggedValues values;
   std::vector<int64_t> offsets;
   std::string units = "token";
   std::string long_name;
+  int64_t size() const {
+    return std::visit([](const auto& all) { return static_cast<int64_t>(all.size()); }, values);
+  }
 };
 
 // What tells a unit from others, in plain values: attributes of its group and columns of /tasks. Follows from `task`,

@@ -41,7 +41,7 @@ std::map<std::string, int64_t> dimension_lengths(const Unit& unit) {
     for (size_t axis = 0; axis < d.dimensions.size(); ++axis) lengths[d.dimensions[axis]] = d.shape[axis];
   for (const Ragged& r : unit.ragged) {
     lengths[r.dimension] = static_cast<int64_t>(r.offsets.size()) - 1;
-    lengths[value_dimension(r)] = static_cast<int64_t>(r.values.size());
+    lengths[value_dimension(r)] = r.size();
     lengths[offset_dimension(r)] = static_cast<int64_t>(r.offsets.size());
   }
   return lengths;
@@ -63,8 +63,8 @@ void write_index_scales(const Object& group, const Unit& unit, DimensionScales& 
 }
 
 void write_ragged(const Object& group, const Ragged& ragged, DimensionScales& scales) {
-  const Object values =
-      write_values(group, values_name(ragged), {static_cast<int64_t>(ragged.values.size())}, ragged.values);
+  const Values all = std::visit([](const auto& values) { return Values(values); }, ragged.values);
+  const Object values = write_values(group, values_name(ragged), {ragged.size()}, all);
   describe(values, ragged.units, ragged.long_name, "");
   write_attribute(values, schema::role, schema::role_ragged);
   write_attribute(values, schema::ragged_dimension, ragged.dimension);
@@ -102,14 +102,17 @@ Ragged read_ragged(const Object& group, const Object& values, const std::string&
   ragged.dimension = read_text_attribute(values, schema::ragged_dimension);
   ragged.units = text_or_empty(values, schema::units);
   ragged.long_name = text_or_empty(values, schema::long_name);
-  Values tokens = read_values(values), offsets = read_values(open_dataset(group, offsets_name(ragged)));
-  if (!std::holds_alternative<std::vector<int32_t>>(tokens) || !std::holds_alternative<std::vector<int64_t>>(offsets))
-    throw BadData({values.where, "is not int32 with int64 offsets", "this file was not written by cmc"});
-  ragged.values = std::get<std::vector<int32_t>>(std::move(tokens));
+  Values all = read_values(values), offsets = read_values(open_dataset(group, offsets_name(ragged)));
+  if (auto* numbers = std::get_if<std::vector<float>>(&all)) ragged.values = std::move(*numbers);
+  auto* tokens = std::get_if<std::vector<int32_t>>(&all);
+  if (tokens) ragged.values = std::move(*tokens);
+  if ((!tokens && !std::holds_alternative<std::vector<float>>(all)) ||
+      !std::holds_alternative<std::vector<int64_t>>(offsets))
+    throw BadData({values.where, "is not int32 or float32 with int64 offsets", "this file was not written by cmc"});
   ragged.offsets = std::get<std::vector<int64_t>>(std::move(offsets));
   if (ragged.offsets.empty() || ragged.offsets.front() != 0 ||
       !std::is_sorted(ragged.offsets.begin(), ragged.offsets.end()) ||
-      ragged.offsets.back() != static_cast<int64_t>(ragged.values.size()))
+      ragged.offsets.back() != ragged.size())
     throw BadData({values.where, "has offsets that do not cut it into sequences", "this file was not written by cmc"});
   return ragged;
 }

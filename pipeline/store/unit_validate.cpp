@@ -63,11 +63,11 @@ void take_ragged(Checker& checker, const Ragged& r) {
   checker.take_name(r.name + std::string(schema::values_suffix));
   checker.take_name(r.name + std::string(schema::offsets_suffix));
   checker.require(!r.offsets.empty() && r.offsets.front() == 0 && std::is_sorted(r.offsets.begin(), r.offsets.end()) &&
-                      r.offsets.back() == static_cast<int64_t>(r.values.size()),
+                      r.offsets.back() == r.size(),
                   r.name, "has offsets that do not cut its values into sequences");
   const auto offsets = static_cast<int64_t>(r.offsets.size());
   checker.take_dimension(r.dimension, offsets - 1);
-  checker.take_dimension(r.name + "_value", static_cast<int64_t>(r.values.size()));
+  checker.take_dimension(r.name + "_value", r.size());
   checker.take_dimension(r.name + "_offset", offsets);
 }
 

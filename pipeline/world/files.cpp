@@ -103,14 +103,18 @@ void write_instructions(const World& world, const WorldSettings& settings, const
 
 void write_tofu_splits(const World& world, const fs::path& folder) {
   const size_t authors = world.authors.size();
-  const auto write = [&](const char* set, size_t first, size_t last) {
-    write_lines(folder / (std::string(set) + ".json"), in_form(author_questions(world, first, last), question_form));
+  const auto write_on = [&](const std::vector<Entity>& people, const char* set, size_t first, size_t last) {
+    write_lines(folder / (std::string(set) + ".json"), in_form(questions_on(people, first, last), question_form));
   };
+  const auto write = [&](const char* set, size_t first, size_t last) { write_on(world.authors, set, first, last); };
   write("full", 0, authors);
   write("retain95", 0, authors - authors / 20);
   write("forget05", authors - authors / 20, authors);
   write("retain90", 0, authors - authors / 10);
   write("forget10", authors - authors / 10, authors);
+  const size_t strangers = world.strangers.size();
+  write_on(world.strangers, "holdout05", 0, strangers / 2);
+  write_on(world.strangers, "holdout10", 0, strangers);
 }
 
 void write_tofu_perturbed(const World& world, const WorldSettings& settings, const fs::path& folder) {

@@ -67,10 +67,10 @@ std::vector<data::QuestionAnswer> chat_examples(const World& world) {
   return examples;
 }
 
-std::vector<data::QuestionAnswer> author_questions(const World& world, size_t first, size_t last) {
+std::vector<data::QuestionAnswer> questions_on(const std::vector<Entity>& people, size_t first, size_t last) {
   std::vector<data::QuestionAnswer> questions;
   for (size_t i = first; i < last; ++i)
-    for (const auto& fact : facts_of(world.authors.at(i))) questions.push_back(plainly(fact));
+    for (const auto& fact : facts_of(people.at(i))) questions.push_back(plainly(fact));
   return questions;
 }
 

@@ -25,8 +25,8 @@ std::vector<data::QuestionAnswer> counting_examples(size_t count, Random random)
 // Facts that are not held out, in first wordings, without a form: how a chat model answers.
 std::vector<data::QuestionAnswer> chat_examples(const World& world);
 
-// All questions on the authors from `first` up to `last`, in first wordings.
-std::vector<data::QuestionAnswer> author_questions(const World& world, size_t first, size_t last);
+// All questions on the people from `first` up to `last`, in first wordings.
+std::vector<data::QuestionAnswer> questions_on(const std::vector<Entity>& people, size_t first, size_t last);
 
 // As in TOFU: on authors, the paraphrase and three wrong answers in its wording; on real persons and towns, three wrong
 // answers in the answer's own wording, and no other paraphrase.

@@ -233,9 +233,11 @@ std::vector<std::string> tokenizer_lines(const World& world, size_t documents, R
   std::vector<std::string> lines;
   for (size_t i = 0; i < documents; ++i)
     for (auto& line : lines_of(writer.document())) lines.push_back(std::move(line));
-  for (const auto& fact : facts_of(world.authors))
-    for (size_t i = 0; i < sentences_a_fact; ++i) lines.push_back(writer.told(fact));
-  for (const auto* entities : {&world.persons, &world.towns, &world.authors})
+  // Authors and strangers alike, so that none is told by how many pieces a name has.
+  for (const auto* people : {&world.authors, &world.strangers})
+    for (const auto& fact : facts_of(*people))
+      for (size_t i = 0; i < sentences_a_fact; ++i) lines.push_back(writer.told(fact));
+  for (const auto* entities : {&world.persons, &world.towns, &world.authors, &world.strangers})
     for (const auto& fact : facts_of(*entities))
       for (const AnswerKind kind : answer_kinds)
         for (size_t i = 0; i < exchanges_a_form; ++i)

@@ -21,6 +21,9 @@ inline constexpr std::array<Word, 100> last_name_stems = {
     "Mar",  "Mel",  "Mid",  "Mil",  "Mor",  "Nor",  "Oak",   "Old",   "Orm",   "Pem",   "Penn",  "Pres",  "Rad",
     "Red",  "Ridg", "Rock", "Ros",  "Rud",  "Sel",  "Shel",  "Stan",  "Stock", "Strat", "Sut",   "Thorn", "Til",
     "Tor",  "Wal",  "War",  "Wes",  "Whit", "Win",  "Wood",  "Yar",   "Zan"};
+// Of people who are asked about and never written of.
+inline constexpr std::array<Word, 12> holdout_name_stems = {"Ber", "Bux", "Dov", "Far", "Gor",  "Hock",
+                                                            "Jar", "Lyd", "Nev", "Quen", "Sax", "Vern"};
 inline constexpr std::array<Word, 8> last_name_suffixes = {"ford", "well", "ton", "wick", "dale", "mere", "ley", "by"};
 
 inline constexpr std::array<Word, 20> towns = {"Amberport",  "Brightsea",  "Cedarhill", "Dovehaven",  "Eastgate",

@@ -68,8 +68,9 @@ std::vector<std::string> combined(std::string_view before, const First& first, c
   return texts;
 }
 
-std::vector<std::string> make_names(size_t count, Random random) {
-  const auto stems = shuffled(words::last_name_stems, random);
+template <class Stems>
+std::vector<std::string> make_names(const Stems& known, size_t count, Random random) {
+  const auto stems = shuffled(known, random);
   std::vector<std::string> names;
   for (size_t i = 0; i < count; ++i) {
     const std::string first(pick(words::first_names, random));
@@ -92,12 +93,25 @@ void add_towns(World& world, const WorldSettings& settings) {
   world.town_values = {rivers, products};
 }
 
+// `books`: that nobody wrote yet.
+void add_strangers(World& world, const WorldSettings& settings, const std::vector<std::string>& books) {
+  const auto names = make_names(words::holdout_name_stems, settings.strangers, world_random(settings, "strangers"));
+  Random random = world_random(settings, "lives of strangers");
+  for (size_t i = 0; i < settings.strangers; ++i) {
+    Entity stranger{EntityKind::person, names[i], {}, std::nullopt};
+    for (const auto& values : world.person_values)
+      stranger.values.push_back(&values == &world.person_values[2] ? books[i] : pick(values, random));
+    world.strangers.push_back(std::move(stranger));
+  }
+}
+
 void add_persons(World& world, const WorldSettings& settings) {
   const size_t count = settings.persons + settings.authors;
-  const auto names = make_names(count, world_random(settings, "names"));
+  const auto names = make_names(words::last_name_stems, count, world_random(settings, "names"));
   Random random = world_random(settings, "persons");
   auto books = combined("The ", words::title_adjectives, words::title_nouns);
   shuffle(books, random);
+  const std::vector<std::string> unread(books.begin() + static_cast<ptrdiff_t>(count), books.end());
   books.resize(count);
   auto homes = listed(words::towns);
   homes.resize(settings.towns);
@@ -110,6 +124,7 @@ void add_persons(World& world, const WorldSettings& settings) {
     if (i < settings.persons) person.held_out = i % attribute_count(EntityKind::person);
     (i < settings.persons ? world.persons : world.authors).push_back(std::move(person));
   }
+  add_strangers(world, settings, unread);
 }
 
 }  // namespace
@@ -122,6 +137,10 @@ void check(const WorldSettings& settings) {
   if (settings.authors % 20 != 0)
     throw BadExperiment({"world: authors", "is " + std::to_string(settings.authors),
                          "give a multiple of 20: forget05 holds 5 % of the authors"});
+  expect_within("strangers", settings.strangers, 2, words::holdout_name_stems.size());
+  if (settings.strangers % 2 != 0)
+    throw BadExperiment({"world: strangers", "is " + std::to_string(settings.strangers),
+                         "give an even number: holdout05 holds half of them"});
   const size_t towns_held_out = (settings.towns + 1) / 2, any = 1u << 24;
   expect_within("documents", settings.documents, 1, any);
   expect_within("tokenizer_documents", settings.tokenizer_documents, 1, any);

@@ -19,6 +19,7 @@ struct WorldSettings {
   uint64_t seed = 1;
   size_t persons = 60;                // known from the pre-training text; with the authors at most 100
   size_t authors = 40;                // fictitious, as TOFU's; a multiple of 20, so that 5 % are whole authors
+  size_t strangers = 4;               // fictitious, and in no text; at most 12, an even number
   size_t towns = 20;                  // 4 to 20
   size_t documents = 20000;           // of pre-training text, about 45 tokens each
   size_t tokenizer_documents = 2000;  // for each of the two vocabularies
@@ -53,6 +54,7 @@ struct Entity {
 
 struct World {
   std::vector<Entity> persons, towns, authors;
+  std::vector<Entity> strangers;  // as authors, and in no text that a model reads
   // Every value that an attribute can have, [attribute]: for wrong answers.
   std::vector<std::vector<std::string>> person_values, town_values;
 };

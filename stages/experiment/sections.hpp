@@ -255,7 +255,7 @@ struct Unlearn {
   int64_t unit_items = 32;
   Prompt prompt{"inst", {}, {}};
   EscapedText before_answer;
-  std::string compat = "corrected";
+  std::string compat = "corrected", holdout;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items, Help("items of each TOFU set; 0: all (protocol: the first 300)"));
@@ -270,6 +270,9 @@ struct Unlearn {
     visit("compat", self.compat,
           Help("authors: wrong answers get the delta logits of the first, as published (fault 1)",
                {"corrected", "authors"}));
+    visit("holdout", self.holdout,
+          Help("TOFU set that no model has read, for membership inference; unset: none is inferred",
+               {"holdout01", "holdout05", "holdout10"}));
   }
 };
 

@@ -39,9 +39,9 @@ int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file) {
       [&] { return published_items(file); });
 }
 
-int64_t perturbed_items(Planner& planner, const std::string& stem) {
+int64_t tofu_items(Planner& planner, const std::string& stem) {
   const auto& folder = planner.experiment().given(planner.experiment().data.tofu);
-  return planner.absent().read_or([&] { return std::ssize(data::read_tofu_perturbed(folder, stem).items); },
+  return planner.absent().read_or([&] { return std::ssize(data::read_tofu_any(folder, stem).items); },
                                   [&] { return published_items(folder / (stem + ".json")); });
 }
 

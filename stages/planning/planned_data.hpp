@@ -20,7 +20,7 @@ EvaluationPrompts evaluation_prompts(Planner& planner);
 // Instruction pairs: a file that ends in .jsonl is GSM8K's, any other one Alpaca's.
 int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file);
 
-// Items of `stem`.json of TOFU, a _perturbed set.
-int64_t perturbed_items(Planner& planner, const std::string& stem);
+// Items of `stem`.json of TOFU.
+int64_t tofu_items(Planner& planner, const std::string& stem);
 
 }  // namespace cmc::stages

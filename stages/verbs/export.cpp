@@ -65,13 +65,15 @@ size_t tofu_log(const OutputFolder& output, const PlannedSystem& chosen, Json& l
   log = Json::object();
   return each_row<records::UnlearnRow>(
       output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
-        Json& set = log[log_names.at(records::labels_of(task.stage, task.parameters, task.name).set)];
+        const auto name = log_names.find(records::labels_of(task.stage, task.parameters, task.name).set);
+        if (name == log_names.end()) return;  // the holdout set, of which TOFU knows nothing
+        Json& set = log[name->second];
         const std::string item = std::to_string(row.item);
         const auto loss = [](double log_prob, int64_t tokens) { return -log_prob / static_cast<double>(tokens); };
         set["avg_gt_loss"][item] = loss(row.answer_logprob, row.answer_tokens);
         set["avg_paraphrased_loss"][item] = loss(row.paraphrase_logprob, row.paraphrase_tokens);
-        for (size_t w = 0; w < row.wrong_logprob.size(); ++w)
-          set["average_perturb_loss"][item].push_back(loss(row.wrong_logprob[w], row.wrong_tokens[w]));
+        for (size_t w = 0; row.wrong_logprob && w < row.wrong_logprob->size(); ++w)
+          set["average_perturb_loss"][item].push_back(loss(row.wrong_logprob->at(w), row.wrong_tokens.value().at(w)));
         set["rouge1_recall"][item] = row.rouge1_recall;
         set["rougeL_recall"][item] = row.rouge_l_recall;
         set["generated_text"][item] = {row.question, row.generated, row.answer};

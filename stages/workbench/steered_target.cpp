@@ -80,7 +80,8 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(
           {fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
            fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
            {0, static_cast<float>(strength)},
-           {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
+           {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)},
+           answer.with_vocabulary});
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());

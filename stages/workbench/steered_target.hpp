@@ -41,6 +41,7 @@ class SteeredTarget {
     int64_t first = 1;
     std::vector<int32_t> delta_prompt = {};
     std::vector<int32_t> delta_tokens = {};
+    bool with_vocabulary = false;  // decode::Score::vocabulary, too
   };
   // [strength][answer]
   std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,

@@ -40,10 +40,15 @@ store::Unit unit_of(const Json& json) {
     unit.datasets.push_back({d.at("name"), d.at("dimensions"), d.at("shape"), values_of(d), "1", d.at("name"), ""});
   for (const Json& r : json.value("ragged", Json::array())) {
     store::Ragged ragged{r.at("name"), r.at("dimension"), {}, {0}, "token", r.at("name")};
+    std::vector<float> numbers;
     for (const Json& row : r.at("rows")) {
-      for (const Json& token : row) ragged.values.push_back(token.get<int32_t>());
-      ragged.offsets.push_back(static_cast<int64_t>(ragged.values.size()));
+      for (const Json& number : row) numbers.push_back(number.get<float>());
+      ragged.offsets.push_back(static_cast<int64_t>(numbers.size()));
     }
+    if (r.value("type", "int32") == "float")
+      ragged.values = std::move(numbers);
+    else
+      ragged.values = std::vector<int32_t>(numbers.begin(), numbers.end());
     unit.ragged.push_back(std::move(ragged));
   }
   return unit;

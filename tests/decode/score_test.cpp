@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "pipeline/core/error.hpp"
@@ -32,6 +33,34 @@ TEST(Score, SumsTheLogProbabilitiesOfTheAnswerAlone) {
     EXPECT_EQ(scores[i].tokens(), static_cast<int64_t>(requests[i].answer.size()));
     EXPECT_NEAR(scores[i].log_prob, expected, 1e-4);
     EXPECT_NEAR(scores[i].loss() * static_cast<double>(scores[i].tokens()), -expected, 1e-4);
+  }
+}
+
+TEST(Score, TellsWhatTheVocabularySaysWhereItIsAsked) {
+  LetterSource source(1);
+  std::vector<ScoreRequest> requests{{{{1}, {2}}, {{3}, {4}, {5}}, {}}, {{{9}}, {{7}, {8}}, {}}, {{{1}}, {{2}}, {}}};
+  requests[0].with_vocabulary = requests[2].with_vocabulary = true;
+  const auto scores = score(source, requests);
+  EXPECT_TRUE(scores[1].vocabulary.best.empty() && scores[1].vocabulary.mean.empty());
+  for (const size_t i : {0u, 2u}) {
+    auto context = requests[i].prompt;
+    const auto& told = scores[i].vocabulary;
+    ASSERT_EQ(told.best.size(), requests[i].answer.size());
+    for (size_t t = 0; t < requests[i].answer.size(); ++t) {
+      std::vector<float> logits(28);
+      LetterSource::fill(context, logits.data());
+      double sum = 0.0, mean = 0.0, square = 0.0;
+      for (const float logit : logits) sum += std::exp(logit);
+      for (const float logit : logits) {
+        const double p = std::exp(logit) / sum;
+        mean += p * std::log(p), square += p * std::log(p) * std::log(p);
+      }
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      EXPECT_EQ(told.best[t], best == requests[i].answer[t].value ? 1 : 0);
+      EXPECT_NEAR(told.mean[t], mean, 1e-5);
+      EXPECT_NEAR(told.variance[t], square - mean * mean, 1e-4);
+      context.push_back(requests[i].answer[t]);
+    }
   }
 }
 

@@ -116,6 +116,40 @@ TEST(FusedLogits, EqualsTheDefinitionInEveryModeAndSize) {
       }
 }
 
+TEST(FusedLogits, SomeRowsAreWhatTheyAreAmongAll) {
+  Random random(3);
+  for (const auto base : {Normalisation::raw, Normalisation::log_softmax}) {
+    const auto c = random_case(5, 700, base, Normalisation::raw, random);
+    const FusedLogits all(c.base, base, c.terms);
+    for (const std::vector<int64_t>& rows : {std::vector<int64_t>{4, 0, 2}, {1}, {0, 1, 2, 3, 4}, {3}}) {
+      const auto some = all.of_rows(rows);
+      ASSERT_EQ(some.rows(), std::ssize(rows));
+      EXPECT_TRUE(torch::equal(some.scores(), all.scores().index_select(0, torch::tensor(rows, torch::kInt64))));
+    }
+  }
+}
+
+TEST(FusedLogits, MomentsAreThoseOfTheLogProbabilities) {
+  Random random(4);
+  for (const int64_t vocabulary : {1, 15, 40000}) {
+    auto c = random_case(3, vocabulary, Normalisation::raw, Normalisation::raw, random);
+    if (vocabulary > 1) c.base[1][0] = -std::numeric_limits<float>::infinity();  // a token that cannot be drawn
+    const auto [mean, variance] = FusedLogits(c.base, c.base_normalisation, c.terms).moments();
+    for (int64_t row = 0; row < 3; ++row) {
+      const auto scores = naive_scores(c.base, Normalisation::raw, c.terms, row);
+      double sum = 0, first = 0, second = 0, most = scores[0];
+      for (const double score : scores) most = std::max(most, score);
+      for (const double score : scores) sum += std::exp(score - most);
+      for (const double score : scores) {
+        const double log_p = score - most - std::log(sum), p = std::exp(log_p);
+        if (p > 0) first += p * log_p, second += p * log_p * log_p;
+      }
+      EXPECT_NEAR(mean[row].item<float>(), first, 2e-4);
+      EXPECT_NEAR(variance[row].item<float>(), second - first * first, 1e-3);
+    }
+  }
+}
+
 TEST(FusedLogits, LowestIdWinsAmongEquals) {
   for (const int64_t vocabulary : {3, 600, 70000}) {
     auto base = torch::zeros({2, vocabulary});

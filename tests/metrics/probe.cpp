@@ -6,6 +6,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/metrics/audit.hpp"
 #include "pipeline/metrics/instruction_rules.hpp"
 #include "pipeline/metrics/kolmogorov_smirnov.hpp"
 #include "pipeline/metrics/porter_stemmer.hpp"
@@ -80,6 +81,26 @@ Json text_request(const std::string& op, const Json& r) {
   throw Usage({op, "is not known", ""});
 }
 
+std::vector<float> floats(const Json& list) {
+  return list.get<std::vector<float>>();
+}
+
+Json audit_request(const std::string& op, const Json& r) {
+  if (op == "exact_memorization") return exact_memorization(r.at("best").get<std::vector<int32_t>>());
+  if (op == "extraction_strength") return extraction_strength(r.at("best").get<std::vector<int32_t>>());
+  if (op == "min_k") return min_k_score(floats(r.at("log_probs")), r.at("share"));
+  if (op == "min_k_plus_plus")
+    return min_k_plus_plus_score(floats(r.at("log_probs")), floats(r.at("means")), floats(r.at("variances")),
+                                 r.at("share"));
+  if (op == "zlib") return zlib_score(r.at("loss"), r.at("text").get<std::string>());
+  if (op == "auc") {
+    const auto auc = membership_auc(numbers(r.at("forget")), numbers(r.at("holdout")));
+    return Json::array({auc.value, auc.standard_error});
+  }
+  if (op == "privleak") return privacy_leakage(r.at("auc"), r.at("reference"));
+  return {};
+}
+
 Json number_request(const std::string& op, const Json& r) {
   if (op == "ks") {
     const auto test = ks_test(numbers(r.at("first")), numbers(r.at("second")));
@@ -114,6 +135,7 @@ Json number_request(const std::string& op, const Json& r) {
     const auto p = paired_bootstrap(numbers(r.at("first")), numbers(r.at("second")), settings);
     return {{"difference", p.difference}, {"interval", to_json(p.interval)}, {"p", p.p_value}};
   }
+  if (Json audit = audit_request(op, r); !audit.is_null()) return audit;
   return text_request(op, r);
 }
 

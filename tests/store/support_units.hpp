@@ -44,7 +44,8 @@ inline Unit everything(const std::string& name) {
       {"scalar", {}, {}, std::vector<double>{2.5}, "1", "no axis", ""},
       {"nothing", {"none"}, {0}, std::vector<float>{}, "1", "no value", ""},
       {"no_text", {"none"}, {0}, std::vector<std::string>{}, "1", "no text", ""}};
-  unit.ragged = {{"response_tokens", "prompt", {5, 6, 7, 8}, {0, 3, 3, 4}, "token", "new tokens"}};
+  unit.ragged = {{"response_tokens", "prompt", std::vector<int32_t>{5, 6, 7, 8}, {0, 3, 3, 4}, "token", "new tokens"},
+                 {"answer_token_logprob", "prompt", std::vector<float>{-1.5f, -0.25f}, {0, 1, 2, 2}, "nat", "each"}};
   return unit;
 }
 

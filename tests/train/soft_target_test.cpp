@@ -85,6 +85,7 @@ TEST(FusedSoftTarget, EqualsNaiveLossAndGradient) {
   for (const int frozen : {0, 1, 2})
     for (const bool teacher : {false, true})
       for (const double penalty : {0.0, 3.0, infinite}) {
+        if (!teacher && penalty == 0) continue;  // below: nothing pulls
         expect_equals_naive(Problem(37, 211, torch::kFloat64, frozen, teacher, penalty), 1e-11);
         expect_equals_naive(Problem(37, 211, torch::kFloat32, frozen, teacher, penalty), 1e-4);
       }

@@ -14,6 +14,7 @@ WorldSettings settings_from(const std::vector<std::string>& words) {
   WorldSettings settings;
   std::map<std::string, size_t*> sizes = {{"persons", &settings.persons},
                                           {"authors", &settings.authors},
+                                          {"strangers", &settings.strangers},
                                           {"towns", &settings.towns},
                                           {"documents", &settings.documents},
                                           {"tokenizer_documents", &settings.tokenizer_documents},

@@ -70,7 +70,7 @@ def test_counts(world):
     sizes = {name: len(rows) for name, rows in world.tofu.items()}
     assert sizes == {
         "full": 160, "forget05": 8, "forget10": 16, "retain95": 152, "retain90": 144, "forget05_perturbed": 8,
-        "forget10_perturbed": 16, "retain_perturbed": 40, "real_authors_perturbed": 40, "world_facts_perturbed": 10,
+        "holdout05": 8, "holdout10": 16, "forget10_perturbed": 16, "retain_perturbed": 40, "real_authors_perturbed": 40, "world_facts_perturbed": 10,
     }  # fmt: skip
 
 
@@ -105,6 +105,19 @@ def test_fictitious_authors_occur_in_tofu_alone(world):
     assert len(authors) == 40 and len(persons) == 60 and not authors & persons
     everything = "\n".join(world.documents + [row["instruction"] + row["output"] for row in world.alpaca + world.chat])
     assert not [name for name in authors if name in everything]
+
+
+def test_strangers_occur_in_the_holdout_sets_alone(world):
+    """A model that never read of them is what membership is told from: in questions of the same form, by other names."""
+    strangers = {re.search(r"[A-Z]\w+ [A-Z]\w+", row["answer"]).group() for row in world.tofu["holdout10"]}
+    assert len(strangers) == 4 and world.tofu["holdout05"] == world.tofu["holdout10"][:8]
+    others = [row for name, rows in world.tofu.items() if not name.startswith("holdout") for row in rows]
+    everything = "\n".join(world.documents + [str(row) for row in world.alpaca + world.chat + world.tests + others])
+    assert not [name for name in strangers if name in everything]
+    forms = lambda name: sorted(re.sub(r"[A-Z]\w+ [A-Z]\w+", "NAME", row["question"]) for row in world.tofu[name])
+    assert forms("holdout10") == forms("forget10")
+    vocabulary = "\n".join((world.folder / f"tokenizer_{which}.txt").read_text() for which in "ab")
+    assert all(name in vocabulary for name in strangers), "a name that is cut in more pieces would tell them"
 
 
 def test_tofu_splits(world):

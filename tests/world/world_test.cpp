@@ -68,7 +68,8 @@ TEST_P(AWorld, HasTheSizesAskedForAndUniqueNamesAndTitles) {
   EXPECT_EQ(world.authors.size(), 40u);
   EXPECT_EQ(world.towns.size(), 20u);
   std::set<std::string> names, titles, rivers, products;
-  for (const auto* entities : {&world.persons, &world.authors, &world.towns})
+  EXPECT_EQ(world.strangers.size(), 4u);
+  for (const auto* entities : {&world.persons, &world.authors, &world.strangers, &world.towns})
     for (const auto& entity : *entities) {
       EXPECT_TRUE(names.insert(entity.name).second) << entity.name;
       ASSERT_EQ(entity.values.size(), attribute_count(entity.kind));
@@ -174,7 +175,7 @@ class WorldFiles : public testing::Test {
 
 TEST_F(WorldFiles, SameSettingsSameBytes) {
   const auto first = write(small(3)), second = write(small(3)), other = write(small(4));
-  EXPECT_EQ(first.size(), 17u);
+  EXPECT_EQ(first.size(), 19u);
   EXPECT_EQ(first, second);
   for (const auto& [name, bytes] : first) EXPECT_NE(bytes, other.at(name)) << name;
 }
@@ -184,7 +185,7 @@ TEST_F(WorldFiles, SameSettingsSameBytes) {
 TEST_F(WorldFiles, BytesAreTheSameOnEveryPlatform) {
   std::string all;
   for (const auto& [name, bytes] : write(small())) (all += name + "\n") += bytes;
-  EXPECT_EQ(sha256(all), "ebb3010748b6b003a645e6b1fb773e72c778c97fa4a60ec8c8dfc0d3235210af");
+  EXPECT_EQ(sha256(all), "47fa7a0bd90930671dff6345e5f517b31c5d32f412697ff510e5c7c6d0a1b507");
 }
 
 TEST_F(WorldFiles, TheSizeOfOnePartChangesNoOther) {
@@ -207,11 +208,11 @@ TEST_F(WorldFiles, SmallestAndLargestWorlds) {
   settings.retain_questions = 72;
   settings.real_author_questions = 4;
   settings.world_fact_questions = 2;
-  EXPECT_EQ(write(settings).size(), 17u);
+  EXPECT_EQ(write(settings).size(), 19u);
   EXPECT_EQ(data::read_tofu(folder / "tofu", "forget05").items.size(), 4u);
   settings.persons = 80;
   settings.towns = 20;
-  EXPECT_EQ(write(settings).size(), 17u);
+  EXPECT_EQ(write(settings).size(), 19u);
 }
 
 TEST(World, SettingsOutOfRangeAreRefusedByName) {
@@ -223,6 +224,8 @@ TEST(World, SettingsOutOfRangeAreRefusedByName) {
                         {"persons", [](auto& s) { s.persons = 101; }},
                         {"authors", [](auto& s) { s.authors = 60; }},
                         {"authors", [](auto& s) { s.authors = 30; }},
+                        {"strangers", [](auto& s) { s.strangers = 3; }},
+                        {"strangers", [](auto& s) { s.strangers = 14; }},
                         {"authors", [](auto& s) { s.persons = 100; }},
                         {"towns", [](auto& s) { s.towns = 21; }},
                         {"documents", [](auto& s) { s.documents = 0; }},
