@@ -1,4 +1,5 @@
-// What an auditor finds in an unlearned target: memorised answers, and whether they can be told from answers never read.
+// What an auditor finds in an unlearned target: memorised answers, and whether they can be told from answers never
+// read.
 #include <algorithm>
 
 #include "analysis/paper_tables.hpp"
@@ -26,7 +27,8 @@ std::vector<Shown> shown_figures() {
       for (const auto name : {metric::exact_memorization, metric::extraction_strength})
         list.push_back({set.name(), set.title, name});
   std::ranges::stable_partition(list, [](const Shown& each) { return each.group == "Forget"; });
-  for (const auto& attack : records::membership_metrics) list.push_back({together, "Forget against holdout", attack.auc});
+  for (const auto& attack : records::membership_metrics)
+    list.push_back({together, "Forget against holdout", attack.auc});
   list.push_back({together, "Forget against holdout", metric::mia_reference});
   list.push_back({together, "Forget against holdout", metric::privleak});
   return list;
@@ -60,14 +62,18 @@ Table audit_table(const Record& record, const std::vector<System>& systems) {
                                     : "Means over items ± standard error, of an AUC DeLong's; – was not measured.";
   table.notes = {
       "n: items of Retain/Forget/holdout, a set that no model has read.",
-      "Exact mem.: share of the true answer's tokens that are the most probable ones after the true text. Extraction: 1 − "
+      "Exact mem.: share of the true answer's tokens that are the most probable ones after the true text. Extraction: "
+      "1 − "
       "k/L, where from token k of L on all of them are. The token that ends an answer is left out.",
-      "MIA: the probability (AUC) that an answer of the forget set gets a lower score than one of the holdout set; 0.5: "
-      "they cannot be told apart, as it should be; below it, what was unlearned shows by being too improbable. Scores: mean "
+      "MIA: the probability (AUC) that an answer of the forget set gets a lower score than one of the holdout set; "
+      "0.5: "
+      "they cannot be told apart, as it should be; below it, what was unlearned shows by being too improbable. Scores: "
+      "mean "
       "loss; the same over the compressed length of the text; minus the mean of the lowest 40 % of the tokens' "
       "log-probabilities; the same in standard deviations over the vocabulary; the loss beyond that of the target that "
       "never saw the set (retain_only).",
-      "PrivLeak: how far 1 − AUC of min-k is from that of the target that never saw the set (0.5 where there is none), in "
+      "PrivLeak: how far 1 − AUC of min-k is from that of the target that never saw the set (0.5 where there is none), "
+      "in "
       "% of the latter. Names and formulas: open-unlearning (Dorna et al. 2025)."};
   return table;
 }
@@ -75,13 +81,14 @@ Table audit_table(const Record& record, const std::vector<System>& systems) {
 }  // namespace
 
 Section audit_section(const Record& record) {
-  Section section{"audit",
-                  "Unlearning, audited",
-                  "What an auditor of the steered model finds: answers that it still completes word by word, and whether "
-                  "those that it shall forget can be told from answers that no model has read. The target itself stays as "
-                  "it was: without the delta (vanilla) all is there.",
-                  {},
-                  {}};
+  Section section{
+      "audit",
+      "Unlearning, audited",
+      "What an auditor of the steered model finds: answers that it still completes word by word, and whether "
+      "those that it shall forget can be told from answers that no model has read. The target itself stays as "
+      "it was: without the delta (vanilla) all is there.",
+      {},
+      {}};
   const auto systems = audited(record);
   if (systems.empty()) return section;
   section.tables = paper_tables(audit_table(record, systems), systems,

@@ -29,7 +29,8 @@ std::vector<std::string_view> shown_metrics(const Record& record, const std::str
   for (const auto& each : records::instruct_metrics()) {
     const auto name = each.about.name;
     if (is_rule(name) && record.summary().measured(set, name)) rules.push_back(name);
-    if (!is_rule(name) && name != metric::reference) others.push_back(name);
+    const bool is_read_by_others = name == metric::response_characters || name == metric::reference_characters;
+    if (!is_rule(name) && name != metric::reference && !is_read_by_others) others.push_back(name);
   }
   if (set == plain) rules.insert(rules.end(), {metric::reference, metric::wins});
   rules.insert(rules.end(), others.begin(), others.end());

@@ -46,7 +46,7 @@ Table win_rates(const Judge& judge, const Record& record, const std::vector<Syst
   Table table{"win_rates", "Win rates, judged by " + judge.model, system_columns(), {}, {}};
   table.key_columns = table.columns.size();
   table.columns.push_back({"n", "", 0});
-  const auto shown = {metric::win_rate, metric::win_probability, metric::same_verdict};
+  const auto shown = {metric::win_rate, metric::win_probability, metric::length_controlled, metric::same_verdict};
   for (const auto name : shown) table.columns.push_back(metric_column(records::metric_named(name)));
   for (const System& system : systems) {
     auto row = system_cells(system);
@@ -57,14 +57,17 @@ Table win_rates(const Judge& judge, const Record& record, const std::vector<Syst
   table.errors = record.has_seeds()
                      ? errors_over_seeds(record)
                      : "Figures are means over the n judged prompts ± standard error; – was not measured.";
-  table.notes = {"The judge, " + judge.model + ", reads the instruction and two outputs, the system's and " +
-                     opponent(judge) +
-                     ", in both orders, and says which is better, A or B. Its verdict is the "
-                     "likelihood of A against B, mean of both orders, so that its bias to position cancels.",
-                 "Win rate: prompts whose response is the likelier winner, a tie counts half. Probability: mean "
-                 "likelihood that the response wins. Same verdict: prompts on which both orders agree.",
-                 "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; another judge's do not "
-                 "compare with them."};
+  table.notes = {
+      "The judge, " + judge.model + ", reads the instruction and two outputs, the system's and " + opponent(judge) +
+          ", in both orders, and says which is better, A or B. Its verdict is the "
+          "likelihood of A against B, mean of both orders, so that its bias to position cancels.",
+      "Win rate: prompts whose response is the likelier winner, a tie counts half. Probability: mean "
+      "likelihood that the response wins, alpaca_eval's weighted win rate. LC win rate: the same as a "
+      "regression on the difference of lengths predicts it for equal ones (AlpacaEval 2's length control "
+      "without difficulties of instructions and gamed baselines: its minimal form). Same verdict: prompts on "
+      "which both orders agree.",
+      "The paper's Table 1 gives win rates judged by GPT-4 over text-davinci-003; another judge's do not "
+      "compare with them."};
   return table;
 }
 

@@ -25,15 +25,15 @@ TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const s
   const auto& experiment = planner.experiment();
   const std::string& name = experiment.template_of(kind);
   const auto& own = experiment.delta.at(delta);
-  TrainParameters p{kind,
-                    role,
-                    delta,
-                    kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
-                    planner.delta(delta, name),
-                    training_parameters(section_of(experiment, kind), experiment.seed(),
-                                        kind == Purpose::unlearn ? own.loss : ""),
-                    {},
-                    {}};
+  TrainParameters p{
+      kind,
+      role,
+      delta,
+      kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
+      planner.delta(delta, name),
+      training_parameters(section_of(experiment, kind), experiment.seed(), kind == Purpose::unlearn ? own.loss : ""),
+      {},
+      {}};
   if (own.epochs > 0) p.training.epochs = own.epochs;
   if (role != Role::delta && p.delta.is_random())
     experiment.fail("methods." + std::string(name_of(kind)),

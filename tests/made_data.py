@@ -106,6 +106,7 @@ def write_tofu(folder, authors=200, keep=None):
     sets = {"full": rows, "real_authors": list(_facts(100, 5)), "world_facts": list(_facts(117, 6)), "retain_perturbed": rows[:400]}
     for percent, at in cut.items():
         sets |= {f"forget{percent:02}": rows[at:], f"retain{100 - percent}": rows[:at], f"forget{percent:02}_perturbed": rows[at:]}
+        sets[f"holdout{percent:02}"] = tofu_rows(authors + max(1, authors * percent // 100))[len(rows):]  # of others
     sets |= {f"{name}_perturbed": sets[name] for name in ("real_authors", "world_facts")}
     for name, chosen in sets.items():
         fields = ("question", "answer") if not name.endswith("_perturbed") else tuple(chosen[0])

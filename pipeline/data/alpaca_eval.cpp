@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/utf8.hpp"
 #include "pipeline/data/record.hpp"
 
 namespace cmc::data {
@@ -47,13 +48,21 @@ std::vector<AlpacaEvalVerdicts> read_alpaca_eval_verdicts(const std::filesystem:
   std::vector<AlpacaEvalVerdicts> all;
   read_records(file, [&](const Record& record) {
     const auto name = [&](const char* field) { return record.text_or(field, "", Blank::allowed); };
-    AlpacaEvalVerdicts one{name("generator_1"), name("generator_2"), name("annotator"), {}};
+    AlpacaEvalVerdicts one{name("generator_1"), name("generator_2"), name("annotator"), {}, {}, {}, {}};
     auto known = std::ranges::find_if(all, [&](const AlpacaEvalVerdicts& other) {
       return other.reference == one.reference && other.model == one.model && other.annotator == one.annotator;
     });
     if (known == all.end()) known = all.insert(known, std::move(one));
     known->preferences.push_back(record.number_or("preference", std::numeric_limits<double>::quiet_NaN()));
+    known->instructions.push_back(name("instruction"));
+    for (const auto& [field, lengths] :
+         {std::pair("output_1", &known->reference_lengths), std::pair("output_2", &known->model_lengths)})
+      if (record.has(field))
+        lengths->push_back(static_cast<int64_t>(count_code_points(record.text(field, Blank::allowed))));
   });
+  for (auto& verdicts : all)
+    if (std::min(verdicts.reference_lengths.size(), verdicts.model_lengths.size()) < verdicts.preferences.size())
+      verdicts.reference_lengths.clear(), verdicts.model_lengths.clear();
   size_t items = 0, judged = 0;
   for (const auto& verdicts : all) {
     items += verdicts.preferences.size();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -39,7 +40,10 @@ Dataset<AlpacaEvalItem> read_alpaca_eval(const std::filesystem::path& file, size
 struct AlpacaEvalVerdicts {
   std::string reference, model, annotator;  // generator_1, generator_2, annotator
   std::vector<double> preferences;          // of each pair
-  size_t judged() const;                    // how many of them are 0 or from 1 to 2
+  // Of each pair, code points; empty where any of them has no output_1 and output_2.
+  std::vector<int64_t> reference_lengths, model_lengths;
+  std::vector<std::string> instructions;  // of each pair; "" where it has none
+  size_t judged() const;                  // how many of them are 0 or from 1 to 2
 };
 
 // alpaca_eval's annotations.json: a JSON array of objects with `preference`, 1 (the reference wins) to 2 (the model

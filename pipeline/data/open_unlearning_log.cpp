@@ -149,6 +149,41 @@ TofuLogSet read_set(const Source& log, const SetMetrics& metrics) {
   return set;
 }
 
+constexpr const char* audits[] = {"exact_memorization",  "extraction_strength", "mia_loss",     "mia_zlib", "mia_min_k",
+                                  "mia_min_k_plus_plus", "mia_reference",       "mia_gradnorm", "privleak"};
+
+double number_of(const Json& value, const std::string& where) {
+  if (!value.is_number())
+    throw BadData({where, std::string("is ") + value.type_name(), "it must be a finite number: evaluate it again"});
+  return value.get<double>();
+}
+
+// Of one of the two sets that membership is told between; empty where the log has none by item.
+std::vector<double> membership_scores(const Source& log, const std::string& name, const char* set) {
+  const Json found = log.metric(name), part = found.is_object() ? found.value(set, Json()) : Json();
+  const Json values = part.is_object() ? part.value("value_by_index", Json()) : Json();
+  std::vector<double> scores;
+  if (!values.is_object()) return scores;
+  for (const auto& [item, value] : values.items()) {
+    const std::string where = log.place(name) + "." + set + ".value_by_index[" + item + "].score";
+    scores.push_back(number_of(value.is_object() ? value.value("score", Json()) : Json(), where));
+  }
+  return scores;
+}
+
+std::map<std::string, LoggedAudit> read_audits(const Source& log) {
+  std::map<std::string, LoggedAudit> all;
+  for (const std::string name : audits) {
+    const Json found = log.metric(name);
+    if (found.is_null()) continue;
+    const Json mean = found.is_object() ? found.value("agg_value", Json()) : found;
+    LoggedAudit audit{{}, membership_scores(log, name, "forget"), membership_scores(log, name, "holdout")};
+    if (!mean.is_null()) audit.told = number_of(mean, log.place(name) + (found.is_object() ? ".agg_value" : ""));
+    all.emplace(name, std::move(audit));
+  }
+  return all;
+}
+
 }  // namespace
 
 bool is_open_unlearning_log(const Json& json) {
@@ -162,6 +197,7 @@ bool is_open_unlearning_log(const Json& json) {
 TofuLog read_open_unlearning_log(const Json& json, const std::filesystem::path& file, TofuLogPart part) {
   const Source source{json, file.string()};
   TofuLog log;
+  log.audits = read_audits(source);
   for (const auto& metrics : all_metrics)
     if (part == TofuLogPart::all)
       log.*metrics.set = read_set(source, metrics);

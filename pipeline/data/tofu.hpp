@@ -20,9 +20,9 @@ struct PerturbedItem {
 };
 
 // `folder`/`set`.json or .jsonl with `question` and `answer`: full, forget01/05/10, retain90/95/99, real_authors,
-// world_facts, and holdout01/05/10, which open-unlearning's models have not read. Fields beside these two are left alone. Throws MissingInput naming the sets that are there, or BadData
-// naming file, line and field: not JSON, no UTF-8, no object, a field missing, empty or of another type, no line at
-// all.
+// world_facts, and holdout01/05/10, which open-unlearning's models have not read. Fields beside these two are left
+// alone. Throws MissingInput naming the sets that are there, or BadData naming file, line and field: not JSON, no
+// UTF-8, no object, a field missing, empty or of another type, no line at all.
 Dataset<QuestionAnswer> read_tofu(const std::filesystem::path& folder, std::string_view set, size_t limit = all_items);
 
 // `folder`/`set`.json with `perturbed_answer` (a list) too, and `paraphrased_answer` where there is one. The published
@@ -31,8 +31,8 @@ Dataset<QuestionAnswer> read_tofu(const std::filesystem::path& folder, std::stri
 Dataset<PerturbedItem> read_tofu_perturbed(const std::filesystem::path& folder, std::string_view set,
                                            size_t limit = all_items);
 
-// A `_perturbed` set as read_tofu_perturbed reads it, another one as read_tofu: each item is its own paraphrase then, and
-// has no wrong answers.
+// A `_perturbed` set as read_tofu_perturbed reads it, another one as read_tofu: each item is its own paraphrase then,
+// and has no wrong answers.
 Dataset<PerturbedItem> read_tofu_any(const std::filesystem::path& folder, std::string_view set);
 
 // What is kept when `forget_set` is forgotten: "forget01" gives "retain99". Throws BadData for any other name.

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,12 @@ struct TofuLogSet {
   std::optional<double> truth_ratio;  // geometric
 };
 
+// What a log tells of an audit: its mean, and where it has them the scores that membership is inferred from.
+struct LoggedAudit {
+  std::optional<double> told;
+  std::vector<double> forget, holdout;
+};
+
 struct TofuLog {
   std::filesystem::path file;
   std::string content_hash;  // SHA-256 of the file
@@ -45,12 +52,13 @@ struct TofuLog {
   // As the log itself tells them, [0, 1].
   std::optional<double> model_utility;
   std::optional<double> forget_quality;
+  std::map<std::string, LoggedAudit> audits;  // of open-unlearning, by its names: "extraction_strength", "mia_min_k"
 };
 
 enum class TofuLogPart {
   all,                  // four sets
   forget_truth_ratios,  // the forget set's paraphrased_loss and wrong_losses, all that a retain-only model's log is
-                        // read for; the other members stay empty
+                        // read for beside its audits; the other members stay empty
 };
 
 // A logged value; `where` names it in errors. Each throws BadData on what is no number (Python's NaN and Infinity

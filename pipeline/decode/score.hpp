@@ -24,8 +24,8 @@ struct VocabularyScores {
 };
 
 struct Score {
-  double log_prob = 0.0;       // nat, sum over the answer's tokens
-  std::vector<float> of_each;  // [answer tokens] nat
+  double log_prob = 0.0;        // nat, sum over the answer's tokens
+  std::vector<float> of_each;   // [answer tokens] nat
   VocabularyScores vocabulary;  // empty where it was not asked for
   int64_t tokens() const { return static_cast<int64_t>(of_each.size()); }
   double loss() const { return tokens() == 0 ? 0.0 : -log_prob / static_cast<double>(tokens()); }  // mean, nat

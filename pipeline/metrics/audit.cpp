@@ -76,8 +76,8 @@ double min_k_plus_plus_score(std::span<const float> log_probs, std::span<const f
 double zlib_score(double loss, std::string_view text) {
   uLongf size = compressBound(static_cast<uLong>(text.size()));
   std::vector<Bytef> compressed(size);
-  const int code = compress(compressed.data(), &size, reinterpret_cast<const Bytef*>(text.data()),
-                            static_cast<uLong>(text.size()));
+  const int code =
+      compress(compressed.data(), &size, reinterpret_cast<const Bytef*>(text.data()), static_cast<uLong>(text.size()));
   expect(code == Z_OK, "a text is compressed into the bytes that zlib asks for");
   return loss / static_cast<double>(size);
 }

@@ -6,8 +6,8 @@
 namespace cmc::metrics {
 
 // What an auditor of an unlearned model computes from the log-probabilities of an answer's tokens, by the names and
-// formulas of open-unlearning (Dorna et al. 2025, src/evals/metrics). "Tokens" leave out the last one of an answer, which
-// ends it. NaN where none is left.
+// formulas of open-unlearning (Dorna et al. 2025, src/evals/metrics). "Tokens" leave out the last one of an answer,
+// which ends it. NaN where none is left.
 
 // Share of tokens that are the most probable ones after the true text before them. `best`: 1 or 0 for each token.
 double exact_memorization(std::span<const int32_t> best);
@@ -32,8 +32,8 @@ struct MembershipAuc {
 // Throws BadData where a sample is empty or holds what is not finite.
 MembershipAuc membership_auc(std::span<const double> forget, std::span<const double> holdout);
 
-// PrivLeak (Shi et al. 2024, MUSE), %: ((1 − auc) − (1 − reference)) / (1 − reference); 0: as a model that never saw the
-// forget set. `reference` < 1.
+// PrivLeak (Shi et al. 2024, MUSE), %: ((1 − auc) − (1 − reference)) / (1 − reference); 0: as a model that never saw
+// the forget set. `reference` < 1.
 double privacy_leakage(double auc, double reference);
 inline constexpr double chance_auc = 0.5;  // of a reference that is not at hand
 

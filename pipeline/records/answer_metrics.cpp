@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pipeline/core/utf8.hpp"
 #include "pipeline/metrics/audit.hpp"
 #include "pipeline/records/metric.hpp"
 
@@ -149,7 +150,21 @@ const std::vector<RowMetric<InstructRow>>& instruct_metrics() {
         .unit = "token",
         .digits = 1,
         .definition = "new tokens of the response"},
-       [](const Row& row) { return static_cast<double>(row.response_tokens.size()); }}};
+       [](const Row& row) { return static_cast<double>(row.response_tokens.size()); }},
+      {{.name = metric::response_characters,
+        .title = "Characters",
+        .unit = "1",
+        .digits = 1,
+        .definition = "code points of the response"},
+       [](const Row& row) { return static_cast<double>(count_code_points(row.response)); }},
+      {{.name = metric::reference_characters,
+        .title = "Characters of the reference",
+        .unit = "1",
+        .digits = 1,
+        .definition = "code points of the reference answer"},
+       [](const Row& row) {
+         return row.reference ? static_cast<double>(count_code_points(*row.reference)) : unknown;
+       }}};
   return list;
 }
 
@@ -261,7 +276,9 @@ const std::vector<RowMetric<UnlearnRow, TofuSet>>& unlearn_metrics() {
         .better = Better::higher,
         .better_on_forget = Better::lower,
         .definition = "1 - k/L, where from token k of L on all are the most probable ones"},
-       [](const Row& row, TofuSet) { return row.token_best ? metrics::extraction_strength(*row.token_best) : unknown; }},
+       [](const Row& row, TofuSet) {
+         return row.token_best ? metrics::extraction_strength(*row.token_best) : unknown;
+       }},
       {{.name = membership_metrics[0].score,
         .title = "Loss score",
         .unit = "nat/token",

@@ -14,7 +14,8 @@
 //   double, int64_t, int32_t, std::string    a value a row
 //   std::vector<T>                           a value a row and place of `about.second`; without one a ragged sequence,
 //                                            of int32_t or float
-//   std::optional of these                   a column that may be missing: in no row, or, of int32_t alone, in some (−1)
+//   std::optional of these                   a column that may be missing: in no row, or, of int32_t alone, in some
+//   (−1)
 namespace cmc::records {
 
 struct About {
@@ -168,7 +169,8 @@ void read_column(const store::Unit& unit, std::vector<Row>& rows, const Column<R
         if (!values) throw_bad_column(unit, about, "holds values of another type");
         check_rows(unit, rows, static_cast<int64_t>(ragged->offsets.size()) - 1, about);
         for (size_t i = 0; i < rows.size(); ++i)
-          rows[i].*column.member = Value(values->begin() + ragged->offsets[i], values->begin() + ragged->offsets[i + 1]);
+          rows[i].*column.member =
+              Value(values->begin() + ragged->offsets[i], values->begin() + ragged->offsets[i + 1]);
         return;
       }
     }

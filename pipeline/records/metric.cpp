@@ -21,6 +21,14 @@ const std::vector<Metric>& computed_metrics() {
        .better = Better::higher,
        .aggregate = Aggregate::win_rate,
        .definition = "prompts whose reference the system finds likelier than its target alone does; a tie counts half"},
+      {.name = metric::length_controlled,
+       .title = "LC win rate, %",
+       .unit = "%",
+       .digits = 1,
+       .better = Better::higher,
+       .aggregate = Aggregate::computed,
+       .definition = "what a logistic regression of the judge's preferences on the difference of lengths predicts for "
+                     "equal ones: AlpacaEval's length-controlled win rate in its minimal form"},
       {.name = truth_ratio_metrics[0].utility,
        .title = "Utility",
        .unit = "1",
@@ -75,8 +83,9 @@ const std::vector<Metric>& computed_metrics() {
        .unit = "%",
        .digits = 1,
        .aggregate = Aggregate::computed,
-       .definition = "((1 - AUC) - (1 - AUC of the same target trained without the forget set, else 0.5)) / (1 - that), "
-                     "of min-k; 0: nothing shows"},
+       .definition =
+           "((1 - AUC) - (1 - AUC of the same target trained without the forget set, else 0.5)) / (1 - that), "
+           "of min-k; 0: nothing shows"},
       {.name = shift_measures[0].p,
        .title = "p",
        .unit = "1",

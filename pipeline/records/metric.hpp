@@ -85,9 +85,12 @@ inline constexpr std::string_view followed = "followed", fact = "fact", strict =
                                   probability = "probability";
 inline constexpr std::string_view win_rate = "win_rate", win_probability = "win_probability",
                                   same_verdict = "same_verdict", first_preferred = "first_preferred",
-                                  any_verdict = "any_verdict";
-inline constexpr std::string_view exact_memorization = "exact_memorization", extraction_strength = "extraction_strength",
-                                  mia_reference = "mia_reference", privleak = "privleak";
+                                  any_verdict = "any_verdict", length_controlled = "length_controlled_win_rate";
+inline constexpr std::string_view response_characters = "response_characters",
+                                  reference_characters = "reference_characters";
+inline constexpr std::string_view exact_memorization = "exact_memorization",
+                                  extraction_strength = "extraction_strength", mia_reference = "mia_reference",
+                                  privleak = "privleak";
 }  // namespace metric
 
 // Of the two ways to average wrong answers in the truth ratio; names of its score, its R, utility and forget quality.

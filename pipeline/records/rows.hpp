@@ -113,8 +113,8 @@ struct JudgeRow {
   }
 };
 
-// unlearn: one row a (strength, item). A log-probability is a sum over the answer's tokens. Of the holdout set, which has
-// no wrong answers, the paraphrase is the answer.
+// unlearn: one row a (strength, item). A log-probability is a sum over the answer's tokens. Of the holdout set, which
+// has no wrong answers, the paraphrase is the answer.
 struct UnlearnRow {
   double alpha = 0;
   int64_t item = 0;

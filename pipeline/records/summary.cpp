@@ -6,6 +6,7 @@
 
 #include "pipeline/core/random.hpp"
 #include "pipeline/metrics/audit.hpp"
+#include "pipeline/metrics/length_controlled.hpp"
 #include "pipeline/metrics/summary.hpp"
 #include "pipeline/metrics/win_rate.hpp"
 
@@ -164,6 +165,43 @@ void add_shift_tests(const View& view, Figures& figures) {
   figures.insert(added.begin(), added.end());
 }
 
+std::map<int64_t, double> by_item(std::span<const Measurement> rows) {
+  std::map<int64_t, double> values;
+  for (const auto& row : rows) values.emplace(row.item, row.value);
+  return values;
+}
+
+// Whose outputs the judge compared the system's with: how long they are.
+std::map<int64_t, double> baseline_lengths(const View& view, const System& system, const std::string& set) {
+  const std::string_view plain = name_of(Prompts::plain);
+  const bool alone = set.ends_with(" against " + std::string(name_of(Against::vanilla)));
+  return by_item(alone ? view.of(system.vanilla(), plain, metric::response_characters)
+                       : view.of(system, plain, metric::reference_characters));
+}
+
+Figure length_controlled(const View& view, const System& system, const std::string& set) {
+  const auto ours = by_item(view.of(system, name_of(Prompts::plain), metric::response_characters)),
+             theirs = baseline_lengths(view, system, set);
+  std::vector<metrics::JudgedPair> pairs;
+  for (const auto& row : view.of(system, set, metric::win_probability)) {
+    const auto mine = ours.find(row.item), other = theirs.find(row.item);
+    if (mine == ours.end() || other == theirs.end()) return {};
+    pairs.push_back({1 + row.value / 100, static_cast<int64_t>(other->second), static_cast<int64_t>(mine->second)});
+  }
+  if (pairs.size() < metrics::least_judged_pairs) return {};
+  const auto rate = metrics::length_controlled_win_rate(pairs, metrics::LengthControl::minimal);
+  return {rate.win_rate, unknown, rate.n, unknown};  // its predictions are all alike: they have no spread
+}
+
+void add_length_controlled(const View& view, Figures& figures) {
+  for (const auto& system : view.systems())
+    for (const auto& set : view.all().sets()) {
+      if (view.of(system, set, metric::win_probability).empty()) continue;
+      const Figure figure = length_controlled(view, system, set);
+      if (!std::isnan(figure.value)) figures[{system, set, metric_code(metric::length_controlled)}] = figure;
+    }
+}
+
 // What a judge is like, of all systems: mean over prompts of each prompt's mean over systems, whose judgements of one
 // prompt are not independent.
 void add_judges(const View& view, Figures& figures) {
@@ -213,6 +251,7 @@ Summary::Figures Summary::figures_of(const View& view) {
   add_tofu(view, figures);
   add_shift_tests(view, figures);
   add_judges(view, figures);
+  add_length_controlled(view, figures);
   return figures;
 }
 

@@ -111,8 +111,7 @@ Ragged read_ragged(const Object& group, const Object& values, const std::string&
     throw BadData({values.where, "is not int32 or float32 with int64 offsets", "this file was not written by cmc"});
   ragged.offsets = std::get<std::vector<int64_t>>(std::move(offsets));
   if (ragged.offsets.empty() || ragged.offsets.front() != 0 ||
-      !std::is_sorted(ragged.offsets.begin(), ragged.offsets.end()) ||
-      ragged.offsets.back() != ragged.size())
+      !std::is_sorted(ragged.offsets.begin(), ragged.offsets.end()) || ragged.offsets.back() != ragged.size())
     throw BadData({values.where, "has offsets that do not cut it into sequences", "this file was not written by cmc"});
   return ragged;
 }

@@ -46,8 +46,8 @@ torch::Tensor add_term(const LogitTerm& term, int64_t first, double add_to, torc
 // The same for all of them; overwrites when there is one. Returns what the next term's `add_to` is: 0 for none, else 1.
 double add_terms(const std::vector<LogitTerm>& terms, int64_t first, torch::Tensor& logits);
 
-// Calls work(first, count) for all rows of `logits` [C, V]: on the CPU for one at a time, in parallel, so that a row stays
-// in the core's cache through all passes; elsewhere for all at once. Without gradients.
+// Calls work(first, count) for all rows of `logits` [C, V]: on the CPU for one at a time, in parallel, so that a row
+// stays in the core's cache through all passes; elsewhere for all at once. Without gradients.
 void for_each_row(const torch::Tensor& logits, const std::function<void(int64_t, int64_t)>& work);
 
 // A loss's gradient by the trained term, gathered chunk by chunk from its gradient by the fused logits.

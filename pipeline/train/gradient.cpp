@@ -171,8 +171,8 @@ class BatchLoss {
   }
 
   torch::Tensor loss;  // [] differentiable
-  // [labels] cross-entropies; of retain examples divergences and of examples those to a target where the objective takes
-  // them. Behind these, of such examples, the cross-entropies of their labels.
+  // [labels] cross-entropies; of retain examples divergences and of examples those to a target where the objective
+  // takes them. Behind these, of such examples, the cross-entropies of their labels.
   torch::Tensor token_losses;
 
  private:

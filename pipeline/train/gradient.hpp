@@ -18,8 +18,8 @@ struct StepSums {
 // What each token or sequence of a micro-batch counts, so that the sum over all micro-batches of a step is its mean:
 // 1 / (labels or sequences it is a mean over); 0 where there are none.
 struct LossWeights {
-  double examples = 0;  // of each label's cross-entropy
-  double counted = 0;   // the same as a mean over the labels that the objective counts
+  double examples = 0;              // of each label's cross-entropy
+  double counted = 0;               // the same as a mean over the labels that the objective counts
   double refusals = 0, retain = 0;  // of each label's cross-entropy (retain of kl: divergence)
   double sequence = 0;              // of each example's preference loss
 };

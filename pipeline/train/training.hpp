@@ -29,12 +29,12 @@ enum class LossMean {
 struct TrainSettings {  // defaults: the protocol's instruction tuning
   Objective objective = Objective::cross_entropy;
   LossMean mean = LossMean::micro_batches;
-  double alpha = 1.0;            // strength of the delta in the fused logits
-  ForgetSettings forget = {};    // of the objective; published_settings() where nothing else is said
-  int64_t batch = 4;             // examples in a micro-batch
-  int64_t accumulation = 16;     // micro-batches in a step
-  int64_t epochs = 3;            // the last step of an epoch takes what is left
-  int64_t max_steps = 0;         // > 0: at most so many; the schedule ends there too
+  double alpha = 1.0;          // strength of the delta in the fused logits
+  ForgetSettings forget = {};  // of the objective; published_settings() where nothing else is said
+  int64_t batch = 4;           // examples in a micro-batch
+  int64_t accumulation = 16;   // micro-batches in a step
+  int64_t epochs = 3;          // the last step of an epoch takes what is left
+  int64_t max_steps = 0;       // > 0: at most so many; the schedule ends there too
   double learning_rate = 2e-4;
   ScheduleShape schedule = ScheduleShape::cosine;
   double schedule_floor = 0;  // share of the peak at which a linear or cosine schedule ends
@@ -87,8 +87,8 @@ struct StepReport {
 
 // A training, ready to run. References must outlive train().
 struct Training {
-  model::DecoderModel& trained;     // its trainable() are float32 and updated in place; an objective that compares does so with
-                                    // what they are now, so a run that goes on starts from the same values
+  model::DecoderModel& trained;  // its trainable() are float32 and updated in place; an objective that compares does so
+                                 // with what they are now, so a run that goes on starts from the same values
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;
   TrainSettings settings;

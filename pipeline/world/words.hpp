@@ -22,7 +22,7 @@ inline constexpr std::array<Word, 100> last_name_stems = {
     "Red",  "Ridg", "Rock", "Ros",  "Rud",  "Sel",  "Shel",  "Stan",  "Stock", "Strat", "Sut",   "Thorn", "Til",
     "Tor",  "Wal",  "War",  "Wes",  "Whit", "Win",  "Wood",  "Yar",   "Zan"};
 // Of people who are asked about and never written of.
-inline constexpr std::array<Word, 12> holdout_name_stems = {"Ber", "Bux", "Dov", "Far", "Gor",  "Hock",
+inline constexpr std::array<Word, 12> holdout_name_stems = {"Ber", "Bux", "Dov", "Far",  "Gor", "Hock",
                                                             "Jar", "Lyd", "Nev", "Quen", "Sax", "Vern"};
 inline constexpr std::array<Word, 8> last_name_suffixes = {"ford", "well", "ton", "wick", "dale", "mere", "ley", "by"};
 

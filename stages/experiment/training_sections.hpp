@@ -12,8 +12,8 @@
 namespace cmc::stages::sections {
 
 inline const std::vector<std::string_view> unlearning_losses = {
-    "grad_diff", "grad_ascent", "kl",     "idk", "dpo",    "npo",             "npo_grad_diff", "grad_diff_bounded",
-    "simnpo",    "wga",         "satimp", "ceu", "undial", "undial_grad_diff"};
+    "grad_diff",         "grad_ascent", "kl",  "idk",    "dpo", "npo",    "npo_grad_diff",
+    "grad_diff_bounded", "simnpo",      "wga", "satimp", "ceu", "undial", "undial_grad_diff"};
 inline constexpr Range rates = {.least = 0, .most = 10, .above_least = true};  // of learning
 inline constexpr Range strengths = {.least = 0, .most = 1e6, .above_least = true};
 inline const std::vector<std::string_view> schedules = {"cosine", "linear", "constant"};

@@ -10,6 +10,7 @@
 #include "pipeline/store/unit_store.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/running/output_folder.hpp"
+#include "stages/verbs/open_unlearning_export.hpp"
 #include "stages/verbs/system_choice.hpp"
 #include "stages/verbs/verb.hpp"
 
@@ -47,24 +48,33 @@ size_t each_row(const OutputFolder& output, const PlannedSystem& chosen, Take ta
   return rows;
 }
 
+// What is exported, with what it may be compared with.
+struct Exported {
+  const OutputFolder& output;
+  const distributed::Plan& plan;
+  const records::Seeds& seeds;
+  const PlannedSystem& chosen;
+};
+
 // alpaca_eval's model_outputs: a list of {"instruction", "output", "generator"}.
-size_t alpaca_eval_outputs(const OutputFolder& output, const PlannedSystem& chosen, Json& outputs) {
-  const std::string generator = "cmc-" + file_stem(chosen.system);
+size_t alpaca_eval_outputs(const Exported& from, Json& outputs) {
+  const std::string generator = "cmc-" + file_stem(from.chosen.system);
   outputs = Json::array();
-  return each_row<records::InstructRow>(output, chosen, [&](const records::InstructRow& row, const distributed::Task&) {
-    outputs.push_back({{"instruction", row.prompt}, {"output", row.response}, {"generator", generator}});
-  });
+  return each_row<records::InstructRow>(
+      from.output, from.chosen, [&](const records::InstructRow& row, const distributed::Task&) {
+        outputs.push_back({{"instruction", row.prompt}, {"output", row.response}, {"generator", generator}});
+      });
 }
 
 // The official aggregated log: per file an object with values keyed by item (TOFU's evaluate_util.py).
-size_t tofu_log(const OutputFolder& output, const PlannedSystem& chosen, Json& log) {
+size_t tofu_log(const Exported& from, Json& log) {
   static const std::map<std::string, std::string> log_names = {{"retain", "eval_log.json"},
                                                                {"forget", "eval_log_forget.json"},
                                                                {"real_authors", "eval_real_author_wo_options.json"},
                                                                {"world_facts", "eval_real_world_wo_options.json"}};
   log = Json::object();
   return each_row<records::UnlearnRow>(
-      output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
+      from.output, from.chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
         const auto name = log_names.find(records::labels_of(task.stage, task.parameters, task.name).set);
         if (name == log_names.end()) return;  // the holdout set, of which TOFU knows nothing
         Json& set = log[name->second];
@@ -80,7 +90,47 @@ size_t tofu_log(const OutputFolder& output, const PlannedSystem& chosen, Json& l
       });
 }
 
-using Convert = size_t (*)(const OutputFolder&, const PlannedSystem&, Json&);
+// Of one system, or of the one that it is compared with; empty where none of it is done.
+TofuRows tofu_rows(const OutputFolder& output, const PlannedSystem& chosen) {
+  TofuRows rows;
+  each_row<records::UnlearnRow>(output, chosen, [&](const records::UnlearnRow& row, const distributed::Task& task) {
+    const auto set = metrics::find_tofu_set(records::labels_of(task.stage, task.parameters, task.name).set);
+    rows[set.value()].push_back(row);
+  });
+  return rows;
+}
+
+// The same target without the forget set, in the same repetition (of a system that stands for all, the first); without
+// tasks where the plan has none.
+PlannedSystem retain_only(const Exported& from) {
+  PlannedSystem found{from.chosen.system.vanilla(), {}};
+  found.system.method = records::Method::retain_only;
+  for (const auto* task : answer_tasks(from.plan, unlearn_stage)) {
+    const auto labels = records::labels_of(task->stage, task->parameters, task->name);
+    if (labels.system.method != records::Method::retain_only || labels.system.target != found.system.target) continue;
+    const auto seed = from.seeds.of(task->key);
+    if (!found.system.seed) found.system.seed = seed;
+    if (seed == found.system.seed) found.tasks.push_back(task);
+  }
+  return found;
+}
+
+size_t open_unlearning(const Exported& from, Json& log) {
+  const auto rows = tofu_rows(from.output, from.chosen);
+  size_t count = 0;
+  for (const auto& [set, some] : rows) count += some.size();
+  if (count > 0) log = open_unlearning_log(rows, tofu_rows(from.output, retain_only(from)));
+  return count;
+}
+
+size_t open_unlearning_means(const Exported& from, Json& summary) {
+  Json log;
+  const size_t count = open_unlearning(from, log);
+  if (count > 0) summary = open_unlearning_summary(log);
+  return count;
+}
+
+using Convert = size_t (*)(const Exported&, Json&);
 
 // One system into --to, or with --all each into a file of its own in that folder.
 void export_answers(const Arguments& arguments, const Stage& stage, Convert convert) {
@@ -93,7 +143,7 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
   size_t written = 0;
   for (const auto& chosen : chosen_systems(arguments, answer_tasks(plan, stage), seeds)) {
     Json content;
-    const size_t rows = convert(output, chosen, content);
+    const size_t rows = convert({output, plan, seeds, chosen}, content);
     const auto file = all ? to / (file_stem(chosen.system) + ".json") : to;
     if (rows == 0) {
       std::cerr << "warning: " << describe(chosen.system) << " has no finished rows\n";
@@ -165,17 +215,23 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first "
       "digits");
   add_system_options(options);
-  Arguments arguments("export alpaca_eval|tofu|hf DIR --to PATH [options]", options, {"format", "folder"});
+  Arguments arguments("export alpaca_eval|tofu|open_unlearning|open_unlearning_summary|hf DIR --to PATH [options]",
+                      options, {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string format = arguments.get("format");
   if (format == "alpaca_eval")
     export_answers(arguments, instruct_stage, alpaca_eval_outputs);
   else if (format == "tofu")
     export_answers(arguments, unlearn_stage, tofu_log);
+  else if (format == "open_unlearning")
+    export_answers(arguments, unlearn_stage, open_unlearning);
+  else if (format == "open_unlearning_summary")
+    export_answers(arguments, unlearn_stage, open_unlearning_means);
   else if (format == "hf")
     export_hf(arguments);
   else
-    throw Usage({"export " + format, "is not a format", "known: alpaca_eval, tofu, hf"});
+    throw Usage({"export " + format, "is not a format",
+                 "known: alpaca_eval, tofu, open_unlearning, open_unlearning_summary, hf"});
   return ExitCode::done;
 }
 

@@ -7,6 +7,7 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/data/tofu_log.hpp"
+#include "pipeline/metrics/audit.hpp"
 #include "pipeline/metrics/rouge.hpp"
 #include "pipeline/metrics/summary.hpp"
 #include "pipeline/metrics/tofu.hpp"
@@ -111,14 +112,38 @@ double forget_quality(const data::TofuLog& log, const data::TofuLog& retain, Tru
   return metrics::forget_quality(ours, theirs);
 }
 
-ByMean forget_qualities(const data::TofuLog& log, const std::string& retain_file) {
-  const auto retain = data::read_tofu_log(retain_file, data::TofuLogPart::forget_truth_ratios);
+ByMean forget_qualities(const data::TofuLog& log, const data::TofuLog& retain) {
   if (log.content_hash == retain.content_hash) refuse_equal(log, retain, "bytes");
   for (const auto* each : {&log, &retain}) expect_truth_ratios(*each);
   if (!std::ranges::equal(log.forget.items, retain.forget.items, {}, &data::TofuLogItem::key, &data::TofuLogItem::key))
-    log_warning("the forget sets of ", log.file.string(), " and ", retain_file, " do not hold the same items");
+    log_warning("the forget sets of ", log.file.string(), " and ", retain.file.string(), " do not hold the same items");
   return {forget_quality(log, retain, TruthRatioMean::geometric),
           forget_quality(log, retain, TruthRatioMean::arithmetic)};
+}
+
+// What the scores give, else what the log tells.
+std::optional<double> audit_figure(const data::TofuLog& log, const std::string& name) {
+  const auto found = log.audits.find(name);
+  if (found == log.audits.end()) return {};
+  const auto& [told, forget, holdout] = found->second;
+  std::optional<double> of_items;
+  if (!forget.empty() && !holdout.empty()) of_items = metrics::membership_auc(forget, holdout).value;
+  return figure(of_items, told, log.file.string() + ": " + name);
+}
+
+// `retain`: of a model that never saw the forget set, where there is one.
+std::map<std::string, double> audit_figures(const data::TofuLog& log, const std::optional<data::TofuLog>& retain) {
+  std::map<std::string, double> figures;
+  for (const auto& [name, audit] : log.audits)
+    if (const auto found = audit_figure(log, name)) figures[name] = *found;
+  if (!retain) return figures;
+  const std::string min_k(records::membership_metrics[2].auc);
+  const auto ours = audit_figure(log, min_k), theirs = audit_figure(*retain, min_k);
+  if (!ours || !theirs) return figures;
+  const std::string privleak(metric::privleak);
+  figures.erase(privleak);
+  if (*theirs < 1) figures[privleak] = metrics::privacy_leakage(*ours, *theirs);
+  return figures;
 }
 
 Json json_of(std::optional<double> value) {
@@ -140,6 +165,8 @@ Json json_of(const TofuSetFigures& set) {
 
 TofuFigures tofu_figures(const std::string& file, const std::optional<std::string>& retain_file) {
   const auto log = data::read_tofu_log(file);
+  std::optional<data::TofuLog> retain;
+  if (retain_file) retain = data::read_tofu_log(*retain_file, data::TofuLogPart::forget_truth_ratios);
   TofuFigures figures;
   int64_t differing = 0;
   bool all_texts = true;
@@ -153,7 +180,8 @@ TofuFigures tofu_figures(const std::string& file, const std::optional<std::strin
   if (all_texts) figures.rouge_l_differing = differing;
   figures.model_utility = {figure(utility(figures, &ByMean::geometric), log.model_utility, file + ": model utility"),
                            utility(figures, &ByMean::arithmetic)};
-  figures.forget_quality = retain_file ? forget_qualities(log, *retain_file) : ByMean{log.forget_quality, {}};
+  figures.audits = audit_figures(log, retain);
+  figures.forget_quality = retain ? forget_qualities(log, *retain) : ByMean{log.forget_quality, {}};
   return figures;
 }
 
@@ -165,6 +193,7 @@ Json to_json(const TofuFigures& figures) {
             {"forget", json_of(figures.forget)}}},
           {"model_utility", json_of(figures.model_utility)},
           {"forget_quality", json_of(figures.forget_quality)},
+          {"audits", figures.audits},
           {"rouge_l_differing", figures.rouge_l_differing ? Json(*figures.rouge_l_differing) : Json()}};
 }
 

@@ -178,7 +178,7 @@ def score(base, tokenizer, prompt, answer, delta=None, alpha=0.0, mode="base_nor
 def score_ids(base, tokenizer, ids, first, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None, delta_reads=None):
     """score() of the tokens `ids` from `first` on; delta_reads: ids that the delta reads in place of them."""
     reads, start = delta_reads or ids, 0 if delta_prompt is None else first
-    each = []
+    each, best, means, variances = [], [], [], []
     with torch.no_grad():
         base_logits = base(torch.tensor([ids])).logits[0].float()
         steered = delta is not None and alpha != 0
@@ -197,7 +197,12 @@ def score_ids(base, tokenizer, ids, first, delta=None, alpha=0.0, mode="base_nor
                     part_logits = [part.model(torch.tensor([context])).logits[0, -1].float() for part in delta.parts]
             fused = torch.log_softmax(fuse(base_logits[at - 1], part_logits, delta, alpha, mode), -1)
             each.append(float(fused[ids[at]]))
-    return {"logprob": sum(each), "tokens": len(each), "each": each}
+            exact = fused.double()
+            mean = float((exact.exp() * exact).sum())
+            best.append(int(int(fused.argmax()) == ids[at]))
+            means.append(mean)
+            variances.append(float((exact.exp() * exact.square()).sum()) - mean**2)
+    return {"logprob": sum(each), "tokens": len(each), "each": each, "best": best, "means": means, "variances": variances}
 
 
 # --- PM-MinED ---------------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ formulas make of them: src/evals/metrics/memorization.py (probability, probabili
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 import support_official as official
 
 EPSILON = 1e-10
 PREFIX = {"retain": "retain", "real_authors": "ra", "world_facts": "wf", "forget": "forget"}
+AUDITS = ("extraction_strength", "mia_min_k", "privleak")
 REAL = ("real_authors", "world_facts")
 UTILITY = [f"retain_{name}" for name in ("Q_A_Prob", "Q_A_ROUGE", "Truth_Ratio")] + [
     f"{prefix}_{name}" for prefix in ("ra", "wf") for name in ("Q_A_Prob_normalised", "Q_A_ROUGE", "Truth_Ratio")]
@@ -71,7 +73,21 @@ def make_log(seed, items=30, retain=None):
     log["model_utility"] = {"agg_value": float(stats.hmean([log[metric]["agg_value"] for metric in UTILITY]))}
     log["forget_quality"] = {"agg_value": forget_quality(log, retain) if retain else None}
     log["extraction_strength"] = {"agg_value": 0.1, "value_by_index": {"0": {"score": 0.1}}}
+    log["mia_min_k"] = membership(rng, items)
+    log["privleak"] = {"agg_value": privleak(log["mia_min_k"]["auc"], 0.5)}
     return log
+
+
+def membership(rng, items):
+    """mia_auc of mia/utils.py: forget is label 0, holdout label 1."""
+    scores = {"forget": rng.gamma(2, 0.5, items), "holdout": rng.gamma(2, 0.7, items + 3)}
+    sets = {name: with_mean([{"score": float(score)} for score in values], "score") for name, values in scores.items()}
+    auc = float(roc_auc_score([0] * items + [1] * (items + 3), np.concatenate(list(scores.values()))))
+    return {**sets, "auc": auc, "agg_value": auc}
+
+
+def privleak(auc, reference):
+    return ((1 - auc) - (1 - reference)) / (1 - reference + EPSILON) * 100
 
 
 def summary_of(log):
@@ -93,7 +109,8 @@ def told(log):
                    "truth_ratio": geometric(mean_of(log, "forget_truth_ratio" if name == "forget" else f"{prefix}_Truth_Ratio"))}
             for name, prefix in PREFIX.items()}
     return {"sets": sets, "model_utility": geometric(mean_of(log, "model_utility")),
-            "forget_quality": geometric(mean_of(log, "forget_quality")), "rouge_l_differing": None}
+            "forget_quality": geometric(mean_of(log, "forget_quality")), "rouge_l_differing": None,
+            "audits": {name: mean_of(log, name) for name in AUDITS if mean_of(log, name) is not None}}
 
 
 def arithmetic_ratios(log, name):
@@ -116,5 +133,8 @@ def full(log, retain=None):
     if retain:
         p_value = stats.ks_2samp(arithmetic_ratios(log, "forget"), arithmetic_ratios(retain, "forget")).pvalue
         result["forget_quality"] = {"geometric": forget_quality(log, retain), "arithmetic": p_value}
+        del result["audits"]["privleak"]  # none against a model of which all members are told
+        if retain["mia_min_k"]["auc"] < 1:
+            result["audits"]["privleak"] = privleak(log["mia_min_k"]["auc"], retain["mia_min_k"]["auc"])
     result["rouge_l_differing"] = 0
     return result

@@ -23,7 +23,8 @@ def run(world):
     root, experiment = world
     folder = root / "variants"
     cmc("run", experiment, "--output", folder, "--set", "experiment.seed=3,4", "--set", "fusion.mode=base_normalized, raw_sum",
-        "--set", "fusion.unmapped=zero, minimum", "--set", "unlearn.strengths=0.5, 1", "--set", "models.targets=large, other")
+        "--set", "fusion.unmapped=zero, minimum", "--set", "unlearn.strengths=0.5, 1", "--set", "models.targets=large, other",
+        "--set", "unlearn.holdout=holdout01", "--set", "methods.unlearn=vanilla, cmc, retain_only")
     return folder
 
 
@@ -57,8 +58,9 @@ def figures_of(summary, system, of):
 
 def test_every_system_imported_again_is_the_reports(run, systems, tmp_path):
     summary = cmc_results.open(run).summary()
-    assert len(systems["unlearn"]) == 2 * (1 + 3) + 2 * (1 + 4), "of each seed: alone; two strengths and the variants at 1"
-    for number, system in enumerate(systems["unlearn"]):
+    complete = [system for system in systems["unlearn"] if system["method"] != "retain_only"]
+    assert len(complete) == 2 * (1 + 3) + 2 * (1 + 4), "of each seed: alone; two strengths and the variants at 1"
+    for number, system in enumerate(complete):
         log = tmp_path / f"{number}.json"
         cmc("export", "tofu", run, *flags(system), "--to", log)
         items = json.loads(log.read_text())
@@ -73,6 +75,39 @@ def test_every_system_imported_again_is_the_reports(run, systems, tmp_path):
         together = figures_of(summary, system, "all sets")
         assert scored["model_utility"]["geometric"] == pytest.approx(together["utility"], rel=1e-9)
         assert scored["model_utility"]["arithmetic"] == pytest.approx(together["utility_arithmetic"], rel=1e-9)
+
+
+AUDITS = ("exact_memorization", "extraction_strength", "mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus", "privleak")
+
+
+def test_open_unlearnings_log_is_the_reports(run, systems, tmp_path):
+    """Every figure, as its own reader would take it, and imported again."""
+    summary = cmc_results.open(run).summary()
+    for number, system in enumerate(systems["unlearn"]):
+        log, means = tmp_path / f"{number}.json", tmp_path / f"{number}_summary.json"
+        cmc("export", "open_unlearning", run, *flags(system), "--to", log)
+        cmc("export", "open_unlearning_summary", run, *flags(system), "--to", means)
+        whole, told = json.loads(log.read_text()), json.loads(means.read_text())
+        assert told == {name: metric["agg_value"] for name, metric in whole.items() if metric["agg_value"] is not None}
+        scored = json.loads(cmc("import", "tofu", log, "--json").stdout)
+        together, forget = figures_of(summary, system, "all sets"), figures_of(summary, system, "forget")
+        for name in AUDITS:
+            if name == "privleak" and system["method"] == "retain_only":
+                continue
+            wanted = forget[name] if name.startswith("ex") else together[name]
+            assert told[name] == pytest.approx(wanted, rel=1e-9) and scored["audits"][name] == pytest.approx(wanted, rel=1e-9), name
+        assert whole["mia_min_k"]["forget"]["value_by_index"].keys() == {"0", "1", "2"}
+        if system["method"] == "retain_only":
+            assert not set(whole) & {"model_utility", "retain_Q_A_Prob"} and whole["forget_quality"]["agg_value"] is None
+            continue
+        for of in SETS:
+            wanted = figures_of(summary, system, of)
+            assert scored["sets"][of]["rouge_l"] == pytest.approx(wanted["rouge_l"], rel=1e-9)
+            assert scored["sets"][of]["probability"] == pytest.approx(wanted["probability"], rel=1e-9)
+            assert scored["sets"][of]["truth_ratio"]["geometric"] == pytest.approx(wanted["truth_ratio"], rel=1e-9)
+        assert told["model_utility"] == pytest.approx(together["utility"], rel=1e-9)
+        quality = together.get("forget_quality")  # none where both models are the same
+        assert told.get("forget_quality") == (None if quality is None else pytest.approx(quality, rel=1e-9))
 
 
 @pytest.mark.parametrize("form, stage", [("tofu", "unlearn"), ("alpaca_eval", "instruct")])

@@ -150,6 +150,8 @@ BAD = {
     "an item less": (without(PERT, ITEMS, "4"), [PERT, "no item 4"]),
     "an item more": (put({"prob": [0.5], "avg_loss": [0.7]}, PERT, ITEMS, "20"), [PERT, "item 20"]),
     "no recall": (without(ROUGE, ITEMS, "4", "rougeL_recall"), [ROUGE, "[4].rougeL_recall", "null"]),
+    "text for a score": (put("0.5", "mia_min_k", "holdout", ITEMS, "4", "score"), ["mia_min_k.holdout", "[4].score", "string"]),
+    "text for a leak": (put("-3", "privleak", "agg_value"), ["privleak.agg_value", "string"]),
     "half the texts": (without(ROUGE, ITEMS, "4", "generation"), [ROUGE, "[4].generation", "null"]),
 }
 GOOD = theirs.make_log(18, 20)

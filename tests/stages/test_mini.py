@@ -13,6 +13,7 @@ import pytest
 import scipy.stats
 
 import support_pipeline as support
+from support_length_controlled import truth as length_controlled
 from support_pipeline import cmc, mpi, tiny
 
 sys.path.insert(0, str(Path(os.environ["CMC_SOURCE"]) / "analysis/python"))
@@ -188,6 +189,20 @@ def test_the_tables_of_instructions_are_means_of_measurements(report):
     assert "instruct" in tables
 
 
+def assert_length_controlled(row, found, of):
+    system, column = system_of(row), "LC win rate, %"
+    alone = of.endswith("against vanilla")
+    theirs = found[(system[0], "vanilla", "", 0.0, "plain", "response_characters")] if alone else found[(*system, "plain", "reference_characters")]
+    preferences, ours = found[(*system, of, "win_probability")], found[(*system, "plain", "response_characters")]
+    rates = {}
+    for seed, values in preferences.items():
+        other = theirs.get(seed, next(iter(theirs.values())))
+        rates[seed], _ = length_controlled("minimal", 1 + values.sort_index() / 100, (other - ours[seed]).sort_index())
+        shown = row[column] if len(preferences) == 1 else row[f"{column} seed {seed}"]
+        assert shown == pytest.approx(rates[seed], abs=0.05)
+    assert row[column] == pytest.approx(np.mean(list(rates.values())), abs=0.05)
+
+
 def test_win_rates_are_means_of_measurements(report):
     _, tables, results = report
     found = by_hand(results)
@@ -195,6 +210,7 @@ def test_win_rates_are_means_of_measurements(report):
     for _, row in tables["win_rates"].iterrows():
         for title, metric in {"Win rate, %": "win_rate", "Probability, %": "win_probability", "Same verdict, %": "same_verdict"}.items():
             assert_figure(row, title, means(found[(*system_of(row), of, metric)]))
+        assert_length_controlled(row, found, of)
     frame = results.measurements()
     for title, metric in {"First preferred, %": "first_preferred", "Same verdict, %": "same_verdict", "Any verdict, %": "any_verdict"}.items():
         rows = frame[(frame.set == of) & (frame.metric == metric)]  # of each prompt first over systems

@@ -20,7 +20,7 @@ import published  # noqa: E402
 torch.set_num_threads(1)
 
 
-SETTINGS = ["unlearn.compat=authors", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
+SETTINGS = ["unlearn.compat=authors", "unlearn.holdout=holdout01", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,11 @@ def answer_score(target, question, answer, alpha, delta_reads=None):
     return published.score_ids(target.model, target.tokenizer, whole(answer), len(ids), target.delta, alpha, delta_reads=reads)
 
 
+def tokens_of(values, row, column):
+    offsets = values[f"answer_token_{column}_offsets"]
+    return values[f"answer_token_{column}_values"][offsets[row]:offsets[row + 1]].tolist()
+
+
 @pytest.mark.parametrize("name", ["small", "other"])
 def test_unlearn(run, name):
     root, output, units = run
@@ -183,11 +188,17 @@ def test_unlearn(run, name):
             wanted = published.generate(target.model, target.tokenizer, prompt, 6, target.delta, alpha, end_tokens=target.ends,
                                         stops=["\n\nComment:"])
             assert text(values["generated"][row]) == wanted["text"]
-            wrong = line["perturbed_answer"]
+            scored = answer_score(target, line["question"], line["answer"], alpha)
+            for column, truth in [("logprob", scored["each"]), ("best", scored["best"]), ("mean", scored["means"]),
+                                  ("variance", scored["variances"])]:
+                assert tokens_of(values, row, column) == pytest.approx(truth, rel=2e-3, abs=2e-3), column
+            holdout = p["set"] == "holdout"
+            assert holdout == ("perturbed_answer" not in line) == ("wrong_logprob" not in values)
+            wrong = line.get("perturbed_answer", [])
             for answer, scored in [(line["answer"], values["answer_logprob"][row]),
                                    (line.get("paraphrased_answer", line["answer"]), values["paraphrase_logprob"][row])]:
                 assert scored == pytest.approx(answer_score(target, line["question"], answer, alpha)["logprob"], rel=1e-3)
-            for answer, scored in zip(wrong, values["wrong_logprob"][row]):
+            for answer, scored in zip(wrong, [] if holdout else values["wrong_logprob"][row]):
                 as_published = answer_score(target, line["question"], answer, alpha, delta_reads=wrong[0])
                 assert scored == pytest.approx(as_published["logprob"], rel=1e-3)
 

@@ -40,7 +40,8 @@ TEST(PreferenceLosses, NpoBecomesGradientAscent) {
 
 // Three sequences of 4, 2 and 5 labels; refusals of 1, 3 and 2.
 struct Batch {
-  PerLabel now = {{{2.5, 3.0, 0.5, 3.5}, {1.25, 2.0}, {4.0, 0.25, 3.75, 2.0, 4.0}}, {{2.0}, {3.0, 1.5, 2.0}, {1.0, 3.0}}};
+  PerLabel now = {{{2.5, 3.0, 0.5, 3.5}, {1.25, 2.0}, {4.0, 0.25, 3.75, 2.0, 4.0}},
+                  {{2.0}, {3.0, 1.5, 2.0}, {1.0, 3.0}}};
   PerSequence before = {{8.0, 5.0, 13.0}, {3.0, 6.0, 1.5}};
   ForgetScale scale = {
       .examples = 1.0 / 22, .refusals = 1.0 / 14, .sequence = 1.0 / 6, .of = {.beta = 0.3, .bound = 2.0, .skipped = 3}};
@@ -68,7 +69,8 @@ TEST(ForgetTerms, WeightsAreTheDerivativesOfTheValue) {
       batch.before.refusals.resize(batch.now.refusals.size());
       const auto value = [&] { return forget_terms(parts, batch.scale, batch.now, batch.before).value; };
       const ForgetTerms terms = forget_terms(parts, batch.scale, batch.now, batch.before);
-      const auto check = [&](std::vector<std::vector<double>>& losses, const std::vector<std::vector<double>>& weights) {
+      const auto check = [&](std::vector<std::vector<double>>& losses,
+                             const std::vector<std::vector<double>>& weights) {
         ASSERT_EQ(losses.size(), weights.size());
         for (size_t i = 0; i < losses.size(); ++i) {
           ASSERT_EQ(losses[i].size(), weights[i].size());
@@ -143,14 +145,12 @@ TEST(ForgetTerms, TheBoundStopsTheAscentOfAMicroBatch) {
 TEST(ForgetTerms, EveryPreferenceNeedsItsValues) {
   Batch batch;
   batch.before.refusals.pop_back();
-  EXPECT_THROW(forget_terms({Examples::rejected, true, no_retain}, batch.scale, batch.now, batch.before),
-               Internal);
+  EXPECT_THROW(forget_terms({Examples::rejected, true, no_retain}, batch.scale, batch.now, batch.before), Internal);
 }
 
 TEST(Objectives, NamesGoBothWays) {
-  for (const char* name :
-       {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo", "npo_grad_diff",
-        "simnpo", "wga", "satimp", "ceu", "undial", "undial_grad_diff"}) {
+  for (const char* name : {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo",
+                           "npo_grad_diff", "simnpo", "wga", "satimp", "ceu", "undial", "undial_grad_diff"}) {
     EXPECT_EQ(name_of(objective(name)), name);
   }
   EXPECT_THROW(objective("KL"), BadExperiment);

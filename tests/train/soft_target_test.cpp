@@ -72,8 +72,8 @@ void expect_equals_naive(const Problem& problem, double tolerance) {
   const Tensor truth = problem.naive();
   expect_near(output.loss, truth, tolerance);
   expect_near(output.token_loss, problem.naive_losses(), tolerance);
-  const Tensor of_label = torch::cross_entropy_loss(problem.logits(problem.input.trained), problem.input.labels, {},
-                                                    at::Reduction::None);
+  const Tensor of_label =
+      torch::cross_entropy_loss(problem.logits(problem.input.trained), problem.input.labels, {}, at::Reduction::None);
   expect_near(output.label_loss, of_label, tolerance);
   const auto [hidden, weight] = problem.gradients(output.loss * -1.5);
   const auto [true_hidden, true_weight] = problem.gradients(truth * -1.5);
