@@ -16,6 +16,7 @@ HEADERS = {  # of the libraries that the table gives a home
     "utf8proc": r"utf8proc\.h",
     "MPI": r"mpi\.h",
     "HDF5": r"hdf5.*\.h",
+    "zlib": r"zlib\.h",
     "CUDA": r"cuda.*\.h",
     "Boost.Program_options": r"boost/program_options.*",
 }

@@ -15,7 +15,8 @@ OTHER_THINGS = {
     "pipeline/core/provenance.cpp": {"cmc"},
     "pipeline/store/unit_group.cpp": {"cmc"},
     "pipeline/data/": {"question", "answer", "fact"},  # fields of data files
-    "pipeline/data/open_unlearning_log.cpp": {"forget_quality"},  # a metric of its log
+    "pipeline/data/open_unlearning_log.cpp": {"forget_quality", "exact_memorization", "extraction_strength", "mia_loss", "mia_zlib", "mia_min_k",
+                                              "mia_min_k_plus_plus", "mia_reference", "privleak"},  # metrics of its log
     "pipeline/distributed/": {"stopped"},  # a run's outcome
     "pipeline/decode/generate.cpp": {"length"},  # why a text ended
     "pipeline/decode/score.cpp": {"prompt"},  # errors
@@ -32,6 +33,7 @@ OTHER_THINGS = {
     "stages/running/run_log.cpp": {"stopped"},
     "stages/verbs/bench.cpp": {"steps"},  # flags and fields of JSON
     "stages/verbs/export.cpp": {"rouge1_recall"},  # field of TOFU's published log
+    "stages/verbs/open_unlearning_export.cpp": {"rouge1_recall", "forget_quality"},  # a field and a metric of its log
     "stages/verbs/generate.cpp": {"prompt"},
     "stages/verbs/import.cpp": {"probability"},  # a heading
     "stages/verbs/map.cpp": {"match", "candidates", "unmapped", "inexact", "exact"},

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+import outside
 from support_hub import Hub, git_hash
 
 ROOT = Path(os.environ["CMC_SOURCE"])
@@ -260,9 +262,7 @@ def test_the_hashes_are_git_hashes(tmp_path):
 
 def test_pinned_files_that_are_here():
     """The hashes in the script against copies of the published files, where this machine has them."""
-    data = Path(os.environ.get("CMC_DATA", ROOT / "data"))
     text = (ROOT / "jobs/fetch.py").read_text()
-    for file in ("gsm8k/test.jsonl", "alpaca_gpt4/alpaca_en_demo.json"):
-        assert (data / file).is_file(), f"{data / file} is missing: jobs/fetch.sh data, or set CMC_DATA"
-        name = file.split("/")[1]
-        assert re.search(rf'"{re.escape(name)}", "([0-9a-f]{{40}})"', text)[1] == git_hash((data / file).read_bytes())
+    for folder, name in (("gsm8k", "test.jsonl"), ("alpaca_gpt4", "alpaca_en_demo.json")):
+        pinned = re.search(rf'"{re.escape(name)}", "([0-9a-f]{{40}})"', text)[1]
+        assert pinned == git_hash(outside.data(folder, name).read_bytes())
