@@ -79,13 +79,20 @@ Finding instructions(const Record& record) {
   return finding;
 }
 
-Finding unlearning(const Record& record) {
-  Finding finding{"Unlearning: steered by the one delta, a target forgets what it should and keeps the rest",
+// first: by the delta that the experiment names first; others: by those that are compared with it.
+enum class Deltas { first, others };
+
+Finding unlearning(const Record& record, Deltas deltas) {
+  Finding finding{deltas == Deltas::first
+                      ? "Unlearning: steered by the one delta, a target forgets what it should and keeps the rest"
+                      : "Unlearning by the deltas compared with it: the same",
                   "steered target"};
+  const std::string main = main_delta(record, "unlearn");
   const auto others = other_vocabularies(record);
   std::vector<std::string> sets;
   for (const auto& shown : tofu_sets) sets.push_back(shown.name());
   for (const System& system : steered(record, "unlearn", sets)) {
+    if ((main.empty() || system.delta == main) != (deltas == Deltas::first)) continue;
     Evidence evidence{describe(system), others.contains(system.target)};
     for (const auto& [set, claim] :
          {std::pair(metrics::TofuSet::forget, Claim::falls), std::pair(metrics::TofuSet::retain, Claim::stays)}) {
@@ -118,7 +125,10 @@ Finding shifts(const Record& record) {
 }  // namespace
 
 std::vector<Finding> find_effects(const Record& record) {
-  return {instructions(record), unlearning(record), shifts(record)};
+  std::vector<Finding> findings = {instructions(record), unlearning(record, Deltas::first)};
+  if (auto others = unlearning(record, Deltas::others); !others.evidence.empty()) findings.push_back(std::move(others));
+  findings.push_back(shifts(record));
+  return findings;
 }
 
 }  // namespace cmc::analysis

@@ -13,8 +13,9 @@ namespace cmc::analysis {
 //     p < 0.01 (many figures are looked at); with fewer than 8 items nothing is said, for even unanimous ones could not
 //     reach that in a sign test;
 //   * a figure stays where it keeps at least 80 % of its baseline;
-//   * CMC is judged at the measured strength nearest to 1, the paper's; of several deltas for instructions, the first
-//     of the experiment (a sweep's other sizes and epochs stand in tables).
+//   * CMC is judged at the measured strength nearest to 1, the paper's; of several deltas the first of the experiment:
+//     for instructions a sweep's other sizes and epochs stand in tables, those that unlearn otherwise have a finding of
+//     their own.
 enum class Verdict { not_measured, absent, in_part, appears };
 std::string words(Verdict verdict);  // "does not appear"
 
@@ -34,7 +35,8 @@ struct Finding {
   std::string summary() const;  // "appears: 3 of 3 steered targets, 1 of 1 of another vocabulary"
 };
 
-// The three effects: instructions, unlearning, similar logit shifts.
+// The three effects: instructions, unlearning (and by deltas compared with the first, where there are), similar logit
+// shifts.
 std::vector<Finding> find_effects(const Record& record);
 
 // "small + tiny, α 1: Strict, % 0.0 → 63.3 (+63.3 ± 8.9, n = 30, p < 0.001): appears"
