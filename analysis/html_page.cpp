@@ -181,9 +181,14 @@ std::string overview_html(const Overview& overview) {
 std::string findings_html(const std::vector<Finding>& findings) {
   std::string out = "<section id=findings>\n<h2>Findings</h2>\n<ul class=findings>\n";
   for (const Finding& finding : findings) {
-    out += "<li>" + html_escape(finding.effect) + " — <strong>" + html_escape(finding.summary()) + "</strong>\n<ul>\n";
+    constexpr size_t shown = 8;  // more of them would push what follows out of sight
+    const bool folded = finding.evidence.size() > shown;
+    out += "<li>" + html_escape(finding.effect) + " — <strong>" + html_escape(finding.summary()) + "</strong>\n";
+    if (folded) out += "<details><summary>each of the " + std::to_string(finding.evidence.size()) + "</summary>\n";
+    out += "<ul>\n";
     for (const Evidence& evidence : finding.evidence) out += element("li", sentence(evidence));
-    out += finding.evidence.empty() ? "<li>no units</li>\n</ul></li>\n" : "</ul></li>\n";
+    out += finding.evidence.empty() ? "<li>no units</li>\n</ul>" : "</ul>";
+    out += folded ? "\n</details></li>\n" : "</li>\n";
   }
   return out + "</ul>\n<p class=note>" + html_escape(findings_rule) + "</p>\n" + files_html("findings") +
          "</section>\n";

@@ -47,8 +47,12 @@ Table audit_table(const Record& record, const std::vector<System>& systems) {
   table.key_columns = table.columns.size();
   table.columns.push_back({"n"});
   const auto shown = shown_figures();
-  for (const auto& each : shown)
+  for (const auto& each : shown) {
+    const bool is_of_first_look = each.metric == metric::exact_memorization ||
+                                  each.metric == records::membership_metrics[0].auc || each.metric == metric::privleak;
+    if (is_of_first_look) table.first.push_back(table.columns.size());
     table.columns.push_back(metric_column(records::metric_named(each.metric), each.group, each.group == "Forget"));
+  }
   for (const System& system : systems) {
     auto row = system_cells(system);
     Counts counts;

@@ -97,15 +97,18 @@ Table main_table(const Record& record, const std::vector<System>& systems, const
   return table;
 }
 
-// ROUGE-L of each set over alpha, one plot per target and delta; vanilla at 0.
+// ROUGE-L of each set over alpha, one plot per target and method with the first delta; vanilla at 0. Others stand in
+// the table of deltas.
 std::vector<Plot> strength_plots(const Record& record, const std::vector<System>& systems) {
   std::map<System, Plot> plots;
+  const std::string main = main_delta(record, stage);
   const auto add = [&](Plot& plot, double alpha, const System& system) {
     for (size_t s = 0; s < std::size(tofu_sets); ++s)
       add_point(plot.series[s], alpha, record.figure(system, tofu_sets[s].name(), metric::rouge_l));
   };
   for (const System& system : systems) {
     if (!system.adds_delta() || !measured(record, system)) continue;
+    if (!main.empty() && system.delta != main) continue;
     auto& plot = plots[system.without_strength()];
     if (plot.series.empty()) {
       plot = {
