@@ -104,7 +104,9 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
     const size_t rows = heatmap.panels[p].rows.size();
     const bool last = p + 1 == heatmap.panels.size();
     out << "set tmargin at screen " << top << "\nset bmargin at screen " << top - 0.6 * each << "\n"
-        << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\n" : "unset colorbox\n")
+        << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\nset label 1 " +
+                         quoted(heatmap.scale_label) + " noenhanced at screen 0.915,0.885 center\n"
+                   : "unset colorbox\nunset label 1\n")
         << "set title " << quoted(heatmap.panels[p].title) << " noenhanced offset 0,-0.5\n"
         << "set yrange [" << rows << ".5:0.5]\nset ytics " << std::max<size_t>(1, rows / 5) << "\nset xlabel "
         << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
@@ -140,9 +142,8 @@ Drawing drawing_of(const Heatmap& heatmap) {
   for (size_t p = 0; p < heatmap.panels.size(); ++p)
     out << matrix_data(heatmap.panels[p], "$panel" + std::to_string(p));
   const double end = scale_end(heatmap);
-  out << "set cbrange [" << -end << ":" << end << "]\nset cblabel " << quoted(heatmap.scale_label) << " noenhanced\n"
-      << "set ylabel " << quoted(heatmap.y_label) << " noenhanced\nset autoscale xfix\n"
-      << "set lmargin at screen 0.13\nset rmargin at screen 0.84\n";
+  out << "set cbrange [" << -end << ":" << end << "]\nset ylabel " << quoted(heatmap.y_label)
+      << " noenhanced offset 1,0\nset autoscale xfix\nset lmargin at screen 0.15\nset rmargin at screen 0.82\n";
   const auto panels = static_cast<int>(heatmap.panels.size());
   out << all_formats(heatmap.id, 40 + 165 * panels, panel_commands(heatmap, 0.94 / std::max(1, panels)));
   return {heatmap.id, heatmap.caption, out.str()};

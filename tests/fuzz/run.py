@@ -124,6 +124,10 @@ def datasets():
     texts = {"agg_value": 0.5, "value_by_index": {"0": {"rougeL_recall": 0.5, "generation": "g", "ground_truth": "r"}}}
     yield json.dumps({"forget_Q_A_Prob": one, "forget_Q_A_PARA_Prob": one, "forget_Q_A_PERT_Prob": several, "ra_Q_A_ROUGE": texts,
                       "retain_Truth_Ratio": 0.5, "model_utility": {"agg_value": 0.5}, "forget_quality": None}).encode()
+    scores = {"agg_value": 0.5, "value_by_index": {"0": {"score": 0.5}}}
+    yield json.dumps({"forget_Q_A_Prob": one, "extraction_strength": scores, "mia_min_k": {"forget": scores, "holdout": scores, "agg_value": 0.5},
+                      "privleak": {"agg_value": -3.5}}).encode()
+    yield b"model,index,preference,std_delta_len,instruction_difficulty\na,0,0.5,-1.25,0.75\r\nb,0,0.25,1e-3,0.75\n"
 
 
 UNIT = {"schema_version": "1.0", "key": hashlib.sha256(b"a").hexdigest(), "stage": "instruct", "task": '{"name": "a"}', "provenance": "{}",
@@ -142,7 +146,10 @@ def unit_file():
     ragged = [dataset("prompt", "int64", [0, 1], ["prompt"], role="index"), dataset("x_value", "int64", [0, 1, 2], ["x_value"], role="index"),
               dataset("x_offset", "int64", [0, 1, 2], ["x_offset"], role="index"),
               dataset("x_values", "int32", [5, 6, 7], ["x_value"], role="ragged_values", ragged_dimension="prompt"),
-              dataset("x_offsets", "int64", [0, 1, 3], ["x_offset"], role="ragged_offsets")]
+              dataset("x_offsets", "int64", [0, 1, 3], ["x_offset"], role="ragged_offsets"),
+              dataset("y_value", "int64", [0], ["y_value"], role="index"), dataset("y_offset", "int64", [0, 1, 2], ["y_offset"], role="index"),
+              dataset("y_values", "float", [0.5], ["y_value"], role="ragged_values", ragged_dimension="prompt"),
+              dataset("y_offsets", "int64", [0, 0, 1], ["y_offset"], role="ragged_offsets")]
     yield json.dumps({"attributes": UNIT, "datasets": ragged, "groups": []}).encode()
 
 
