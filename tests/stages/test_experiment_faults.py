@@ -28,7 +28,8 @@ def wrong_value(kind, draw):
     if kind.startswith(("whole number", "number")):
         least = re.search(r"\b(from|above) (\S+)", kind)
         below = str(float(least[2]) - 1) if least and kind.startswith("number") else str(int(least[2]) - 1) if least else "x"
-        return draw.choice([*NUMBERS, below])
+        right = {"-1"} if least and float(least[2]) <= -1 else set()  # a strength may be negative
+        return draw.choice([*(number for number in NUMBERS if number not in right), below])
     if ": " in kind.split(";")[0] or kind.startswith("yes or no"):
         return draw.choice([word for word in WORDS if word not in kind or word == "yes"]) if not kind.startswith("yes") else "maybe"
     if kind.startswith("text with escapes"):

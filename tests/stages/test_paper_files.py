@@ -1,4 +1,4 @@
-"""Every experiment file of the paper runs whole, on tiny random checkpoints in its models' places."""
+"""Every experiment file of the paper, and those beside it, runs whole, on tiny random checkpoints in its models' places."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import made_data
 from support_pipeline import cmc, mpi, tiny
 
 EXPERIMENTS = Path(tiny.SOURCE) / "jobs" / "experiments"
-FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper"]
+FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper", "unlearning_audit"]
 LLAMA = ["Llama-2-7b-hf", "Llama-2-13b-hf", "Llama-2-70b-hf", "Llama-2-7b-chat-hf", "Llama-2-13b-chat-hf"]
 MISTRAL = ["Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1"]
 DELTAS = ["stories15M", "stories42M", "stories110M"]
