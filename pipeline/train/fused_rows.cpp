@@ -130,6 +130,30 @@ void for_each_row(const Tensor& logits, const std::function<void(int64_t, int64_
   });
 }
 
+void compare_rows(const FusedRows& rows, const LogitTerm* other, GatheredGradient& gradient,
+                  const std::function<void(const PairedRows&)>& work) {
+  const int64_t total = rows.weights.size(0), vocabulary = rows.trained.weight.size(0);
+  if (other) check_term(*other, total, vocabulary);
+  const torch::NoGradGuard closed_form;
+  const int64_t step = chunk_rows(rows, rows.weights.device().is_cpu() ? 2 : 3);
+  const Tensor buffer = torch::empty({2, step, vocabulary}, rows.weights.options().requires_grad(false));
+  for (int64_t first = 0; first < total; first += step) {
+    const int64_t count = std::min(step, total - first);
+    Tensor theirs = buffer[0].narrow(0, 0, count), fused = buffer[1].narrow(0, 0, count);
+    const double add_to = add_terms(rows.frozen, first, fused);
+    if (other) {
+      if (add_to != 0) theirs.copy_(fused);
+      add_term(*other, first, add_to, theirs);
+    }
+    const Tensor slope = add_term(rows.trained, first, add_to, fused);
+    if (!other) theirs.copy_(fused);
+    for_each_row(fused, [&](int64_t row, int64_t some) {
+      work({first + row, some, theirs.narrow(0, row, some), fused.narrow(0, row, some)});
+    });
+    gradient.add(first, fused, slope);
+  }
+}
+
 GatheredGradient::GatheredGradient(const FusedRows& rows) : rows_(rows) {
   if (!torch::GradMode::is_enabled()) return;
   const Tensor &hidden = rows.trained.hidden, &weight = rows.trained.weight;

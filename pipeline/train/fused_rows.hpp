@@ -50,6 +50,14 @@ double add_terms(const std::vector<LogitTerm>& terms, int64_t first, torch::Tens
 // stays in the core's cache through all passes; elsewhere for all at once. Without gradients.
 void for_each_row(const torch::Tensor& logits, const std::function<void(int64_t, int64_t)>& work);
 
+// Two fused distributions at some rows, as logits that a loss overwrites.
+struct PairedRows {
+  int64_t first = 0, count = 0;
+  torch::Tensor other;  // [count, V] of another model
+  torch::Tensor fused;  // [count, V] of the trained one; becomes the loss's gradient by them
+  torch::Tensor of(const torch::Tensor& all) const { return all.narrow(0, first, count); }
+};
+
 // A loss's gradient by the trained term, gathered chunk by chunk from its gradient by the fused logits.
 class GatheredGradient {
  public:
@@ -63,5 +71,11 @@ class GatheredGradient {
   const FusedRows& rows_;
   torch::Tensor hidden_, weight_, bias_;  // undefined where not wanted
 };
+
+// A loss that compares the fused distribution with another, in chunks of tokens: calls work for all rows, as
+// for_each_row does, and gathers the gradient. `other`: what that model has in place of `trained`; null: the same as
+// `trained`.
+void compare_rows(const FusedRows& rows, const LogitTerm* other, GatheredGradient& gradient,
+                  const std::function<void(const PairedRows&)>& work);
 
 }  // namespace cmc::train

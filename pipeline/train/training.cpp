@@ -21,7 +21,6 @@ TrainSettings instruction_settings() {
 TrainSettings unlearning_settings() {
   TrainSettings settings;
   settings.objective = Objective::grad_diff;
-  settings.forget = published_settings(settings.objective);
   settings.accumulation = 4;
   settings.epochs = 20;
   settings.learning_rate = 1e-4;
