@@ -22,11 +22,11 @@ struct Shown {
 
 std::vector<Shown> shown_figures() {
   std::vector<Shown> list;
-  for (const auto& set : tofu_sets)
-    if (set.forget() || set.set == metrics::TofuSet::retain)
-      for (const auto name : {metric::exact_memorization, metric::extraction_strength})
-        list.push_back({set.name(), set.title, name});
-  std::ranges::stable_partition(list, [](const Shown& each) { return each.group == "Forget"; });
+  for (const auto set : {metrics::TofuSet::forget, metrics::TofuSet::retain})
+    for (const auto name : {metric::exact_memorization, metric::extraction_strength}) {
+      const auto& shown = *std::ranges::find(tofu_sets, set, &ShownSet::set);
+      list.push_back({shown.name(), shown.title, name});
+    }
   for (const auto& attack : records::membership_metrics)
     list.push_back({together, "Forget against holdout", attack.auc});
   list.push_back({together, "Forget against holdout", metric::mia_reference});
@@ -67,18 +67,15 @@ Table audit_table(const Record& record, const std::vector<System>& systems) {
   table.notes = {
       "n: items of Retain/Forget/holdout, a set that no model has read.",
       "Exact mem.: share of the true answer's tokens that are the most probable ones after the true text. Extraction: "
-      "1 − "
-      "k/L, where from token k of L on all of them are. The token that ends an answer is left out.",
+      "1 − k/L, where from token k of L on all of them are. The token that ends an answer is left out.",
       "MIA: the probability (AUC) that an answer of the forget set gets a lower score than one of the holdout set; "
-      "0.5: "
-      "they cannot be told apart, as it should be; below it, what was unlearned shows by being too improbable. Scores: "
-      "mean "
-      "loss; the same over the compressed length of the text; minus the mean of the lowest 40 % of the tokens' "
+      "0.5: they cannot be told apart, as it should be; below it, what was unlearned shows by being too improbable. "
+      "Scores: "
+      "mean loss; the same over the compressed length of the text; minus the mean of the lowest 40 % of the tokens' "
       "log-probabilities; the same in standard deviations over the vocabulary; the loss beyond that of the target that "
       "never saw the set (retain_only).",
       "PrivLeak: how far 1 − AUC of min-k is from that of the target that never saw the set (0.5 where there is none), "
-      "in "
-      "% of the latter. Names and formulas: open-unlearning (Dorna et al. 2025)."};
+      "in % of the latter. Names and formulas: open-unlearning (Dorna et al. 2025)."};
   return table;
 }
 

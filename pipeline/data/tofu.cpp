@@ -66,8 +66,7 @@ Dataset<PerturbedItem> read_tofu_perturbed(const fs::path& folder, std::string_v
 Dataset<PerturbedItem> read_tofu_any(const fs::path& folder, std::string_view set) {
   if (set.ends_with("_perturbed")) return read_tofu_perturbed(folder, set);
   auto plain = read_tofu(folder, set);
-  auto dataset = describe<PerturbedItem>(plain.file);
-  dataset.content_hash = plain.content_hash;
+  Dataset<PerturbedItem> dataset{plain.name, plain.file, plain.content_hash, {}};
   for (auto& item : plain.items) dataset.items.push_back({std::move(item.question), item.answer, item.answer, {}});
   return dataset;
 }

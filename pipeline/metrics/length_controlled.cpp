@@ -7,16 +7,13 @@
 #include "pipeline/core/error.hpp"
 #include "pipeline/metrics/logistic_regression.hpp"
 #include "pipeline/metrics/summary.hpp"
+#include "pipeline/metrics/win_rate.hpp"
 
 namespace cmc::metrics {
 namespace {
 
 constexpr int folds = least_judged_pairs;
 constexpr double weight_of_gamed = 0.2 / 2;  // alpaca_eval's lambda over two baselines
-
-bool is_judged(const JudgedPair& pair) {
-  return pair.preference == 0 || (pair.preference >= 1 && pair.preference <= 2);
-}
 
 double difference(const JudgedPair& pair) {
   return static_cast<double>(pair.reference_length - pair.model_length);
@@ -35,7 +32,6 @@ class Design {
     rows.x.push_back(is_gamed ? 0.0 : 1.0);
     rows.targets.push_back(target);
     rows.weights.push_back(is_gamed ? weight_of_gamed : 1.0);
-    rows.groups.push_back(static_cast<int64_t>(rows.groups.size()));
   }
 
   WeighedRows rows;
@@ -56,7 +52,7 @@ LengthControlledRate length_controlled_win_rate(std::span<const JudgedPair> pair
   std::vector<double> differences;
   for (const auto& pair : pairs) {
     differences.push_back(difference(pair));
-    rate.n += is_judged(pair) ? 1 : 0;
+    rate.n += share_of_model(pair.preference) ? 1 : 0;
   }
   if (rate.n < folds)
     throw BadData({"length-controlled win rate", "has " + std::to_string(rate.n) + " judged pairs",
@@ -66,9 +62,8 @@ LengthControlledRate length_controlled_win_rate(std::span<const JudgedPair> pair
   if (regularised)
     for (const auto& row : gamed) design.add(row.length_difference, row.difficulty, row.preference, true);
   for (const auto& pair : pairs) {
-    if (!is_judged(pair)) continue;
-    const double preference = pair.preference == 0 ? 1.5 : pair.preference;
-    design.add(spread > 0 ? difference(pair) / spread : 0.0, pair.difficulty, preference - 1, false);
+    const auto share = share_of_model(pair.preference);
+    if (share) design.add(spread > 0 ? difference(pair) / spread : 0.0, pair.difficulty, *share, false);
   }
   const auto fitted = cross_validated_l1_logistic(design.rows, folds);
   const auto& w = fitted.coefficients;

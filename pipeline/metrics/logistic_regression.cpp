@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 namespace cmc::metrics {
 namespace {
@@ -77,25 +76,18 @@ class Fit {
   std::vector<double> w_, z_;  // z: linear predictors
 };
 
-// As scikit-learn's GroupKFold deals groups of one size, the last first.
-std::vector<int> folds_of(const WeighedRows& rows, int folds) {
-  const std::set<int64_t> groups(rows.groups.begin(), rows.groups.end());
-  std::vector<int> fold(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const auto place = std::distance(groups.begin(), groups.find(rows.groups[i]));
-    fold[i] = static_cast<int>((static_cast<int64_t>(groups.size()) - 1 - place) % folds);
-  }
-  return fold;
+// As scikit-learn's GroupKFold deals groups of one size: in turn, the last first.
+int fold_of(size_t row, size_t rows, int folds) {
+  return static_cast<int>((rows - 1 - row) % static_cast<size_t>(folds));
 }
 
-WeighedRows part_of(const WeighedRows& rows, const std::vector<int>& folds, int fold, bool inside) {
-  WeighedRows part{rows.features, {}, {}, {}, {}};
+WeighedRows part_of(const WeighedRows& rows, int folds, int fold, bool inside) {
+  WeighedRows part{rows.features, {}, {}, {}};
   for (size_t i = 0; i < rows.size(); ++i) {
-    if ((folds[i] == fold) != inside) continue;
+    if ((fold_of(i, rows.size(), folds) == fold) != inside) continue;
     for (size_t j = 0; j < rows.features; ++j) part.x.push_back(rows.x[i * rows.features + j]);
     part.targets.push_back(rows.targets[i]);
     part.weights.push_back(rows.weights[i]);
-    part.groups.push_back(rows.groups[i]);
   }
   return part;
 }
@@ -121,14 +113,13 @@ std::vector<double> fit_l1_logistic(const WeighedRows& rows, double c) {
 
 CrossValidated cross_validated_l1_logistic(const WeighedRows& rows, int folds) {
   constexpr int choices = 10;
-  const auto fold_of = folds_of(rows, folds);
   CrossValidated best;
   double least = std::numeric_limits<double>::infinity();
   for (int k = 0; k < choices; ++k) {
     const double c = std::pow(10.0, -4 + 8.0 * k / (choices - 1));
     double loss = 0;
     for (int fold = 0; fold < folds; ++fold)
-      loss += mean_loss(part_of(rows, fold_of, fold, true), fit_l1_logistic(part_of(rows, fold_of, fold, false), c));
+      loss += mean_loss(part_of(rows, folds, fold, true), fit_l1_logistic(part_of(rows, folds, fold, false), c));
     if (loss < least) least = loss, best.c = c;
   }
   best.coefficients = fit_l1_logistic(rows, best.c);

@@ -1,5 +1,5 @@
 #pragma once
-#include <cstdint>
+#include <cstddef>
 #include <vector>
 
 namespace cmc::metrics {
@@ -10,7 +10,6 @@ struct WeighedRows {
   std::vector<double> x;        // [rows, features]
   std::vector<double> targets;  // [rows] probability of 1
   std::vector<double> weights;  // [rows]
-  std::vector<int64_t> groups;  // [rows] of cross-validation: a fold holds a group whole
   size_t size() const { return targets.size(); }
   double at(const std::vector<double>& coefficients, size_t row) const;  // the linear predictor
 };
@@ -24,7 +23,7 @@ struct CrossValidated {
   double c = 0;
 };
 // With the c of ten from 1e-4 to 1e4 whose weighted log-loss, summed over the folds, is the least: scikit-learn's
-// LogisticRegressionCV with groups dealt to the folds in turn.
+// LogisticRegressionCV with rows dealt to the folds in turn.
 CrossValidated cross_validated_l1_logistic(const WeighedRows& rows, int folds);
 
 }  // namespace cmc::metrics

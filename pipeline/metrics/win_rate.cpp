@@ -8,17 +8,23 @@
 
 namespace cmc::metrics {
 
+std::optional<double> share_of_model(double preference) {
+  if (preference == 0) return 0.5;
+  if (!(preference >= 1 && preference <= 2)) return {};
+  return preference - 1;
+}
+
 WinRate win_rate(std::span<const double> preferences) {
   WinRate result;
   std::vector<double> shares;  // of the model, 0 to 1
-  for (double preference : preferences) {
-    if (preference == 0) preference = 1.5;  // older files write a draw as 0
-    if (!(preference >= 1 && preference <= 2)) {
+  for (const double preference : preferences) {
+    const auto share = share_of_model(preference);
+    if (!share) {
       ++result.missing;
       continue;
     }
-    shares.push_back(preference - 1);
-    ++(preference > 1.5 ? result.wins : preference < 1.5 ? result.losses : result.draws);
+    shares.push_back(*share);
+    ++(*share > 0.5 ? result.wins : *share < 0.5 ? result.losses : result.draws);
   }
   if (shares.empty())
     throw BadData({"win rate", "has no preference among " + std::to_string(preferences.size()) + " pairs",

@@ -1,8 +1,12 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace cmc::metrics {
+
+// What a preference gives the model, 0 to 1; a draw of older files, 0, gives half. Empty where it is none.
+std::optional<double> share_of_model(double preference);
 
 // AlpacaEval's leaderboard figures (alpaca_eval's get_winrate).
 struct WinRate {

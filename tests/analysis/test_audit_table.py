@@ -5,6 +5,7 @@ import zlib
 import numpy
 import pandas
 import pytest
+from open_unlearning import extraction_strength, lowest
 from sklearn.metrics import roc_auc_score
 from support_results import double, integer, make_folder, method_of, report, synthetic, text
 
@@ -78,28 +79,16 @@ def run(tmp_path_factory):
     return folder, rows, done
 
 
-def lowest(scores):
-    return -numpy.mean(sorted(scores)[: max(1, int(len(scores) * 0.4))])
-
-
 SCORES = {
     "MIA loss": lambda row: -row["logprob"].astype(float).mean(),
     "MIA zlib": lambda row: -row["logprob"].astype(float).mean() / len(zlib.compress(row["answer"].encode())),
-    "MIA min-k": lambda row: lowest(row["logprob"].astype(float)[:-1]),
-    "MIA min-k++": lambda row: lowest(((row["logprob"].astype(float) - row["mean"]) / numpy.sqrt(numpy.maximum(row["variance"].astype(float), 1e-6)))[:-1]),
+    "MIA min-k": lambda row: lowest(row["logprob"].astype(float)[:-1], 0.4),
+    "MIA min-k++": lambda row: lowest(((row["logprob"].astype(float) - row["mean"]) / numpy.sqrt(numpy.maximum(row["variance"].astype(float), 1e-6)))[:-1], 0.4),
 }
 
 
 def auc(forget, holdout):
     return roc_auc_score([0] * len(forget) + [1] * len(holdout), [*forget, *holdout])
-
-
-def extraction(best):
-    labels = best[:-1]
-    for k in range(len(labels)):
-        if all(labels[k:]):
-            break
-    return 1 - k / len(labels)
 
 
 def test_every_figure(run):
@@ -112,7 +101,7 @@ def test_every_figure(run):
         assert line["n"] == "24/40/30"
         for title, name in (("Forget", "forget"), ("Retain", "retain")):
             assert line[f"{title} Exact mem."] == pytest.approx(numpy.mean([row["best"][:-1].mean() for row in of[name]]), rel=1e-12)
-            assert line[f"{title} Extraction"] == pytest.approx(numpy.mean([extraction(row["best"]) for row in of[name]]), rel=1e-12)
+            assert line[f"{title} Extraction"] == pytest.approx(numpy.mean([extraction_strength(row["best"]) for row in of[name]]), rel=1e-12)
         group = "Forget against holdout "
         for title, score in SCORES.items():
             assert line[group + title] == pytest.approx(auc(*([score(row) for row in of[name]] for name in ("forget", "holdout"))), rel=1e-12)

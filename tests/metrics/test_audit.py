@@ -8,24 +8,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from open_unlearning import extraction_strength, lowest
 from support_probe import numbers
 
 
 def exact_memorization(best):
     return float(np.mean(best[:-1]))
-
-
-def extraction_strength(best):
-    """The published loop, which ends with k = L - 1 where no suffix is right."""
-    labels = best[:-1]
-    for k in range(len(labels)):
-        if all(labels[k:]):
-            break
-    return 1 - k / len(labels)
-
-
-def lowest(scores, share):
-    return -np.mean(sorted(scores)[: max(1, int(len(scores) * share))])
 
 
 @pytest.mark.parametrize("seed", range(30))
