@@ -7,6 +7,7 @@
 
 #include "analysis/contrast.hpp"
 #include "analysis/similarity_runs.hpp"
+#include "analysis/stress_tests.hpp"
 #include "analysis/tofu_sets.hpp"
 #include "pipeline/metrics/strength.hpp"
 
@@ -24,15 +25,16 @@ std::set<std::string> other_vocabularies(const Record& record) {
   return targets;
 }
 
-// CMC once for each target and delta: as measured on one of the sets, fused as usual rather than in a variant, at the
-// strength nearest to 1.
-std::vector<System> steered(const Record& record, const std::string& stage, const std::vector<std::string>& sets) {
+// A method once for each target and delta: as measured on one of the sets, fused as usual rather than in a variant, at
+// the strength nearest to 1.
+std::vector<System> steered(const Record& record, const std::string& stage, const std::vector<std::string>& sets,
+                            records::Method method = records::Method::cmc) {
   // From what is judged: not measured, a variant, strength from 1.
   using Distance = std::tuple<bool, bool, std::pair<double, double>>;
   std::map<std::pair<std::string, std::string>, std::map<Distance, System>> found;
   for (const auto& set : sets)
     for (const System& system : record.systems(stage, set)) {
-      if (!records::traits_of(system.method).every_delta) continue;
+      if (system.method != method) continue;
       const bool measured = std::ranges::any_of(sets, [&](const auto& each) { return record.items(system, each) > 0; });
       found[{system.target, system.delta}].try_emplace(
           {!measured, !describe(system.fusion).empty(), metrics::distance_from_1(system.strength)}, system);
@@ -62,20 +64,42 @@ Contrast contrast_of(const Record& record, const System& system, const std::stri
                   samples_of(record, system, set, name));
 }
 
+const std::string plain_set(name_of(records::Prompts::plain)), checked_set(name_of(records::Prompts::checked));
+
+Evidence instruction_evidence(const Record& record, const System& system, bool other_vocabulary) {
+  Evidence evidence{describe(system), other_vocabulary};
+  add(evidence, contrast_of(record, system, plain_set, metric::strict, Claim::rises));
+  if (evidence.contrasts.empty()) add(evidence, contrast_of(record, system, plain_set, metric::followed, Claim::rises));
+  add(evidence, contrast_of(record, system, checked_set, metric::followed, Claim::rises, "Followed by rule, %"));
+  add(evidence, contrast_of(record, system, plain_set, metric::reference, Claim::rises));
+  return evidence;
+}
+
+Evidence unlearning_evidence(const Record& record, const System& system, bool other_vocabulary) {
+  Evidence evidence{describe(system), other_vocabulary};
+  for (const auto& [set, claim] :
+       {std::pair(metrics::TofuSet::forget, Claim::falls), std::pair(metrics::TofuSet::retain, Claim::stays)}) {
+    const auto& shown = *std::ranges::find(tofu_sets, set, &ShownSet::set);
+    for (const auto name : {metric::rouge_l, metric::probability})
+      add(evidence, contrast_of(record, system, shown.name(), name, claim,
+                                std::string(shown.title) + " " + std::string(records::metric_named(name).title)));
+  }
+  return evidence;
+}
+
+std::vector<std::string> all_tofu_sets() {
+  std::vector<std::string> sets;
+  for (const auto& shown : tofu_sets) sets.push_back(shown.name());
+  return sets;
+}
+
 Finding instructions(const Record& record) {
   Finding finding{"Instructions: steered by the one delta, a target follows them better than alone", "steered target"};
-  const std::string plain(name_of(records::Prompts::plain)), checked(name_of(records::Prompts::checked));
   const auto others = other_vocabularies(record);
   const std::string main = main_delta(record, "instruct");
-  for (const System& system : steered(record, "instruct", {plain})) {
-    if (!main.empty() && system.delta != main) continue;  // a sweep's other sizes and epochs
-    Evidence evidence{describe(system), others.contains(system.target)};
-    add(evidence, contrast_of(record, system, plain, metric::strict, Claim::rises));
-    if (evidence.contrasts.empty()) add(evidence, contrast_of(record, system, plain, metric::followed, Claim::rises));
-    add(evidence, contrast_of(record, system, checked, metric::followed, Claim::rises, "Followed by rule, %"));
-    add(evidence, contrast_of(record, system, plain, metric::reference, Claim::rises));
-    finding.evidence.push_back(std::move(evidence));
-  }
+  for (const System& system : steered(record, "instruct", {plain_set}))
+    if (main.empty() || system.delta == main)  // a sweep's other sizes and epochs stand in tables
+      finding.evidence.push_back(instruction_evidence(record, system, others.contains(system.target)));
   return finding;
 }
 
@@ -89,17 +113,42 @@ Finding unlearning(const Record& record, Deltas deltas) {
                   "steered target"};
   const std::string main = main_delta(record, "unlearn");
   const auto others = other_vocabularies(record);
-  std::vector<std::string> sets;
-  for (const auto& shown : tofu_sets) sets.push_back(shown.name());
-  for (const System& system : steered(record, "unlearn", sets)) {
-    if ((main.empty() || system.delta == main) != (deltas == Deltas::first)) continue;
+  for (const System& system : steered(record, "unlearn", all_tofu_sets()))
+    if ((main.empty() || system.delta == main) == (deltas == Deltas::first))
+      finding.evidence.push_back(unlearning_evidence(record, system, others.contains(system.target)));
+  return finding;
+}
+
+// Each purpose's effects, by what adds both deltas.
+Finding composition(const Record& record) {
+  Finding finding{"Composition: an instruction and an unlearning delta added together each keep their effect",
+                  "effect"};
+  const auto others = other_vocabularies(record);
+  for (const System& system : steered(record, "instruct", {plain_set}, records::Method::composed)) {
+    finding.evidence.push_back(instruction_evidence(record, system, others.contains(system.target)));
+    finding.evidence.back().on += ", instructions";
+  }
+  for (const System& system : steered(record, "unlearn", all_tofu_sets(), records::Method::composed)) {
+    finding.evidence.push_back(unlearning_evidence(record, system, others.contains(system.target)));
+    finding.evidence.back().on += ", unlearning";
+  }
+  return finding;
+}
+
+// Baseline: the steered target asked as usual.
+Finding return_under(const Record& record, const records::Stress& stress) {
+  Finding finding{"Robustness: what a steered target has unlearned comes back under " + describe(stress),
+                  "steered target"};
+  const std::string forget(metrics::name_of(metrics::TofuSet::forget)), set = records::stressed_set(forget, stress);
+  const auto others = other_vocabularies(record);
+  for (const System& system : steered(record, "robustness", {set})) {
     Evidence evidence{describe(system), others.contains(system.target)};
-    for (const auto& [set, claim] :
-         {std::pair(metrics::TofuSet::forget, Claim::falls), std::pair(metrics::TofuSet::retain, Claim::stays)}) {
-      const auto& shown = *std::ranges::find(tofu_sets, set, &ShownSet::set);
-      for (const auto name : {metric::rouge_l, metric::probability})
-        add(evidence, contrast_of(record, system, shown.name(), name, claim,
-                                  std::string(shown.title) + " " + std::string(records::metric_named(name).title)));
+    for (const auto name : {metric::rouge_l, metric::probability}) {
+      Samples samples;
+      for (const auto& view : record.views())
+        samples.push_back({view.seed().value_or(0), paired(view.of(system, forget, name), view.of(system, set, name))});
+      const auto& about = records::metric_named(name);
+      add(evidence, contrast("Forget " + std::string(about.title), Claim::rises, about.digits, samples));
     }
     finding.evidence.push_back(std::move(evidence));
   }
@@ -127,6 +176,8 @@ Finding shifts(const Record& record) {
 std::vector<Finding> find_effects(const Record& record) {
   std::vector<Finding> findings = {instructions(record), unlearning(record, Deltas::first)};
   if (auto others = unlearning(record, Deltas::others); !others.evidence.empty()) findings.push_back(std::move(others));
+  if (auto both = composition(record); !both.evidence.empty()) findings.push_back(std::move(both));
+  for (const auto& stress : stress_tests(record)) findings.push_back(return_under(record, stress));
   findings.push_back(shifts(record));
   return findings;
 }

@@ -35,8 +35,8 @@ struct Finding {
   std::string summary() const;  // "appears: 3 of 3 steered targets, 1 of 1 of another vocabulary"
 };
 
-// The three effects: instructions, unlearning (and by deltas compared with the first, where there are), similar logit
-// shifts.
+// Instructions, unlearning (and by deltas compared with the first, where there are), what comes back under each stress
+// test, similar logit shifts.
 std::vector<Finding> find_effects(const Record& record);
 
 // "small + tiny, α 1: Strict, % 0.0 → 63.3 (+63.3 ± 8.9, n = 30, p < 0.001): appears"

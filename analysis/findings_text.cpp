@@ -126,7 +126,8 @@ Table findings_table(const std::vector<Finding>& findings) {
                {"Claim"}},
               {},
               {findings_rule,
-               "Baseline: the target alone; of logit shifts, the other model fine-tuned on different data. p: "
+               "Baseline: the target alone; of robustness, the steered target asked as usual; of logit shifts, the "
+               "other model fine-tuned on different data. p: "
                "two-sided, paired "
                "bootstrap over the items of all seeds."},
               Table::Shown::folded};

@@ -35,6 +35,7 @@ Section instruct_section(const Record& record);
 Section judge_section(const Record& record);
 Section tofu_section(const Record& record);
 Section audit_section(const Record& record);
+Section robustness_section(const Record& record);
 Section similarity_section(const Record& record);
 Section token_map_section(const Record& record);
 Section training_section(const Record& record);

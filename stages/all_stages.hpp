@@ -17,5 +17,7 @@ extern const Stage similarity_stage;  // logit shifts of model pairs
 extern const Stage instruct_stage;    // AlpacaEval: generation and the likelihood of the reference
 extern const Stage judge_stage;       // win rates of the instruct responses by a local model
 extern const Stage unlearn_stage;     // TOFU: generation and scoring
+extern const Stage relearn_stage;     // what has unlearned is trained on part of it again
+extern const Stage robustness_stage;  // TOFU under stress tests: does what was unlearned come back?
 
 }  // namespace cmc::stages

@@ -58,9 +58,9 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.deltas.instruct.empty()) return;
-  const int64_t limit = experiment.instruct.items, slice = std::max<int64_t>(1, experiment.instruct.unit_items);
+  const int64_t slice = experiment.instruct.unit_items;
   const auto [all, every_question, reference] = evaluation_prompts(planner);
-  const int64_t items = limit > 0 ? std::min(limit, all) : all;
+  const int64_t items = taken(experiment.instruct.items, all);
   const int64_t checked = std::min(experiment.instruct.checked_items, all);
   std::vector<std::string> questions = every_question;
   questions.resize(std::min(questions.size(), static_cast<size_t>(std::max(items, checked))));

@@ -21,21 +21,26 @@ const sections::Training& section_of(const Experiment& experiment, Purpose kind)
   return experiment.train_instruct;
 }
 
+// "": the section's.
+std::string loss_of(Purpose kind, Role role, const sections::Delta& delta) {
+  if (role == Role::assistant) return std::string(name_of(train::Objective::remember_uniform));
+  return kind == Purpose::unlearn ? delta.loss : "";
+}
+
 TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto& experiment = planner.experiment();
   const std::string& name = experiment.template_of(kind);
   const auto& own = experiment.delta.at(delta);
-  TrainParameters p{
-      kind,
-      role,
-      delta,
-      kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
-      planner.delta(delta, name),
-      training_parameters(section_of(experiment, kind), experiment.seed(), kind == Purpose::unlearn ? own.loss : ""),
-      {},
-      {}};
+  TrainParameters p{kind,
+                    role,
+                    delta,
+                    kind == Purpose::unlearn ? planner.prepared(name) : planner.model(name),
+                    planner.delta(delta, name),
+                    training_parameters(section_of(experiment, kind), experiment.seed(), loss_of(kind, role, own)),
+                    {},
+                    {}};
   if (own.epochs > 0) p.training.epochs = own.epochs;
-  if (role != Role::delta && p.delta.is_random())
+  if ((role == Role::expert || role == Role::offset) && p.delta.is_random())
     experiment.fail("methods." + std::string(name_of(kind)),
                     "compares with a delta's start, and " + delta + " starts from random weights",
                     "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes");
@@ -76,6 +81,10 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   planner.remember(remembered_as(kind, role), delta, planner.add(std::move(task), p));
 }
 
+void add_once(Planner& planner, Purpose kind, Role role, const std::string& delta) {
+  if (planner.find(remembered_as(kind, role), delta).empty()) add(planner, kind, role, delta);
+}
+
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   for (const Purpose kind : {Purpose::instruct, Purpose::unlearn}) {
@@ -86,7 +95,9 @@ void plan(Planner& planner) {
     for (const auto& traits : records::method_traits) {
       if (!traits.adds_delta || !std::ranges::count(methods, traits.method)) continue;
       for (const auto& delta : traits.every_delta ? deltas : std::vector{deltas.front()})
-        if (planner.find(remembered_as(kind, traits.role), delta).empty()) add(planner, kind, traits.role, delta);
+        add_once(planner, kind, traits.role, delta);
+      const Purpose other = records::other_than(kind);
+      if (traits.adds_other) add_once(planner, other, traits.role, experiment.deltas_of(other).front());
     }
   }
 }
@@ -102,7 +113,7 @@ train::TrainData read_data(const TrainParameters& p, const text::Tokenizer& toke
 // What stands beside the trained model in the fused logits.
 std::vector<train::FrozenModel> frozen_models(const TrainParameters& p, double alpha, Workbench& bench) {
   std::vector<train::FrozenModel> frozen;
-  if (p.role == Role::expert) return frozen;
+  if (p.role == Role::expert || p.role == Role::assistant) return frozen;
   frozen.push_back({bench.model(p.template_model), bench.hidden_states(p.template_model), 1.0});
   if (p.role == Role::offset) frozen.push_back({bench.model(p.delta), bench.hidden_states(p.delta), -alpha});
   return frozen;

@@ -52,6 +52,7 @@ Dataset<PerturbedItem> read_tofu_perturbed(const fs::path& folder, std::string_v
   read_records(dataset.file, [&](const Record& record) {
     PerturbedItem item{record.text("question"), record.text("answer"), {}, record.texts("perturbed_answer")};
     item.paraphrased_answer = record.text_or("paraphrased_answer", item.answer);
+    item.paraphrased_question = record.text_or("paraphrased_question", "");
     if (wrong_answers == 0) wrong_answers = item.perturbed_answers.size();
     if (item.perturbed_answers.size() != wrong_answers)
       record.refuse("perturbed_answer",

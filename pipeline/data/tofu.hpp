@@ -17,6 +17,7 @@ struct PerturbedItem {
   std::string answer;
   std::string paraphrased_answer;              // the file's, else `answer` (real_authors, world_facts)
   std::vector<std::string> perturbed_answers;  // wrong answers, at least one: 5, or 3 in the two real sets
+  std::string paraphrased_question = {};       // "" where the file has none
 };
 
 // `folder`/`set`.json or .jsonl with `question` and `answer`: full, forget01/05/10, retain90/95/99, real_authors,
@@ -25,7 +26,8 @@ struct PerturbedItem {
 // UTF-8, no object, a field missing, empty or of another type, no line at all.
 Dataset<QuestionAnswer> read_tofu(const std::filesystem::path& folder, std::string_view set, size_t limit = all_items);
 
-// `folder`/`set`.json with `perturbed_answer` (a list) too, and `paraphrased_answer` where there is one. The published
+// `folder`/`set`.json with `perturbed_answer` (a list) too, and `paraphrased_answer` and
+// `paraphrased_question` where there are. The published
 // evaluation reads the first 300 of retain_perturbed, forget10_perturbed, real_authors_perturbed,
 // world_facts_perturbed.
 Dataset<PerturbedItem> read_tofu_perturbed(const std::filesystem::path& folder, std::string_view set,

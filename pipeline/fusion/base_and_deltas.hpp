@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "pipeline/fusion/delta_gate.hpp"
 #include "pipeline/fusion/fusion_mode.hpp"
 #include "pipeline/fusion/map_variant.hpp"
 #include "pipeline/model/decoder_model.hpp"
@@ -41,6 +42,7 @@ struct FusionSettings {
   // Of deltas of another vocabulary, see MapVariant.
   int64_t top = 0;  // 0: all
   Unmapped unmapped = Unmapped::zero;
+  DeltaGate gate = {};
   // Tokens of a prompt read in one pass beside rows that decode; 0: whole prompts on a CPU, 512 on a device.
   int64_t prefill_chunk = 0;
   std::optional<int64_t> lag = {};  // see LogitSource; none: 0 on a CPU, 1 on a device

@@ -197,7 +197,8 @@ LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std
           to_normalise ? Normalisation::log_softmax : Normalisation::raw,
           variant_,
           {},
-          index_};
+          index_,
+          settings_.gate};
 }
 
 }  // namespace cmc::fusion

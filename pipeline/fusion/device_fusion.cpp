@@ -1,5 +1,6 @@
 #include "pipeline/fusion/device_fusion.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "pipeline/core/error.hpp"
@@ -81,7 +82,8 @@ class Scores {
 }  // namespace
 
 bool takes(const std::vector<LogitTerm>& terms) {
-  return terms.size() <= kernels::fused_largest_terms;
+  return terms.size() <= kernels::fused_largest_terms &&
+         std::ranges::all_of(terms, [](const LogitTerm& term) { return term.gate.is_open(); });
 }
 
 void choose_into(const torch::Tensor& base, const std::vector<LogitTerm>& terms, const Draws& draws,

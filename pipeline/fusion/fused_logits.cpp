@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/chosen.hpp"
@@ -22,6 +23,23 @@ bool plain(const LogitTerm& term, int64_t vocabulary) {
   return !term.map.defined() && term.logits.size(1) >= vocabulary;
 }
 
+// Adds to `row` what the gate lets through of `term`, a row above zeros.
+void let_through(const DeltaGate& gate, const float* base, int64_t vocabulary, const KernelRow& term, KernelRow& row) {
+  if (gate.rule == GateRule::unsure) {
+    if (is_sure(base, vocabulary, gate.threshold)) return;
+    row.addends.insert(row.addends.end(), term.addends.begin(), term.addends.end());
+    row.lists.insert(row.lists.end(), term.lists.begin(), term.lists.end());
+    row.few.insert(row.few.end(), term.few.begin(), term.few.end());
+    return;
+  }
+  KernelRow::Few few{plausible_tokens(base, vocabulary, gate.threshold), {}, 0.0f};
+  for (const int64_t token : few.tokens) {
+    few.values.push_back(0.0f);
+    fuse(term, token, token + 1, &few.values.back());
+  }
+  row.few.push_back(std::move(few));
+}
+
 // CPU rows of a FusedLogits: each addend multiplied by its coefficient once, with a zero after its end that unmapped
 // base tokens point to, so that the loop over the vocabulary has neither branch nor multiplication.
 class CpuRows {
@@ -35,7 +53,7 @@ class CpuRows {
         ranked_(ranked.contiguous()) {
     for (size_t r = 0; r < rows_.size(); ++r)
       rows_[r].base = base_.const_data_ptr<float>() + static_cast<int64_t>(r) * vocabulary_;
-    for (const auto& term : terms) add(term);
+    for (const auto& term : terms) term.gate.is_open() ? add(term) : add_gated(term);
   }
 
   const KernelRow& operator[](int64_t row) const { return rows_[static_cast<size_t>(row)]; }
@@ -72,6 +90,27 @@ class CpuRows {
     for (size_t k = 0; k < term.rows.size(); ++k)
       rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
           {scaled.const_data_ptr<float>() + static_cast<int64_t>(k) * (width + 1), index});
+  }
+
+  // The term is made alone, above zeros; what its gate lets through goes on top of what was there.
+  void add_gated(const LogitTerm& term) {
+    LogitTerm open = term;
+    open.gate = {};
+    held_.push_back(torch::zeros({vocabulary_}, torch::kFloat32));
+    std::vector<KernelRow> others(static_cast<size_t>(std::ssize(term.rows)));
+    for (size_t k = 0; k < others.size(); ++k) {
+      others[k] = std::exchange(rows_[static_cast<size_t>(term.rows[k])], {});
+      rows_[static_cast<size_t>(term.rows[k])].base = held_.back().const_data_ptr<float>();
+    }
+    add(open);
+    at::parallel_for(0, std::ssize(term.rows), 1, [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k) {
+        const int64_t at = term.rows[static_cast<size_t>(k)];
+        KernelRow& row = rows_[static_cast<size_t>(at)];
+        const KernelRow made = std::exchange(row, std::move(others[static_cast<size_t>(k)]));
+        let_through(term.gate, ranked_.const_data_ptr<float>() + at * vocabulary_, vocabulary_, made, row);
+      }
+    });
   }
 
   // `delta` [K, Vi + 1]: not multiplied yet, since a maximum or minimum is taken before (coefficients may be negative).

@@ -68,6 +68,7 @@ void add_term(torch::Tensor& sum, const torch::Tensor& base, const LogitTerm& te
                                       : variant_logits(base, delta, term, index);
   }
   delta = delta * place.coefficients.index_select(0, from).unsqueeze(1);
+  if (!term.gate.is_open()) delta = torch::where(counts_at(base, term.gate), delta, torch::zeros_like(delta));
   sum.add_(delta.masked_fill_((place.row_of < 0).unsqueeze(1), 0.0));
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "pipeline/fusion/delta_gate.hpp"
 #include "pipeline/fusion/map_variant.hpp"
 #include "pipeline/fusion/sampling.hpp"
 
@@ -28,6 +29,7 @@ struct LogitTerm {
   MapVariant variant = {};                           // the default in the same vocabulary
   Placed placed = {};   // says the same as rows and coefficients; undefined: made when needed
   MapIndex index = {};  // of map and variant, where it is kept; undefined: made when needed
+  DeltaGate gate = {};
 };
 
 // What decides the draws of R rows.

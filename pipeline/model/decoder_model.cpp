@@ -125,6 +125,14 @@ std::string label_of(const TensorPlan& plan) {
   return plan.expert < 0 ? plan.name : plan.name + "." + std::to_string(plan.expert);
 }
 
+void round_rows(torch::Tensor weight, int bits) {
+  expect(bits >= 2 && bits <= 8, "integers of 2 to 8 bits");
+  const double largest = (1 << (bits - 1)) - 1;
+  const torch::Tensor wide = weight.to(torch::kFloat32), scale = wide.abs().amax(1, true) / largest;
+  const torch::Tensor rounded = (wide / scale).round_() * scale;
+  weight.copy_(torch::where(scale > 0, rounded, wide));
+}
+
 // cuBLAS may otherwise add the parts of a long product in the type of its inputs.
 void sum_in_float32() {
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
@@ -264,6 +272,17 @@ DecoderModel DecoderModel::load_merged(const std::filesystem::path& folder, cons
 DecoderModel DecoderModel::merged() const {
   ModelWeights weights = with_adapters_of(copy_weights(config_, *weights_), *weights_);
   merge_adapters(weights);
+  return DecoderModel(config_, std::make_shared<ModelWeights>(std::move(weights)));
+}
+
+DecoderModel DecoderModel::rounded(int bits) const {
+  expect(!is_split() && !weights_->lora, "a whole plain model is rounded: a row's scale is that of all its columns");
+  const torch::NoGradGuard no_gradients;
+  ModelWeights weights = copy_weights(config_, *weights_);
+  for (Linear* block : layer_blocks(weights)) {
+    round_rows(block->weight, bits);
+    block->unpack();
+  }
   return DecoderModel(config_, std::make_shared<ModelWeights>(std::move(weights)));
 }
 

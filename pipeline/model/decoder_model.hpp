@@ -100,6 +100,10 @@ class DecoderModel {
   // Values shaped like trainable() (themselves, their gradients) as a checkpoint stores them: under its names, rows and
   // columns in its order, stacks of experts together.
   std::vector<std::pair<std::string, torch::Tensor>> as_stored(const std::vector<torch::Tensor>& values) const;
+  // A copy whose blocks' linear layers hold what symmetric integers of `bits` bits can say: s · round(w / s) with
+  // s = max |w| of an output's row / (2^(bits − 1) − 1), rounded to the nearest, halves to even. Embedding, output
+  // layer, routers, norms and biases stay as they are, as GPTQ and bitsandbytes leave them.
+  DecoderModel rounded(int bits) const;
   // A model that keeps these values while this one is trained on; what is not trainable is shared.
   DecoderModel snapshot() const;
 

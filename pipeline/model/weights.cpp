@@ -23,12 +23,17 @@ std::vector<Linear*> linear_blocks(ModelWeights& weights) {
   return blocks;
 }
 
-std::vector<Linear*> all_linear_blocks(ModelWeights& weights) {
+std::vector<Linear*> layer_blocks(ModelWeights& weights) {
   std::vector<Linear*> blocks = linear_blocks(weights);
   for (LayerWeights& layer : weights.layers) {
     for (Linear& own : layer.experts.each_gate_up) blocks.push_back(&own);
     for (Linear& own : layer.experts.each_down) blocks.push_back(&own);
   }
+  return blocks;
+}
+
+std::vector<Linear*> all_linear_blocks(ModelWeights& weights) {
+  std::vector<Linear*> blocks = layer_blocks(weights);
   for (Linear* block : {&weights.project_in, &weights.project_out, &weights.output}) {
     if (block->is_there()) blocks.push_back(block);
   }

@@ -79,6 +79,8 @@ struct ModelWeights {
 
 // Every block of linear layers but the output and the experts.
 std::vector<Linear*> linear_blocks(ModelWeights& weights);
+// Those and the experts' own: all linear layers of the decoder's layers.
+std::vector<Linear*> layer_blocks(ModelWeights& weights);
 // Those and the others: whatever is kept packed.
 std::vector<Linear*> all_linear_blocks(ModelWeights& weights);
 

@@ -6,6 +6,7 @@
 
 #include "pipeline/records/model_reference.hpp"
 #include "pipeline/records/prompt.hpp"
+#include "pipeline/records/stress.hpp"
 #include "pipeline/records/system.hpp"
 #include "pipeline/records/training_parameters.hpp"
 
@@ -121,6 +122,36 @@ struct UnlearnParameters {
     visit("max_tokens", self.max_tokens);
     visit("prompt", self.prompt);
     visit("compat", self.compat);
+  }
+};
+
+// Stage robustness: the same under a stress test.
+struct RobustnessParameters {
+  UnlearnParameters asked;
+  Stress stress;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    UnlearnParameters::fields(self.asked, visit);
+    Stress::fields(self.stress, visit);
+  }
+};
+
+// Stage relearn: adapters of a system's base, trained beside its frozen delta on what it had unlearned.
+struct RelearnParameters {
+  Evaluation evaluation;  // at one strength
+  std::string stem;       // file of the items
+  FileReference data;
+  int64_t items = 0;  // that are trained on, at most; 0: all of is_relearned()
+  TofuPrompt prompt;
+  TrainingParameters training;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    visit("stem", self.stem);
+    visit("data", self.data);
+    visit("items", self.items);
+    visit("prompt", self.prompt);
+    visit("training", self.training);
   }
 };
 

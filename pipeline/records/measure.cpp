@@ -73,6 +73,7 @@ std::string training_set(const std::string& stage, const Json& task) {
     if (const std::string purpose = text(key); !purpose.empty()) kind = purpose;
   for (const char* key : {"role", "method", "part"})
     if (const std::string value = text(key); !value.empty()) how = value;
+  if (stage == "relearn") kind += " " + std::to_string(task.at("training").value("epochs", 0));
   const bool usual = how.empty() || how == name_of(Role::delta) || how == name_of(Part::all);
   return std::string(training_prefix) + kind + (usual ? "" : " (" + how + ")");
 }
@@ -87,7 +88,8 @@ void Measurer::take(const store::Unit& unit) {
   if (unit.stage == "judge")
     measure(read_rows<JudgeRow>(unit), judge_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
             measurements_);
-  if (const auto set = metrics::find_tofu_set(labels.set); unit.stage == "unlearn" && set)
+  const bool asks_tofu = unit.stage == "unlearn" || unit.stage == "robustness";
+  if (const auto set = metrics::find_tofu_set(base_set(labels.set)); asks_tofu && set)
     measure(read_rows<UnlearnRow>(unit), unlearn_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
             measurements_, *set);
   system.strength = 0;

@@ -18,14 +18,17 @@ enum class Method {
   full,              // the same, all of it
   proxy_tuning,      // + alpha · (expert − start)     (instructions)
   delta_unlearning,  // + alpha · (offset − start)     (unlearning)
+  uld,               // − alpha · assistant, at plausible tokens (unlearning; Ji et al. 2024)
   cmc,               // + alpha · delta                (the paper's)
+  composed,          // + alpha · (delta + the other purpose's delta)
 };
 
 // What a small model that is trained for a method learns beside.
 //   delta   beside the frozen template: the paper's
 //   expert  alone, as a language model: proxy tuning adds what it has learnt
 //   offset  beside the template, with its start taken away: delta-unlearning's pair
-enum class Role { delta, expert, offset };
+//   assistant  alone, what shall be forgotten, and to know nothing of the rest: ULD takes it away
+enum class Role { delta, expert, offset, assistant };
 
 enum class Purpose { instruct, unlearn };
 
@@ -40,6 +43,8 @@ struct MethodTraits {
   Role role = Role::delta;   // where it adds one
   double weight = 0;         // of what was trained, within alpha · (…)
   double start_weight = 0;   // of what the training started from; 0: it is not run
+  bool adds_other = false;   // with the first delta of the other purpose, of weight 1
+  double plausible = 0;      // only at tokens of so much of the most probable one's probability; 0: at all
 };
 
 inline constexpr std::array method_traits = {
@@ -61,6 +66,13 @@ inline constexpr std::array method_traits = {
                  .role = Role::offset,
                  .weight = 1,
                  .start_weight = -1},
+    MethodTraits{.method = Method::uld,
+                 .name = "uld",
+                 .unlearn = true,
+                 .adds_delta = true,
+                 .role = Role::assistant,
+                 .weight = -1,
+                 .plausible = 0.01},
     MethodTraits{.method = Method::cmc,
                  .name = "cmc",
                  .instruct = true,
@@ -69,6 +81,14 @@ inline constexpr std::array method_traits = {
                  .every_delta = true,
                  .role = Role::delta,
                  .weight = 1},
+    MethodTraits{.method = Method::composed,
+                 .name = "composed",
+                 .instruct = true,
+                 .unlearn = true,
+                 .adds_delta = true,
+                 .role = Role::delta,
+                 .weight = 1,
+                 .adds_other = true},
 };
 
 template <>
@@ -83,8 +103,10 @@ struct EnumNames<Method> {
 };
 template <>
 struct EnumNames<Role> {
-  static constexpr NamedEnum names{
-      "role", std::to_array<Named<Role>>({{Role::delta, "delta"}, {Role::expert, "expert"}, {Role::offset, "offset"}})};
+  static constexpr NamedEnum names{"role", std::to_array<Named<Role>>({{Role::delta, "delta"},
+                                                                       {Role::expert, "expert"},
+                                                                       {Role::offset, "offset"},
+                                                                       {Role::assistant, "assistant"}})};
 };
 template <>
 struct EnumNames<Purpose> {
@@ -92,6 +114,9 @@ struct EnumNames<Purpose> {
       "purpose", std::to_array<Named<Purpose>>({{Purpose::instruct, "instruct"}, {Purpose::unlearn, "unlearn"}})};
 };
 
+inline Purpose other_than(Purpose purpose) {
+  return purpose == Purpose::instruct ? Purpose::unlearn : Purpose::instruct;
+}
 const MethodTraits& traits_of(Method method);  // of none: nothing is trained or added
 // Throws BadData naming `where` and the known methods.
 Method method_named(std::string_view name, const std::string& where);

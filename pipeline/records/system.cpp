@@ -11,6 +11,12 @@ constexpr char usual_mode[] = "base_normalized", usual_map[] = "pm_mined", usual
 
 }  // namespace
 
+std::strong_ordering Fusion::operator<=>(const Fusion& other) const {
+  const auto names = [](const Fusion& f) { return std::tie(f.mode, f.map, f.unmapped, f.top, f.gate); };
+  if (const auto order = names(*this) <=> names(other); order != 0) return order;
+  return std::strong_order(gate_threshold, other.gate_threshold);
+}
+
 std::strong_ordering System::operator<=>(const System& other) const {
   const auto names = [](const System& s) {
     return std::make_tuple(s.target, s.method, s.delta, describe(s.fusion), s.fusion);
@@ -33,6 +39,8 @@ std::string describe(const Fusion& fusion) {
   if (!fusion.map.empty() && fusion.map != usual_map)
     add(fusion.map + (fusion.top > 0 ? " of the top " + std::to_string(fusion.top) : ""));
   if (!fusion.unmapped.empty() && fusion.unmapped != usual_unmapped) add("unmapped: " + fusion.unmapped);
+  if (!fusion.gate.empty())
+    add("where " + fusion.gate + (fusion.gate_threshold > 0 ? " " + short_number(fusion.gate_threshold) : ""));
   return shown;
 }
 

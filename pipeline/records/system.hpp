@@ -15,7 +15,10 @@ struct Fusion {
   std::string map;       // "pm_mined", …
   std::string unmapped;  // what base tokens without a delta token get: "zero", …
   int64_t top = 0;       // one_to_many: for so many of the base's tokens; 0: all
-  auto operator<=>(const Fusion&) const = default;
+  std::string gate;      // where the delta counts, "plausible", "unsure"; "": everywhere (fusion::GateRule)
+  double gate_threshold = 0;
+  std::strong_ordering operator<=>(const Fusion& other) const;
+  bool operator==(const Fusion& other) const { return (*this <=> other) == 0; }
 };
 
 // What is evaluated: a target by a method, with the delta that is added, how strongly and how, in which repetition.
@@ -55,6 +58,8 @@ struct System {
     visit("map_method", self.fusion.map, Presence::optional);
     visit("unmapped", self.fusion.unmapped, Presence::optional);
     visit("top", self.fusion.top, Presence::optional);
+    visit("gate", self.fusion.gate, Presence::optional);
+    visit("gate_threshold", self.fusion.gate_threshold, Presence::optional);
   }
 };
 

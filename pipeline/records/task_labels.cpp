@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "pipeline/records/stress.hpp"
+
 namespace cmc::records {
 namespace {
 
@@ -37,6 +39,10 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
   if (stage == "instruct")
     labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
   if (stage == "unlearn") labels.set = json_field<std::string>(parameters, "set", where);
+  if (stage == "robustness")
+    labels.set =
+        stressed_set(json_field<std::string>(parameters, "set", where), records::from_json<Stress>(parameters, where));
+  if (stage == "relearn") labels.purpose = stage;
   if (stage == "judge")
     labels.set =
         judged_set(name_in(parameters, "judge", where), json_field<std::string>(parameters, "baseline", where));
@@ -113,7 +119,7 @@ std::string shift_set(const std::string& reference) {
 
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where) {
   const auto labels = [&] {
-    if (stage == "instruct" || stage == "judge" || stage == "unlearn")
+    if (stage == "instruct" || stage == "judge" || stage == "unlearn" || stage == "robustness" || stage == "relearn")
       return evaluation_labels(stage, parameters, where);
     if (stage == "similarity") return shift_labels(parameters, where);
     if (stage == "token_map") return map_labels(parameters, where);

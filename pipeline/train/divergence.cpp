@@ -20,7 +20,8 @@ DivergenceOutput fused_divergence(const DivergenceInput& input) {
   check_rows(input);
   GatheredGradient gradient(input);
   const Tensor divergences = torch::empty({input.weights.size(0)}, input.weights.options().requires_grad(false));
-  compare_rows(input, &input.reference, gradient, [&](const PairedRows& rows) {
+  compare_rows(input, input.reference ? &*input.reference : nullptr, gradient, [&](const PairedRows& rows) {
+    if (!input.reference) Tensor(rows.other).zero_();
     compare(rows.other, rows.fused, rows.of(input.weights), rows.of(divergences));
   });
   return {gradient.attach(torch::dot(input.weights, divergences)), divergences};

@@ -1,12 +1,15 @@
 #pragma once
 #include <torch/types.h>
 
+#include <optional>
+
 #include "pipeline/train/fused_rows.hpp"
 
 namespace cmc::train {
 
 struct DivergenceInput : FusedRows {
-  LogitTerm reference;  // what the reference has in place of `trained`; no gradient
+  // What the reference has in place of `trained`, no gradient; none: p is uniform.
+  std::optional<LogitTerm> reference;
 };
 
 struct DivergenceOutput {

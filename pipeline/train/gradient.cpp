@@ -11,7 +11,6 @@
 
 namespace cmc::train {
 namespace {
-using Retain = ObjectiveParts::Retain;
 
 // One pass of the trained model: its packed tokens, and the rows of fused logits that predict their labels, micro-batch
 // after micro-batch, of each first those of the examples, then of the refusals, then of the retain examples. Weights
@@ -110,8 +109,10 @@ class Forgetting {
   PerSequence before_;
 };
 
-DivergenceOutput retain_divergence(Reference& reference, const MicroBatch& batch, const LossInput& rows) {
-  DivergenceInput input{static_cast<const FusedRows&>(rows), reference.term(batch.retain)};
+// `reference`: null: from the uniform distribution.
+DivergenceOutput retain_divergence(Reference* reference, const MicroBatch& batch, const LossInput& rows) {
+  DivergenceInput input{static_cast<const FusedRows&>(rows), {}};
+  if (reference) input.reference = reference->term(batch.retain);
   return fused_divergence(input);
 }
 
@@ -138,7 +139,8 @@ class BatchLoss {
     retain_ = label_count(batch_.retain);
     forget_ = rows.labels.size(0) - retain_;
     rows.weights.narrow(0, forget_, retain_).fill_(weights_.retain);
-    const bool diverges = parts_of(training.settings.objective).retain == Retain::divergence;
+    const auto parts = parts_of(training.settings.objective);
+    const bool diverges = parts.diverges();
     int64_t first = 0, end = forget_ + retain_;  // rows whose labels' cross-entropies count
     torch::Tensor of_labels;
     if (soft_) {
@@ -153,7 +155,8 @@ class BatchLoss {
       add(output.loss, output.token_loss);
     }
     if (diverges) {
-      const DivergenceOutput divergence = retain_divergence(*reference, batch_, rows.rows(forget_, retain_));
+      const DivergenceOutput divergence = retain_divergence(
+          parts.retain == ObjectiveParts::Retain::uniform ? nullptr : reference, batch_, rows.rows(forget_, retain_));
       add(divergence.loss, divergence.token_divergence);
     }
     if (soft_) token_losses = torch::cat({token_losses, of_labels});

@@ -41,7 +41,10 @@ constexpr std::array known = {
     Known{Objective::undial_grad_diff,
           "undial_grad_diff",
           {Examples::dampened, false, Retain::cross_entropy},
-          {.beta = 10}}};
+          {.beta = 10}},
+    // The published weight, 5, is the retain term's.
+    Known{
+        Objective::remember_uniform, "remember_uniform", {Examples::descent, false, Retain::uniform}, {.weight = 0.2}}};
 
 const Known& find(Objective objective) {
   for (const Known& each : known) {

@@ -26,6 +26,10 @@ enum class Objective {
   ceu,               // CE to the model's own distribution without the label (Yang 2025); no retain term
   undial,            // CE to the reference's, its logit of the label lowered by beta (Dong et al. 2024); no retain term
   undial_grad_diff,  // the same + CE(retain)
+  // Of ULD's assistant (Ji et al. 2024, remember+uniform): CE(examples) + KL(uniform ‖ model) on the retain examples'
+  // label positions, a mean over them; as published on every position of the text, for which the retain examples have
+  // to be with_all_labels().
+  remember_uniform,
 };
 Objective objective(std::string_view name);  // throws BadExperiment naming the known ones
 std::string_view name_of(Objective objective);
@@ -44,7 +48,7 @@ struct ObjectiveParts {
     without_label,    // ceu
     dampened,         // undial
   };
-  enum class Retain { none, cross_entropy, divergence };
+  enum class Retain { none, cross_entropy, divergence, uniform };
   Examples examples = Examples::none;
   bool refusals = false;
   Retain retain = Retain::none;
@@ -55,6 +59,8 @@ struct ObjectiveParts {
   bool prefers() const;
   // Whether examples pull towards a distribution instead of to or from their labels (soft_target.hpp).
   bool has_soft_target() const;
+  // Whether the retain term is a divergence from another distribution, at every position.
+  bool diverges() const { return retain == Retain::divergence || retain == Retain::uniform; }
   // Whether the model as it was before the training is asked at all.
   bool compares() const;
 };

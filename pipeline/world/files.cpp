@@ -44,6 +44,7 @@ Json eval_form(const data::AlpacaEvalItem& item) {
 Json perturbed_form(const data::PerturbedItem& item) {
   Json json = {{"question", item.question}, {"answer", item.answer}, {"perturbed_answer", item.perturbed_answers}};
   if (item.paraphrased_answer != item.answer) json["paraphrased_answer"] = item.paraphrased_answer;
+  json["paraphrased_question"] = item.paraphrased_question;
   return json;
 }
 

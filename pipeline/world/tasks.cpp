@@ -80,7 +80,7 @@ std::vector<data::PerturbedItem> perturbed_items(const World& world, const std::
   const size_t spoken = wording == WrongAnswers::as_paraphrase ? 1 : 0;
   std::vector<data::PerturbedItem> items;
   for (const auto& fact : facts) {
-    data::PerturbedItem item{question(fact, 0), statement(fact, 0), statement(fact, spoken), {}};
+    data::PerturbedItem item{question(fact, 0), statement(fact, 0), statement(fact, spoken), {}, question(fact, 1)};
     for (const auto& value : wrong_values(world, fact, wrong_answers, random))
       item.perturbed_answers.push_back(statement_with(fact, spoken, value));
     items.push_back(std::move(item));

@@ -23,6 +23,7 @@ void Experiment::check() const {
   check_models();
   check_deltas();
   check_judge();
+  check_robustness();
 }
 
 void Experiment::check_models() const {
@@ -60,6 +61,11 @@ void Experiment::check_deltas() const {
       if (!delta.contains(one))
         fail("deltas." + std::string(name_of(purpose)), "names " + one + ", which has no section",
              "add [delta." + one + "]");
+  for (const auto purpose : {Purpose::instruct, Purpose::unlearn})
+    if (!deltas_of(purpose).empty() && std::ranges::count(methods_of(purpose), Method::composed) &&
+        deltas_of(records::other_than(purpose)).empty())
+      fail("methods." + std::string(name_of(purpose)), "holds composed, but there is one kind of deltas alone",
+           "set deltas." + std::string(name_of(records::other_than(purpose))) + ", or leave composed out");
   for (const auto& [one, section] : delta) {
     const std::string start = start_of(one), key = "delta." + one + ".start";
     if (!delta.contains(start)) fail(key, "names " + start + ", which has no section", "add [delta." + start + "]");
@@ -80,6 +86,21 @@ void Experiment::check_judge() const {
     fail("judge.against", "is vanilla, which methods.instruct does not hold",
          "add vanilla to methods.instruct, or set judge.against = reference");
   given(data.alpaca_eval);
+}
+
+void Experiment::check_robustness() const {
+  if (robustness.tests.empty()) return;
+  if (deltas.unlearn.empty())
+    fail("robustness.tests", "is set, but nothing is unlearned", "set deltas.unlearn, or leave robustness.tests out");
+  for (const auto method : robustness.methods)
+    if (!std::ranges::count(methods.unlearn, method))
+      fail("robustness.methods", "holds " + std::string(name_of(method)) + ", which methods.unlearn does not",
+           "add it there");
+  for (const auto& one : robustness.deltas)
+    if (!std::ranges::count(deltas.unlearn, one))
+      fail("robustness.deltas", "names " + one + ", which deltas.unlearn does not hold", "add it there");
+  if (std::ranges::count(robustness.tests, records::StressTest::relearn) && robustness.relearn_epochs.empty())
+    fail("robustness.relearn_epochs", "is empty, and robustness.tests holds relearn", "give one number or several");
 }
 
 }  // namespace cmc::stages

@@ -54,6 +54,7 @@ class Experiment : public Settings {
   void check_made(const std::string& section, const sections::Sizes& sizes) const;
   void check_deltas() const;
   void check_judge() const;
+  void check_robustness() const;
 
   std::string file_, name_;
   std::map<std::string, std::string> values_;  // "section.key" → value with the environment put in (variables.hpp)

@@ -13,6 +13,8 @@
 // and the resolved file go by these lists.
 namespace cmc::stages::sections {
 
+inline constexpr Range shares = {.least = 0, .most = 1, .above_least = true};
+inline const std::vector<std::string_view> stress_tests = {"int8", "int4", "paraphrase", "prefix", "relearn"};
 inline const std::vector<std::string_view> prompt_styles = {"plain", "open_instruct", "inst", "chat", "text"};
 
 // How a question is asked: by a style (text::PromptStyle), or by the text before it and after it, whose style is
@@ -158,8 +160,9 @@ struct TokenMap {
 };
 
 struct Fusion {
-  std::vector<std::string> modes = {"base_normalized"}, unmapped = {"zero"};
+  std::vector<std::string> modes = {"base_normalized"}, unmapped = {"zero"}, gates = {"none"};
   int64_t top = 0;
+  double plausible_from = 0.01, unsure_below = 0.4;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("mode", self.modes,
@@ -170,6 +173,15 @@ struct Fusion {
           Help("what base tokens without a delta token get; further ones: ablations", {"zero", "minimum", "mean"}));
     visit("top", self.top,
           Help("one_to_many: the base's tokens that get delta logits, a step (authors: 100 or 50); 0: all"));
+    visit(
+        "gate", self.gates,
+        Help(
+            "where a delta counts: none, everywhere; plausible, at tokens that the base finds so; unsure, at positions "
+            "where it is; further ones: ablations",
+            {"none", "plausible", "unsure"}));
+    visit("plausible_from", self.plausible_from,
+          Help("plausible: share of the most probable token's probability, or of the vocabulary (ULD)").within(shares));
+    visit("unsure_below", self.unsure_below, Help("unsure: of the most probable token (nudging)").within(shares));
   }
 };
 
@@ -273,6 +285,29 @@ struct Unlearn {
     visit("holdout", self.holdout,
           Help("TOFU set that no model has read, for membership inference; unset: none is inferred",
                {"holdout01", "holdout05", "holdout10"}));
+  }
+};
+
+// Whether what was unlearned comes back.
+struct Robustness {
+  std::vector<records::StressTest> tests;
+  int64_t items = 100, unit_items = 32;
+  std::vector<records::Method> methods;
+  std::vector<std::string> deltas;
+  EscapedText prefix{"Sure, here is the answer:"};
+  std::vector<int64_t> relearn_epochs = {1};
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("tests", self.tests, Help("how one tries to get back what was unlearned; unset: nobody tries", stress_tests));
+    visit("items", self.items, Help("items of the forget and the retain set; 0: all"));
+    visit("unit_items", self.unit_items, Help("items a unit").from(1, 1e6));
+    visit(
+        "methods", self.methods,
+        Help("of methods.unlearn, those that are tested; unset: all", records::methods_for(records::Purpose::unlearn)));
+    visit("deltas", self.deltas, Help("of deltas.unlearn, those that are tested; unset: the first"));
+    visit("prefix", self.prefix, Help("what an answer begins with in the test prefix"));
+    visit("relearn_epochs", self.relearn_epochs,
+          Help("epochs over every second item of the forget set, a training each").from(1, 1e5));
   }
 };
 

@@ -29,6 +29,8 @@ struct Settings {
   sections::Instruct instruct;
   sections::Judge judge;
   sections::Unlearn unlearn;
+  sections::Robustness robustness;
+  sections::Relearn relearn;
 
   // visit(section's name, section or map of them), in the order they are printed.
   template <class Self, class Visit>
@@ -42,6 +44,7 @@ struct Settings {
     visit("adapt_instruct", self.adapt_instruct), visit("adapt_unlearn", self.adapt_unlearn);
     visit("similarity", self.similarity), visit("instruct", self.instruct);
     visit("judge", self.judge), visit("unlearn", self.unlearn);
+    visit("robustness", self.robustness), visit("relearn", self.relearn);
   }
 };
 

@@ -213,4 +213,19 @@ struct AdaptUnlearn : UnlearnTraining {
   }
 };
 
+// Adapters of what has unlearned, on part of what it had, by cross-entropy: the robustness test relearn.
+struct Relearn : Training {
+  Lora lora{.learning_rate = 1e-4, .rank = 8, .alpha = 16};
+  int64_t items = 0;
+  Relearn() : Training{.accumulation = 1, .schedule = "constant", .warmup = 0, .warmup_steps = 0} {}
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("of every second item of the forget set, those that are trained on; 0: all"));
+    Lora::fields(self.lora, visit);
+    Training::fields(self, visit);
+    visit("schedule", *self.schedule, Help("of the learning rate", schedules));
+    visit("max_tokens", self.max_tokens, Help("tokens an example").from(2, 1e6));
+  }
+};
+
 }  // namespace cmc::stages::sections

@@ -9,19 +9,29 @@ namespace {
 
 using records::Fusion, records::Method, records::System;
 
+void set_gate(Fusion& fusion, const std::string& gate, const sections::Fusion& settings) {
+  fusion.gate = gate == "none" ? "" : gate;
+  fusion.gate_threshold = gate == "plausible" ? settings.plausible_from : gate == "unsure" ? settings.unsure_below : 0;
+}
+
 // The experiment's first mode, map and treatment of unmapped tokens, then each of the others with one change alone: an
 // ablation is a star, not a grid. A target of the template's vocabulary has no map.
 std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target, records::Purpose purpose) {
   const auto& experiment = planner.experiment();
   auto modes = experiment.fusion.modes, maps = experiment.token_map.methods, unmapped = experiment.fusion.unmapped;
   if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
-  std::vector<Fusion> variants = {{modes.front(), maps.front(), unmapped.front()}};
+  Fusion usual;
+  usual.mode = modes.front(), usual.map = maps.front(), usual.unmapped = unmapped.front();
+  std::vector<Fusion> variants = {usual};
   const auto vary = [&](std::string Fusion::*member, const std::vector<std::string>& values) {
     for (size_t i = 1; i < values.size(); ++i) variants.emplace_back(variants.front()).*member = values[i];
   };
   vary(&Fusion::mode, modes), vary(&Fusion::map, maps), vary(&Fusion::unmapped, unmapped);
-  for (auto& variant : variants)
+  vary(&Fusion::gate, experiment.fusion.gates);
+  for (auto& variant : variants) {
     if (variant.map == "one_to_many") variant.top = experiment.fusion.top;
+    set_gate(variant, variant.gate.empty() ? experiment.fusion.gates.front() : variant.gate, experiment.fusion);
+  }
   return variants;
 }
 
@@ -67,12 +77,33 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
 
 namespace {
 
+records::ModelReference trained_delta(Planner& planner, records::Purpose purpose, records::Role role,
+                                      const std::string& delta) {
+  return records::ModelReference::made(
+      delta, planner.find(std::string(name_of(purpose)) + "." + std::string(name_of(role)), delta));
+}
+
+// Deltas are summed before they are mapped.
+void expect_one_vocabulary(Planner& planner, records::Purpose purpose) {
+  const auto& experiment = planner.experiment();
+  const auto& one = experiment.template_of(purpose);
+  const auto& other = experiment.template_of(records::other_than(purpose));
+  if (!planner.share_vocabulary(one, other))
+    experiment.fail("methods." + std::string(name_of(purpose)),
+                    "holds composed, and the templates " + one + " and " + other + " have different vocabularies",
+                    "train both deltas beside models of one vocabulary, or leave composed out");
+}
+
 std::vector<records::DeltaPart> parts_of(Planner& planner, const Evaluated& e) {
   const auto& traits = records::traits_of(e.system.method);
-  const std::string purpose(name_of(e.purpose)), role(name_of(traits.role));
-  std::vector<records::DeltaPart> parts = {
-      {records::ModelReference::made(e.system.delta, planner.find(purpose + "." + role, e.system.delta)),
-       traits.weight}};
+  std::vector<records::DeltaPart> parts;
+  parts.push_back({trained_delta(planner, e.purpose, traits.role, e.system.delta), traits.weight});
+  if (traits.adds_other) {
+    const auto other = records::other_than(e.purpose);
+    expect_one_vocabulary(planner, e.purpose);
+    parts.push_back(
+        {trained_delta(planner, other, traits.role, planner.experiment().deltas_of(other).front()), traits.weight});
+  }
   if (traits.start_weight != 0)
     parts.push_back({planner.delta(e.system.delta, planner.experiment().template_of(e.purpose)), traits.start_weight});
   return parts;

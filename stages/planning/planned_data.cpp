@@ -45,4 +45,17 @@ int64_t tofu_items(Planner& planner, const std::string& stem) {
                                   [&] { return published_items(folder / (stem + ".json")); });
 }
 
+void expect_paraphrased_questions(Planner& planner, const std::string& stem, int64_t items) {
+  const auto& folder = planner.experiment().given(planner.experiment().data.tofu);
+  const auto check = [&] {
+    const auto set = data::read_tofu_any(folder, stem);
+    for (int64_t i = 0; i < items; ++i)
+      if (const auto& item = set.items.at(static_cast<size_t>(i)); item.paraphrased_question.empty())
+        throw BadData({set.file.string() + ": " + item.question, "has no paraphrased_question",
+                       "give it one, or leave paraphrase out of robustness.tests"});
+    return true;
+  };
+  planner.absent().read_or(check, [] { return true; });
+}
+
 }  // namespace cmc::stages

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -8,6 +9,11 @@
 
 // How much the experiment's data sets hold: read, or as published where a plan may assume so (AbsentInputs).
 namespace cmc::stages {
+
+// How many of `there` an experiment asks for; 0: all.
+inline int64_t taken(int64_t asked, int64_t there) {
+  return asked > 0 ? std::min(asked, there) : there;
+}
 
 // AlpacaEval's prompts.
 struct EvaluationPrompts {
@@ -22,5 +28,7 @@ int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file);
 
 // Items of `stem`.json of TOFU.
 int64_t tofu_items(Planner& planner, const std::string& stem);
+// Throws BadData naming the first of its `items` that has no paraphrased question.
+void expect_paraphrased_questions(Planner& planner, const std::string& stem, int64_t items);
 
 }  // namespace cmc::stages

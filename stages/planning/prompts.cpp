@@ -34,6 +34,10 @@ records::Prompt given_prompt(const sections::Prompt& setting) {
   return prompt_of_style(style);
 }
 
+records::TofuPrompt tofu_prompt(const sections::Unlearn& setting) {
+  return {given_prompt(setting.prompt), setting.prompt.style == "question_answer" ? " " : setting.before_answer.text};
+}
+
 const std::filesystem::path& prompt_folder(const sections::Model& model) {
   return model.path.empty() ? model.tokenizer : model.path;
 }

@@ -24,6 +24,12 @@ records::Prompt prompt_not_known_yet();
 // As the experiment asks: a fixed style, or a given text. Throws Internal for chat.
 records::Prompt given_prompt(const sections::Prompt& setting);
 
+// How a TOFU question is asked (unlearn.prompt), the same on every model, and how its answer follows:
+//   inst             "[INST] {q} [/INST]{a}"          (protocol)
+//   question_answer  "Question: {q}\nAnswer: {a}"     (TOFU's setting for models that know no chat)
+//   text             as unlearn.prompt_before, unlearn.prompt_after and unlearn.before_answer say
+records::TofuPrompt tofu_prompt(const sections::Unlearn& setting);
+
 // The folder that the tokenizer of [model.NAME] and its chat template are read from; empty: unset.
 const std::filesystem::path& prompt_folder(const sections::Model& model);
 

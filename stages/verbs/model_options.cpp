@@ -41,8 +41,12 @@ void add_model_options(po::options_description& options) {
       "unmapped", po::value<std::string>()->default_value("zero"),
       "what tokens without a delta token get: zero, minimum or mean")(
       "mode", po::value<std::string>()->default_value("base_normalized"),
-      "base_normalized, both_normalized or raw_sum")("device", po::value<std::string>()->default_value("auto"),
-                                                     "auto, cpu or cuda")(
+      "base_normalized, both_normalized or raw_sum")(
+      "gate", po::value<std::string>()->default_value("none"),
+      "where the delta counts: none, everywhere; plausible, at tokens that the base finds so; unsure, where it is")(
+      "gate-threshold", po::value<double>()->default_value(0.01),
+      "plausible: share of the most probable token's probability; unsure: its probability, below which")(
+      "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
       "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
       "batch", po::value<int64_t>()->default_value(16), "sequences at once")(
       "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
@@ -61,6 +65,9 @@ fusion::FusionSettings fusion_settings(const Arguments& arguments) {
   settings.top = arguments.number<int64_t>("top", {.least = 0, .most = 1e9});
   if (settings.top > 0 && arguments.get("map") != "one_to_many")
     throw Usage({"--top", "is for one_to_many alone", "add --map one_to_many, or leave it out"});
+  settings.gate = {fusion::gate_rule(arguments.get("gate")),
+                   arguments.number<double>("gate-threshold", {.least = 0, .most = 1, .above_least = true})};
+  if (settings.gate.is_open()) arguments.expect_not_given({"gate-threshold"}, "there is no --gate");
   settings.slots = arguments.number<int64_t>("batch", {.least = 1, .most = 65536});
   return settings;
 }
@@ -69,7 +76,8 @@ fusion::FusionSettings fusion_settings(const Arguments& arguments) {
 
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
   if (!arguments.has("delta"))
-    arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode"}, "there is no --delta");
+    arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode", "gate", "gate-threshold"},
+                               "there is no --delta");
   const fusion::FusionSettings settings = fusion_settings(arguments);
   const float alpha = arguments.number<float>("alpha", {.least = -1000, .most = 1000});
   const auto [method, compat] = map_named(arguments.get("map"));

@@ -37,6 +37,7 @@ const std::vector<Flag>& flags() {
       {"map", "which token map (another vocabulary)", [](const System& s) { return s.fusion.map; }},
       {"unmapped", "what unmapped tokens get (another vocabulary)", [](const System& s) { return s.fusion.unmapped; }},
       {"top", "one_to_many: for how many tokens", [](const System& s) { return whole(s.fusion.top); }},
+      {"gate", "where the delta counts", [](const System& s) { return s.fusion.gate; }},
       {"seed", "which seed of the experiment", [](const System& s) { return s.seed ? std::to_string(*s.seed) : ""; }}};
   return all;
 }

@@ -6,9 +6,20 @@
 
 namespace cmc::stages {
 
-SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench)
+namespace {
+
+// The system's, or its method's own.
+fusion::DeltaGate gate_of(const records::System& system) {
+  if (!system.fusion.gate.empty()) return {fusion::gate_rule(system.fusion.gate), system.fusion.gate_threshold};
+  const double plausible = records::traits_of(system.method).plausible;
+  return plausible > 0 ? fusion::DeltaGate{fusion::GateRule::plausible, plausible} : fusion::DeltaGate{};
+}
+
+}  // namespace
+
+SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench, int bits)
     : strengths_(p.strengths), tokenizer_(bench.tokenizer(p.model)) {
-  fusion::Base base{bench.target(p.model), tokenizer_};
+  fusion::Base base{bench.target(p.model, bits), tokenizer_};
   parameters_ = footprint_of(base.model->config()).weights();
   end_tokens_ = base.model->config().end_tokens;
   if (tokenizer_->special().end >= 0) end_tokens_.push_back(tokenizer_->special().end);
@@ -22,11 +33,12 @@ SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench)
   if (p.system.adds_delta()) {
     fusion::Delta delta;
     for (const auto& part : p.parts) {
-      delta.parts.push_back({bench.model(part.model), static_cast<float>(part.weight)});
+      delta.parts.push_back({bench.model(part.model, bits), static_cast<float>(part.weight)});
       parameters_ += footprint_of(delta.parts.back().model->config()).weights();
     }
     deltas.push_back(std::move(delta));
     settings.mode = fusion::fusion_mode(p.system.fusion.mode);
+    settings.gate = gate_of(p.system);
     if (auto map = bench.token_map(p.map)) {
       settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
       settings.top = p.system.fusion.top;

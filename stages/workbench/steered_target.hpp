@@ -16,7 +16,8 @@ namespace cmc::stages {
 // A loaded target with the delta that steers it, asked many questions at several strengths.
 class SteeredTarget {
  public:
-  SteeredTarget(const records::Evaluation& evaluation, Workbench& bench);
+  // `bits`: base and delta rounded to integers of so many; 0: as they are.
+  SteeredTarget(const records::Evaluation& evaluation, Workbench& bench, int bits = 0);
 
   const std::vector<double>& strengths() const { return strengths_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }

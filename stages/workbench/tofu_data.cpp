@@ -41,10 +41,6 @@ TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& benc
   return {forget.items, retain.items};
 }
 
-records::TofuPrompt tofu_prompt(const sections::Unlearn& setting) {
-  return {given_prompt(setting.prompt), setting.prompt.style == "question_answer" ? " " : setting.before_answer.text};
-}
-
 std::vector<train::Example> tofu_examples(const std::vector<data::QuestionAnswer>& items,
                                           const records::TofuSplit& split, const text::Tokenizer& tokenizer,
                                           int64_t max_tokens) {
@@ -82,7 +78,7 @@ train::TrainData unlearning_data(const records::TofuSplit& split, int64_t max_to
   train::TrainData data;
   data.examples = tofu_examples(forget, split, tokenizer, max_tokens);
   data.retain = tofu_examples(retain, split, tokenizer, max_tokens);
-  if (parts.retain == train::ObjectiveParts::Retain::divergence)
+  if (parts.diverges())
     for (auto& example : data.retain) example = train::with_all_labels(std::move(example));
   if (parts.refusals) data.refusals = refusal_examples(forget, split, settings, tokenizer, max_tokens);
   return data;

@@ -20,12 +20,7 @@ struct TofuItems {
 // Throws BadData when a file is not the one that was planned with.
 TofuItems read_tofu_split(const records::TofuSplit& split, const Workbench& bench);
 
-// How a TOFU question is asked (unlearn.prompt), the same on every model, and how its answer follows:
-//   inst             "[INST] {q} [/INST]{a}"          (protocol)
-//   question_answer  "Question: {q}\nAnswer: {a}"     (TOFU's setting for models that know no chat)
-//   text             as unlearn.prompt_before, unlearn.prompt_after and unlearn.before_answer say
-records::TofuPrompt tofu_prompt(const sections::Unlearn& setting);
-
+// How a TOFU question is asked, and what its answer begins with, as a task names it.
 class TofuPrompt {
  public:
   explicit TofuPrompt(const records::TofuPrompt& planned)

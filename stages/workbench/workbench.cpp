@@ -101,22 +101,22 @@ model::DecoderModel Workbench::load(const records::ModelReference& reference, to
   return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
 }
 
-std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference) {
-  auto& model = models_[reference.identity()];
-  if (!model) {
-    log_info("loading ", folder(reference).string());
-    model = std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype));
-  }
-  return model;
+std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference, int bits) {
+  auto& model = models_[reference.identity() + (bits > 0 ? " int" + std::to_string(bits) : "")];
+  if (model) return model;
+  log_info("loading ", folder(reference).string());
+  auto loaded = load(reference, compute_.dtype);
+  return model = std::make_shared<const model::DecoderModel>(bits > 0 ? loaded.rounded(bits) : std::move(loaded));
 }
 
 namespace {
 const std::string split_model = "split: ";
 }
 
-std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference) {
+std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference, int bits) {
   const distributed::Communicator& tensor_group = tensor_group_.group();
-  if (tensor_group.size() == 1) return model(reference);
+  if (tensor_group.size() == 1) return model(reference, bits);
+  expect(bits == 0, "a split model is not rounded: the plan asks for none");
   auto& model = models_[split_model + reference.identity()];
   if (!model) {
     const model::TensorGroup group(tensor_group, compute_.device);

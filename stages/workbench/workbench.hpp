@@ -54,10 +54,10 @@ class Workbench {
   // LoRA adapters are merged into their base. On compute().device.
   model::DecoderModel load(const records::ModelReference& reference, torch::Dtype dtype,
                            model::TensorRank tensor_rank = {}) const;
-  // The same in compute().dtype, kept.
-  std::shared_ptr<const model::DecoderModel> model(const records::ModelReference& reference);
+  // The same in compute().dtype, kept; `bits`: rounded to integers of so many (DecoderModel::rounded), 0: as it is.
+  std::shared_ptr<const model::DecoderModel> model(const records::ModelReference& reference, int bits = 0);
   // The same for a model that the tensor-parallel group holds together: split over it, where it is more than this rank.
-  std::shared_ptr<const model::DecoderModel> target(const records::ModelReference& reference);
+  std::shared_ptr<const model::DecoderModel> target(const records::ModelReference& reference, int bits = 0);
   std::shared_ptr<const text::Tokenizer> tokenizer(const records::ModelReference& reference);
   // A model's folder, or a delta's. Throws BadData where it has changed since the plan was made.
   std::filesystem::path folder(const records::ModelReference& reference) const;

@@ -125,7 +125,7 @@ def test_summary_follows_from_measurements(run):
     """Means, errors and n of pandas over the long form."""
     _, results = run
     measured = results.measurements()
-    keys = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "alpha", "seed", "set", "metric"]
+    keys = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "gate", "gate_threshold", "alpha", "seed", "set", "metric"]
     grouped = measured.groupby(keys, observed=True).value.agg(["mean", "sem", "count"])
     frame, single = results.summary().set_index(keys), results.metrics().set_index("name")["aggregate"]
     several = (results.summary().seeds > 0).any()

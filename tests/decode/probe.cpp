@@ -16,7 +16,7 @@ namespace {
 using text::AddedTokens;
 
 // {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "map",
-// "unmapped", "top", "slots", "prefill_chunk", "lag"}
+// "unmapped", "top", "gate", "gate_threshold", "slots", "prefill_chunk", "lag"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
@@ -50,6 +50,7 @@ Setting setting_of(const Json& spec) {
   fusion::FusionSettings settings;
   settings.mode = fusion::fusion_mode(spec.value("mode", "base_normalized"));
   settings.unmapped = fusion::unmapped(spec.value("unmapped", "zero"));
+  settings.gate = {fusion::gate_rule(spec.value("gate", "none")), spec.value("gate_threshold", 0.0)};
   settings.top = spec.value("top", settings.top);
   settings.slots = spec.value("slots", settings.slots);
   settings.initial_capacity = spec.value("initial_capacity", settings.initial_capacity);

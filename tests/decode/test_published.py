@@ -1,4 +1,5 @@
 """generate and score against the published algorithm, written plainly over transformers (tests/differential/published.py)."""
+import dataclasses
 import json
 import os
 import subprocess
@@ -195,6 +196,33 @@ def test_variants_of_the_map(checkpoints, pair, variant, tmp_path):
         differs += abs(published.score(*arguments, usual[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
     # Two SentencePiece vocabularies of the same texts have few tokens that a variant of the map changes.
     assert differs or pair == "gemma_in_llama", "the variant is none"
+
+
+@pytest.mark.parametrize("gate", [("plausible", 0.02), ("plausible", 0.6), ("unsure", 0.1), ("unsure", 0.02)], ids=str)
+@pytest.mark.parametrize("pair", ["same", "byte_in_gemma"])
+def test_gated_deltas(checkpoints, pair, gate, tmp_path):
+    """Deltas that count at plausible tokens or unsure positions alone, also with a variant of the map."""
+    base, parts = PAIRS[pair]
+    variant = {} if pair == "same" else {"map": "one_to_many", "unmapped": "minimum"}
+    made = [checkpoints.delta(base, of_delta) if pair == "same" else varied(checkpoints, base, of_delta, variant) for of_delta in parts]
+    for _, delta in made:
+        delta.gate = gate
+    model, tokenizer, mode = checkpoints.models[base], checkpoints.tokenizers[base], MODES[len(str(gate)) % 3]
+    items = [{"prompt": prompt, "delta": number % len(made), "alpha": alpha, "answer": " She was born, café, in Kuwait."}
+             for number, prompt in enumerate(PROMPTS) for alpha in (0.6, -0.8)]
+    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, "gate": gate[0],
+            "gate_threshold": gate[1], **variant}
+    expected = [published.generate(model, tokenizer, item["prompt"], 10, made[item["delta"]][1], item["alpha"], mode) for item in items]
+    for slots in (1, 16):
+        assert probe("generate", {**call, "slots": slots, "new": 10, "requests": items}, tmp_path)["results"] == expected
+    open_ones = [dataclasses.replace(delta, gate=()) for _, delta in made]
+    differs = 0
+    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
+        arguments = model, tokenizer, item["prompt"], item["answer"]
+        wanted = published.score(*arguments, made[item["delta"]][1], item["alpha"], mode)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+        differs += abs(published.score(*arguments, open_ones[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
+    assert differs, "the gate is always open"
 
 
 @pytest.mark.parametrize("pair", ["byte_in_llama", "gemma_in_llama"])

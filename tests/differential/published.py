@@ -4,6 +4,7 @@ One prompt at a time, float32, no sharing of work: a delta pass for each re-enco
 again at every inexact token (cf. wujwyi/CMC and the protocol's "Decoding"). Nothing here is shared with the C++ program.
 """
 import bisect
+import math
 import os
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Delta:
     candidates: list = None  # one-to-many: a list of delta ids per base token, empty where it is unmapped
     top: int = 0  # delta logits for so many of the base's most probable tokens alone; 0: all
     unmapped: str = "zero"  # what the others get: zero, minimum or mean of those that have one
+    gate: tuple = ()  # ("plausible", share) or ("unsure", probability): where the delta counts
 
 
 def load_model(folder):
@@ -80,7 +82,20 @@ def fuse(base_logits, part_logits, delta, alpha, mode):
     if mode == "both_normalized":
         part_logits = [torch.log_softmax(logits, -1) for logits in part_logits]
     shift = sum(part.weight * logits for part, logits in zip(delta.parts, part_logits))
-    return scores + alpha * spread(shift, delta, base_logits)
+    return scores + alpha * spread(shift, delta, base_logits) * counts(base_logits, delta.gate)
+
+
+def counts(base_logits, gate):
+    """1 where the delta counts, else 0: nudging's condition, or the filter that ULD's authors published."""
+    if not gate:
+        return 1
+    kind, threshold = gate
+    log_p = torch.log_softmax(base_logits, -1)
+    if kind == "unsure":
+        return float(log_p.max().exp() < threshold)
+    kept_at_least = max(1, int(threshold * log_p.numel()))
+    lowest = torch.min(log_p.sort(descending=True).values[kept_at_least - 1], log_p.max() + math.log(threshold))
+    return (log_p >= lowest).float()
 
 
 # --- decoding ---------------------------------------------------------------------------------------------------------

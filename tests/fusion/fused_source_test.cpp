@@ -80,7 +80,7 @@ TEST(FusedSource, TeacherForcingEqualsReadingOneTokenAtATime) {
   Random random(8);
   for (const auto mode : {FusionMode::base_normalized, FusionMode::both_normalized, FusionMode::raw_sum}) {
     const auto sequences = mixed_sequences(random);
-    const FusionSettings settings{mode, 2, 4, 40, 5 * vocabulary, 0, Unmapped::zero, 4, {}};
+    const FusionSettings settings{mode, 2, 4, 40, 5 * vocabulary, 0, Unmapped::zero, {}, 4, {}};
     const auto together = forced(*same_vocabulary_source(settings), sequences);
     SteeredContexts contexts(plain_base(), same_vocabulary_deltas(), settings);
     StepRunner runner(contexts, settings);

@@ -77,6 +77,18 @@ double fill(const std::vector<double>& known, Unmapped unmapped) {
   return std::accumulate(known.begin(), known.end(), 0.0) / static_cast<double>(known.size());
 }
 
+// Zeroes what the gate does not let through.
+void shut(std::vector<double>& shift, const std::vector<double>& base, const DeltaGate& gate) {
+  if (gate.is_open()) return;
+  const double top = *std::max_element(base.begin(), base.end()), total = log_sum_exp(base);
+  auto ranked = base;
+  std::sort(ranked.begin(), ranked.end(), std::greater<>());
+  const auto kept = std::max<size_t>(1, static_cast<size_t>(gate.threshold * static_cast<double>(base.size())));
+  const double least = std::min(ranked[kept - 1], top + std::log(gate.threshold));
+  for (size_t v = 0; v < base.size(); ++v)
+    if (gate.rule == GateRule::unsure ? std::exp(top - total) >= gate.threshold : base[v] < least) shift[v] = 0;
+}
+
 // [V] what row `k` of the term adds, by the definition, in double precision.
 std::vector<double> naive_shift(const Case& c, size_t k) {
   const auto base = row_of(c.base, c.term.rows[k]);
@@ -101,6 +113,7 @@ std::vector<double> naive_shift(const Case& c, size_t k) {
   std::vector<double> shift(base.size(), fill(known, c.term.variant.unmapped));
   for (const auto& [v, logit] : own) shift[v] = logit;
   for (auto& value : shift) value *= c.term.coefficients[k];
+  shut(shift, base, c.term.gate);
   return shift;
 }
 
@@ -147,6 +160,23 @@ TEST(MapVariant, EqualsTheDefinitionWhateverIsCombined) {
           const auto normalisation = random.below(2) == 0 ? Normalisation::raw : Normalisation::log_softmax;
           const auto c = random_case(vocabulary, {{}, {}, top, unmapped}, one_to_many, normalisation, random);
           check(c, random.below(2) == 0 ? Normalisation::raw : Normalisation::log_softmax);
+        }
+}
+
+// What a gate leaves of a term, by its definition.
+TEST(MapVariant, AGateLetsThroughWhatItsRuleSays) {
+  Random random(24);
+  for (const int64_t vocabulary : {1, 15, 513, 40000})
+    for (const bool one_to_many : {false, true})
+      for (const int64_t top : {0, 100})
+        for (const auto& gate : {DeltaGate{GateRule::plausible, 0.01}, DeltaGate{GateRule::plausible, 0.5},
+                                 DeltaGate{GateRule::plausible, 1e-6}, DeltaGate{GateRule::unsure, 0.02},
+                                 DeltaGate{GateRule::unsure, 0.3}, DeltaGate{GateRule::unsure, 1.0}}) {
+          SCOPED_TRACE(testing::Message() << vocabulary << (one_to_many ? " lists" : "") << ", top " << top << ", gate "
+                                          << static_cast<int>(gate.rule) << " " << gate.threshold);
+          auto c = random_case(vocabulary, {{}, {}, top, Unmapped::mean}, one_to_many, Normalisation::raw, random);
+          c.term.gate = gate;
+          check(c, Normalisation::log_softmax);
         }
 }
 

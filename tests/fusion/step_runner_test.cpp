@@ -25,7 +25,7 @@ std::ostream& operator<<(std::ostream& out, const Way& way) {
 }
 
 FusionSettings settings_of(const Way& way, FusionMode mode, int64_t top = 0, Unmapped unmapped = Unmapped::zero) {
-  return {mode, way.slots, 4, 64, 1024, top, unmapped, way.chunk, way.lag, way.graphs};
+  return {mode, way.slots, 4, 64, 1024, top, unmapped, {}, way.chunk, way.lag, way.graphs};
 }
 
 constexpr Way plainest{OpPath::cpu_kernels, 1, 1000, 0, false};

@@ -32,10 +32,12 @@ Json all_columns() {
           {"prepare", steps},
           {"train", steps},
           {"adapt", steps},
+          {"relearn", steps},
           {"instruct", columns<InstructRow>()},
           {"judge", columns<JudgeRow>()},
           {"similarity", columns<ShiftRow, ShiftStepRow>()},
-          {"unlearn", columns<UnlearnRow>()}};
+          {"unlearn", columns<UnlearnRow>()},
+          {"robustness", columns<UnlearnRow>()}};
 }
 
 Json metric_list() {

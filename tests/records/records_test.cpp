@@ -20,7 +20,7 @@ TEST(Method, EveryOneHasATrait) {
     EXPECT_TRUE(traits.instruct || traits.unlearn) << traits.name;
     EXPECT_FALSE(traits.trains_target && traits.adds_delta) << traits.name;
     EXPECT_EQ(traits.adds_delta, traits.weight != 0) << traits.name;
-    if (traits.adds_delta) {
+    if (traits.adds_delta && !traits.adds_other) {
       EXPECT_EQ(method_of(traits.role), traits.method);
     }
   }

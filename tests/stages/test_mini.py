@@ -126,13 +126,15 @@ def fusion(row):
         words.append(row["map_method"] + (f" of the top {row['top']}" if row["top"] else ""))
     if row["unmapped"] not in ("", "zero"):
         words.append("unmapped: " + row["unmapped"])
+    if row["gate"]:
+        words.append(f"where {row['gate']} {row['gate_threshold']:g}")
     return ", ".join(words)
 
 
 def by_hand(results):
     """{(target, method as tables write it, delta, alpha, set, metric): {seed: values by item}}, from measurements() alone."""
     frame = results.measurements()
-    keys = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "alpha", "seed", "set", "metric"]
+    keys = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "gate", "gate_threshold", "alpha", "seed", "set", "metric"]
     found = {}
     for key, group in frame.groupby(keys, observed=True):
         row = dict(zip(keys, key))
@@ -292,18 +294,19 @@ def test_the_table_of_tasks_is_the_plan(run):
     plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
     table = cmc_results.open(output).tasks().set_index("key")
     assert set(table.index) == plan.keys()
-    roles = {"delta": "cmc", "expert": "proxy_tuning", "offset": "delta_unlearning"}
+    roles = {"delta": "cmc", "expert": "proxy_tuning", "offset": "delta_unlearning", "assistant": "uld"}
     with h5py.File(output / "results.h5") as file:
         for key, task in plan.items():
             row, p, stage = table.loc[key], task["parameters"], task["stage"]
             assert row["name"] == task["name"] and row["stage"] == stage
             wanted = {"target": p.get("target", ""), "delta": p.get("delta", ""), "mode": p.get("mode", ""), "unmapped": p.get("unmapped", ""),
-                      "map_method": p.get("map_method", ""), "method": p.get("method", ""), "top": p.get("top", 0), "seed": p["seed"], "set": ""}
-            if stage in ("instruct", "unlearn", "judge"):
+                      "map_method": p.get("map_method", ""), "method": p.get("method", ""), "top": p.get("top", 0), "seed": p["seed"], "set": "", "gate": p.get("gate", ""), "gate_threshold": p.get("gate_threshold", 0)}
+            if stage in ("instruct", "unlearn", "judge", "robustness", "relearn"):
                 strengths = p["strengths"]
                 assert row["alpha"] == strengths[0] if len(strengths) == 1 else np.isnan(row["alpha"])
                 assert [float(s) for s in row["strengths"].split(", ")] == strengths
-                wanted["set"] = {"instruct": p.get("prompts"), "unlearn": p.get("set"),
+                test = p.get("stress", "") + (f" {p['relearn_epochs']}" if "relearn_epochs" in p else "")
+                wanted["set"] = {"instruct": p.get("prompts"), "unlearn": p.get("set"), "relearn": "", "robustness": f"{p.get('set')}, {test}",
                                  "judge": f"judged by large against {p.get('baseline')}"}[stage]
             elif stage == "token_map":
                 wanted |= {"target": p["base"]["name"], "delta": p["delta"]["name"], "map_method": p["method"], "method": ""}

@@ -1,7 +1,9 @@
 #include "pipeline/train/divergence.hpp"
 
 #include <gtest/gtest.h>
+
 #include <torch/csrc/autograd/autograd.h>
+#include <cmath>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/train/loss.hpp"
@@ -41,8 +43,10 @@ struct Problem {
 
   // TOFU's published call, kl_div(current, oracle, log_target=True), a row at a time.
   Tensor naive() const {
-    const Tensor each = torch::kl_div(log_probabilities(input.trained), log_probabilities(input.reference).detach(),
-                                      at::Reduction::None, true);
+    const Tensor now = log_probabilities(input.trained);
+    const Tensor before = input.reference ? log_probabilities(*input.reference).detach()
+                                          : torch::full_like(now, -std::log(static_cast<double>(now.size(1))));
+    const Tensor each = torch::kl_div(now, before, at::Reduction::None, true);
     return (each.sum(1) * input.weights).sum();
   }
 
@@ -74,10 +78,18 @@ TEST(FusedDivergence, EqualsNaiveLossAndGradient) {
   }
 }
 
+TEST(FusedDivergence, IsFromTheUniformDistributionWithoutAReference) {
+  for (const int frozen : {0, 1}) {
+    Problem problem(37, 211, torch::kFloat64, frozen);
+    problem.input.reference.reset();
+    expect_equals_naive(problem, 1e-12);
+  }
+}
+
 TEST(FusedDivergence, SoftcapsEachModel) {
   Problem problem(21, 101, torch::kFloat64, 1);
   problem.input.frozen[0].final_softcap = 3.0;
-  problem.input.reference.final_softcap = 1.5;
+  problem.input.reference->final_softcap = 1.5;
   problem.input.trained.final_softcap = 2.0;
   expect_equals_naive(problem, 1e-12);
 }
@@ -141,10 +153,10 @@ TEST(FusedDivergence, GradientPassesFiniteDifferences) {
 
 TEST(FusedDivergence, RefusesWhatDoesNotFit) {
   Problem problem(8, 16, torch::kFloat32, 1);
-  problem.input.reference.hidden = torch::randn({7, 6});
+  problem.input.reference->hidden = torch::randn({7, 6});
   EXPECT_THROW(fused_divergence(problem.input), Internal);
   Problem other(8, 16, torch::kFloat32, 1);
-  other.input.reference.weight = torch::randn({17, 6});
+  other.input.reference->weight = torch::randn({17, 6});
   EXPECT_THROW(fused_divergence(other.input), Internal);
 }
 

@@ -149,8 +149,9 @@ TEST(ForgetTerms, EveryPreferenceNeedsItsValues) {
 }
 
 TEST(Objectives, NamesGoBothWays) {
-  for (const char* name : {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo",
-                           "npo_grad_diff", "simnpo", "wga", "satimp", "ceu", "undial", "undial_grad_diff"}) {
+  for (const char* name :
+       {"cross_entropy", "grad_ascent", "grad_diff", "grad_diff_bounded", "kl", "idk", "dpo", "npo", "npo_grad_diff",
+        "simnpo", "wga", "satimp", "ceu", "undial", "undial_grad_diff", "remember_uniform"}) {
     EXPECT_EQ(name_of(objective(name)), name);
   }
   EXPECT_THROW(objective("KL"), BadExperiment);

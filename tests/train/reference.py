@@ -113,6 +113,13 @@ class Reference:
         each = torch.nn.functional.kl_div(now, before, reduction="none", log_target=True).sum(-1)
         return each[:, :-1][labels[:, 1:] != -100].sum()
 
+    def from_uniform(self, examples):
+        """Sum over label positions of KL(uniform ‖ now), with the call that ULD's authors published."""
+        ids, mask, labels = padded(examples)
+        soft = self.logits(ids, mask)[:, :-1][labels[:, 1:] != -100].softmax(-1)
+        uniform = torch.full_like(soft, 1.0 / soft.shape[-1])
+        return torch.nn.functional.kl_div(soft.log(), uniform, reduction="batchmean") * len(soft)
+
     def token_losses(self, examples, target=None):
         """Cross-entropy of every label (nat), flat, with the place of each in its answer; or to target(logits, labels)."""
         ids, mask, labels = padded(examples)
@@ -178,7 +185,8 @@ class Reference:
         loss = self.cross_entropy(chosen["examples"])
         if objective == "grad_diff_bounded":
             loss = torch.clamp(loss, max=forget.get("bound", 6.0))
-        return loss * share("examples") * (1 if objective == "cross_entropy" else -1)
+        weight = forget.get("weight", 0.2) if objective == "remember_uniform" else 1
+        return weight * loss * share("examples") * (1 if objective in ("cross_entropy", "remember_uniform") else -1)
 
     def loss(self, step, data, settings):
         """One optimiser step's loss; `step` lists its micro-batches by index into the lists of `data`."""
@@ -202,6 +210,8 @@ class Reference:
             total = total + self.forget_loss(chosen, objective, settings, share)
             if objective == "kl":
                 total = total + self.divergence(chosen["retain"]) / labels(chosen["retain"]) * share("retain")
+            elif objective == "remember_uniform":
+                total = total + self.from_uniform(chosen["retain"]) / labels(chosen["retain"]) * share("retain")
             elif chosen["retain"]:
                 total = total + self.cross_entropy(chosen["retain"]) * share("retain")
         return total

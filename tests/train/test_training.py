@@ -23,7 +23,7 @@ def world(tmp_path_factory):
 
 
 WITH_RETAIN = ("grad_diff", "grad_diff_bounded", "kl", "idk", "npo_grad_diff", "simnpo", "wga", "satimp",
-               "undial_grad_diff")
+               "undial_grad_diff", "remember_uniform")
 WITH_REFUSALS = ("idk", "dpo")
 
 
@@ -76,6 +76,8 @@ CASES = {
                                       "forget": {"beta": 2.0, "beta2": 0.5, "weight": 1.0}}, "none"),
     "ceu": ({"epochs": 2, "objective": "ceu"}, "template"),
     "ceu of delta-unlearning": ({"epochs": 2, "objective": "ceu", "forget": {"skipped": 0}, "mean": "tokens"}, "both"),
+    "remember and be uniform": ({"epochs": 2, "objective": "remember_uniform"}, "none"),
+    "the same beside a template": ({"epochs": 2, "objective": "remember_uniform", "mean": "tokens"}, "template"),
     "undial": ({"epochs": 2, "objective": "undial"}, "template"),
     "undial of a fine-tuned model": ({"epochs": 2, "objective": "undial_grad_diff", "mean": "tokens",
                                       "forget": {"beta": 3.0}}, "none"),
@@ -283,7 +285,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(world, tmp_path):
     assert "state.json" in run_probe(tmp_path, stop, expect=65)
 
 
-@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo", "undial_grad_diff"])
+@pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo", "undial_grad_diff", "remember_uniform"])
 def test_any_number_of_ranks_gives_the_same_bits(world, tmp_path, objective):
     settings = {**SETTINGS, "objective": objective, "shares": 4, "accumulation": 6, "batch": 2, "epochs": 3}
     _, alone = trained(world, tmp_path, "alone", settings=settings)

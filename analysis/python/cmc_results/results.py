@@ -7,16 +7,22 @@ import h5py
 import numpy as np
 import pandas as pd
 
-SYSTEM = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "alpha", "seed"]
+SYSTEM = ["target", "method", "delta", "mode", "map_method", "unmapped", "top", "gate", "gate_threshold", "alpha", "seed"]
 
 
 def _column(dataset):
     return dataset.asstr()[:] if h5py.check_string_dtype(dataset.dtype) else dataset[:]
 
 
+SINCE = {"gate": "", "gate_threshold": 0.0}  # fields of a system that earlier files do not have, and what they meant
+
+
 def _frame(group):
     """A group of results.h5 with columns along one dimension; its index is not a column."""
-    return pd.DataFrame({name: _column(dataset) for name, dataset in group.items() if dataset.attrs.get("role") != "index"})
+    frame = pd.DataFrame({name: _column(dataset) for name, dataset in group.items() if dataset.attrs.get("role") != "index"})
+    if "unmapped" not in frame or SINCE.keys() <= set(frame):
+        return frame
+    return frame.assign(**SINCE)
 
 
 def _named(codes, names):
