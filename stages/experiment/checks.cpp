@@ -99,8 +99,6 @@ void Experiment::check_robustness() const {
   for (const auto& one : robustness.deltas)
     if (!std::ranges::count(deltas.unlearn, one))
       fail("robustness.deltas", "names " + one + ", which deltas.unlearn does not hold", "add it there");
-  if (std::ranges::count(robustness.tests, records::StressTest::relearn) && robustness.relearn_epochs.empty())
-    fail("robustness.relearn_epochs", "is empty, and robustness.tests holds relearn", "give one number or several");
 }
 
 }  // namespace cmc::stages

@@ -1,26 +1,20 @@
 """What a run stores equals an independent implementation: texts, likelihoods, ROUGE, checked instructions."""
 
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import h5py
 import pytest
-import torch
 from rouge_score import rouge_scorer
 from transformers import AutoTokenizer
 
 import support_pipeline as support
-from support_pipeline import HERE, cmc, mpi
-
-sys.path.insert(0, str(HERE.parent / "differential"))
-import published  # noqa: E402
-
-torch.set_num_threads(1)
+from support_pipeline import cmc
+from support_truth import Target, answer_score, chosen, in_hdf5, published, text, tokens_of
 
 
-SETTINGS = ["unlearn.compat=authors", "unlearn.holdout=holdout01", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
+SETTINGS = ["methods.instruct=vanilla, cmc, composed", "methods.unlearn=vanilla, cmc, uld, composed", "fusion.gate=none, unsure", "fusion.unsure_below=0.01",
+            "unlearn.compat=authors", "unlearn.holdout=holdout01", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
 
 
 @pytest.fixture(scope="module")
@@ -32,46 +26,6 @@ def run(tmp_path_factory):
     cmc("run", support.make_world(root), "--output", output, *settings, "--only", "instruct,unlearn")
     plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
     return root, output, [(plan[key], values) for key, values in support.units(output).items()]
-
-
-class Target:
-    """A target and its delta as the reference reads them, from the run's own folders."""
-
-    def __init__(self, root, output, parameters):
-        reference = parameters["model"]
-        folder = output / "checkpoints" / reference["task"] if "task" in reference else root / reference["name"]
-        self.model, self.tokenizer = published.load_model(folder), published.load_tokenizer(folder)
-        self.delta = None
-        if "delta" in parameters:
-            self.delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / part["model"]["task"]), part["weight"])
-                                          for part in parameters["parts"]])
-            if "map" in parameters:
-                self.delta.tokenizer = published.load_tokenizer(root / "small")
-                made = token_map(root, root / reference["name"], root / "small", parameters["map_method"])
-                self.delta.token_map, self.delta.candidates = made
-                self.delta.top, self.delta.unmapped = parameters.get("top", 0), parameters["unmapped"]
-        self.ends = [2] if reference["name"] == "other" else [0]  # of tiny_checkpoints.py
-
-
-def token_map(root, base, delta, method):
-    """((ids, match), candidates): the latter None but for one_to_many."""
-    file = root / "map.json"
-    subprocess.run([mpi.program("cmc"), "map", "--from", base, "--to", delta, "--method", method, "--json", file],
-                   check=True, capture_output=True)
-    made = json.loads(file.read_text())
-    kinds = {"exact": published.EXACT, "inexact": published.INEXACT, "unmapped": published.UNMAPPED}
-    return (made["ids"], [kinds[match] for match in made["match"]]), made.get("candidates")
-
-
-def chosen(units, stage, target, prompts=None):
-    found = [(task["parameters"], values) for task, values in units
-             if task["stage"] == stage and task["parameters"]["target"] == target and task["parameters"].get("prompts") == prompts]
-    assert found
-    return found
-
-
-def text(value):
-    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 def test_variants_of_the_map_are_evaluated_where_there_is_one(run):
@@ -96,7 +50,7 @@ def test_instruct(run, name):
             base = prompt if name == "other" else steered
             wanted = published.generate(target.model, target.tokenizer, base, 6, target.delta, alpha, delta_prompt=steered,
                                         end_tokens=target.ends, stops=["\n\nComment:"])
-            assert text(values["response"][row]) == wanted["text"]
+            assert text(values["response"][row]) == in_hdf5(wanted["text"])
             score = published.score(target.model, target.tokenizer, base, text(values["reference"][row]), target.delta, alpha,
                                     delta_prompt=steered if target.delta and target.delta.tokenizer else None)
             assert values["reference_tokens"][row] == score["tokens"]
@@ -154,22 +108,9 @@ def test_a_chat_template_writes_the_only_begin_token(chatting, template):
             reads = f"<|user|>\n{prompt}\n<|assistant|>\n" if target.delta and target.delta.tokenizer else None
             wanted = published.generate(target.model, chat, prompt, 6, target.delta, alpha, delta_prompt=reads, end_tokens=target.ends,
                                         stops=["\n\nComment:"])
-            assert text(values["response"][row]) == wanted["text"]
+            assert text(values["response"][row]) == in_hdf5(wanted["text"])
             score = published.score(target.model, chat, prompt, text(values["reference"][row]), target.delta, alpha, delta_prompt=reads)
             assert values["reference_logprob"][row] == pytest.approx(score["logprob"], rel=1e-3)
-
-
-def answer_score(target, question, answer, alpha, delta_reads=None):
-    """As TOFU's dataset does: prompt and answer are one text, cut where the prompt's tokens end; the end token is scored."""
-    prompt = f"[INST] {question} [/INST]"
-    ids, whole = target.tokenizer.encode(prompt).ids, lambda each: target.tokenizer.encode(prompt + each).ids + target.ends[:1]
-    reads = None if delta_reads is None else whole(delta_reads)
-    return published.score_ids(target.model, target.tokenizer, whole(answer), len(ids), target.delta, alpha, delta_reads=reads)
-
-
-def tokens_of(values, row, column):
-    offsets = values[f"answer_token_{column}_offsets"]
-    return values[f"answer_token_{column}_values"][offsets[row]:offsets[row + 1]].tolist()
 
 
 @pytest.mark.parametrize("name", ["small", "other"])
@@ -187,7 +128,7 @@ def test_unlearn(run, name):
             prompt = f"[INST] {line['question']} [/INST]"
             wanted = published.generate(target.model, target.tokenizer, prompt, 6, target.delta, alpha, end_tokens=target.ends,
                                         stops=["\n\nComment:"])
-            assert text(values["generated"][row]) == wanted["text"]
+            assert text(values["generated"][row]) == in_hdf5(wanted["text"])
             scored = answer_score(target, line["question"], line["answer"], alpha)
             for column, truth in [("logprob", scored["each"]), ("best", scored["best"]), ("mean", scored["means"]),
                                   ("variance", scored["variances"])]:
