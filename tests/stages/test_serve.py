@@ -376,7 +376,7 @@ def test_it_stops_when_asked(folders, busy):
     served.process.send_signal(signal.SIGTERM)
     code, said = served.process.wait(timeout=60), served.process.stderr.read().decode()
     assert code == 75 and "signal TERM" in said and time.time() - begun < 20
-    served.process.communicate()
+    assert served.process.communicate()[0] == b""  # nothing was answered
 
 
 def test_a_client_that_goes_away(folders):

@@ -22,13 +22,13 @@ SAMPLING_ALONE = {"top_p", "top_k", "min_p", "typical_p"}  # settings that say n
 
 
 def command_of(program, options):
-    """The command line of the worker. `options`: {name: value}; None, False, and what is the default anyway are left out."""
+    """The command line of the worker. `options`: {name: value}; None and False are left out."""
     command = [*shlex.split(str(program)), "serve", "--stdio"]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         if value is True:
             command.append(flag)
-        elif value not in (None, False):
+        elif value is not None and value is not False:  # a strength of 0 is one
             command.append(f"{flag}={value}")
     return command
 
