@@ -1,10 +1,12 @@
 """cmc_lm_eval: lm-evaluation-harness's own task code over tasks that this test writes. A model alone gets the figures, and each
 sample's log-likelihoods and texts, of lm_eval's `hf` type; a steered one those of the published algorithm."""
 
+import inspect
 import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -274,6 +276,13 @@ def test_what_the_worker_says_is_raised(model, folders, tmp_path):
     one.worker._process.kill()
     with pytest.raises(cmc_lm_eval.WorkerEnded, match="ended with -9"):
         one.loglikelihood([asked("loglikelihood", "a", " b")], disable_tqdm=True)
+
+
+def test_the_page_tells_of_every_argument():
+    table = (SOURCE / "docs/benchmarks.md").read_text().split("| `--model_args` | |")[1].split("\n\n")[0]
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")}
+    known = set(inspect.signature(cmc_lm_eval.CmcLM).parameters) - {"tensor_parallel", "batch_size", "max_batch_size"}  # told of with others
+    assert told == known
 
 
 def test_options_reach_the_worker():

@@ -2,11 +2,14 @@
 and out, whatever is wrong with them."""
 
 import json
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +23,7 @@ import published  # noqa: E402
 from chat_shapes import SHAPES  # noqa: E402
 
 torch.set_num_threads(1)
+SOURCE = Path(os.environ["CMC_SOURCE"])
 PAIRS = [("Where was the author born?", " She was born in Kuwait City."), ("Where was the author born?", " In Rome."),
          ("Where was", " the author"), ("the café costs 12€ — naïve 日本語 🎉", "\nok 🎉"), ("Hello\n", "there"), ("Hello  ", " you"),
          ("Where was the author born?", " She")]
@@ -125,7 +129,10 @@ def test_the_greeting(serving, folders):
         assert greeting["vocabulary"] == len(tokenizer) and greeting["chat_template"] == tokenizer.chat_template
         assert (greeting["begin_token"], greeting["end_token"]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
         assert greeting["prefix_token"] == tokenizer.bos_token_id
-    assert set(greeting["methods"]) == {"loglikelihood", "loglikelihood_rolling", "generate_until", "tokenize", "apply_chat_template"}
+    page = (SOURCE / "docs/benchmarks.md").read_text()
+    table = page.split("| method | a request | its answer |")[1].split("\n\n")[0]
+    assert greeting["methods"] == re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    assert greeting.keys() <= set(re.findall(r"`(\w+)`", page))
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
