@@ -104,12 +104,13 @@ std::string ChatRenderer::ask(const std::string& line) {
   return std::move(*answer);
 }
 
-std::vector<ChatRenderer::Rendered> ChatRenderer::try_all(const std::vector<Chat>& chats) {
+std::vector<ChatRenderer::Rendered> ChatRenderer::try_all(const std::vector<Chat>& chats, ChatEnd end) {
   std::vector<Rendered> all;
   for (size_t first = 0; first < chats.size(); first += at_once) {
     Ordered request = Ordered::array();
     for (size_t i = first; i < std::min(chats.size(), first + at_once); ++i) request.push_back(to_json(chats[i]));
-    const Json reply = Json::parse(ask(Ordered{{"chats", std::move(request)}}.dump()));
+    const bool open = end == ChatEnd::open_message;
+    const Json reply = Json::parse(ask(Ordered{{"chats", std::move(request)}, {"open", open}}.dump()));
     dated_ = dated_ || reply.at("dated").get<bool>();
     for (const auto& one : reply.at("replies"))
       all.push_back({one.value("text", std::string()), one.value("error", std::string()), one.contains("unsafe")});
@@ -117,8 +118,8 @@ std::vector<ChatRenderer::Rendered> ChatRenderer::try_all(const std::vector<Chat
   return all;
 }
 
-std::string ChatRenderer::render(const Chat& chat) {
-  auto rendered = try_all({chat}).front();
+std::string ChatRenderer::render(const Chat& chat, ChatEnd end) {
+  auto rendered = try_all({chat}, end).front();
   if (!rendered.error.empty()) fail(rendered.error, rendered.unsafe);
   return std::move(rendered.text);
 }

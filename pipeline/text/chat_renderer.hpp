@@ -9,12 +9,15 @@
 namespace cmc::text {
 
 struct ChatMessage {
-  std::string role, content;  // "system", "user"
+  std::string role, content;  // "system", "user", "assistant"
 };
 using Chat = std::vector<ChatMessage>;
+// What follows the last message: the beginning of an answer (transformers' add_generation_prompt), or nothing, and it
+// ends where its content does, to be gone on with (continue_final_message).
+enum class ChatEnd { prompt, open_message };
 
-// Renders chats as transformers' apply_chat_template does, the generation prompt added: by jinja2, in a sandboxed
-// process of the program that CMC_PYTHON names, else of the first of python3 and /usr/bin/python3 that has jinja2.
+// Renders chats as transformers' apply_chat_template does: by jinja2, in a sandboxed process of the program that
+// CMC_PYTHON names, else of the first of python3 and /usr/bin/python3 that has jinja2.
 class ChatRenderer {
  public:
   // `date` (core/date.hpp): what strftime_now tells. Throws MissingInput where no Python has jinja2, BadData or Refused
@@ -27,9 +30,9 @@ class ChatRenderer {
     bool unsafe = false;  // it did what a template may not do
   };
   // Chats that the template itself turns down have an error. Throws Refused where it takes too long or too much.
-  std::vector<Rendered> try_all(const std::vector<Chat>& chats);
+  std::vector<Rendered> try_all(const std::vector<Chat>& chats, ChatEnd end = ChatEnd::prompt);
   // Throws BadData or Refused naming the template and what to do.
-  std::string render(const Chat& chat);
+  std::string render(const Chat& chat, ChatEnd end = ChatEnd::prompt);
   // The texts that stand in the template, among them what it may look for in a question.
   std::vector<std::string> literals();
   bool is_dated() const { return dated_; }  // whether the date was asked for so far

@@ -3,7 +3,7 @@
 
     {"template": source, "variables": {"bos_token": ...}, "date": "2024-07-26"}   -> {"jinja2": version}
     {"literals": true}                      -> {"literals": texts that stand in the template}
-    {"chats": [[{"role", "content"}, ...], ...]}
+    {"chats": [[{"role", "content"}, ...], ...], "open"?: each ends where its last message's content does}
         -> {"replies": [{"text"} or {"error", "unsafe"?}, ...], "dated": whether a template asked for the date}
     what cannot be done                     -> {"error": sentence, "unsafe"?: true, "environment"?: true}
 
@@ -162,17 +162,35 @@ def failure(error):
     return {"error": text, "unsafe": True} if unsafe else {"error": text}
 
 
-def rendered(template, variables, chat):
-    text = template.render(messages=chat, tools=None, documents=None, add_generation_prompt=True, **variables)
+LAST = "THE LAST MESSAGE ENDS HERE "  # with a space that a template which strips it takes away
+
+
+def before_mark(text, content):
+    """A chat up to the end of its last message, after whose content the mark stood."""
+    if content.strip() not in text or LAST.strip() not in text:
+        raise ValueError("the template leaves out some of the last message, so that it cannot be gone on with")
+    end = text.rindex(LAST.strip())
+    return text[:end] if text.startswith(LAST, end) else text[:end].rstrip()
+
+
+def rendered(template, variables, chat, is_open):
+    if is_open:
+        if not chat:
+            raise ValueError("there is no last message to go on with")
+        content = chat[-1]["content"]
+        chat[-1]["content"] += LAST
+    text = template.render(messages=chat, tools=None, documents=None, add_generation_prompt=not is_open, **variables)
+    if is_open:
+        text = before_mark(text, content)
     if len(text) > LONGEST:
         raise OverflowError(f"a prompt of {len(text)} characters")
     text.encode("utf-8")  # half a surrogate pair is no text
     return text
 
 
-def reply_to(template, variables, chat):
+def reply_to(template, variables, chat, is_open):
     try:
-        return {"text": rendered(template, variables, chat)}
+        return {"text": rendered(template, variables, chat, is_open)}
     except Exception as error:
         return failure(error)
 
@@ -206,7 +224,7 @@ def main():
         if "literals" in request:
             say({"literals": literals_of(environment, source)})
             continue
-        replies = [reply_to(template, variables, chat) for chat in request["chats"]]
+        replies = [reply_to(template, variables, chat, request.get("open")) for chat in request["chats"]]
         say({"replies": replies, "dated": clock.asked})
 
 

@@ -13,13 +13,18 @@ void add_chat_options(po::options_description& options) {
       "date", po::value<std::string>(), (std::string("with --chat: the day it is told, ") + pinned_date).c_str());
 }
 
+std::string chat_date(const Arguments& arguments) {
+  const std::string date = arguments.has("date") ? arguments.get("date") : pinned_date;
+  if (!is_date(date)) throw Usage({"--date " + date, "is not a day", "write year-month-day, e.g. 2024-07-26"});
+  return date;
+}
+
 std::unique_ptr<ChatPrompts> ChatPrompts::of(const Arguments& arguments, const std::filesystem::path& model_folder) {
   for (const char* option : {"system", "date"})
     if (arguments.has(option) && !arguments.get<bool>("chat"))
       throw Usage({std::string("--") + option, "is for chats", "add --chat, or leave it out"});
   if (!arguments.get<bool>("chat")) return nullptr;
-  const std::string date = arguments.has("date") ? arguments.get("date") : pinned_date;
-  if (!is_date(date)) throw Usage({"--date " + date, "is not a day", "write year-month-day, e.g. 2024-07-26"});
+  const std::string date = chat_date(arguments);
   std::optional<std::string> system;
   if (arguments.has("system")) system = arguments.get("system");
   return std::unique_ptr<ChatPrompts>(new ChatPrompts(text::read_chat_template(model_folder), date, system));

@@ -13,6 +13,9 @@ namespace cmc::stages {
 // --chat, --system, --date: shared by tokenize and generate.
 void add_chat_options(boost::program_options::options_description& options);
 
+// --date, else the pinned day. Throws Usage.
+std::string chat_date(const Arguments& arguments);
+
 // User messages as a checkpoint's chat template writes them, each by the template itself.
 class ChatPrompts {
  public:

@@ -9,8 +9,8 @@ namespace po = boost::program_options;
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {run_verb,    plan_verb,     status_verb, verify_verb, tokenize_verb,
-                                        map_verb,    generate_verb, score_verb,  bench_verb,  export_verb,
-                                        import_verb, keys_verb,     doctor_verb};
+                                        map_verb,    generate_verb, score_verb,  serve_verb,  bench_verb,
+                                        export_verb, import_verb,   keys_verb,   doctor_verb};
   return all;
 }
 

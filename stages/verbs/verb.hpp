@@ -20,7 +20,7 @@ struct Verb {
 
 const std::vector<Verb>& verbs();
 extern const Verb run_verb, plan_verb, status_verb, verify_verb, tokenize_verb, map_verb, generate_verb, score_verb,
-    bench_verb, export_verb, import_verb, keys_verb, doctor_verb;
+    serve_verb, bench_verb, export_verb, import_verb, keys_verb, doctor_verb;
 
 // The arguments of one verb by Boost.Program_options: options, then positional ones by name in order.
 class Arguments {

@@ -9,6 +9,7 @@ NAMED = re.compile(r"\bJson\b|nlohmann")
 TEXT = {
     "stages/verbs/": "what a program prints, and the JSON-lines that it reads",
     "stages/bench/": "what cmc bench prints",
+    "stages/serving/": "the lines that cmc serve reads and writes",
     "stages/planning/absent_inputs": "parameters of a task, searched for what is absent",
     "stages/planning/known_shapes.cpp": "config.json",
     "stages/planning/task_seeds.cpp": "the key of a task",

@@ -38,6 +38,7 @@ BY_HAND = {
     "jobs/setup.sh --cuda": "a wheel of several gigabytes",
     "jobs/build.sh cuda": "that wheel and nvcc",
     "jobs/device_kit.sh": "a build with CUDA",
+    "python3 -m cmc_lm_eval": "tasks and models from the network; tests/analysis/test_lm_eval.py runs it on tasks of its own",
     "jobs/reproduce.sh small_llms": "half an hour, and models that the project does not ship",
 }
 # Exit codes other than 0.

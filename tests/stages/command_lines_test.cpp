@@ -98,6 +98,7 @@ TEST_F(CommandLines, AreDoneOrRefused) {
       if (!joined && random.below(3) != 0) words.push_back(any_of(values, random));
     }
     if (verb.name == "run" || verb.name == "plan") words.push_back("--output=" + at + "/out");
+    if (verb.name == "serve") words.push_back("--stdio");
     if (verb.name == "tokenize") words.push_back("--texts=" + at + "/lines.jsonl");  // else it would wait for its input
     std::string line(verb.name);
     for (const auto& word : words) line += " '" + word + "'";
