@@ -60,7 +60,7 @@ Contrast contrast(const std::string& measure, Claim claim, int digits, const Sam
     result.holds = result.judged && result.measured.value >= kept_share * result.baseline.value;
   else
     result.holds =
-        result.judged && result.p < significant && every_seed(result.difference, claim == Claim::rises ? 1 : -1);
+        result.judged && result.p < significant && every_seed(result.difference, claim == Claim::falls ? -1 : 1);
   return result;
 }
 

@@ -10,7 +10,8 @@
 
 namespace cmc::analysis {
 
-enum class Claim { rises, falls, stays };
+// returns: it rises, and a fifth of the way at least to what it was before it was taken away.
+enum class Claim { rises, falls, stays, returns };
 
 // One measure without and with what the paper proposes.
 struct Contrast {
@@ -19,7 +20,8 @@ struct Contrast {
   int digits = 3;  // shown after the decimal point
   // Over the items measured in both; over the seeds where there are several.
   Figure baseline = {}, measured = {}, difference = {};
-  double p = unknown;  // two-sided
+  double p = unknown;         // two-sided
+  double way_back = unknown;  // of returns: share of the way from the baseline to what it was before
   bool judged = false, holds = false;
 };
 

@@ -135,6 +135,8 @@ Finding composition(const Record& record) {
   return finding;
 }
 
+constexpr double least_way_back = 0.2;
+
 // Baseline: the steered target asked as usual.
 Finding return_under(const Record& record, const records::Stress& stress) {
   Finding finding{"Robustness: what a steered target has unlearned comes back under " + describe(stress),
@@ -148,7 +150,11 @@ Finding return_under(const Record& record, const records::Stress& stress) {
       for (const auto& view : record.views())
         samples.push_back({view.seed().value_or(0), paired(view.of(system, forget, name), view.of(system, set, name))});
       const auto& about = records::metric_named(name);
-      add(evidence, contrast("Forget " + std::string(about.title), Claim::rises, about.digits, samples));
+      auto found = contrast("Forget " + std::string(about.title), Claim::returns, about.digits, samples);
+      found.way_back = found.difference.value /
+                       (record.figure(system.vanilla().without_seed(), forget, name).value - found.baseline.value);
+      found.holds = found.holds && found.way_back >= least_way_back;
+      add(evidence, std::move(found));
     }
     finding.evidence.push_back(std::move(evidence));
   }

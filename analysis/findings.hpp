@@ -12,6 +12,7 @@ namespace cmc::analysis {
 //   * a figure rises (falls) where every seed's mean does and a paired bootstrap over the items of all seeds gives
 //     p < 0.01 (many figures are looked at); with fewer than 8 items nothing is said, for even unanimous ones could not
 //     reach that in a sign test;
+//   * what was unlearned comes back where it rises so, and at least a fifth of the way to the target alone;
 //   * a figure stays where it keeps at least 80 % of its baseline;
 //   * CMC is judged at the measured strength nearest to 1, the paper's; of several deltas the first of the experiment:
 //     for instructions a sweep's other sizes and epochs stand in tables, those that unlearn otherwise have a finding of
@@ -47,6 +48,8 @@ Table findings_table(const std::vector<Finding>& findings);
 
 inline constexpr char findings_rule[] =
     "A figure rises or falls where every seed's mean does and a paired bootstrap over items gives p < 0.01; it stays "
-    "where it keeps at least 80 % of its baseline. CMC: at the strength nearest to 1.";
+    "where it keeps at least 80 % of its baseline; what was unlearned comes back where it rises a fifth of the way to "
+    "the "
+    "target alone. CMC: at the strength nearest to 1.";
 
 }  // namespace cmc::analysis

@@ -27,6 +27,7 @@ std::string text_of(const Contrast& c) {
   text += ", n = " + std::to_string(c.difference.n);
   if (!c.difference.by_seed.empty()) text += " in " + std::to_string(c.difference.by_seed.size()) + " seeds";
   if (c.claim == Claim::stays) return text + (c.holds ? ", stays)" : ", does not stay)");
+  if (c.claim == Claim::returns) text += ", " + fixed(100 * c.way_back, 0) + " % of the way back";
   return text + ", " + p_text(c.p) + ")";
 }
 
@@ -133,7 +134,10 @@ Table findings_table(const std::vector<Finding>& findings) {
               Table::Shown::folded};
   table.errors = "Means over n items ± standard error; with several seeds means over them ± sample standard deviation.";
   const auto claim = [](const Contrast& c) -> std::string {
-    const std::string name = c.claim == Claim::rises ? "rises" : c.claim == Claim::falls ? "falls" : "stays";
+    const std::string name = c.claim == Claim::rises     ? "rises"
+                             : c.claim == Claim::falls   ? "falls"
+                             : c.claim == Claim::returns ? "returns"
+                                                         : "stays";
     return name + (!c.judged ? ": too few items" : c.holds ? ": yes" : ": no");
   };
   for (const Finding& finding : findings) {

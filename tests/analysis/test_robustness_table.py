@@ -10,7 +10,7 @@ from support_results import make_folder, report
 
 FORGET, RETAIN = 16, 24
 # of each test: the level (ROUGE-L, probability) of the forget set; CMC's is (0.3, 0.05) as usual
-LEVELS = {"int8": (0.3, 0.05), "int4": (0.8, 0.6), "relearn 2": (0.7, 0.5)}
+LEVELS = {"int8": (0.36, 0.2), "int4": (0.8, 0.6), "relearn 2": (0.7, 0.5)}  # int8: a little of the way
 
 
 def values_of(unit, name):
@@ -90,6 +90,7 @@ def test_findings_say_what_comes_back(run):
     table = pandas.read_csv(folder / "report/tables/findings.csv", keep_default_na=False, na_values=[""])
     for test in LEVELS:
         for target in TARGETS[: 2 if test.startswith("relearn") else 3]:
+            vanilla = samples(description, "unlearn", target, "vanilla", "forget", "rouge_l_recall")
             rows = table[table["Effect"].str.endswith("under " + test) & (table["On"] == f"{target} + tiny, α 1")].set_index("Measure")
             for column, measure in (("rouge_l_recall", "Forget ROUGE-L"), ("answer_logprob", "Forget Prob.")):
                 usual = samples(description, "unlearn", target, "cmc", "forget", column)
@@ -97,6 +98,11 @@ def test_findings_say_what_comes_back(run):
                 changes = [[asked[seed][item] - usual[seed][item] for item in asked[seed] if item in usual[seed]] for seed in usual]
                 assert rows.loc[measure, "Difference"] == pytest.approx(numpy.mean([numpy.mean(each) for each in changes]))
                 assert rows.loc[measure, "Difference n"] == sum(map(len, changes)), "the items asked both times"
+                assert rows.loc[measure, "Claim"] == ("returns: no" if test == "int8" else "returns: yes")
+            before = numpy.mean([numpy.mean(list(each.values())) for each in vanilla.values()])
+            way = rows.loc["Forget ROUGE-L", "Difference"] / (before - rows.loc["Forget ROUGE-L", "Baseline"])
+            effect = shown[shown.index("under " + test + " —"):]
+            assert f"{target} + tiny, α 1" in effect and f", {100 * way:.0f} % of the way back" in effect[effect.index(f" {target} + tiny, α 1"):]
 
 
 def test_findings_say_whether_deltas_compose(run):
