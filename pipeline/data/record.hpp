@@ -18,6 +18,7 @@ class Record {
   Record(const Json& json, std::string where);
 
   const std::string& where() const { return where_; }
+  const Json& json() const { return json_; }  // for fields whose type says what they mean
   bool has(const std::string& field) const;  // present and not null
 
   // Throws BadData: missing, no string, or (refused) nothing but white space.
