@@ -19,7 +19,7 @@ class Record {
 
   const std::string& where() const { return where_; }
   const Json& json() const { return json_; }  // for fields whose type says what they mean
-  bool has(const std::string& field) const;  // present and not null
+  bool has(const std::string& field) const;   // present and not null
 
   // Throws BadData: missing, no string, or (refused) nothing but white space.
   std::string text(const std::string& field, Blank blank = Blank::refused) const;

@@ -11,8 +11,9 @@ enum class LetterCase { exact, ignored };  // ignored: re.IGNORECASE
 
 // A regular expression that means what it means to Python's `re` on str: its \w, \s, \d and \b, its escapes, an empty
 // match beside another, "$" before a last line end. PCRE2 decides differently in these alone: two letters of Turkish,
-// which `re` takes for i where case is ignored (U+0130, U+0131); code points that one of the two does not know yet; a
-// lookbehind of several widths, which `re` refuses. Immutable; safe to share between threads.
+// which `re` takes for i where case is ignored (U+0130, U+0131), and \1 for σ behind ς; code points that one of the two
+// does not know yet; a lookbehind of several widths, which `re` refuses; \B in no text. Immutable; safe to share
+// between threads.
 class PythonPattern {
  public:
   // Throws BadData naming `where`: what does not compile, or what `re` has and this has not ((?x), (?a), (?L)).

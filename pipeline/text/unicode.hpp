@@ -14,8 +14,8 @@ bool is_punctuation(char32_t code_point);                   // general category 
 bool is_word(char32_t code_point);                          // \w: letters, marks, decimal digits, connectors, joiners
 void append_lower(std::string& text, char32_t code_point);  // full mapping: U+0130 gives two; newest letters stay
 
-// What Python's str has: lower() of a whole text, whose capital sigma is ς at the end of a word; isupper() and islower():
-// at least one letter of that case, none of the other. `text` is valid UTF-8.
+// What Python's str has: lower() of a whole text, whose capital sigma is ς at the end of a word; isupper() and
+// islower(): at least one letter of that case, none of the other. `text` is valid UTF-8.
 std::string python_lower(std::string_view text);
 bool is_python_upper(std::string_view text);
 bool is_python_lower(std::string_view text);

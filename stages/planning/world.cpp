@@ -15,7 +15,7 @@ std::filesystem::path made_world(const Experiment& experiment, int64_t seed, con
   const int64_t a = experiment.world.pieces_a, b = experiment.world.pieces_b;
   // Another size, or version of what is written, is another world: a folder of its own, so that none is ever changed.
   const std::string sizes =
-      "2-" + std::to_string(settings.documents) + "-" + std::to_string(a) + "-" + std::to_string(b);
+      "3-" + std::to_string(settings.documents) + "-" + std::to_string(a) + "-" + std::to_string(b);
   const auto folder = output / "world" / ("seed-" + std::to_string(seed) + "-" + sizes);
   if (std::filesystem::exists(folder)) return folder;
   log_info("writing the world of seed ", seed, " and its vocabularies to ", folder.string());

@@ -81,3 +81,6 @@ def other_verdicts(item, response):
     results, _ = if_verifiable.evaluate_instructions(response, item["instruction_id_list"], item["kwargs"], item["prompt"],
                                                      if_verifiable_registry)
     return [[bool(result.strict_pass), bool(result.loose_pass)] for result in results]
+
+
+use()

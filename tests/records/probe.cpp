@@ -33,6 +33,7 @@ Json all_columns() {
           {"train", steps},
           {"adapt", steps},
           {"instruct", columns<InstructRow>()},
+          {"ifeval", columns<IfevalRow>()},
           {"judge", columns<JudgeRow>()},
           {"similarity", columns<ShiftRow, ShiftStepRow>()},
           {"unlearn", columns<UnlearnRow>()}};
