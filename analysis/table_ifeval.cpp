@@ -45,7 +45,7 @@ Table main_table(const Record& record, const std::vector<System>& systems) {
       "Prompts: share of prompts all of whose instructions the response follows. Instructions: share of all "
       "instructions. Strict: the response as it is; loose: or without its first line, its last line, both, each also "
       "without asterisks.",
-      "Stopped: responses that ended by themselves within the length limit; what is cut off rarely ends as asked."};
+      "Ended: responses that ended by themselves within the length limit; what is cut off rarely ends as asked."};
   return table;
 }
 

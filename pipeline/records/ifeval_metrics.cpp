@@ -53,7 +53,7 @@ const std::vector<RowMetric<IfevalRow>>& ifeval_metrics() {
         .definition = "instructions of a prompt"},
        [](const Row& row) { return static_cast<double>(row.strict.size()); }},
       {{.name = metric::ifeval_stopped,
-        .title = "Stopped, %",
+        .title = "Ended, %",
         .unit = "%",
         .digits = 1,
         .definition = "responses that ended by themselves within the length limit"},
