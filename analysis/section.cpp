@@ -36,8 +36,9 @@ std::vector<Section> all_sections(const Record& record) {
     number(section.heatmaps);
     if (!section.tables.empty()) sections.push_back(std::move(section));
   };
-  for (const auto make : {instruct_section, judge_section, tofu_section, audit_section, robustness_section,
-                          similarity_section, token_map_section, training_section, adaptation_section, cost_section})
+  for (const auto make :
+       {instruct_section, ifeval_section, judge_section, tofu_section, audit_section, robustness_section,
+        similarity_section, token_map_section, training_section, adaptation_section, cost_section})
     add(make(record));
   return sections;
 }

@@ -24,12 +24,12 @@ venv=${CMC_VENV:-$venv}
 say() { echo "setup: $*" >&2; }
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
-          libboost-program-options-dev libsentencepiece-dev libprotobuf-dev libpcre2-dev libutf8proc-dev nlohmann-json3-dev libspdlog-dev
+          libboost-program-options-dev libsentencepiece-dev libprotobuf-dev libpcre2-dev libutf8proc-dev libcld2-dev nlohmann-json3-dev libspdlog-dev
           libssl-dev zlib1g-dev gnuplot-nox python3-jinja2)
 [ "$want_tests" = yes ] && packages+=(libgtest-dev libgmock-dev munge slurmctld slurmd slurm-client)
 
 by_hand="g++ 12, CMake 3.22, Python 3.11 or later, Ninja, pkg-config, Open MPI, and with their headers HDF5, Boost.Program_options,
-  SentencePiece, PCRE2, utf8proc, nlohmann-json, spdlog, OpenSSL and zlib; to run: gnuplot, jinja2 for Python"
+  SentencePiece, PCRE2, utf8proc, CLD2, nlohmann-json, spdlog, OpenSSL and zlib; to run: gnuplot, jinja2 for Python"
 
 # What runs here, or else what apt would install: "12", "3.11".
 gcc_version() { g++ -dumpversion 2>/dev/null || apt-cache depends g++ 2>/dev/null | sed -n 's/.*Depends: g++-\([0-9]*\).*/\1/p'; }

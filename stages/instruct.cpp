@@ -23,16 +23,6 @@ namespace {
 
 using records::InstructParameters, records::InstructRow, records::Prompts;
 
-// What the base reads. A tuned target reads what it was tuned on, whatever its vocabulary.
-records::Prompt base_prompt(Planner& planner, const records::System& system,
-                            const std::vector<std::string>& questions) {
-  if (records::traits_of(system.method).trains_target) return prompt_of_style(text::PromptStyle::open_instruct);
-  const auto& target = planner.experiment().model.at(system.target);
-  const bool shares =
-      planner.share_vocabulary(system.target, planner.experiment().template_of(records::Purpose::instruct));
-  return planner.prompt(shares ? target.prompt : target.other_prompt, system.target, questions);
-}
-
 void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, const records::Slice& slice,
                const std::vector<std::string>& questions) {
   const auto& experiment = planner.experiment();
@@ -45,7 +35,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
                        slice,
                        planner.file(experiment.given(experiment.data.alpaca_eval)),
                        experiment.instruct.new_tokens,
-                       base_prompt(planner, system, questions),
+                       instruct_prompt(planner, system, questions),
                        prompt_of_style(text::PromptStyle::open_instruct)};
   if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.seed();
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
@@ -90,12 +80,6 @@ metrics::StopReason metric_reason(decode::StopReason reason) {
       break;
   }
   return metrics::StopReason::length;
-}
-
-std::vector<int32_t> plain_ids(const std::vector<BaseToken>& tokens) {
-  std::vector<int32_t> ids;
-  for (const auto token : tokens) ids.push_back(token.value);
-  return ids;
 }
 
 // What one prompt of the slice asks.
@@ -154,7 +138,7 @@ void add_response(InstructRow& row, const Question& question, const decode::Gene
   row.prompt = question.text;
   row.response = answer.text;
   row.stop_reason = decode::name_of(answer.reason);
-  row.response_tokens = plain_ids(answer.tokens);
+  row.response_tokens = answer.plain_ids();
   row.stopped = health.stopped;
   row.repetition = health.repetition;
   if (!question.form.empty()) row.followed = passes(question.form, answer.text);

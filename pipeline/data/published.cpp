@@ -29,6 +29,7 @@ constexpr std::array known = {
     Known{"holdout05.json", {200, 57'000}},
     Known{"holdout10.json", {400, 115'000}},
     Known{"alpaca_eval.json", {805, 620'778}},
+    Known{"input_data.jsonl", {541, 208'000}},             // IFEval, Zhou et al. 2023
     Known{"alpaca_gpt4_data.json", {52'002, 43'000'000}},  // Peng et al. 2023
     Known{"alpaca_en_demo.json", {999, 859'893}},
     Known{"train.jsonl", {7473, 4'170'000}},  // GSM8K, Cobbe et al. 2021

@@ -11,7 +11,7 @@ struct Published {
   int64_t bytes = 0;  // about
 };
 
-// Of the files that jobs/fetch.sh gets, each by its name alone; none: another file.
+// Of the files that jobs/fetch.sh gets, and IFEval's, each by its name alone; none: another file.
 std::optional<Published> published(const std::filesystem::path& file);
 
 }  // namespace cmc::data

@@ -18,7 +18,8 @@ class Record {
   Record(const Json& json, std::string where);
 
   const std::string& where() const { return where_; }
-  bool has(const std::string& field) const;  // present and not null
+  const Json& json() const { return json_; }  // for fields whose type says what they mean
+  bool has(const std::string& field) const;   // present and not null
 
   // Throws BadData: missing, no string, or (refused) nothing but white space.
   std::string text(const std::string& field, Blank blank = Blank::refused) const;

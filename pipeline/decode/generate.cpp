@@ -149,6 +149,12 @@ std::string_view name_of(StopReason reason) {
   return {};
 }
 
+std::vector<int32_t> Generated::plain_ids() const {
+  std::vector<int32_t> ids;
+  for (const auto token : tokens) ids.push_back(token.value);
+  return ids;
+}
+
 std::vector<Generated> generate(fusion::LogitSource& source, const std::shared_ptr<const text::Tokenizer>& tokenizer,
                                 std::span<const GenerationRequest> requests, const GenerationSettings& settings,
                                 const ReportGeneration& report) {

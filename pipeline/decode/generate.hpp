@@ -30,6 +30,7 @@ struct Generated {
   std::vector<BaseToken> tokens;  // new ones, without the end token, nor those that reach into a stop string
   std::string text;               // special tokens skipped; ends before a stop string
   StopReason reason = StopReason::length;
+  std::vector<int32_t> plain_ids() const;  // of the tokens
 };
 
 struct GenerationProgress {

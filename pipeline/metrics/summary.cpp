@@ -81,6 +81,23 @@ double standard_error(std::span<const double> values) {
   return standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
 }
 
+Ratio ratio_of_sums(std::span<const double> numerators, std::span<const double> denominators) {
+  if (numerators.size() != denominators.size())
+    throw BadData(
+        {"ratio of sums",
+         "got " + std::to_string(numerators.size()) + " and " + std::to_string(denominators.size()) + " values",
+         "give both of each cluster"});
+  check_sample(numerators, "ratio of sums: numerators");
+  check_sample(denominators, "ratio of sums: denominators");
+  const double whole = sum(denominators);
+  if (whole == 0) throw BadData({"ratio of sums: denominators", "sum to 0", "count at least one"});
+  const double value = sum(numerators) / whole;
+  std::vector<double> residuals;  // their mean is 0
+  for (size_t i = 0; i < numerators.size(); ++i) residuals.push_back(numerators[i] - value * denominators[i]);
+  const auto clusters = static_cast<double>(residuals.size());
+  return {value, standard_deviation(residuals) * std::sqrt(clusters) / whole};
+}
+
 Interval bootstrap_mean(std::span<const double> values, const BootstrapSettings& settings) {
   check_sample(values, "bootstrap: values");
   return central(resampled_means(values, settings), settings.level);

@@ -10,6 +10,14 @@ double mean(std::span<const double> values);
 double standard_deviation(std::span<const double> values);  // of the sample (n - 1); NaN for one value
 double standard_error(std::span<const double> values);      // standard_deviation / sqrt(n)
 
+// Sum of first over sum of second, as a share of all that the clusters hold, and its standard error by linearisation:
+// the items of a cluster are not independent, clusters are (Cochran 1977, section 2.11). NaN for one cluster.
+struct Ratio {
+  double value = 0, standard_error = 0;
+};
+// Throws BadData where the sizes differ or the second ones sum to nothing.
+Ratio ratio_of_sums(std::span<const double> numerators, std::span<const double> denominators);
+
 struct Interval {
   double low = 0;
   double high = 0;

@@ -102,6 +102,24 @@ struct InstructParameters {
   }
 };
 
+// Stage ifeval: responses to IFEval's prompts, and which of their instructions they follow.
+struct IfevalParameters {
+  Evaluation evaluation;
+  Slice slice;
+  FileReference data;
+  int64_t new_tokens = 0;
+  Prompt base_prompt, delta_prompt;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    Slice::fields(self.slice, visit);
+    visit("data", self.data);
+    visit("new_tokens", self.new_tokens);
+    visit("base_prompt", self.base_prompt);
+    visit("delta_prompt", self.delta_prompt);
+  }
+};
+
 // Stage unlearn: TOFU answers and losses.
 struct UnlearnParameters {
   Evaluation evaluation;

@@ -1,6 +1,9 @@
 // Units as measurements, by stage.
+#include <algorithm>
+#include <iterator>
 #include <map>
 
+#include "pipeline/records/ifeval_metrics.hpp"
 #include "pipeline/records/measurements.hpp"
 
 namespace cmc::records {
@@ -35,6 +38,20 @@ void measure(const std::vector<Row>& rows, const std::vector<RowMetric<Row, More
     const int code = metric_code(metric.about.name);
     for (const Row& row : rows) out.add(systems.at(row.alpha), set, row.item, code, metric.value(row, more...));
   }
+}
+
+// All instructions together, and each kind's as a set of its own.
+void measure_ifeval(const store::Unit& unit, const System& system, Measurements& out) {
+  const auto rows = read_rows<IfevalRow>(unit);
+  measure(rows, ifeval_metrics(), {out, system}, out.set_code(std::string(ifeval_set)), out);
+  const auto is_counted = [](const auto& metric) {
+    return metric.about.name == metric::ifeval_instructions || metric.about.name == metric::ifeval_followed_strict ||
+           metric.about.name == metric::ifeval_followed_loose;
+  };
+  std::vector<RowMetric<IfevalRow>> counts;
+  std::ranges::copy_if(ifeval_metrics(), std::back_inserter(counts), is_counted);
+  for (const auto& [kind, of_kind] : rows_by_kind(rows))
+    measure(of_kind, counts, {out, system}, out.set_code(kind), out);
 }
 
 void measure_shifts(const store::Unit& unit, const System& system, int16_t set, Measurements& out) {
@@ -85,6 +102,7 @@ void Measurer::take(const store::Unit& unit) {
   if (unit.stage == "instruct")
     measure(read_rows<InstructRow>(unit), instruct_metrics(), {measurements_, system},
             measurements_.set_code(labels.set), measurements_);
+  if (unit.stage == "ifeval") measure_ifeval(unit, system, measurements_);
   if (unit.stage == "judge")
     measure(read_rows<JudgeRow>(unit), judge_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
             measurements_);

@@ -29,6 +29,18 @@ const std::vector<Metric>& computed_metrics() {
        .aggregate = Aggregate::computed,
        .definition = "what a logistic regression of the judge's preferences on the difference of lengths predicts for "
                      "equal ones: AlpacaEval's length-controlled win rate in its minimal form"},
+      {.name = metric::ifeval_instruction_strict,
+       .title = "Instructions, strict",
+       .unit = "1",
+       .better = Better::higher,
+       .aggregate = Aggregate::computed,
+       .definition = "share of all instructions that are followed; standard error of a ratio, clustered by prompt"},
+      {.name = metric::ifeval_instruction_loose,
+       .title = "Instructions, loose",
+       .unit = "1",
+       .better = Better::higher,
+       .aggregate = Aggregate::computed,
+       .definition = "the same, loosely"},
       {.name = truth_ratio_metrics[0].utility,
        .title = "Utility",
        .unit = "1",
@@ -119,7 +131,7 @@ const std::vector<Metric>& all_metrics() {
     const auto add = [&](const auto& some) {
       for (const auto& metric : some) list.push_back(metric.about);
     };
-    add(instruct_metrics()), add(judge_metrics()), add(unlearn_metrics()), add(shift_metrics()),
+    add(instruct_metrics()), add(ifeval_metrics()), add(judge_metrics()), add(unlearn_metrics()), add(shift_metrics()),
         add(coverage_metrics());
     add(training_metrics());
     list.insert(list.end(), computed_metrics().begin(), computed_metrics().end());

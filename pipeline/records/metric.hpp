@@ -42,6 +42,7 @@ struct RowMetric {
 
 // One list for each stage, in the order of its table. Adding a metric is a line here.
 const std::vector<RowMetric<InstructRow>>& instruct_metrics();  // of checked prompts, too
+const std::vector<RowMetric<IfevalRow>>& ifeval_metrics();
 const std::vector<RowMetric<JudgeRow>>& judge_metrics();
 const std::vector<RowMetric<UnlearnRow, metrics::TofuSet>>& unlearn_metrics();
 const std::vector<RowMetric<ShiftRow>>& shift_metrics();
@@ -88,6 +89,13 @@ inline constexpr std::string_view win_rate = "win_rate", win_probability = "win_
                                   any_verdict = "any_verdict", length_controlled = "length_controlled_win_rate";
 inline constexpr std::string_view response_characters = "response_characters",
                                   reference_characters = "reference_characters";
+inline constexpr std::string_view ifeval_prompt_strict = "ifeval_prompt_strict",
+                                  ifeval_prompt_loose = "ifeval_prompt_loose",
+                                  ifeval_instruction_strict = "ifeval_instruction_strict",
+                                  ifeval_instruction_loose = "ifeval_instruction_loose",
+                                  ifeval_followed_strict = "ifeval_followed_strict",
+                                  ifeval_followed_loose = "ifeval_followed_loose",
+                                  ifeval_instructions = "ifeval_instructions", ifeval_stopped = "ifeval_stopped";
 inline constexpr std::string_view exact_memorization = "exact_memorization",
                                   extraction_strength = "extraction_strength", mia_reference = "mia_reference",
                                   privleak = "privleak";

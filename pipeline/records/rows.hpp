@@ -93,6 +93,32 @@ struct InstructRow {
   }
 };
 
+// ifeval: one row a (strength, prompt); an instruction is a word of `instruction_ids` and a place of both verdicts.
+struct IfevalRow {
+  double alpha = 0;
+  int64_t item = 0, prompt_key = 0;
+  std::string prompt, asked, response, stop_reason, instruction_ids;
+  std::vector<int32_t> response_tokens, strict, loose;
+  static auto columns() {
+    using Row = IfevalRow;
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+        column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
+        column(&Row::prompt_key, {"prompt_key", "row", "1", "its key there"}),
+        column(&Row::prompt, {"prompt", "row", "1", "prompt"}),
+        column(&Row::asked, {"asked", "row", "1", "what the base reads", "the prompt in its prompt's text"}),
+        column(&Row::response, {"response", "row", "1", "generated text"}),
+        column(&Row::response_tokens, {"response_tokens", "row", "token", "generated base tokens"}),
+        column(&Row::stop_reason, {"stop_reason", "row", "1", "what ended the response"}),
+        column(&Row::instruction_ids,
+               {"instruction_ids", "row", "1", "ids of the prompt's instructions", "parted by blanks"}),
+        column(&Row::strict, {"strict", "row", "1", "1: the response follows the instruction, 0: not"}),
+        column(&Row::loose,
+               {"loose", "row", "1", "the same of the response without its first or last line or asterisks",
+                "1: one of the eight texts follows the instruction"}));
+  }
+};
+
 // judge: one row a (strength, prompt); NaN where the comparison is longer than the judge's context.
 struct JudgeRow {
   double alpha = 0;

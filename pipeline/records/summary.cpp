@@ -9,6 +9,7 @@
 #include "pipeline/metrics/length_controlled.hpp"
 #include "pipeline/metrics/summary.hpp"
 #include "pipeline/metrics/win_rate.hpp"
+#include "pipeline/records/ifeval_metrics.hpp"
 
 namespace cmc::records {
 namespace {
@@ -202,6 +203,14 @@ void add_length_controlled(const View& view, Figures& figures) {
     }
 }
 
+void add_ifeval(const View& view, Figures& figures) {
+  for (const auto& system : view.systems())
+    for (const auto& set : view.all().sets())
+      for (const auto& share : instruction_shares)
+        if (const Figure figure = instruction_share(view, system, set, share); !std::isnan(figure.value))
+          figures[{system, set, metric_code(share.share)}] = figure;
+}
+
 // What a judge is like, of all systems: mean over prompts of each prompt's mean over systems, whose judgements of one
 // prompt are not independent.
 void add_judges(const View& view, Figures& figures) {
@@ -250,6 +259,7 @@ Summary::Figures Summary::figures_of(const View& view) {
   }
   add_tofu(view, figures);
   add_shift_tests(view, figures);
+  add_ifeval(view, figures);
   add_judges(view, figures);
   add_length_controlled(view, figures);
   return figures;

@@ -35,9 +35,10 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
   TaskLabels labels;
   labels.system = records::from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
-  set_prompt(labels, parameters, stage == "instruct" ? "base_prompt" : "prompt", where);
+  set_prompt(labels, parameters, stage == "instruct" || stage == "ifeval" ? "base_prompt" : "prompt", where);
   if (stage == "instruct")
     labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
+  if (stage == "ifeval") labels.set = ifeval_set;
   if (stage == "unlearn") labels.set = json_field<std::string>(parameters, "set", where);
   if (stage == "robustness")
     labels.set =
@@ -119,7 +120,8 @@ std::string shift_set(const std::string& reference) {
 
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where) {
   const auto labels = [&] {
-    if (stage == "instruct" || stage == "judge" || stage == "unlearn" || stage == "robustness" || stage == "relearn")
+    if (stage == "instruct" || stage == "ifeval" || stage == "judge" || stage == "unlearn" || stage == "robustness" ||
+        stage == "relearn")
       return evaluation_labels(stage, parameters, where);
     if (stage == "similarity") return shift_labels(parameters, where);
     if (stage == "token_map") return map_labels(parameters, where);

@@ -43,6 +43,9 @@ struct PlannedTask {
 // BadData naming `where` and the field.
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where);
 
+// The set that IFEval's instructions stand under together; those of one kind stand under its id.
+inline constexpr std::string_view ifeval_set = "ifeval";
+
 // The set that a judge's verdicts are measured on.
 std::string judged_set(const std::string& judge, const std::string& baseline);
 std::string shift_set(const std::string& reference);  // that shifts are measured on: the reference's answers

@@ -3,8 +3,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include <algorithm>
-
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/utf8.hpp"
 #include "pipeline/text/oniguruma.hpp"
@@ -12,33 +10,17 @@
 namespace cmc::text {
 namespace {
 
-using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
-
-std::string message_of(int error) {
-  char text[256];
-  pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(text), sizeof text);
-  return text;
-}
-
 void find_literal(std::string_view text, std::string_view literal, std::vector<Span>& spans) {
   for (size_t at = text.find(literal); at != std::string_view::npos; at = text.find(literal, at + literal.size()))
     spans.push_back({at, at + literal.size()});
 }
 
-void find_regex(std::string_view text, const pcre2_code* code, std::vector<Span>& spans) {
-  const MatchData data(pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+void find_regex(std::string_view text, const Pcre2Code& code, std::vector<Span>& spans) {
+  Pcre2Search search(code, text);
   size_t last_end = std::string_view::npos;  // of the match before
   for (size_t at = 0; at <= text.size() && !text.empty();) {
-    int found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
-    if (found == PCRE2_ERROR_JIT_STACKLIMIT)  // the interpreter has the heap
-      found = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), nullptr);
-    if (found == PCRE2_ERROR_NOMATCH) return;
-    if (found < 0)
-      throw BadData({"tokenizer.json: pre_tokenizer", "a pattern cannot be matched: " + message_of(found),
-                     "simplify the pattern; it backtracks without bound"});
-    const size_t* ends = pcre2_get_ovector_pointer(data.get());
-    const Span span{ends[0], std::max(ends[0], ends[1])};
+    if (!search.find(at)) return;
+    const Span span = search.span();
     at = span.end;
     if (span.begin < span.end || span.end != last_end) {
       spans.push_back(span);
@@ -71,25 +53,14 @@ Pattern Pattern::regex(const std::string& expression, const std::string& where) 
 }
 
 void Pattern::compile(const std::string& expression, const std::string& where) {
-  const std::string translated = pcre2_of_oniguruma(expression, where);
-  int error = 0;
-  size_t at = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr);
-  if (code == nullptr)
-    throw BadData({where,
-                   "does not compile: " + message_of(error) + " at offset " + std::to_string(at) + " of " + translated,
-                   "give a regular expression in Oniguruma's syntax"});
-  code_ = std::shared_ptr<const void>(
-      code, [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); });
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
+  code_.emplace(pcre2_of_oniguruma(expression, where), PCRE2_MULTILINE, where,
+                "give a regular expression in Oniguruma's syntax");
 }
 
 std::vector<Span> Pattern::find_all(std::string_view text) const {
   std::vector<Span> spans;
   if (code_)
-    find_regex(text, static_cast<const pcre2_code*>(code_.get()), spans);
+    find_regex(text, *code_, spans);
   else
     find_literal(text, literal_, spans);
   return spans;

@@ -1,16 +1,13 @@
 #pragma once
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pipeline/core/json.hpp"
+#include "pipeline/text/pcre2_code.hpp"
 
 namespace cmc::text {
-
-struct Span {
-  size_t begin = 0, end = 0;  // bytes
-};
 
 // What a tokenizer.json calls a pattern: {"String": "…"} or {"Regex": "…"}, the latter in Oniguruma's dialect.
 // Immutable; safe to share between threads.
@@ -31,8 +28,8 @@ class Pattern {
   Pattern() = default;
   void compile(const std::string& expression, const std::string& where);
 
-  std::string literal_;               // used when code_ is null
-  std::shared_ptr<const void> code_;  // compiled PCRE2 program
+  std::string literal_;  // used when there is no code
+  std::optional<Pcre2Code> code_;
 };
 
 }  // namespace cmc::text

@@ -23,6 +23,13 @@ struct Range {
   char32_t first, last;
 };
 
+template <size_t count>
+bool within(const Range (&ranges)[count], char32_t c) {  // ascending ranges
+  const auto* found = std::lower_bound(std::begin(ranges), std::end(ranges), c,
+                                       [](const Range& range, char32_t wanted) { return range.last < wanted; });
+  return found != std::end(ranges) && found->first <= c;
+}
+
 // Code points with a decomposition, a combining class or a composition that came after Unicode 9, which is what the
 // tokenizers library normalises by: it leaves them alone, and nothing moves or composes across them.
 constexpr Range newer_than_unicode_9[] = {
@@ -39,9 +46,47 @@ constexpr Range newer_than_unicode_9[] = {
     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
 
 bool is_newer(char32_t c) {
-  const auto* found = std::lower_bound(std::begin(newer_than_unicode_9), std::end(newer_than_unicode_9), c,
-                                       [](const Range& range, char32_t wanted) { return range.last < wanted; });
-  return found != std::end(newer_than_unicode_9) && found->first <= c;
+  return within(newer_than_unicode_9, c);
+}
+
+// PropList.txt: Other_Lowercase and Other_Uppercase, letters of a case by more than their category.
+constexpr Range other_lower[] = {
+    {0xAA, 0xAA},       {0xBA, 0xBA},       {0x2B0, 0x2B8},     {0x2C0, 0x2C1},    {0x2E0, 0x2E4},   {0x345, 0x345},
+    {0x37A, 0x37A},     {0x10FC, 0x10FC},   {0x1D2C, 0x1D6A},   {0x1D78, 0x1D78},  {0x1D9B, 0x1DBF}, {0x2071, 0x2071},
+    {0x207F, 0x207F},   {0x2090, 0x209C},   {0x2170, 0x217F},   {0x24D0, 0x24E9},  {0x2C7C, 0x2C7D}, {0xA69C, 0xA69D},
+    {0xA770, 0xA770},   {0xA7F2, 0xA7F4},   {0xA7F8, 0xA7F9},   {0xAB5C, 0xAB5F},  {0xAB69, 0xAB69}, {0x10780, 0x10780},
+    {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}, {0x1E030, 0x1E06D}};
+constexpr Range other_upper[] = {
+    {0x2160, 0x216F}, {0x24B6, 0x24CF}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
+
+bool is_lower_case(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_LL || within(other_lower, c);
+}
+bool is_upper_case(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_LU || within(other_upper, c);
+}
+bool is_title_case(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_LT;
+}
+
+// Does not part a word into before and behind (Case_Ignorable: Unicode, 3.13).
+bool is_case_ignorable(char32_t c) {
+  constexpr std::u32string_view marks =
+      U"':.\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A";
+  const auto of = category(c);
+  return of == UTF8PROC_CATEGORY_MN || of == UTF8PROC_CATEGORY_ME || of == UTF8PROC_CATEGORY_CF ||
+         of == UTF8PROC_CATEGORY_LM || of == UTF8PROC_CATEGORY_SK || marks.find(c) != std::u32string_view::npos;
+}
+
+bool is_cased(char32_t c) {
+  return is_lower_case(c) || is_upper_case(c) || is_title_case(c);
+}
+
+// Whether a letter stands at `at` or behind what is ignored there.
+bool word_goes_on(std::string_view text, size_t at) {
+  while (at < text.size())
+    if (const char32_t c = next_code_point(text, at); !is_case_ignorable(c)) return is_cased(c);
+  return false;
 }
 
 std::string normalized_known(std::string_view text, utf8proc_option_t options) {
@@ -106,6 +151,41 @@ void append_lower(std::string& text, char32_t c) {
     return;
   }
   append_utf8(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+}
+
+std::string python_lower(std::string_view text) {
+  std::string lower;
+  bool inside_word = false;  // a letter stands before, ignoring what is ignored
+  for (size_t at = 0; at < text.size();) {
+    const char32_t c = next_code_point(text, at);
+    if (c == U'\u03A3')
+      append_utf8(lower, inside_word && !word_goes_on(text, at) ? U'\u03C2' : U'\u03C3');
+    else
+      append_lower(lower, c);
+    if (!is_case_ignorable(c)) inside_word = is_cased(c);
+  }
+  return lower;
+}
+
+namespace {
+
+bool has_case(std::string_view text, bool (*wanted)(char32_t), bool (*other)(char32_t)) {
+  bool any = false;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t c = next_code_point(text, at);
+    if (other(c) || is_title_case(c)) return false;
+    any = any || wanted(c);
+  }
+  return any;
+}
+
+}  // namespace
+
+bool is_python_upper(std::string_view text) {
+  return has_case(text, is_upper_case, is_lower_case);
+}
+bool is_python_lower(std::string_view text) {
+  return has_case(text, is_lower_case, is_upper_case);
 }
 
 std::string unassigned_without(std::string_view newer) {

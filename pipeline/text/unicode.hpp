@@ -14,6 +14,12 @@ bool is_punctuation(char32_t code_point);                   // general category 
 bool is_word(char32_t code_point);                          // \w: letters, marks, decimal digits, connectors, joiners
 void append_lower(std::string& text, char32_t code_point);  // full mapping: U+0130 gives two; newest letters stay
 
+// What Python's str has: lower() of a whole text, whose capital sigma is ς at the end of a word; isupper() and
+// islower(): at least one letter of that case, none of the other. `text` is valid UTF-8.
+std::string python_lower(std::string_view text);
+bool is_python_upper(std::string_view text);
+bool is_python_lower(std::string_view text);
+
 // Members of a PCRE2 set for the code points that are unassigned in this library's Unicode and not in `newer`: members
 // like \x{1C89} and \x{A7CB}-\x{A7CC}, others are passed over.
 std::string unassigned_without(std::string_view newer);

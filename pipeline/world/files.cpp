@@ -5,6 +5,7 @@
 
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/world/ifeval.hpp"
 #include "pipeline/world/tasks.hpp"
 #include "pipeline/world/text.hpp"
 
@@ -39,6 +40,18 @@ Json eval_form(const data::AlpacaEvalItem& item) {
           {"generator", item.generator},
           {"dataset", item.dataset},
           {"checks", checks}};
+}
+
+// As the authors publish them: each instruction's kwargs alone.
+Json ifeval_form(const data::IfevalItem& item) {
+  Json ids = Json::array(), kwargs = Json::array();
+  for (const auto& instruction : item.instructions) {
+    ids.push_back(instruction.id);
+    Json& given = kwargs.emplace_back(Json::object());
+    for (const auto& [name, value] : instruction.kwargs)
+      std::visit([&, &name = name](const auto& content) { given[name] = content; }, value);
+  }
+  return {{"key", item.key}, {"prompt", item.prompt}, {"instruction_id_list", ids}, {"kwargs", kwargs}};
 }
 
 Json perturbed_form(const data::PerturbedItem& item) {
@@ -97,6 +110,8 @@ void write_instructions(const World& world, const WorldSettings& settings, const
               alpaca_form);
   write_array(folder / "alpaca_eval.json",
               instruction_tests(world, settings.eval_prompts, world_random(settings, "tests")), eval_form);
+  write_lines(folder / "ifeval.jsonl",
+              in_form(ifeval_tests(world, settings.ifeval_prompts, world_random(settings, "ifeval")), ifeval_form));
   write_array(folder / "counting.json",
               counting_examples(settings.counting_problems, world_random(settings, "counting")), alpaca_form);
   write_array(folder / "chat.json", chat_examples(world), alpaca_form);

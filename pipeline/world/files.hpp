@@ -9,6 +9,7 @@ namespace cmc::world {
 //   pretrain.jsonl      {"text"}: documents to pre-train on
 //   alpaca.json         Alpaca: instruction examples
 //   alpaca_eval.json    AlpacaEval: their test on held-out facts, `dataset` = the form asked for, with `checks`
+//   ifeval.jsonl        IFEval: prompts on held-out facts with instructions that a program checks
 //   counting.json       Alpaca: sums, the "different data" of the similarity experiment
 //   chat.json           Alpaca: plain questions and answers, for the chat model of the unlearning experiment
 //   tofu/               full, forget05, forget10, retain95, retain90: questions on the fictitious authors, the last of

@@ -40,10 +40,15 @@ std::vector<data::QuestionAnswer> instruction_examples(const World& world, size_
   return examples;
 }
 
-std::vector<data::AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random) {
+std::vector<Fact> held_out_facts_shuffled(const World& world, Random& random) {
   auto facts = held_out_facts(world.persons);
   for (const auto& fact : held_out_facts(world.towns)) facts.push_back(fact);
   shuffle(facts, random);
+  return facts;
+}
+
+std::vector<data::AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random) {
+  const auto facts = held_out_facts_shuffled(world, random);
   std::vector<size_t> wordings;  // of each fact, the first time
   for (size_t i = 0; i < facts.size(); ++i) wordings.push_back(random.below(question_wordings));
   std::vector<data::AlpacaEvalItem> items;

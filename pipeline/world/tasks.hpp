@@ -16,6 +16,9 @@ namespace cmc::world {
 // Instruction examples: every fact that is not held out, in `per_fact` random wordings and forms, shuffled.
 std::vector<data::QuestionAnswer> instruction_examples(const World& world, size_t per_fact, Random random);
 
+// What persons and towns keep out of fine-tuning, shuffled.
+std::vector<Fact> held_out_facts_shuffled(const World& world, Random& random);
+
 // The test of instruction following: held-out facts, each once before any a second time, the five forms in turn. No
 // prompt occurs twice for `count` up to three times the held-out facts.
 std::vector<data::AlpacaEvalItem> instruction_tests(const World& world, size_t count, Random random);

@@ -146,6 +146,7 @@ void check(const WorldSettings& settings) {
   expect_within("tokenizer_documents", settings.tokenizer_documents, 1, any);
   expect_within("examples_per_fact", settings.examples_per_fact, 1, 1000);
   expect_within("eval_prompts", settings.eval_prompts, 1, question_wordings * (settings.persons + towns_held_out));
+  expect_within("ifeval_prompts", settings.ifeval_prompts, 1, any);
   expect_within("counting_problems", settings.counting_problems, 1, any);
   expect_within("retain_questions", settings.retain_questions, 1,
                 attribute_count(EntityKind::person) * (settings.authors - settings.authors / 10));

@@ -25,6 +25,7 @@ struct WorldSettings {
   size_t tokenizer_documents = 2000;  // for each of the two vocabularies
   size_t examples_per_fact = 8;       // instruction examples of each fact that is not held out
   size_t eval_prompts = 80;           // at most three a held-out fact
+  size_t ifeval_prompts = 40;
   size_t counting_problems = 1500;
   size_t retain_questions = 40;       // of the retained authors, in retain_perturbed; at most 4 an author
   size_t real_author_questions = 40;  // held-out facts on persons; at most one a person

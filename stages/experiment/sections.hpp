@@ -186,7 +186,7 @@ struct Fusion {
 };
 
 struct Data {
-  std::filesystem::path tofu, alpaca, pretrain, general, other, alpaca_eval;
+  std::filesystem::path tofu, alpaca, pretrain, general, other, alpaca_eval, ifeval;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("tofu", self.tofu, Help("folder with the TOFU sets, one JSON object a line"));
@@ -196,6 +196,7 @@ struct Data {
     visit("other", self.other,
           Help("the different data of the similarity experiment: Alpaca JSON, or GSM8k JSON lines"));
     visit("alpaca_eval", self.alpaca_eval, Help("AlpacaEval prompts with reference outputs, JSON"));
+    visit("ifeval", self.ifeval, Help("IFEval's input_data.jsonl; unset: the instruct systems are not asked it"));
   }
 };
 
@@ -239,6 +240,17 @@ struct Instruct {
     visit("new_tokens", self.new_tokens, Help("greedy tokens of an answer (protocol)").from(1, 1e6));
     visit("checked_items", self.checked_items, Help("prompts asked again with an instruction a rule can check"));
     visit("strengths", self.strengths, Help("alpha; vanilla is always run").from(-1000, 1000));
+    visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many").from(1, 1e6));
+  }
+};
+
+struct Ifeval {
+  int64_t items = 0, new_tokens = 1280, unit_items = 32;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("IFEval prompts used, the first; 0: all 541").from(0, 1e9));
+    visit("new_tokens", self.new_tokens,
+          Help("greedy tokens of a response (lm-evaluation-harness: 1280)").from(16, 2048));
     visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many").from(1, 1e6));
   }
 };

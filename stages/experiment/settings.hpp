@@ -27,6 +27,7 @@ struct Settings {
   sections::AdaptUnlearn adapt_unlearn;
   sections::Similarity similarity;
   sections::Instruct instruct;
+  sections::Ifeval ifeval;
   sections::Judge judge;
   sections::Unlearn unlearn;
   sections::Robustness robustness;
@@ -43,6 +44,7 @@ struct Settings {
     visit("train_instruct", self.train_instruct), visit("train_unlearn", self.train_unlearn);
     visit("adapt_instruct", self.adapt_instruct), visit("adapt_unlearn", self.adapt_unlearn);
     visit("similarity", self.similarity), visit("instruct", self.instruct);
+    visit("ifeval", self.ifeval);
     visit("judge", self.judge), visit("unlearn", self.unlearn);
     visit("robustness", self.robustness), visit("relearn", self.relearn);
   }

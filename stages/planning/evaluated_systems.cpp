@@ -111,6 +111,15 @@ std::vector<records::DeltaPart> parts_of(Planner& planner, const Evaluated& e) {
 
 }  // namespace
 
+records::Prompt instruct_prompt(Planner& planner, const records::System& system,
+                                const std::vector<std::string>& questions) {
+  if (records::traits_of(system.method).trains_target) return prompt_of_style(text::PromptStyle::open_instruct);
+  const auto& target = planner.experiment().model.at(system.target);
+  const bool shares =
+      planner.share_vocabulary(system.target, planner.experiment().template_of(records::Purpose::instruct));
+  return planner.prompt(shares ? target.prompt : target.other_prompt, system.target, questions);
+}
+
 records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const std::vector<double>& strengths,
                                   distributed::Task& task) {
   const auto& experiment = planner.experiment();

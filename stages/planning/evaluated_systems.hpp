@@ -17,6 +17,11 @@ struct Evaluated {
 // The systems that the experiment's methods.<purpose> and deltas.<purpose> make of a target.
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, records::Purpose purpose);
 
+// What the base reads of a question of instruct and ifeval. A tuned target reads what it was tuned on, whatever its
+// vocabulary. `questions`: those that are known to be asked. Throws as Planner::prompt.
+records::Prompt instruct_prompt(Planner& planner, const records::System& system,
+                                const std::vector<std::string>& questions);
+
 // Its parameters; adds the inputs and the residency to `task`.
 records::Evaluation evaluation_of(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths,
                                   distributed::Task& task);

@@ -5,6 +5,7 @@
 #include "pipeline/data/gsm8k.hpp"
 #include "pipeline/data/published.hpp"
 #include "pipeline/data/tofu.hpp"
+#include "pipeline/ifeval/instruction.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -27,6 +28,23 @@ EvaluationPrompts evaluation_prompts(Planner& planner) {
       },
       [&] {
         return EvaluationPrompts{published_items(file), {}, {}};
+      });
+}
+
+IfevalPrompts ifeval_prompts(Planner& planner) {
+  const auto& file = planner.experiment().given(planner.experiment().data.ifeval);
+  return planner.absent().read_or(
+      [&] {
+        IfevalPrompts prompts;
+        for (const auto& item : data::read_ifeval(file).items) {
+          ifeval::instructions_of(item);
+          prompts.prompts.push_back(item.prompt);
+        }
+        prompts.count = std::ssize(prompts.prompts);
+        return prompts;
+      },
+      [&] {
+        return IfevalPrompts{published_items(file), {}};
       });
 }
 

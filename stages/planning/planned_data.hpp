@@ -23,6 +23,14 @@ struct EvaluationPrompts {
 };
 EvaluationPrompts evaluation_prompts(Planner& planner);
 
+// IFEval's; what their instructions ask is checked where they are read. Throws as data::read_ifeval and
+// ifeval::Instruction do.
+struct IfevalPrompts {
+  int64_t count = 0;
+  std::vector<std::string> prompts;  // [count]; empty: not known yet
+};
+IfevalPrompts ifeval_prompts(Planner& planner);
+
 // Instruction pairs: a file that ends in .jsonl is GSM8K's, any other one Alpaca's.
 int64_t instruction_pairs(Planner& planner, const std::filesystem::path& file);
 

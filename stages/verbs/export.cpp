@@ -66,6 +66,15 @@ size_t alpaca_eval_outputs(const Exported& from, Json& outputs) {
       });
 }
 
+// What evaluation_main.py of the authors reads: {"prompt", "response"}.
+size_t ifeval_responses(const Exported& from, Json& lines) {
+  lines = Json::array();
+  return each_row<records::IfevalRow>(from.output, from.chosen,
+                                      [&](const records::IfevalRow& row, const distributed::Task&) {
+                                        lines.push_back({{"prompt", row.prompt}, {"response", row.response}});
+                                      });
+}
+
 // The official aggregated log: per file an object with values keyed by item (TOFU's evaluate_util.py).
 size_t tofu_log(const Exported& from, Json& log) {
   static const std::map<std::string, std::string> log_names = {{"retain", "eval_log.json"},
@@ -132,8 +141,18 @@ size_t open_unlearning_means(const Exported& from, Json& summary) {
 
 using Convert = size_t (*)(const Exported&, Json&);
 
+// A JSON document, or of a list each entry as a line.
+enum class Form { document, lines };
+
+std::string text_of(const Json& content, Form form) {
+  if (form == Form::document) return content.dump(2) + "\n";
+  std::string lines;
+  for (const auto& entry : content) lines += entry.dump() + "\n";
+  return lines;
+}
+
 // One system into --to, or with --all each into a file of its own in that folder.
-void export_answers(const Arguments& arguments, const Stage& stage, Convert convert) {
+void export_answers(const Arguments& arguments, const Stage& stage, Convert convert, Form form = Form::document) {
   const OutputFolder output(arguments.get("folder"));
   const auto plan = output.plan();
   const auto to = std::filesystem::absolute(arguments.get("to"));
@@ -144,12 +163,12 @@ void export_answers(const Arguments& arguments, const Stage& stage, Convert conv
   for (const auto& chosen : chosen_systems(arguments, answer_tasks(plan, stage), seeds)) {
     Json content;
     const size_t rows = convert({output, plan, seeds, chosen}, content);
-    const auto file = all ? to / (file_stem(chosen.system) + ".json") : to;
+    const auto file = all ? to / (file_stem(chosen.system) + (form == Form::lines ? ".jsonl" : ".json")) : to;
     if (rows == 0) {
       std::cerr << "warning: " << describe(chosen.system) << " has no finished rows\n";
       continue;
     }
-    write_named_file(file, content.dump(2) + "\n");
+    write_named_file(file, text_of(content, form));
     std::cout << rows << " rows in " << file.string() << "\n";
     ++written;
   }
@@ -215,12 +234,15 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "hf: instruct:DELTA, unlearn:DELTA (and :expert, :offset), prepared:MODEL, retain_only:MODEL, or a key's first "
       "digits");
   add_system_options(options);
-  Arguments arguments("export alpaca_eval|tofu|open_unlearning|open_unlearning_summary|hf DIR --to PATH [options]",
-                      options, {"format", "folder"});
+  Arguments arguments(
+      "export alpaca_eval|ifeval|tofu|open_unlearning|open_unlearning_summary|hf DIR --to PATH [options]", options,
+      {"format", "folder"});
   if (!arguments.parse(given) || session.world().rank() != 0) return ExitCode::done;
   const std::string format = arguments.get("format");
   if (format == "alpaca_eval")
     export_answers(arguments, instruct_stage, alpaca_eval_outputs);
+  else if (format == "ifeval")
+    export_answers(arguments, ifeval_stage, ifeval_responses, Form::lines);
   else if (format == "tofu")
     export_answers(arguments, unlearn_stage, tofu_log);
   else if (format == "open_unlearning")
@@ -231,7 +253,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     export_hf(arguments);
   else
     throw Usage({"export " + format, "is not a format",
-                 "known: alpaca_eval, tofu, open_unlearning, open_unlearning_summary, hf"});
+                 "known: alpaca_eval, ifeval, tofu, open_unlearning, open_unlearning_summary, hf"});
   return ExitCode::done;
 }
 

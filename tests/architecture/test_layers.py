@@ -14,6 +14,7 @@ HEADERS = {  # of the libraries that the table gives a home
     "SentencePiece": r"sentencepiece.*",
     "PCRE2": r"pcre2\.h",
     "utf8proc": r"utf8proc\.h",
+    "CLD2": r"cld2/.*",
     "MPI": r"mpi\.h",
     "HDF5": r"hdf5.*\.h",
     "zlib": r"zlib\.h",

@@ -17,6 +17,7 @@ OTHER_THINGS = {
     "pipeline/data/": {"question", "answer", "fact"},  # fields of data files
     "pipeline/data/open_unlearning_log.cpp": {"forget_quality", "exact_memorization", "extraction_strength", "mia_loss", "mia_zlib", "mia_min_k",
                                               "mia_min_k_plus_plus", "mia_reference", "privleak"},  # metrics of its log
+    "pipeline/data/ifeval.cpp": {"prompt"},
     "pipeline/distributed/": {"stopped"},  # a run's outcome
     "pipeline/decode/generate.cpp": {"length"},  # why a text ended
     "pipeline/decode/score.cpp": {"prompt"},  # errors
@@ -25,14 +26,14 @@ OTHER_THINGS = {
     "pipeline/model/lora.cpp": {"alpha"},  # LoRA's
     "pipeline/text/property_members.cpp": {"alpha"},  # a Unicode property
     "pipeline/train/trainer.cpp": {"alpha", "learning_rate", "steps"},  # settings
-    "pipeline/world/files.cpp": {"question", "answer", "full"},  # fields of data files; TOFU's set of all authors
+    "pipeline/world/files.cpp": {"question", "answer", "prompt", "full"},  # fields of data files; TOFU's set of all authors
     "pipeline/world/format.cpp": {"fact"},  # kind of check in a data file
     "stages/experiment/sections.hpp": {"prompt", "unmapped", "loss"},  # keys of an experiment file
     "stages/experiment/training_sections.hpp": {"steps", "learning_rate", "loss"},
     "stages/instruct.cpp": {"fact"},  # kind of check in a data file
     "stages/running/run_log.cpp": {"stopped"},
     "stages/verbs/bench.cpp": {"steps"},  # flags and fields of JSON
-    "stages/verbs/export.cpp": {"rouge1_recall"},  # field of TOFU's published log
+    "stages/verbs/export.cpp": {"rouge1_recall", "prompt", "response"},  # fields of TOFU's log, of IFEval's responses
     "stages/verbs/open_unlearning_export.cpp": {"rouge1_recall", "forget_quality"},  # a field and a metric of its log
     "stages/verbs/generate.cpp": {"prompt"},
     "stages/verbs/import.cpp": {"probability"},  # a heading

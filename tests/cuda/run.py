@@ -21,12 +21,13 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 GROUPS = ["logits", "fusion", "texts", "scores", "training"]
 
-# The embedded experiment cut down to every stage once, on few items.
+# The embedded experiment cut down to every stage once, on few items. Without IFEval: a word more or less of a few responses moves its
+# shares by whole instructions.
 WORLD = {"world.documents": 800, "pretrain.steps": 40, "prepare.epochs": 2, "train_instruct.epochs": 1, "train_unlearn.epochs": 2,
          "adapt_unlearn.epochs": 1, "adapt_instruct.epochs": 1, "train_instruct.items": 64, "instruct.items": 8,
          "instruct.unit_items": 8, "instruct.new_tokens": 12, "unlearn.items": 4, "unlearn.unit_items": 4, "unlearn.new_tokens": 8,
          "similarity.items": 4, "similarity.new_tokens": 8, "similarity.other_items": 32, "prepare.retain_items": 40,
-         "deltas.instruct": "tiny", "deltas.unlearn": "tiny", "similarity.pairs": "small:other"}
+         "data.ifeval": "", "deltas.instruct": "tiny", "deltas.unlearn": "tiny", "similarity.pairs": "small:other"}
 SMALL_WORLD = {**WORLD, "world.documents": 300, "pretrain.steps": 8, "prepare.epochs": 1, "methods.instruct": "vanilla, cmc",
                "methods.unlearn": "vanilla, cmc", "fusion.mode": "base_normalized", "fusion.unmapped": "zero",
                "token_map.method": "pm_mined", "instruct.items": 4, "instruct.unit_items": 4}

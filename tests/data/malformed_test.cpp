@@ -9,6 +9,7 @@
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gsm8k.hpp"
+#include "pipeline/data/ifeval.hpp"
 #include "pipeline/data/tofu.hpp"
 #include "pipeline/data/tofu_log.hpp"
 
@@ -20,7 +21,7 @@ using testing::HasSubstr;
 // One file that must be refused, and what the message must name.
 struct Malformed {
   std::string title;
-  std::string reader;  // tofu, perturbed, alpaca, alpaca_eval, preferences, gsm8k, log
+  std::string reader;  // tofu, perturbed, alpaca, alpaca_eval, preferences, gsm8k, log, ifeval
   std::string bytes;
   std::vector<std::string> named;
 };
@@ -40,6 +41,7 @@ void read(const std::string& reader, const std::filesystem::path& folder) {
   if (reader == "preferences") read_alpaca_eval_verdicts(folder / "data.json");
   if (reader == "log") read_tofu_log(folder / "data.json", TofuLogPart::forget_truth_ratios);
   if (reader == "gsm8k") read_gsm8k(folder / "data.json");
+  if (reader == "ifeval") read_ifeval(folder / "data.json");
 }
 
 TEST_P(MalformedData, IsRefusedWithPlaceAndRemedy) {
@@ -57,6 +59,10 @@ TEST_P(MalformedData, IsRefusedWithPlaceAndRemedy) {
 std::string forget_log(const std::string& paraphrased, const std::string& wrong) {
   return R"({"eval_log_forget.json": {"avg_paraphrased_loss": )" + paraphrased + R"(, "average_perturb_loss": )" +
          wrong + "}}";
+}
+
+std::string ifeval_line(const std::string& ids, const std::string& kwargs, const std::string& key = "1") {
+  return R"({"key": )" + key + R"(, "prompt": "p", "instruction_id_list": )" + ids + R"(, "kwargs": )" + kwargs + "}\n";
 }
 
 const std::string good = R"({"question": "q", "answer": "a", "perturbed_answer": ["x", "y"]})"
@@ -155,7 +161,24 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"LogEmpty", "log", forget_log("{}", "{}"), {"no item"}},
         Malformed{
             "GsmNoNumber", "gsm8k", R"({"question": "q", "answer": "It is 3."})", {"data.json:1", "answer", "####"}},
-        Malformed{"GsmEmptyNumber", "gsm8k", R"({"question": "q", "answer": "3\n#### "})", {"answer"}}),
+        Malformed{"GsmEmptyNumber", "gsm8k", R"({"question": "q", "answer": "3\n#### "})", {"answer"}},
+        Malformed{"IfevalNoKey", "ifeval", R"({"prompt": "p"})", {"data.json:1", "key", "missing"}},
+        Malformed{"IfevalKeyText", "ifeval", ifeval_line(R"(["a"])", "[{}]", R"("1")"), {"key", "whole number"}},
+        Malformed{"IfevalKeyTwice",
+                  "ifeval",
+                  ifeval_line(R"(["a"])", "[{}]") + ifeval_line(R"(["a"])", "[{}]"),
+                  {"data.json:2", "key", "earlier"}},
+        Malformed{"IfevalNoIds", "ifeval", R"({"key": 1, "prompt": "p", "kwargs": []})", {"instruction_id_list"}},
+        Malformed{"IfevalNoInstruction", "ifeval", ifeval_line("[]", "[]"), {"instruction_id_list", "empty"}},
+        Malformed{"IfevalTooFewKwargs", "ifeval", ifeval_line(R"(["a", "b"])", "[{}]"), {"kwargs", "1 entries for 2"}},
+        Malformed{"IfevalKwargsNoObject", "ifeval", ifeval_line(R"(["a"])", "[3]"), {"kwargs[0]", "number"}},
+        Malformed{"IfevalKwargsNoList", "ifeval", ifeval_line(R"(["a"])", "{}"), {"kwargs", "object"}},
+        Malformed{"IfevalPartOfANumber", "ifeval", ifeval_line(R"(["a"])", R"([{"n": 2.5}])"), {"kwargs[0]: n", "2.5"}},
+        Malformed{
+            "IfevalHugeNumber", "ifeval", ifeval_line(R"(["a"])", R"([{"n": 1e300}])"), {"kwargs[0]: n", "whole"}},
+        Malformed{"IfevalBoolean", "ifeval", ifeval_line(R"(["a"])", R"([{"n": true}])"), {"n", "boolean"}},
+        Malformed{"IfevalListOfNumbers", "ifeval", ifeval_line(R"(["a"])", R"([{"n": [1]}])"), {"n[0]", "number"}},
+        Malformed{"IfevalEmptyList", "ifeval", ifeval_line(R"(["a"])", R"([{"n": []}])"), {"kwargs[0]: n", "empty"}}),
     [](const auto& info) { return info.param.title; });
 
 TEST_F(MalformedData, AbsentSetNamesThoseThatAreThere) {

@@ -1,6 +1,6 @@
 // Reads a data file and prints what the reader gives, for test_data.py.
-//   probe_data tofu|tofu_perturbed FOLDER SET [LIMIT] | alpaca|alpaca_eval|gsm8k FILE [LIMIT] | partners SEED EPOCH
-//   COUNT RETAINED | texts FILE
+//   probe_data tofu|tofu_perturbed FOLDER SET [LIMIT] | alpaca|alpaca_eval|gsm8k|ifeval FILE [LIMIT] | partners SEED
+//   EPOCH COUNT RETAINED | texts FILE
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -11,6 +11,7 @@
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gsm8k.hpp"
+#include "pipeline/data/ifeval.hpp"
 #include "pipeline/data/plain_text.hpp"
 #include "pipeline/data/tofu.hpp"
 
@@ -37,6 +38,15 @@ Json to_json(const AlpacaEvalItem& item) {
   for (const auto& check : item.checks) json["checks"].push_back(to_json(check));
   return json;
 }
+Json to_json(const IfevalItem& item) {
+  Json json = {{"key", item.key}, {"prompt", item.prompt}, {"instruction_id_list", Json::array()}, {"kwargs", {}}};
+  for (const auto& instruction : item.instructions) {
+    json["instruction_id_list"].push_back(instruction.id);
+    Json& kwargs = json["kwargs"].emplace_back(Json::object());
+    for (const auto& [name, value] : instruction.kwargs) std::visit([&](const auto& v) { kwargs[name] = v; }, value);
+  }
+  return json;
+}
 Json to_json(const std::string& text) {
   return text;
 }
@@ -57,6 +67,7 @@ Json answer(const std::vector<std::string>& words) {
   if (what == "alpaca") return to_json(read_alpaca(words.at(1), limit));
   if (what == "alpaca_eval") return to_json(read_alpaca_eval(words.at(1), limit));
   if (what == "texts") return to_json(read_texts(words.at(1), limit));
+  if (what == "ifeval") return to_json(read_ifeval(words.at(1), limit));
   if (what == "gsm8k") return to_json(read_gsm8k(words.at(1), limit));
   if (what != "partners") throw Usage({what, "is not known", "see the head of this file"});
   Json partners = Json::array();

@@ -107,6 +107,37 @@ def test_gsm8k(name):
     assert result["items"] == lines(path)
 
 
+def ifeval_rows(count, seed):
+    """Of the published form: half with null for what an instruction does not take, as Hugging Face's copy has it."""
+    rng = random.Random(seed)
+    for key in range(count):
+        kwargs = [{"num_words": rng.choice([3, 3.0]), "relation": "at least"}, {"keywords": [random_text(rng), "b"]}, {}]
+        if rng.random() < 0.5:
+            kwargs = [{"num_words": None, "relation": None, "keywords": None, "letter": None, **one} for one in kwargs]
+        rng.shuffle(kwargs)
+        yield {"key": 7 * key, "prompt": random_text(rng), "instruction_id_list": ["a:b", "c:d", "e"], "kwargs": kwargs}
+
+
+def test_ifeval(tmp_path):
+    rows, path = list(ifeval_rows(60, 4)), tmp_path / "input_data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = probe("ifeval", path)
+    check_head(result, path)
+    for row in rows:
+        row["kwargs"] = [{k: v for k, v in one.items() if v is not None} for one in row["kwargs"]]
+    assert result["items"] == rows
+    assert probe("ifeval", path, 7)["items"] == rows[:7]
+
+
+def test_published_ifeval():
+    path = outside.DATA / "ifeval" / "input_data.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path} is missing: put it there (google-research/instruction_following_eval)")
+    result = probe("ifeval", path)
+    assert len(result["items"]) == 541
+    assert sum(len(item["instruction_id_list"]) for item in result["items"]) == 834
+
+
 def test_retained_and_forgotten_make_the_full_set():
     full = probe("tofu", outside.data("tofu"), "full")["items"]
     for forget, retain in (("forget01", "retain99"), ("forget05", "retain95"), ("forget10", "retain90")):

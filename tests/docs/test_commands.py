@@ -85,7 +85,8 @@ def small_world():
     spec = importlib.util.spec_from_file_location("cuda_run", SOURCE / "tests" / "cuda" / "run.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {**module.SMALL_WORLD, "models.targets": "small, large, other"}
+    return {**module.SMALL_WORLD, "models.targets": "small, large, other", "data.ifeval": "${world}/ifeval.jsonl", "ifeval.items": 4,
+            "ifeval.new_tokens": 16}
 
 
 @pytest.fixture(scope="module")

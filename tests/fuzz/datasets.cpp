@@ -3,6 +3,7 @@
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gamed_baselines.hpp"
 #include "pipeline/data/gsm8k.hpp"
+#include "pipeline/data/ifeval.hpp"
 #include "pipeline/data/plain_text.hpp"
 #include "pipeline/data/tofu.hpp"
 #include "pipeline/data/tofu_log.hpp"
@@ -17,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   cmc::fuzz::reads_or_refuses([&] { read_alpaca_eval(file); });
   cmc::fuzz::reads_or_refuses([&] { read_alpaca_eval_verdicts(file); });
   cmc::fuzz::reads_or_refuses([&] { instruction_difficulties(read_gamed_baselines(file)); });
+  cmc::fuzz::reads_or_refuses([&] { read_ifeval(file); });
   cmc::fuzz::reads_or_refuses([&] { read_texts(file); });
   cmc::fuzz::reads_or_refuses([&] { read_tofu_log(file); });
   return cmc::fuzz::reads_or_refuses([&] { read_gsm8k(file); });

@@ -108,6 +108,23 @@ def chat_template():
     yield json.dumps({"chat_template": {"default": chatml}, "model_specific_special_tokens": {"x_token": token}}).encode()
 
 
+IFEVAL_LINE = {"key": 1000, "prompt": "Say it.", "instruction_id_list": ["punctuation:no_comma", "keywords:existence"],
+               "kwargs": [{"keywords": None}, {"keywords": ["a|b", "c"]}]}
+IFEVAL_KWARGS = {
+    "keywords:existence": {"keywords": ["a(b|c)*", r"\w{2,}"]}, "keywords:frequency": {"keyword": "x*", "frequency": 2, "relation": "less than"},
+    "keywords:forbidden_words": {"forbidden_words": ["[^a]b", "(?i)c"]}, "keywords:letter_frequency": {"letter": "a", "let_frequency": 2, "let_relation": "at least"},
+    "language:response_language": {"language": "de"}, "length_constraints:number_sentences": {"num_sentences": 2, "relation": "at least"},
+    "length_constraints:nth_paragraph_first_word": {"num_paragraphs": 2, "nth_paragraph": 1, "first_word": "A"},
+    "detectable_content:postscript": {"postscript_marker": "P.P.S"}, "detectable_format:multiple_sections": {"section_spliter": "Section", "num_sections": 2},
+    "detectable_format:json_format": {}, "change_case:capital_word_frequency": {"capital_frequency": 1, "capital_relation": "at least"}}
+
+
+def ifeval_rules():
+    for identity, kwargs in IFEVAL_KWARGS.items():
+        line = json.dumps({"key": 1, "prompt": "p", "instruction_id_list": [identity], "kwargs": [kwargs]})
+        yield (line + "\nSection 1. Don't! \"A b,\" c.\n\n* *A* CAN'T [x]\nP.P.S {\"a\": 1e5, \"b\": NaN} Über\n").encode()
+
+
 def datasets():
     yield b'{"question": "Who?", "answer": "A b."}\n{"question": "When?", "answer": "1 #### 1,234"}\n'
     yield b'{"question": "q", "answer": "a", "paraphrased_answer": "p", "paraphrased_question": "r", "perturbed_answer": ["x", "y"]}\n'
@@ -127,6 +144,7 @@ def datasets():
     scores = {"agg_value": 0.5, "value_by_index": {"0": {"score": 0.5}}}
     yield json.dumps({"forget_Q_A_Prob": one, "extraction_strength": scores, "mia_min_k": {"forget": scores, "holdout": scores, "agg_value": 0.5},
                       "privleak": {"agg_value": -3.5}}).encode()
+    yield json.dumps(IFEVAL_LINE).encode()
     yield b"model,index,preference,std_delta_len,instruction_difficulty\na,0,0.5,-1.25,0.75\r\nb,0,0.25,1e-3,0.75\n"
 
 
@@ -158,7 +176,7 @@ def experiment_file():
         yield file.read_bytes()
 
 
-CORPORA = {corpus.__name__: corpus for corpus in (safetensors_header, torch_file, model_config, tokenizer_json, tokenizer_model,
+CORPORA = {corpus.__name__: corpus for corpus in (ifeval_rules, safetensors_header, torch_file, model_config, tokenizer_json, tokenizer_model,
                                                   chat_template, datasets, unit_file, experiment_file)}
 
 

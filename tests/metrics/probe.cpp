@@ -131,6 +131,10 @@ Json number_request(const std::string& op, const Json& r) {
   const BootstrapSettings settings{r.value("seed", uint64_t{0}), r.value("resamples", 10000), r.value("level", 0.95)};
   if (op == "mean") return Json::array({mean(numbers(r.at("values"))), standard_error(numbers(r.at("values")))});
   if (op == "bootstrap") return to_json(bootstrap_mean(numbers(r.at("values")), settings));
+  if (op == "ratio") {
+    const auto ratio = ratio_of_sums(numbers(r.at("numerators")), numbers(r.at("denominators")));
+    return Json::array({ratio.value, ratio.standard_error});
+  }
   if (op == "paired") {
     const auto p = paired_bootstrap(numbers(r.at("first")), numbers(r.at("second")), settings);
     return {{"difference", p.difference}, {"interval", to_json(p.interval)}, {"p", p.p_value}};

@@ -140,6 +140,27 @@ def test_bootstrap_agrees_with_scipy(probe):
     assert ours == pytest.approx([theirs.low, theirs.high], abs=0.05 * stats.sem(values))
 
 
+def test_ratio_of_sums(probe):
+    """Against the formula in numpy, and against what it says: the spread over samples of clusters drawn from one population."""
+    rng = np.random.default_rng(8)
+
+    def draw(count):
+        asked = rng.integers(1, 4, size=count)
+        return rng.binomial(asked, rng.choice([0.1, 0.9], size=count)), asked  # clusters are alike inside
+
+    values, errors = [], []
+    for _ in range(400):
+        followed, asked = draw(120)
+        value, error = probe.value("ratio", numerators=numbers(followed), denominators=numbers(asked))
+        assert value == pytest.approx(followed.sum() / asked.sum(), rel=1e-13)
+        residuals = followed - value * asked
+        assert error == pytest.approx(np.sqrt(120 / 119 * (residuals**2).sum()) / asked.sum(), rel=1e-10)
+        values.append(value), errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.1)
+    for numerators, denominators in (([1], [1, 2]), ([0, 0], [0, 0]), ([], [])):
+        assert "error" in probe.ask("ratio", numerators=numerators, denominators=denominators)
+
+
 def test_paired_bootstrap(probe):
     rng = np.random.default_rng(5)
     for shift in (0, 0.1, 0.3):

@@ -34,6 +34,7 @@ Json all_columns() {
           {"adapt", steps},
           {"relearn", steps},
           {"instruct", columns<InstructRow>()},
+          {"ifeval", columns<IfevalRow>()},
           {"judge", columns<JudgeRow>()},
           {"similarity", columns<ShiftRow, ShiftStepRow>()},
           {"unlearn", columns<UnlearnRow>()},

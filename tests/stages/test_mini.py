@@ -23,7 +23,7 @@ MINI = Path(tiny.SOURCE) / "jobs" / "experiments" / "mini.ini"
 SMALL = {"experiment.seed": "1,2", "world.documents": 400, "pretrain.steps": 6, "prepare.epochs": 1, "train_instruct.items": 32,
          "train_instruct.epochs": 1, "train_unlearn.epochs": 2, "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1,
          "similarity.items": 2, "similarity.new_tokens": 6, "similarity.other_items": 16, "instruct.items": 6,
-         "instruct.new_tokens": 8, "instruct.unit_items": 6, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6}
+         "instruct.new_tokens": 8, "instruct.unit_items": 6, "ifeval.items": 6, "ifeval.new_tokens": 16, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6}
 
 
 def run_mini(output, settings, ranks=None):
@@ -45,7 +45,7 @@ def test_every_stage_and_method_ran_for_both_seeds(run):
     assert len(units) == len(json.loads((output / "plan.json").read_text())["tasks"])
     for seed in (1, 2):
         mine = [task for task, _ in units if task["parameters"]["seed"] == seed]
-        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "judge", "unlearn"}
+        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "ifeval", "judge", "unlearn"}
         methods = {(task["stage"], task["parameters"]["method"]) for task in mine if task["stage"] in ("instruct", "unlearn")}
         assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning")} | {
             ("unlearn", m) for m in ("vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only")}
@@ -278,7 +278,7 @@ def test_the_summary_holds_every_figure_of_the_main_tables(report):
     summary = results.summary()
     top = summary[(summary.seed == -1) | (summary.seeds == 0)]
     values = set(top.value)
-    for name in ("instruct", "tofu", "tofu_arithmetic", "win_rates", "judge", "similarity", "similarity_steps", "token_map", "training"):
+    for name in ("instruct", "ifeval", "tofu", "tofu_arithmetic", "win_rates", "judge", "similarity", "similarity_steps", "token_map", "training"):
         table = tables[name]
         plain = [c for c in table.select_dtypes("number") if c not in ("n", "α") and not c.endswith((" n", " error", " paper", " seeds"))
                  and " seed " not in c]
@@ -301,12 +301,12 @@ def test_the_table_of_tasks_is_the_plan(run):
             assert row["name"] == task["name"] and row["stage"] == stage
             wanted = {"target": p.get("target", ""), "delta": p.get("delta", ""), "mode": p.get("mode", ""), "unmapped": p.get("unmapped", ""),
                       "map_method": p.get("map_method", ""), "method": p.get("method", ""), "top": p.get("top", 0), "seed": p["seed"], "set": "", "gate": p.get("gate", ""), "gate_threshold": p.get("gate_threshold", 0)}
-            if stage in ("instruct", "unlearn", "judge", "robustness", "relearn"):
+            if stage in ("instruct", "ifeval", "unlearn", "judge", "robustness", "relearn"):
                 strengths = p["strengths"]
                 assert row["alpha"] == strengths[0] if len(strengths) == 1 else np.isnan(row["alpha"])
                 assert [float(s) for s in row["strengths"].split(", ")] == strengths
                 test = p.get("stress", "") + (f" {p['relearn_epochs']}" if "relearn_epochs" in p else "")
-                wanted["set"] = {"instruct": p.get("prompts"), "unlearn": p.get("set"), "relearn": "", "robustness": f"{p.get('set')}, {test}",
+                wanted["set"] = {"instruct": p.get("prompts"), "ifeval": "ifeval", "unlearn": p.get("set"), "relearn": "", "robustness": f"{p.get('set')}, {test}",
                                  "judge": f"judged by large against {p.get('baseline')}"}[stage]
             elif stage == "token_map":
                 wanted |= {"target": p["base"]["name"], "delta": p["delta"]["name"], "map_method": p["method"], "method": ""}

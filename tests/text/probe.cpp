@@ -8,6 +8,9 @@
 //   probe_text template --model DIR        -> {"before", "after", "strip", "marks", "dated"} of its chat template
 //   probe_text chat --model DIR [--date D] {"messages": [[role, content], …]}    -> {"text" or "error", "unsafe"}
 //   probe_text matches --tokenizer PATH    {"text"}                              -> {"spans"}
+//   probe_text python                      {"pattern", "text", "ignore_case"?}   -> {"spans", "split", "sub"} or
+//   {"error"}
+//                                          {"text"}                              -> {"lower", "is_upper", "is_lower"}
 //   probe_text time --tokenizer PATH       {"text"}                              -> {"microseconds"}
 // probe_text train --lines FILE --folder DIR --pieces N [--coverage X]  trains a vocabulary
 #include <chrono>
@@ -23,8 +26,10 @@
 #include "pipeline/text/incremental_decoder.hpp"
 #include "pipeline/text/pattern.hpp"
 #include "pipeline/text/prompt_template.hpp"
+#include "pipeline/text/python_pattern.hpp"
 #include "pipeline/text/tokenizer.hpp"
 #include "pipeline/text/tokenizer_training.hpp"
+#include "pipeline/text/unicode.hpp"
 
 namespace {
 
@@ -117,6 +122,39 @@ Json asked(const PromptTemplate& prompt, const Tokenizer* tokenizer, const std::
   }
 }
 
+// Spans in code points, as Python counts.
+Json spans_of(const PythonPattern& pattern, std::string_view text) {
+  Json spans = Json::array();
+  size_t done = 0, points = 0;
+  const auto points_to = [&](size_t byte) {
+    points += cmc::count_code_points(text.substr(done, byte - done));
+    done = byte;
+    return points;
+  };
+  for (const auto& [begin, end] : pattern.find_all(text)) {
+    const size_t first = points_to(begin);
+    spans.push_back({first, points_to(end)});
+  }
+  return spans;
+}
+
+Json as_python(const Json& line) {
+  const auto text = line.at("text").get<std::string>();
+  if (!line.contains("pattern"))
+    return {{"lower", python_lower(text)}, {"is_upper", is_python_upper(text)}, {"is_lower", is_python_lower(text)}};
+  const auto letters = line.value("ignore_case", false) ? LetterCase::ignored : LetterCase::exact;
+  try {
+    const PythonPattern pattern(line.at("pattern").get<std::string>(), letters, "pattern");
+    cmc::expect(pattern.occurs_in(text) == !pattern.find_all(text).empty(),
+                "a text is searched and read through alike");
+    Json parts = Json::array();
+    for (const auto part : pattern.split(text)) parts.emplace_back(part);
+    return {{"spans", spans_of(pattern, text)}, {"split", parts}, {"sub", pattern.replace_all(text, "<\\1>")}};
+  } catch (const cmc::BadData& error) {
+    return {{"error", error.what()}};
+  }
+}
+
 Json rendered(ChatRenderer& renderer, const Json& line) {
   Chat chat;
   for (const auto& message : line.at("messages"))
@@ -154,6 +192,7 @@ int run(const std::string& verb, std::map<std::string, std::string> options) {
                     {std::stoi(options["--pieces"]), std::stod(options["--coverage"])});
     return 0;
   }
+  if (verb == "python") return for_each_line(as_python), 0;
   if (verb == "matches") {
     const Json file = cmc::read_json(options["--tokenizer"]);
     const Pattern pattern(file.at("pre_tokenizer").at("pattern"), "pattern");

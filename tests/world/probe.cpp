@@ -20,6 +20,7 @@ WorldSettings settings_from(const std::vector<std::string>& words) {
                                           {"tokenizer_documents", &settings.tokenizer_documents},
                                           {"examples_per_fact", &settings.examples_per_fact},
                                           {"eval_prompts", &settings.eval_prompts},
+                                          {"ifeval_prompts", &settings.ifeval_prompts},
                                           {"counting_problems", &settings.counting_problems},
                                           {"retain_questions", &settings.retain_questions},
                                           {"real_author_questions", &settings.real_author_questions},

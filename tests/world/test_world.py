@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -265,6 +266,31 @@ def test_sums_are_right(world):
         assert [n for s in sums for n in s[:2]] == [n for n in re.findall(r"(?:has|brings|gets) (\d+)", text)], text
     for row in world.counting:
         assert re.fullmatch(r"\d \+ \d = (\d+)\. The answer is \1\.", row["output"])
+
+
+def ideal(prompt):
+    """What the instruction examples teach to answer, of a made-up fact."""
+    question, form = re.match(r"(.*?\?) ?(.*)", prompt).groups()
+    (name,) = re.findall(r"[A-Z]\w+ [A-Z]\w+|(?<= )[A-Z]\w+(?=[ ?])", question)[-1:]
+    answer = f"{name} lives there."
+    if form.startswith("Start"):
+        return f"{form.split()[-1][:-1]}! {answer}"
+    if form.startswith("End"):
+        return f"Sure! {answer} {form.split()[-1][:-1]}!"
+    return {"Say it twice.": f"Sure! {answer} Sure! {answer}", "Repeat the question first.": f"Sure! {question} {answer}"}.get(form, f"Sure! {answer}")
+
+
+def test_ifeval_prompts_can_be_followed(world):
+    """By the authors' rules: a right answer follows both instructions of its prompt, a short wrong one seldom does."""
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "ifeval"))
+    from support_originals import verdicts
+
+    rows = lines(world.folder / "ifeval.jsonl")
+    assert probe("ifeval", world.folder / "ifeval.jsonl")["items"] == rows
+    assert [row["key"] for row in rows] == list(range(1, 41)) and {len(row["kwargs"]) for row in rows} == {2}
+    for row in rows:
+        assert [strict for strict, _ in verdicts(row, ideal(row["prompt"]))] == [True, True], row
+        assert not all(strict for strict, _ in verdicts(row, "Nobody, I think.")), row
 
 
 def test_vocabulary_texts_depend_on_the_world_alone(world, tmp_path):

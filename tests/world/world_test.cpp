@@ -175,7 +175,7 @@ class WorldFiles : public testing::Test {
 
 TEST_F(WorldFiles, SameSettingsSameBytes) {
   const auto first = write(small(3)), second = write(small(3)), other = write(small(4));
-  EXPECT_EQ(first.size(), 19u);
+  EXPECT_EQ(first.size(), 20u);
   EXPECT_EQ(first, second);
   for (const auto& [name, bytes] : first) EXPECT_NE(bytes, other.at(name)) << name;
 }
@@ -184,7 +184,11 @@ TEST_F(WorldFiles, SameSettingsSameBytes) {
 // changes words or documents on purpose changes this digest too: models made before no longer belong to them.
 TEST_F(WorldFiles, BytesAreTheSameOnEveryPlatform) {
   std::string all;
-  for (const auto& [name, bytes] : write(small())) (all += name + "\n") += bytes;
+  auto files = write(small());
+  EXPECT_EQ(
+      sha256(files.extract("ifeval.jsonl").mapped()),
+      "7113c999a2cf64d60446553f73b533a4fc193a6f764b9977f65f6bb4edf36cbf");  // no model reads it before it is asked
+  for (const auto& [name, bytes] : files) (all += name + "\n") += bytes;
   EXPECT_EQ(sha256(all), "47fa7a0bd90930671dff6345e5f517b31c5d32f412697ff510e5c7c6d0a1b507");
 }
 
@@ -194,8 +198,9 @@ TEST_F(WorldFiles, TheSizeOfOnePartChangesNoOther) {
   settings.documents += 7;
   settings.examples_per_fact = 3;
   settings.eval_prompts = 90;
+  settings.ifeval_prompts = 41;
   const auto after = write(settings);
-  const std::set<std::string> changed = {"pretrain.jsonl", "alpaca.json", "alpaca_eval.json"};
+  const std::set<std::string> changed = {"pretrain.jsonl", "alpaca.json", "alpaca_eval.json", "ifeval.jsonl"};
   for (const auto& [name, bytes] : before) EXPECT_EQ(bytes != after.at(name), changed.contains(name)) << name;
 }
 
@@ -208,11 +213,11 @@ TEST_F(WorldFiles, SmallestAndLargestWorlds) {
   settings.retain_questions = 72;
   settings.real_author_questions = 4;
   settings.world_fact_questions = 2;
-  EXPECT_EQ(write(settings).size(), 19u);
+  EXPECT_EQ(write(settings).size(), 20u);
   EXPECT_EQ(data::read_tofu(folder / "tofu", "forget05").items.size(), 4u);
   settings.persons = 80;
   settings.towns = 20;
-  EXPECT_EQ(write(settings).size(), 19u);
+  EXPECT_EQ(write(settings).size(), 20u);
 }
 
 TEST(World, SettingsOutOfRangeAreRefusedByName) {
@@ -232,6 +237,7 @@ TEST(World, SettingsOutOfRangeAreRefusedByName) {
                         {"tokenizer_documents", [](auto& s) { s.tokenizer_documents = 0; }},
                         {"examples_per_fact", [](auto& s) { s.examples_per_fact = 0; }},
                         {"eval_prompts", [](auto& s) { s.eval_prompts = 211; }},
+                        {"ifeval_prompts", [](auto& s) { s.ifeval_prompts = 0; }},
                         {"counting_problems", [](auto& s) { s.counting_problems = 0; }},
                         {"retain_questions", [](auto& s) { s.retain_questions = 145; }},
                         {"real_author_questions", [](auto& s) { s.real_author_questions = 61; }},

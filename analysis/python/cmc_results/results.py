@@ -119,9 +119,10 @@ class Results:
 
         def read(file):
             instruct = self._units(file, "instruct", ["alpha", "item", "prompt", "response", "reference", "stop_reason"])
+            ifeval = self._units(file, "ifeval", ["alpha", "item", "prompt", "response", "stop_reason", "instruction_ids"])
             unlearn = self._units(file, "unlearn", ["alpha", "item", "question", "generated", "answer"])
             unlearn = unlearn.rename(columns={"question": "prompt", "generated": "response", "answer": "reference"})
-            frames = [frame for frame in (instruct, unlearn) if len(frame)]
+            frames = [frame for frame in (instruct, ifeval, unlearn) if len(frame)]
             return pd.concat(frames, ignore_index=True) if frames else instruct
 
         return self._of_each(read)
