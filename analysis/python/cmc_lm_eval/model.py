@@ -49,15 +49,16 @@ def batch_of(batch_size):
 
 @register_model("cmc")
 class CmcLM(LM):
-    def __init__(self, model, delta=None, alpha=None, map=None, top=None, unmapped=None, mode=None, dtype=None, device=None,
-                 batch=None, max_length=None, date=None, tensor_parallel=None, program="cmc", seed=1, requests_at_once=512,
-                 batch_size=None, max_batch_size=None):
+    def __init__(self, model, delta=None, alpha=None, map=None, top=None, unmapped=None, mode=None, gate=None,
+                 gate_threshold=None, dtype=None, device=None, batch=None, max_length=None, date=None, tensor_parallel=None,
+                 program="cmc", seed=1, requests_at_once=512, batch_size=None, max_batch_size=None):
         """`program`: cmc's path, or a command that ends in it ("mpirun -n 2 cmc"). `seed`: of samples.
         `requests_at_once`: a line to the worker; requests of a line share what they begin with. The others up to
         `tensor_parallel`: options of `cmc serve`. `max_batch_size` is lm_eval's, and of no use here."""
         super().__init__()
         options = {"model": model, "delta": delta, "alpha": alpha, "map": None if map == "auto" else map, "top": top,
-                   "unmapped": unmapped, "mode": mode, "dtype": dtype, "device": device and device_of(device),
+                   "unmapped": unmapped, "mode": mode, "gate": gate, "gate_threshold": gate_threshold, "dtype": dtype,
+                   "device": device and device_of(device),
                    "batch": batch or batch_of(batch_size), "max_length": max_length, "date": date,
                    "tensor_parallel": tensor_parallel}
         self.model, self.seed, self.requests_at_once = Path(model), seed, requests_at_once
