@@ -135,7 +135,7 @@ def test_summary_follows_from_measurements(run):
             continue
         figure = frame.loc[key]
         assert figure.value == pytest.approx(row["mean"], rel=1e-12, abs=1e-12) and figure.n == row["count"]
-        if not (several and key[8] == -1):  # measured once for all seeds: ± would be taken for a spread over them
+        if not (several and key[keys.index("seed")] == -1):  # measured once for all seeds: ± would be taken for a spread over them
             assert figure.standard_error == pytest.approx(row["sem"], rel=1e-9, nan_ok=True)
         seen += 1
     assert seen > 50 and measured.value.notna().all() and (measured.dtypes[["target", "set", "metric"]] == "category").all()

@@ -25,6 +25,7 @@ Json to_json(const PerturbedItem& item) {
   return {{"question", item.question},
           {"answer", item.answer},
           {"paraphrased_answer", item.paraphrased_answer},
+          {"paraphrased_question", item.paraphrased_question},
           {"perturbed_answer", item.perturbed_answers}};
 }
 Json to_json(const ResponseCheck& check) {

@@ -53,6 +53,7 @@ def test_tofu_perturbed(name):
             "question": row["question"],
             "answer": row["answer"],
             "paraphrased_answer": row.get("paraphrased_answer", row["answer"]),
+            "paraphrased_question": row.get("paraphrased_question", ""),
             "perturbed_answer": row["perturbed_answer"],
         }
         for row in lines(path)[:300]
