@@ -23,7 +23,8 @@ MINI = Path(tiny.SOURCE) / "jobs" / "experiments" / "mini.ini"
 SMALL = {"experiment.seed": "1,2", "world.documents": 400, "pretrain.steps": 6, "prepare.epochs": 1, "train_instruct.items": 32,
          "train_instruct.epochs": 1, "train_unlearn.epochs": 2, "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1,
          "similarity.items": 2, "similarity.new_tokens": 6, "similarity.other_items": 16, "instruct.items": 6,
-         "instruct.new_tokens": 8, "instruct.unit_items": 6, "ifeval.items": 6, "ifeval.new_tokens": 16, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6}
+         "instruct.new_tokens": 8, "instruct.unit_items": 6, "ifeval.items": 6, "ifeval.new_tokens": 16, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6,
+         "robustness.items": 2, "robustness.relearn_epochs": 1}
 
 
 def run_mini(output, settings, ranks=None):
@@ -45,10 +46,11 @@ def test_every_stage_and_method_ran_for_both_seeds(run):
     assert len(units) == len(json.loads((output / "plan.json").read_text())["tasks"])
     for seed in (1, 2):
         mine = [task for task, _ in units if task["parameters"]["seed"] == seed]
-        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "ifeval", "judge", "unlearn"}
+        assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "ifeval", "judge",
+                                                    "unlearn", "relearn", "robustness"}
         methods = {(task["stage"], task["parameters"]["method"]) for task in mine if task["stage"] in ("instruct", "unlearn")}
-        assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning")} | {
-            ("unlearn", m) for m in ("vanilla", "cmc", "lora", "full", "delta_unlearning", "retain_only")}
+        assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning", "composed")} | {
+            ("unlearn", m) for m in ("vanilla", "cmc", "lora", "full", "delta_unlearning", "uld", "composed", "retain_only")}
 
 
 def test_seeds_are_repetitions_of_their_own(run):
