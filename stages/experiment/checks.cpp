@@ -88,17 +88,20 @@ void Experiment::check_judge() const {
   given(data.alpaca_eval);
 }
 
+// What it names and the experiment does not evaluate is not tested; something must be left.
 void Experiment::check_robustness() const {
-  if (robustness.tests.empty()) return;
-  if (deltas.unlearn.empty())
-    fail("robustness.tests", "is set, but nothing is unlearned", "set deltas.unlearn, or leave robustness.tests out");
-  for (const auto method : robustness.methods)
-    if (!std::ranges::count(methods.unlearn, method))
-      fail("robustness.methods", "holds " + std::string(name_of(method)) + ", which methods.unlearn does not",
-           "add it there");
+  if (robustness.tests.empty() || deltas.unlearn.empty()) return;
   for (const auto& one : robustness.deltas)
-    if (!std::ranges::count(deltas.unlearn, one))
-      fail("robustness.deltas", "names " + one + ", which deltas.unlearn does not hold", "add it there");
+    if (!delta.contains(one))
+      fail("robustness.deltas", "names " + one + ", which has no section", "add [delta." + one + "]");
+  const auto none_of = [](const auto& some, const auto& all) {
+    return !some.empty() &&
+           std::ranges::none_of(some, [&](const auto& one) { return std::ranges::count(all, one) > 0; });
+  };
+  if (none_of(robustness.methods, methods.unlearn))
+    fail("robustness.methods", "holds none of methods.unlearn", "name one of these, or leave it out");
+  if (none_of(robustness.deltas, deltas.unlearn))
+    fail("robustness.deltas", "holds none of deltas.unlearn", "name one of these, or leave it out");
 }
 
 }  // namespace cmc::stages

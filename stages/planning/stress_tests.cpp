@@ -11,7 +11,7 @@ using records::Purpose, records::Stress, records::StressTest;
 std::vector<Evaluated> tested_systems(Planner& planner) {
   const auto& experiment = planner.experiment();
   std::vector<Evaluated> systems;
-  if (experiment.robustness.tests.empty()) return systems;
+  if (experiment.robustness.tests.empty() || experiment.deltas.unlearn.empty()) return systems;
   auto deltas = experiment.robustness.deltas;
   const auto& methods = experiment.robustness.methods;
   if (deltas.empty()) deltas = {experiment.deltas.unlearn.front()};

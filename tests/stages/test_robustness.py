@@ -120,7 +120,6 @@ def test_int4_is_coarser_than_int8(run):
 
 
 @pytest.mark.parametrize("settings, named", [
-    ({"deltas.unlearn": ""}, ["robustness.tests", "deltas.unlearn"]),
     ({"robustness.deltas": "e"}, ["robustness.deltas", "e"]),
     ({"robustness.methods": "full"}, ["robustness.methods", "full"]),
     ({"robustness.tests": "int3"}, ["robustness.tests", "int8"]),
@@ -130,6 +129,14 @@ def test_int4_is_coarser_than_int8(run):
 def test_what_cannot_be_tested_is_refused(run, settings, named):
     done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *options({**SETTINGS, **settings}), expect=78)
     assert all(word in done.stderr for word in named), done.stderr
+
+
+def test_what_is_not_evaluated_is_not_tested(run):
+    """A file's list of tests stays where --set leaves methods, deltas or all unlearning out."""
+    plan = lambda settings: cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "part", *options({**SETTINGS, **settings})).stdout
+    both = plan({"robustness.methods": "vanilla, cmc, full"})
+    assert "int8 0-2 large + d" in both and "int8 0-2 large vanilla" in both and "int8 0-2 large lora" not in both
+    assert "int8" not in plan({"deltas.unlearn": ""})
 
 
 def test_a_set_without_paraphrases_is_named(run, tmp_path):
