@@ -17,7 +17,8 @@ std::string kind_of(const std::string& set) {
 }
 
 std::string subject_of(const System& system) {
-  return system.adds_delta() ? system.delta : system.target;
+  if (!system.adds_delta()) return system.target;
+  return system.target.empty() ? system.delta : system.target + " + " + system.delta;  // adapters beside the delta
 }
 
 std::string file_name(const std::string& text) {

@@ -25,6 +25,11 @@ std::string whole(int64_t value) {
   return value > 0 ? std::to_string(value) : "";
 }
 
+std::string gate_of(const System& system) {
+  if (!system.adds_delta()) return "";
+  return system.fusion.gate.empty() ? "none" : system.fusion.gate;
+}
+
 const std::vector<Flag>& flags() {
   static const std::vector<Flag> all = {
       {"target", "which target", [](const System& s) { return s.target; }},
@@ -37,7 +42,7 @@ const std::vector<Flag>& flags() {
       {"map", "which token map (another vocabulary)", [](const System& s) { return s.fusion.map; }},
       {"unmapped", "what unmapped tokens get (another vocabulary)", [](const System& s) { return s.fusion.unmapped; }},
       {"top", "one_to_many: for how many tokens", [](const System& s) { return whole(s.fusion.top); }},
-      {"gate", "where the delta counts", [](const System& s) { return s.fusion.gate; }},
+      {"gate", "where the delta counts; default none, everywhere", gate_of},
       {"seed", "which seed of the experiment", [](const System& s) { return s.seed ? std::to_string(*s.seed) : ""; }}};
   return all;
 }
@@ -91,6 +96,7 @@ std::map<std::string, std::string> asked_for(const Arguments& arguments) {
   for (const Flag& flag : flags())
     if (arguments.has(flag.name)) given[flag.name] = arguments.get(flag.name);
   if (!given.contains("target") && !arguments.has("all")) arguments.get("target");  // throws: it is missing
+  if (!given.contains("gate") && !arguments.has("all")) given["gate"] = "none";
   if (!given.contains("method") && !arguments.has("all"))
     given["method"] = name_of(given.contains("delta") ? records::Method::cmc : records::Method::vanilla);
   return given;
@@ -132,7 +138,7 @@ std::string file_stem(const System& system) {
   std::string stem;
   for (const Flag& flag : flags()) {
     const std::string value = flag.value(system), name = flag.name;
-    if (value.empty()) continue;
+    if (value.empty() || (name == "gate" && value == "none")) continue;
     stem += (stem.empty() ? "" : "-") + (name == "alpha" || name == "seed" || name == "top" ? name : "") + value;
   }
   for (char& c : stem)

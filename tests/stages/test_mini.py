@@ -270,8 +270,9 @@ def test_the_tables_of_shifts_maps_and_trainings_follow_from_measurements(report
             assert_figure(row, title, {seed: (value, np.nan, 0) for seed, value in zip(mine.seed, mine.value)})
     for _, row in tables["training"].iterrows():
         for title, metric in {"Loss, first tenth": "loss_first_tenth", "Loss, last tenth": "loss_last_tenth", "Step, s": "step_seconds"}.items():
-            mine = single[(single.set == "training: " + row["For"]) & (single.metric == metric)
-                          & ((single.delta == row["Trained"]) | ((single.delta == "") & (single.target == row["Trained"])))]
+            trained = np.where(single.delta == "", single.target.astype(str), single.delta.astype(str))
+            trained = np.where((single.delta != "") & (single.target != ""), single.target.astype(str) + " + " + single.delta.astype(str), trained)
+            mine = single[(single.set == "training: " + row["For"]) & (single.metric == metric) & (trained == row["Trained"])]
             assert_figure(row, title, {seed: (value, np.nan, 0) for seed, value in zip(mine.seed, mine.value)})
 
 

@@ -121,7 +121,7 @@ def test_int4_is_coarser_than_int8(run):
 
 @pytest.mark.parametrize("settings, named", [
     ({"robustness.deltas": "e"}, ["robustness.deltas", "e"]),
-    ({"robustness.methods": "full"}, ["robustness.methods", "full"]),
+    ({"robustness.methods": "full"}, ["robustness.methods", "methods.unlearn"]),
     ({"robustness.tests": "int3"}, ["robustness.tests", "int8"]),
     ({"relearn.lora_modules": "c_attn"}, ["relearn.lora_modules", "c_attn"]),
     ({"model.large.tensor_parallel": 2}, ["robustness.tests", "int8", "large"]),
