@@ -17,8 +17,9 @@ namespace {
 namespace metric = records::metric;
 
 // Targets that a delta reaches through a token map.
-std::set<std::string> other_vocabularies(const Record& record) {
-  std::set<std::string> targets;
+using Others = std::set<std::string>;
+Others other_vocabularies(const Record& record) {
+  Others targets;
   for (const auto& unit : record.results().units)
     if (!json_field_or(unit.task, "map", std::string(), records::where_of(unit)).empty())
       targets.insert(json_field<std::string>(unit.task, "target", records::where_of(unit)));
@@ -93,9 +94,8 @@ std::vector<std::string> all_tofu_sets() {
   return sets;
 }
 
-Finding instructions(const Record& record) {
+Finding instructions(const Record& record, const Others& others) {
   Finding finding{"Instructions: steered by the one delta, a target follows them better than alone", "steered target"};
-  const auto others = other_vocabularies(record);
   const std::string main = main_delta(record, "instruct");
   for (const System& system : steered(record, "instruct", {plain_set}))
     if (main.empty() || system.delta == main)  // a sweep's other sizes and epochs stand in tables
@@ -106,13 +106,12 @@ Finding instructions(const Record& record) {
 // first: by the delta that the experiment names first; others: by those that are compared with it.
 enum class Deltas { first, others };
 
-Finding unlearning(const Record& record, Deltas deltas) {
+Finding unlearning(const Record& record, Deltas deltas, const Others& others) {
   Finding finding{deltas == Deltas::first
                       ? "Unlearning: steered by the one delta, a target forgets what it should and keeps the rest"
                       : "Unlearning by the deltas compared with it: the same",
                   "steered target"};
   const std::string main = main_delta(record, "unlearn");
-  const auto others = other_vocabularies(record);
   for (const System& system : steered(record, "unlearn", all_tofu_sets()))
     if ((main.empty() || system.delta == main) == (deltas == Deltas::first))
       finding.evidence.push_back(unlearning_evidence(record, system, others.contains(system.target)));
@@ -120,10 +119,9 @@ Finding unlearning(const Record& record, Deltas deltas) {
 }
 
 // Each purpose's effects, by what adds both deltas.
-Finding composition(const Record& record) {
+Finding composition(const Record& record, const Others& others) {
   Finding finding{"Composition: an instruction and an unlearning delta added together each keep their effect",
                   "effect"};
-  const auto others = other_vocabularies(record);
   for (const System& system : steered(record, "instruct", {plain_set}, records::Method::composed)) {
     finding.evidence.push_back(instruction_evidence(record, system, others.contains(system.target)));
     finding.evidence.back().on += ", instructions";
@@ -138,11 +136,10 @@ Finding composition(const Record& record) {
 constexpr double least_way_back = 0.2;
 
 // Baseline: the steered target asked as usual.
-Finding return_under(const Record& record, const records::Stress& stress) {
+Finding return_under(const Record& record, const records::Stress& stress, const Others& others) {
   Finding finding{"Robustness: what a steered target has unlearned comes back under " + describe(stress),
                   "steered target"};
   const std::string forget(metrics::name_of(metrics::TofuSet::forget)), set = records::stressed_set(forget, stress);
-  const auto others = other_vocabularies(record);
   for (const System& system : steered(record, "robustness", {set})) {
     Evidence evidence{describe(system), others.contains(system.target)};
     for (const auto name : {metric::rouge_l, metric::probability}) {
@@ -180,10 +177,14 @@ Finding shifts(const Record& record) {
 }  // namespace
 
 std::vector<Finding> find_effects(const Record& record) {
-  std::vector<Finding> findings = {instructions(record), unlearning(record, Deltas::first)};
-  if (auto others = unlearning(record, Deltas::others); !others.evidence.empty()) findings.push_back(std::move(others));
-  if (auto both = composition(record); !both.evidence.empty()) findings.push_back(std::move(both));
-  for (const auto& stress : stress_tests(record)) findings.push_back(return_under(record, stress));
+  const Others others = other_vocabularies(record);
+  std::vector<Finding> findings = {instructions(record, others), unlearning(record, Deltas::first, others)};
+  const auto add_where_measured = [&](Finding finding) {
+    if (!finding.evidence.empty()) findings.push_back(std::move(finding));
+  };
+  add_where_measured(unlearning(record, Deltas::others, others));
+  add_where_measured(composition(record, others));
+  for (const auto& stress : stress_tests(record)) findings.push_back(return_under(record, stress, others));
   findings.push_back(shifts(record));
   return findings;
 }

@@ -1,6 +1,5 @@
 // Whether what was unlearned comes back: TOFU's forget and retain sets under each stress test.
-#include <algorithm>
-#include <set>
+#include <map>
 
 #include "analysis/section.hpp"
 #include "analysis/stress_tests.hpp"
@@ -31,11 +30,14 @@ const std::vector<Shown>& shown_figures() {
   return list;
 }
 
-std::vector<System> tested(const Record& record) {
-  std::set<System> systems;
+// What each tested system was put to, in the order of the tests.
+using Tested = std::map<System, std::vector<records::Stress>>;
+Tested tested(const Record& record) {
+  Tested tests;
   for (const auto& stress : stress_tests(record))
-    for (const System& system : record.systems(stage, records::stressed_set("forget", stress))) systems.insert(system);
-  return {systems.begin(), systems.end()};
+    for (const System& system : record.systems(stage, records::stressed_set("forget", stress)))
+      tests[system].push_back(stress);
+  return tests;
 }
 
 // A row of a system asked as usual, or under a test.
@@ -48,7 +50,7 @@ std::vector<Cell> row_of(const Record& record, const System& system, const std::
   return row;
 }
 
-Table robustness_table(const Record& record, const std::vector<System>& systems) {
+Table robustness_table(const Record& record, const Tested& tested) {
   Table table{"robustness", "What was unlearned, under stress tests", system_columns(), {}, {}};
   table.columns.push_back({"Test"});
   table.key_columns = table.columns.size();
@@ -58,11 +60,9 @@ Table robustness_table(const Record& record, const std::vector<System>& systems)
     if (shown.metric == metric::probability) table.first.push_back(table.columns.size());
     table.columns.push_back(metric_column(records::metric_named(shown.metric), shown.title, is_forgotten));
   }
-  for (const System& system : systems) {
+  for (const auto& [system, tests] : tested) {
     table.rows.push_back(row_of(record, system, std::nullopt));
-    for (const auto& stress : stress_tests(record))
-      if (std::ranges::count(record.systems(stage, records::stressed_set("forget", stress)), system))
-        table.rows.push_back(row_of(record, system, stress));
+    for (const auto& stress : tests) table.rows.push_back(row_of(record, system, stress));
   }
   table.errors =
       record.has_seeds() ? errors_over_seeds(record) : "Means over n items ± standard error; – was not measured.";
@@ -87,7 +87,7 @@ Section robustness_section(const Record& record) {
       "or trained on part of it again?",
       {},
       {}};
-  if (const auto systems = tested(record); !systems.empty()) section.tables = {robustness_table(record, systems)};
+  if (const auto tests = tested(record); !tests.empty()) section.tables = {robustness_table(record, tests)};
   return section;
 }
 

@@ -15,20 +15,19 @@
 namespace cmc::stages {
 namespace {
 
-using records::IfevalParameters, records::IfevalRow;
+using records::IfevalRow, records::ResponseParameters;
 
 void add_slice(Planner& planner, const Evaluated& evaluated, const records::Slice& slice,
                const std::vector<std::string>& prompts) {
   const auto& experiment = planner.experiment();
   distributed::Task task;
-  task.name = "IFEval " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-              describe_curve(evaluated.system);
-  const IfevalParameters p{evaluation_of(planner, evaluated, experiment.instruct.strengths, task),
-                           slice,
-                           planner.file(experiment.data.ifeval),
-                           experiment.ifeval.new_tokens,
-                           instruct_prompt(planner, evaluated.system, prompts),
-                           prompt_of_style(text::PromptStyle::open_instruct)};
+  task.name = "IFEval " + shown(slice) + " " + describe_curve(evaluated.system);
+  const ResponseParameters p{evaluation_of(planner, evaluated, experiment.instruct.strengths, task),
+                             slice,
+                             planner.file(experiment.data.ifeval),
+                             experiment.ifeval.new_tokens,
+                             instruct_prompt(planner, evaluated.system, prompts),
+                             prompt_of_style(text::PromptStyle::open_instruct)};
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(evaluated.system.target);
   task.seconds = forward_seconds(footprint_of(config).weights(), rows * (100 + static_cast<double>(p.new_tokens)));
@@ -40,16 +39,16 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.data.ifeval.empty() || experiment.deltas.instruct.empty()) return;
   const auto [all, every_prompt] = ifeval_prompts(planner);
-  const int64_t slice = experiment.ifeval.unit_items, items = taken(experiment.ifeval.items, all);
+  const int64_t items = taken(experiment.ifeval.items, all);
   std::vector<std::string> prompts = every_prompt;
   prompts.resize(std::min(prompts.size(), static_cast<size_t>(items)));
   for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct))
-      for (int64_t first = 0; first < items; first += slice)
-        add_slice(planner, system, {first, std::min(slice, items - first)}, prompts);
+      for (const auto& slice : slices_of(items, experiment.ifeval.unit_items))
+        add_slice(planner, system, slice, prompts);
 }
 
-std::vector<data::IfevalItem> read_slice(const IfevalParameters& p, const Workbench& bench) {
+std::vector<data::IfevalItem> read_slice(const ResponseParameters& p, const Workbench& bench) {
   const auto set = data::read_ifeval(bench.file(p.data));
   expect_planned(set.file, set.content_hash, p.data);
   const auto first = set.items.begin() + p.slice.first;
@@ -66,7 +65,7 @@ void add_verdicts(IfevalRow& row, const std::vector<ifeval::Instruction>& instru
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
-  const auto p = records::from_json<IfevalParameters>(task.parameters, task.name);
+  const auto p = records::from_json<ResponseParameters>(task.parameters, task.name);
   const auto items = read_slice(p, bench);
   SteeredTarget target(p.evaluation, bench);
   const auto base_prompt = prompt_template(p.base_prompt), delta_prompt = prompt_template(p.delta_prompt);

@@ -28,15 +28,12 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
   const auto& experiment = planner.experiment();
   const auto& system = evaluated.system;
   distributed::Task task;
-  task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + std::to_string(slice.first) +
-              "-" + std::to_string(slice.first + slice.count - 1) + " " + describe_curve(system);
-  InstructParameters p{evaluation_of(planner, evaluated, experiment.instruct.strengths, task),
-                       prompts,
-                       slice,
-                       planner.file(experiment.given(experiment.data.alpaca_eval)),
-                       experiment.instruct.new_tokens,
-                       instruct_prompt(planner, system, questions),
-                       prompt_of_style(text::PromptStyle::open_instruct)};
+  task.name = (prompts == Prompts::plain ? "AlpacaEval " : "AlpacaEval, checked, ") + shown(slice) + " " +
+              describe_curve(system);
+  InstructParameters p{{evaluation_of(planner, evaluated, experiment.instruct.strengths, task), slice,
+                        planner.file(experiment.given(experiment.data.alpaca_eval)), experiment.instruct.new_tokens,
+                        instruct_prompt(planner, system, questions), prompt_of_style(text::PromptStyle::open_instruct)},
+                       prompts};
   if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.seed();
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(system.target);
@@ -48,7 +45,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.deltas.instruct.empty()) return;
-  const int64_t slice = experiment.instruct.unit_items;
+  const int64_t unit = experiment.instruct.unit_items;
   const auto [all, every_question, reference] = evaluation_prompts(planner);
   const int64_t items = taken(experiment.instruct.items, all);
   const int64_t checked = std::min(experiment.instruct.checked_items, all);
@@ -56,10 +53,8 @@ void plan(Planner& planner) {
   questions.resize(std::min(questions.size(), static_cast<size_t>(std::max(items, checked))));
   for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct)) {
-      for (int64_t first = 0; first < items; first += slice)
-        add_slice(planner, system, Prompts::plain, {first, std::min(slice, items - first)}, questions);
-      for (int64_t first = 0; first < checked; first += slice)
-        add_slice(planner, system, Prompts::checked, {first, std::min(slice, checked - first)}, questions);
+      for (const auto& slice : slices_of(items, unit)) add_slice(planner, system, Prompts::plain, slice, questions);
+      for (const auto& slice : slices_of(checked, unit)) add_slice(planner, system, Prompts::checked, slice, questions);
     }
 }
 

@@ -94,8 +94,7 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
     p.vanilla = keys_in(vanilla->second.units, slice);
     task.inputs.insert(task.inputs.end(), p.vanilla.begin(), p.vanilla.end());
   }
-  task.name = judge + " judges " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) +
-              " " + describe_curve(system);
+  task.name = judge + " judges " + shown(slice) + " " + describe_curve(system);
   task.tensor_parallel = planner.tensor_parallel(judge);
   planner.keeps(task, settings.judge, judge);
   const double parameters = footprint_of(planner.config(judge)).weights();
@@ -111,14 +110,13 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.judge.model.empty()) return;
   const JudgeSettings settings = settings_of(planner);
-  const int64_t size = std::max<int64_t>(1, experiment.judge.unit_items);
   const Systems systems = planned_responses(planner);
   for (const auto& [system, planned] : systems) {
     if (settings.against == Against::vanilla && system.is_vanilla()) continue;
     int64_t items = 0;
     for (const auto& unit : planned.units) items = std::max(items, unit.slice.first + unit.slice.count);
-    for (int64_t first = 0; first < items; first += size)
-      add_slice(planner, settings, system, systems, {first, std::min(size, items - first)});
+    for (const auto& slice : slices_of(items, experiment.judge.unit_items))
+      add_slice(planner, settings, system, systems, slice);
   }
 }
 

@@ -42,7 +42,7 @@ void add(Planner& planner, const Evaluated& evaluated, const records::Stress& st
   task.bytes = static_cast<int64_t>(parameters * (static_cast<double>(computed_bytes(experiment)) + 2));
   task.shares = static_cast<int>(p.training.shares);
   task.resumable = true;
-  planner.remember(relearned_as(stress), describe_curve(evaluated.system), planner.add(std::move(task), p));
+  planner.remember(records::describe(stress), describe_curve(evaluated.system), planner.add(std::move(task), p));
 }
 
 void plan(Planner& planner) {

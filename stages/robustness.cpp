@@ -18,7 +18,8 @@ using records::RobustnessParameters, records::Stress, records::StressTest;
 Evaluated under(const Planner& planner, Evaluated evaluated, const Stress& stress) {
   if (stress.test == StressTest::relearn)
     evaluated.model = records::ModelReference::adapted(
-        evaluated.system.target, planner.find(relearned_as(stress), describe_curve(evaluated.system)), evaluated.model);
+        evaluated.system.target, planner.find(records::describe(stress), describe_curve(evaluated.system)),
+        evaluated.model);
   return evaluated;
 }
 
@@ -35,15 +36,14 @@ void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   const auto systems = tested_systems(planner);
   if (systems.empty()) return;
-  const int64_t unit = experiment.robustness.unit_items;
   for (const auto& file : {forget_file(experiment), retain_file()}) {
     const int64_t items = taken(experiment.robustness.items, tofu_items(planner, file.stem));
     if (std::ranges::count(experiment.robustness.tests, StressTest::paraphrase))
       expect_paraphrased_questions(planner, file.stem, items);
     for (const auto& evaluated : systems)
       for (const auto& stress : stress_tests_of(planner, evaluated))
-        for (int64_t first = 0; first < items; first += unit)
-          add_slice(planner, evaluated, stress, file, {first, std::min(unit, items - first)});
+        for (const auto& slice : slices_of(items, experiment.robustness.unit_items))
+          add_slice(planner, evaluated, stress, file, slice);
   }
 }
 

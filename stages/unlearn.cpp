@@ -1,5 +1,4 @@
 // TOFU: what a target still knows of the forget set, and of what it should keep (protocol, "TOFU evaluation").
-#include <algorithm>
 #include <map>
 
 #include "pipeline/metrics/tofu.hpp"
@@ -25,18 +24,16 @@ bool is_compared(const std::string& set) {
   return set == metrics::name_of(metrics::TofuSet::forget) || set == metrics::name_of(metrics::TofuSet::holdout);
 }
 
-void add_slice(Planner& planner, const Evaluated& evaluated, const std::string& set, const std::string& stem,
-               const records::Slice& slice) {
+void add_slice(Planner& planner, const Evaluated& evaluated, const TofuFile& file, const records::Slice& slice) {
   distributed::Task task;
-  const auto p = tofu_parameters(planner, evaluated, planner.experiment().unlearn.strengths, {set, stem}, slice, task);
-  task.name = tofu_task_name(set, slice, evaluated.system);
+  const auto p = tofu_parameters(planner, evaluated, planner.experiment().unlearn.strengths, file, slice, task);
+  task.name = tofu_task_name(file.set, slice, evaluated.system);
   planner.add(std::move(task), p);
 }
 
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
   if (experiment.deltas.unlearn.empty()) return;
-  const int64_t slice = experiment.unlearn.unit_items;
   std::map<std::string, int64_t> sizes;
   for (const auto& [set, stem] : sets(experiment))
     sizes[set] = taken(experiment.unlearn.items, tofu_items(planner, stem));
@@ -44,8 +41,8 @@ void plan(Planner& planner) {
     for (const auto& system : systems_on(planner, target, records::Purpose::unlearn))
       for (const auto& [set, stem] : sets(experiment)) {
         if (system.system.method == records::Method::retain_only && !is_compared(set)) continue;
-        for (int64_t first = 0; first < sizes[set]; first += slice)
-          add_slice(planner, system, set, stem, {first, std::min(slice, sizes[set] - first)});
+        for (const auto& slice : slices_of(sizes[set], experiment.unlearn.unit_items))
+          add_slice(planner, system, {set, stem}, slice);
       }
 }
 

@@ -82,10 +82,9 @@ struct EnumNames<Prompts> {
       "kind of prompts", std::to_array<Named<Prompts>>({{Prompts::plain, "plain"}, {Prompts::checked, "checked"}})};
 };
 
-// Stage instruct: AlpacaEval answers, and the likelihood of the references.
-struct InstructParameters {
+// Stage ifeval, and what other stages ask likewise: responses to the prompts of a file.
+struct ResponseParameters {
   Evaluation evaluation;
-  Prompts prompts = Prompts::plain;
   Slice slice;
   FileReference data;
   int64_t new_tokens = 0;
@@ -93,7 +92,6 @@ struct InstructParameters {
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     Evaluation::fields(self.evaluation, visit);
-    visit("prompts", self.prompts);
     Slice::fields(self.slice, visit);
     visit("data", self.data);
     visit("new_tokens", self.new_tokens);
@@ -102,21 +100,13 @@ struct InstructParameters {
   }
 };
 
-// Stage ifeval: responses to IFEval's prompts, and which of their instructions they follow.
-struct IfevalParameters {
-  Evaluation evaluation;
-  Slice slice;
-  FileReference data;
-  int64_t new_tokens = 0;
-  Prompt base_prompt, delta_prompt;
+// Stage instruct: AlpacaEval answers, asked for likewise, and the likelihood of the references.
+struct InstructParameters : ResponseParameters {
+  Prompts prompts = Prompts::plain;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    Evaluation::fields(self.evaluation, visit);
-    Slice::fields(self.slice, visit);
-    visit("data", self.data);
-    visit("new_tokens", self.new_tokens);
-    visit("base_prompt", self.base_prompt);
-    visit("delta_prompt", self.delta_prompt);
+    ResponseParameters::fields(self, visit);
+    visit("prompts", self.prompts);
   }
 };
 

@@ -17,6 +17,16 @@ int64_t published_items(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::vector<records::Slice> slices_of(int64_t items, int64_t unit) {
+  std::vector<records::Slice> slices;
+  for (int64_t first = 0; first < items; first += unit) slices.push_back({first, std::min(unit, items - first)});
+  return slices;
+}
+
+std::string shown(const records::Slice& slice) {
+  return std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1);
+}
+
 EvaluationPrompts evaluation_prompts(Planner& planner) {
   const auto& file = planner.experiment().given(planner.experiment().data.alpaca_eval);
   return planner.absent().read_or(

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/records/evaluation_parameters.hpp"
 #include "stages/planning/planner.hpp"
 
 // How much the experiment's data sets hold: read, or as published where a plan may assume so (AbsentInputs).
@@ -14,6 +15,11 @@ namespace cmc::stages {
 inline int64_t taken(int64_t asked, int64_t there) {
   return asked > 0 ? std::min(asked, there) : there;
 }
+
+// Items 0 … items in parts of `unit`, the last one shorter.
+std::vector<records::Slice> slices_of(int64_t items, int64_t unit);
+// "0-31", in a task's name.
+std::string shown(const records::Slice& slice);
 
 // AlpacaEval's prompts.
 struct EvaluationPrompts {

@@ -47,8 +47,4 @@ std::vector<double> tested_strength(const Planner& planner) {
   return metrics::nearest_to_1(planner.experiment().unlearn.strengths);
 }
 
-std::string relearned_as(const Stress& stress) {
-  return records::describe(stress);
-}
-
 }  // namespace cmc::stages

@@ -19,7 +19,4 @@ std::vector<records::Stress> stress_tests_of(Planner& planner, const Evaluated& 
 // The strength that is tested: the one nearest to 1.
 std::vector<double> tested_strength(const Planner& planner);
 
-// How a relearning of `system` is remembered (Planner::remember).
-std::string relearned_as(const records::Stress& stress);
-
 }  // namespace cmc::stages

@@ -2,6 +2,7 @@
 
 #include "stages/planning/footprint.hpp"
 #include "stages/planning/planned_compute.hpp"
+#include "stages/planning/planned_data.hpp"
 #include "stages/planning/prompts.hpp"
 
 namespace cmc::stages {
@@ -15,8 +16,7 @@ TofuFile retain_file() {
 }
 
 std::string tofu_task_name(const std::string& set, const records::Slice& slice, const records::System& system) {
-  return "TOFU " + set + " " + std::to_string(slice.first) + "-" + std::to_string(slice.first + slice.count - 1) + " " +
-         describe_curve(system);
+  return "TOFU " + set + " " + shown(slice) + " " + describe_curve(system);
 }
 
 records::UnlearnParameters tofu_parameters(Planner& planner, const Evaluated& evaluated,

@@ -80,11 +80,10 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
                                         [&](const decode::GenerationProgress& progress) { tokens = progress.tokens; });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (session.world().rank() != 0) return ExitCode::done;
-  for (const auto& result : results) {
-    Json ids = Json::array();
-    for (const auto token : result.tokens) ids.push_back(token.value);
-    std::cout << Json{{"ids", ids}, {"text", result.text}, {"stop", decode::name_of(result.reason)}}.dump() << "\n";
-  }
+  for (const auto& result : results)
+    std::cout
+        << Json{{"ids", result.plain_ids()}, {"text", result.text}, {"stop", decode::name_of(result.reason)}}.dump()
+        << "\n";
   std::cout << Json{{"seconds", seconds}, {"tokens", tokens}}.dump() << "\n";
   return ExitCode::done;
 }

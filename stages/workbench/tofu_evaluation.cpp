@@ -28,7 +28,7 @@ records::UnlearnRow row_of(const data::PerturbedItem& item, const decode::Genera
   row.question = item.question;
   row.answer = item.answer;
   row.generated = generated.text;
-  for (const auto token : generated.tokens) row.generated_tokens.push_back(token.value);
+  row.generated_tokens = generated.plain_ids();
   row.rouge1_recall = rouge.rouge1.recall;
   row.rouge_l_recall = rouge.rouge_l.recall;
   row.answer_logprob = scores[0].log_prob, row.answer_tokens = scores[0].tokens();

@@ -173,27 +173,33 @@ def test_candidates_of_one_to_many(checkpoints, pair, tmp_path):
     assert max(map(len, delta.candidates)) > 1
 
 
+def assert_as_published(base, call, checkpoints, deltas, others, mode, alphas, folder):
+    """Texts and scores, in batches. How many scores differ from those with `others` in the deltas' places."""
+    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
+    items = [{"prompt": prompt, "delta": number % len(deltas), "alpha": alpha, "answer": " She was born, café, in Kuwait."}
+             for number, prompt in enumerate(PROMPTS) for alpha in alphas]
+    expected = [published.generate(model, tokenizer, item["prompt"], 10, deltas[item["delta"]], item["alpha"], mode) for item in items]
+    for slots in (1, 16):
+        assert probe("generate", {**call, "mode": mode, "slots": slots, "new": 10, "requests": items}, folder)["results"] == expected
+    differs = 0
+    for item, result in zip(items, probe("score", {**call, "mode": mode, "pairs": items}, folder)["results"]):
+        arguments = model, tokenizer, item["prompt"], item["answer"]
+        wanted = published.score(*arguments, deltas[item["delta"]], item["alpha"], mode)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+        differs += abs(published.score(*arguments, others[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
+    return differs
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
 @pytest.mark.parametrize("pair", ["byte_in_gemma", "gemma_in_llama"])
 def test_variants_of_the_map(checkpoints, pair, variant, tmp_path):
-    """Texts and scores, in batches, of deltas of one model and of two (whose maximum is that of their sum)."""
+    """Of deltas of one model and of two (whose maximum is that of their sum)."""
     base, parts = PAIRS[pair]
     made = [varied(checkpoints, base, of_delta, variant) for of_delta in parts]
-    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
-    mode = MODES[VARIANTS.index(variant) % 3]
-    items = [{"prompt": prompt, "delta": number % len(made), "alpha": alpha, "answer": " She was born, café, in Kuwait."}
-             for number, prompt in enumerate(PROMPTS) for alpha in (0.6, -0.5)]
-    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, **variant}
-    expected = [published.generate(model, tokenizer, item["prompt"], 10, made[item["delta"]][1], item["alpha"], mode) for item in items]
-    for slots in (1, 16):
-        assert probe("generate", {**call, "slots": slots, "new": 10, "requests": items}, tmp_path)["results"] == expected
     usual = [checkpoints.delta(base, of_delta)[1] for of_delta in parts]
-    differs = 0
-    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
-        arguments = model, tokenizer, item["prompt"], item["answer"]
-        wanted = published.score(*arguments, made[item["delta"]][1], item["alpha"], mode)
-        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
-        differs += abs(published.score(*arguments, usual[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
+    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], **variant}
+    differs = assert_as_published(base, call, checkpoints, [delta for _, delta in made], usual, MODES[VARIANTS.index(variant) % 3],
+                                  (0.6, -0.5), tmp_path)
     # Two SentencePiece vocabularies of the same texts have few tokens that a variant of the map changes.
     assert differs or pair == "gemma_in_llama", "the variant is none"
 
@@ -205,24 +211,10 @@ def test_gated_deltas(checkpoints, pair, gate, tmp_path):
     base, parts = PAIRS[pair]
     variant = {} if pair == "same" else {"map": "one_to_many", "unmapped": "minimum"}
     made = [checkpoints.delta(base, of_delta) if pair == "same" else varied(checkpoints, base, of_delta, variant) for of_delta in parts]
-    for _, delta in made:
-        delta.gate = gate
-    model, tokenizer, mode = checkpoints.models[base], checkpoints.tokenizers[base], MODES[len(str(gate)) % 3]
-    items = [{"prompt": prompt, "delta": number % len(made), "alpha": alpha, "answer": " She was born, café, in Kuwait."}
-             for number, prompt in enumerate(PROMPTS) for alpha in (0.6, -0.8)]
-    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode, "gate": gate[0],
-            "gate_threshold": gate[1], **variant}
-    expected = [published.generate(model, tokenizer, item["prompt"], 10, made[item["delta"]][1], item["alpha"], mode) for item in items]
-    for slots in (1, 16):
-        assert probe("generate", {**call, "slots": slots, "new": 10, "requests": items}, tmp_path)["results"] == expected
-    open_ones = [dataclasses.replace(delta, gate=()) for _, delta in made]
-    differs = 0
-    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
-        arguments = model, tokenizer, item["prompt"], item["answer"]
-        wanted = published.score(*arguments, made[item["delta"]][1], item["alpha"], mode)
-        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
-        differs += abs(published.score(*arguments, open_ones[item["delta"]], item["alpha"], mode)["logprob"] - wanted["logprob"]) > 0.01
-    assert differs, "the gate is always open"
+    opened = [delta for _, delta in made]
+    gated = [dataclasses.replace(delta, gate=gate) for delta in opened]
+    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "gate": gate[0], "gate_threshold": gate[1], **variant}
+    assert assert_as_published(base, call, checkpoints, gated, opened, MODES[len(str(gate)) % 3], (0.6, -0.8), tmp_path), "the gate is always open"
 
 
 @pytest.mark.parametrize("pair", ["byte_in_llama", "gemma_in_llama"])

@@ -1,10 +1,10 @@
 import pytest
 
-from support_probe import Probe
+from line_probe import LineProbe
 
 
 @pytest.fixture(scope="session")
 def probe():
-    running = Probe()
+    running = LineProbe("probe_metrics")
     yield running
     running.close()

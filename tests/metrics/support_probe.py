@@ -1,36 +1,10 @@
-"""A running probe_metrics: one JSON question a line, one JSON answer a line."""
+"""What tests ask of probe_metrics (line_probe.py) with."""
 
 import json
 import math
-import os
-import pathlib
-import subprocess
 
 import made_data
 import outside
-
-
-
-class Probe:
-    def __init__(self):
-        program = pathlib.Path(os.environ["CMC_BIN"]) / "probe_metrics"
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def ask(self, op, **request):
-        self.process.stdin.write((json.dumps({"op": op, **request}) + "\n").encode())
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, f"probe_metrics died of {op}"
-        return json.loads(line)
-
-    def value(self, op, **request):
-        answer = self.ask(op, **request)
-        assert not (isinstance(answer, dict) and "error" in answer), answer
-        return answer
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait() == 0
 
 
 def numbers(values):

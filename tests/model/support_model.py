@@ -1,12 +1,11 @@
 """A running probe_model, the real models, and tiny ones that transformers makes."""
 
-import json
 import os
 import pathlib
-import subprocess
 
 import outside
 import torch
+from line_probe import LineProbe
 from safetensors.torch import load_file
 
 from tiny_models import SMALL, TINY, tiny_config  # noqa: F401
@@ -20,22 +19,9 @@ def real_folder(name):
     return folder
 
 
-class Probe:
+class Probe(LineProbe):
     def __init__(self):
-        program = pathlib.Path(os.environ["CMC_BIN"]) / "probe_model"
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def ask(self, op, **request):
-        self.process.stdin.write((json.dumps({"op": op, **request}) + "\n").encode())
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, f"probe_model died of {op}"
-        return json.loads(line)
-
-    def value(self, op, **request):
-        answer = self.ask(op, **request)
-        assert "error" not in answer, answer
-        return answer
+        super().__init__("probe_model")
 
     def logits(self, folder, calls, scratch, **options):
         """One tensor [tokens, vocabulary] a call."""
@@ -43,10 +29,6 @@ class Probe:
         self.value("run", model=str(folder), calls=calls, out=str(out), **options)
         tensors = load_file(out)
         return [tensors[str(i)].clone() for i in range(len(calls))]
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait() == 0
 
 
 def load_reference(folder):

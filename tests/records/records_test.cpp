@@ -68,7 +68,7 @@ TEST(Parameters, ComeBackAsTheyWere) {
   Prompt chat, open_instruct;
   chat.style = "chat", chat.before = "<user> ", chat.after = " <model>", chat.strip = "both", chat.date = "2024-07-26";
   open_instruct.style = "open_instruct";
-  const InstructParameters p{evaluation, Prompts::checked, {32, 16}, {"a.json", "f00"}, 48, chat, open_instruct};
+  const InstructParameters p{{evaluation, {32, 16}, {"a.json", "f00"}, 48, chat, open_instruct}, Prompts::checked};
   const Json json = to_json(p);
   EXPECT_EQ(json.at("method"), "proxy_tuning");
   EXPECT_EQ(json.at("model").at("base").at("identity"), "abc");

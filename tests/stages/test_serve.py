@@ -6,28 +6,24 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from transformers import AutoTokenizer
 
 from support_pipeline import HERE, cmc, mpi, tiny
+from support_serve import SYSTEMS, Reference, Served, options_of, published
 
-sys.path[:0] = [str(HERE.parent / "differential"), str(HERE.parent / "text")]
-import published  # noqa: E402
+sys.path.insert(0, str(HERE.parent / "text"))
 from chat_shapes import SHAPES  # noqa: E402
 
-torch.set_num_threads(1)
 SOURCE = Path(os.environ["CMC_SOURCE"])
 PAIRS = [("Where was the author born?", " She was born in Kuwait City."), ("Where was the author born?", " In Rome."),
          ("Where was", " the author"), ("the café costs 12€ — naïve 日本語 🎉", "\nok 🎉"), ("Hello\n", "there"), ("Hello  ", " you"),
          ("Where was the author born?", " She")]
-END = {"byte": [0], "other": [2]}
 
 
 @pytest.fixture(scope="module")
@@ -39,67 +35,6 @@ def folders(tmp_path_factory):
             "other": (tiny.gemma(other[0].get_vocab_size(), 3), *other)}
     return {name: tiny.write(root / name, model, tokenizer, {**special, "chat_template": SHAPES["chatml"]})
             for name, (model, tokenizer, special) in made.items()}
-
-
-SYSTEMS = {"alone": ("base", None, 0), "same vocabulary": ("base", "same", 0.7), "another vocabulary": ("base", "other", 1.5),
-           "another base": ("other", "base", 0.5)}
-
-
-def options_of(folders, system):
-    base, delta, alpha = SYSTEMS[system]
-    return ["--model", folders[base], *(["--delta", folders[delta], "--alpha", str(alpha)] if delta else [])]
-
-
-class Reference:
-    """A system over transformers."""
-
-    def __init__(self, folders, system):
-        base, delta, self.alpha = SYSTEMS[system]
-        self.model, self.tokenizer = published.load_model(folders[base]), published.load_tokenizer(folders[base])
-        self.ends, self.delta = END["other" if base == "other" else "byte"], None
-        if delta:
-            self.delta = published.Delta([published.Part(published.load_model(folders[delta]))])
-        if delta and (base == "other") != (delta == "other"):
-            self.delta.tokenizer = published.load_tokenizer(folders[delta])
-            roles = [(1, 1), (0, 2)] if delta == "other" else [(1, 1), (2, 0)]  # begin, end
-            self.delta.token_map = published.pm_mined(self.tokenizer, self.delta.tokenizer, roles)
-
-    def score(self, context, continuation, longest=1024):
-        """As lm_eval's HFLM cuts texts into tokens."""
-        words = context.rstrip()
-        first = self.tokenizer.encode(words).ids
-        whole = self.tokenizer.encode(context + continuation).ids
-        cut = max(0, len(whole) - longest - 1)
-        return published.score_ids(self.model, self.tokenizer, whole[cut:], len(first) - cut, self.delta, self.alpha)
-
-
-class Served:
-    def __init__(self, *options, command=None):
-        self.process = subprocess.Popen([*(command or [mpi.program("cmc")]), "serve", "--stdio", *options], env=mpi.environment(),
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr.read().decode()
-        self.greeting = json.loads(line)
-
-    def line(self, text):
-        self.process.stdin.write(text if isinstance(text, bytes) else text.encode() + b"\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def ask(self, method, requests, number=1):
-        reply = self.line(json.dumps({"id": number, "method": method, "requests": requests}))
-        assert reply.keys() == {"id", "answers"} and reply["id"] == number, reply
-        return reply["answers"]
-
-    def refused(self, method, requests):
-        reply = self.line(json.dumps({"id": "x", "method": method, "requests": requests}))
-        assert reply.keys() == {"id", "error"} and reply["id"] == "x", reply
-        return reply["error"]
-
-    def end(self):
-        rest, said = self.process.communicate(timeout=60)
-        assert not rest
-        return self.process.returncode, said.decode()
 
 
 @pytest.fixture(scope="module")
