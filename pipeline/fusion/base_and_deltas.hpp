@@ -47,6 +47,7 @@ struct FusionSettings {
   int64_t prefill_chunk = 0;
   std::optional<int64_t> lag = {};  // see LogitSource; none: 0 on a CPU, 1 on a device
   std::optional<bool> graphs = {};  // steps that decode as graphs, see StepRunner; none: on a device
+  TopOf top_of = TopOf::base;       // of `top`
 };
 
 }  // namespace cmc::fusion

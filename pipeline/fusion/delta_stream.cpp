@@ -83,7 +83,7 @@ DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& se
   if (same_vocabulary()) return;
   const token_map::TokenMap map = fitted(*delta_.map, vocabulary, width);
   map_ = tensor_of(map.ids, device_);
-  variant_ = {{}, {}, settings_.top, settings_.unmapped};
+  variant_ = {{}, {}, settings_.top, settings_.unmapped, map.pooling, settings_.top_of};
   if (!map.offsets.empty()) {
     variant_.candidates = tensor_of(map.candidates, device_);
     variant_.offsets = torch::tensor(map.offsets, torch::kInt64).to(device_);

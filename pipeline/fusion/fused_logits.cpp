@@ -191,6 +191,8 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
 model::OpPath FusedLogits::path() const {
   const torch::NoGradGuard no_gradients;
   const auto path = model::path_of(base_);
+  if (!std::ranges::all_of(terms_, [](const LogitTerm& term) { return term.variant.in_kernels(); }))
+    return model::OpPath::torch;
   return path == model::OpPath::device_kernels && !device::takes(terms_) ? model::OpPath::torch : path;
 }
 

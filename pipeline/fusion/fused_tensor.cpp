@@ -1,5 +1,6 @@
 #include "pipeline/fusion/fused_tensor.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "pipeline/core/error.hpp"
@@ -14,12 +15,32 @@ torch::Tensor among_top(const torch::Tensor& base, int64_t top) {
   return above | (equal & (equal.cumsum(1) <= top - above.sum(1, true)));
 }
 
-// [K, V] the largest of `delta` [K, Vi] among each base token's candidates; minus infinity where there is none.
-torch::Tensor largest_of_candidates(const torch::Tensor& delta, const MapVariant& variant, const MapIndex& index) {
+// [K, V] the largest of `delta` [K, Vi] among each base token's candidates, or log Σ exp of them; minus infinity where
+// there is none.
+torch::Tensor pooled_candidates(const torch::Tensor& delta, const MapVariant& variant, const MapIndex& index) {
   const auto values = delta.index_select(1, variant.candidates);
-  return torch::full({delta.size(0), variant.offsets.size(0) - 1}, -std::numeric_limits<float>::infinity(),
-                     delta.options())
-      .scatter_reduce(1, index.owners.unsqueeze(0).expand_as(values), values, "amax");
+  const auto owners = index.owners.unsqueeze(0).expand_as(values);
+  const auto largest = torch::full({delta.size(0), variant.offsets.size(0) - 1},
+                                   -std::numeric_limits<float>::infinity(), delta.options())
+                           .scatter_reduce(1, owners, values, "amax");
+  if (variant.pooling == token_map::Pooling::maximum) return largest;
+  const auto shares = (values - largest.gather(1, owners)).exp();
+  return largest + torch::zeros_like(largest).scatter_add(1, owners, shares).log();
+}
+
+// The same, some rows at a time: all candidates of all rows can be many more than the logits are.
+torch::Tensor spread_candidates(const torch::Tensor& delta, const MapVariant& variant, const MapIndex& index) {
+  constexpr int64_t at_once = int64_t{1} << 24;
+  const int64_t rows = std::max<int64_t>(1, at_once / std::max<int64_t>(1, variant.candidates.size(0)));
+  if (delta.size(0) <= rows) return pooled_candidates(delta, variant, index);
+  std::vector<torch::Tensor> parts;
+  for (const auto& part : delta.split(rows)) parts.push_back(pooled_candidates(part, variant, index));
+  return torch::cat(parts);
+}
+
+// [K, V] whether a base token stands for one of the delta's most probable tokens.
+torch::Tensor among_top_of_delta(const torch::Tensor& delta, int64_t top, const MapIndex& index) {
+  return torch::constant_pad_nd(among_top(delta, top), {0, 1}, 0).index_select(1, index.columns);
 }
 
 // [K, 1] what unmapped tokens get, from the delta logits [K, V] of those that are `known` [K, V].
@@ -40,13 +61,17 @@ torch::Tensor variant_logits(const torch::Tensor& base, const torch::Tensor& del
   const auto& variant = term.variant;
   torch::Tensor spread, known;
   if (variant.one_to_many()) {
-    spread = largest_of_candidates(delta, variant, index);
+    spread = spread_candidates(delta, variant, index);
     known = (variant.offsets.diff() > 0).expand_as(spread);
   } else {
     spread = torch::constant_pad_nd(delta, {0, 1}, 0.0).index_select(1, index.columns);
     known = (index.columns < delta.size(1)).expand_as(spread);
   }
-  if (variant.top > 0) known = known & among_top(base, variant.top);
+  if (variant.top > 0) {
+    auto asked = among_top(base, variant.top);
+    if (variant.top_of == TopOf::either) asked = asked | among_top_of_delta(delta, variant.top, index);
+    known = known & asked;
+  }
   return torch::where(known, spread, fill_of(spread, known, variant.unmapped));
 }
 

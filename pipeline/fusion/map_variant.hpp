@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "pipeline/token_map/token_map.hpp"
+
 namespace cmc::fusion {
 
 // The delta logit of base tokens that have none of their own. Delta logits are raw scores, so that 0 may lie anywhere
@@ -16,17 +18,28 @@ enum class Unmapped {
 Unmapped unmapped(std::string_view name);  // throws BadExperiment naming the known ones
 std::string_view name_of(Unmapped unmapped);
 
+// Whose most probable tokens get delta logits where there is a limit.
+enum class TopOf {
+  base,
+  either,  // the base's, and those whose token is among the delta's: their union (UniTE, Yao et al. 2025, whose next
+           // token is always one of these; here the others have what unmapped ones have)
+};
+
 // How a term differs from the paper's one-to-one map, for ablations. The default does not.
 struct MapVariant {
   // One-to-many: base token v gets the largest logit of candidates[offsets[v]] … before offsets[v + 1], in place of
-  // that of its mapped token. Both undefined: one-to-one.
+  // that of its mapped token; or what `pooling` says. Both undefined: one-to-one.
   torch::Tensor candidates;  // [N] int32 ids of the logits, on their device
   torch::Tensor offsets;     // [V + 1] int64; an empty list: unmapped
   // Only the base's most probable tokens of a row, so many, the lowest ids among equals, get delta logits of their own;
   // the others count as unmapped. 0: all.
   int64_t top = 0;
   Unmapped unmapped = Unmapped::zero;
+  token_map::Pooling pooling = token_map::Pooling::maximum;
+  TopOf top_of = TopOf::base;
 
+  // Whether the kernels know it; what they do not torch operations do, on any device.
+  bool in_kernels() const { return pooling == token_map::Pooling::maximum && (top == 0 || top_of == TopOf::base); }
   bool one_to_many() const { return candidates.defined(); }
   bool is_default() const { return !one_to_many() && top == 0 && unmapped == Unmapped::zero; }
 };

@@ -20,7 +20,7 @@ std::string about_field(const std::string& name) {
       {"mode", "how base and delta logits are added"},
       {"map_method", "token map; empty: one vocabulary"},
       {"unmapped", "what base tokens without a delta token get"},
-      {"top", "one_to_many: for so many of the base's tokens; 0: all"},
+      {"top", "one_to_many, top_union: for so many tokens; 0: all"},
       {"gate", "where the delta counts; empty: everywhere"},
       {"gate_threshold", "plausible: share of the most probable token's probability; unsure: its probability"},
       {"alpha", "strength of the delta; NaN: the task has several"},

@@ -32,6 +32,10 @@ std::string short_number(double value) {
   return text;
 }
 
+std::string map_method(const std::string& map) {
+  return map == top_union ? usual_map : map;
+}
+
 std::string describe(const Fusion& fusion) {
   std::string shown;
   const auto add = [&](const std::string& variant) { shown += (shown.empty() ? "" : ", ") + variant; };

@@ -14,7 +14,7 @@ struct Fusion {
   std::string mode;       // "base_normalized", …
   std::string map;        // "pm_mined", …
   std::string unmapped;   // what base tokens without a delta token get: "zero", …
-  int64_t top = 0;        // one_to_many: for so many of the base's tokens; 0: all
+  int64_t top = 0;        // one_to_many, top_union: for so many tokens; 0: all
   std::string gate = {};  // where the delta counts, "plausible", "unsure"; "": everywhere (fusion::GateRule)
   double gate_threshold = 0;
   std::strong_ordering operator<=>(const Fusion& other) const;
@@ -62,6 +62,11 @@ struct System {
     visit("gate_threshold", self.fusion.gate_threshold, Presence::optional);
   }
 };
+
+// A map's name that says how it is used as well: PM-MinED, and only tokens among the `top` most probable of the base or
+// of the delta are shifted (fusion::TopOf::either).
+inline constexpr std::string_view top_union = "top_union";
+std::string map_method(const std::string& map);  // of the token map that it needs (token_map::Method)
 
 // What people read.
 std::string short_number(double value);  // "0.5", "1"

@@ -116,4 +116,13 @@ std::vector<int32_t> PrefixIndex::related(std::string_view text) const {
   return ids;
 }
 
+std::vector<int32_t> PrefixIndex::beginning_with(std::string_view text) const {
+  std::vector<int32_t> ids;
+  if (text.empty()) return ids;
+  const size_t begin = lower_bound(text), end = end_of_prefix(text, begin);
+  for (size_t at = begin; at < end; ++at) ids.push_back(entries_[at].id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 }  // namespace cmc::token_map

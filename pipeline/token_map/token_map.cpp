@@ -8,13 +8,16 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/named_enum.hpp"
+#include "pipeline/token_map/edit_index.hpp"
 #include "pipeline/token_map/prefix_index.hpp"
 
 namespace cmc::token_map {
 namespace {
 constexpr NamedEnum methods("token map method", std::to_array<Named<Method>>({{Method::pm_mined, "pm_mined"},
                                                                               {Method::exact_only, "exact_only"},
-                                                                              {Method::one_to_many, "one_to_many"}}));
+                                                                              {Method::one_to_many, "one_to_many"},
+                                                                              {Method::min_ed, "min_ed"},
+                                                                              {Method::prefix_sum, "prefix_sum"}}));
 constexpr NamedEnum compats("token map compat", std::to_array<Named<Compat>>({{Compat::corrected, "corrected"},
                                                                               {Compat::authors, "authors"}}));
 
@@ -57,6 +60,7 @@ class Mapper {
         same_kind_(base.kind() == delta.kind()),
         published_(compat == Compat::authors && same_kind_ && base.kind() == TokenizerKind::sentencepiece),
         index_(texts_of(delta, published_)) {
+    if (method == Method::min_ed) edits_.emplace(texts_of(delta, published_));
     byte_ids_.fill(-1);
     for (int32_t id = 0; id < delta.size(); ++id) note(id, delta.vocabulary()[static_cast<size_t>(id)]);
   }
@@ -79,12 +83,21 @@ class Mapper {
 
   // Everything that may stand for a token that map() sent to `found`, ascending.
   std::vector<int32_t> candidates(int32_t id, std::pair<int32_t, Match> found) const {
-    if (found.second == Match::inexact)
-      return index_.related(written(base_.vocabulary()[static_cast<size_t>(id)].bytes));
+    const auto& entry = base_.vocabulary()[static_cast<size_t>(id)];
+    if (method_ == Method::prefix_sum && entry.kind == TokenKind::text) return longer_or(found, written(entry.bytes));
+    if (found.second == Match::inexact) return index_.related(written(entry.bytes));
     return found.first >= 0 ? std::vector{found.first} : std::vector<int32_t>();
   }
 
  private:
+  // Of tokens that begin with `form`, an identical one that is no text too (a byte); without any the nearest.
+  std::vector<int32_t> longer_or(std::pair<int32_t, Match> found, const std::string& form) const {
+    auto ids = index_.beginning_with(form);
+    const bool apart = found.second == Match::exact && !std::ranges::binary_search(ids, found.first);
+    if (apart || (ids.empty() && found.first >= 0)) ids.insert(std::ranges::lower_bound(ids, found.first), found.first);
+    return ids;
+  }
+
   static std::pair<int32_t, Match> found(int32_t id) { return {id, id >= 0 ? Match::exact : Match::unmapped}; }
 
   void note(int32_t id, const VocabularyEntry& entry) {
@@ -128,8 +141,13 @@ class Mapper {
     if (const int32_t id = index_.exact(form); id >= 0) return {id, Match::exact};
     if (form.size() == 1 && !same_kind_ && byte_ids_[static_cast<unsigned char>(form[0])] >= 0)
       return {byte_ids_[static_cast<unsigned char>(form[0])], Match::exact};
-    const int32_t id = method_ != Method::exact_only ? index_.nearest(form) : -1;
+    const int32_t id = nearest(form);
     return {id, id >= 0 ? Match::inexact : Match::unmapped};
+  }
+
+  int32_t nearest(const std::string& form) const {
+    if (method_ == Method::exact_only) return -1;
+    return edits_ ? edits_->nearest(form) : index_.nearest(form);
   }
 
   const Tokenizer& base_;
@@ -138,6 +156,7 @@ class Mapper {
   bool same_kind_;  // then a character without a token of its own is left to PM-MinED, as published
   bool published_;
   PrefixIndex index_;
+  std::optional<EditIndex> edits_;                            // of min_ed
   std::unordered_map<std::string, int32_t> special_, parts_;  // delta's, by piece and by bytes
   std::array<int32_t, 256> byte_ids_{};                       // delta's single-byte tokens that are no text; -1: none
 };
@@ -148,18 +167,34 @@ bool same_entry(const VocabularyEntry& a, const VocabularyEntry& b) {
 
 }  // namespace
 
+namespace {
+
+void count(Coverage& counts, Match match) {
+  counts.exact += match == Match::exact;
+  counts.inexact += match == Match::inexact;
+  counts.unmapped += match == Match::unmapped;
+}
+
+}  // namespace
+
 Coverage coverage(const TokenMap& map) {
   Coverage counts;
-  for (const Match match : map.match) {
-    counts.exact += match == Match::exact;
-    counts.inexact += match == Match::inexact;
-    counts.unmapped += match == Match::unmapped;
-  }
+  for (const Match match : map.match) count(counts, match);
+  return counts;
+}
+
+Coverage coverage_in_use(const TokenMap& map, std::span<const int32_t> base_tokens) {
+  Coverage counts;
+  for (const int32_t token : base_tokens) count(counts, map.match.at(static_cast<size_t>(token)));
   return counts;
 }
 
 Method method_named(std::string_view name) {
   return methods.named<Usage>(name);
+}
+
+Pooling pooling_of(Method method) {
+  return method == Method::prefix_sum ? Pooling::log_sum : Pooling::maximum;
 }
 
 Compat compat_named(std::string_view name) {
@@ -172,12 +207,14 @@ TokenMap make_token_map(const Tokenizer& base, const Tokenizer& delta, Method me
   made.delta_size = delta.size();
   made.ids.reserve(static_cast<size_t>(base.size()));
   made.match.reserve(static_cast<size_t>(base.size()));
-  if (method == Method::one_to_many) made.offsets.push_back(0);
+  made.pooling = pooling_of(method);
+  const bool lists = method == Method::one_to_many || method == Method::prefix_sum;
+  if (lists) made.offsets.push_back(0);
   for (int32_t id = 0; id < base.size(); ++id) {
     const auto found = mapper.map(id);
     made.ids.push_back({found.first});
     made.match.push_back(found.second);
-    if (method != Method::one_to_many) continue;
+    if (!lists) continue;
     for (const int32_t candidate : mapper.candidates(id, found)) made.candidates.push_back({candidate});
     made.offsets.push_back(std::ssize(made.candidates));
   }

@@ -30,6 +30,7 @@ std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target,
   vary(&Fusion::gate, experiment.fusion.gates);
   for (auto& variant : variants) {
     if (variant.map == "one_to_many") variant.top = experiment.fusion.top;
+    if (variant.map == records::top_union) variant.top = experiment.fusion.union_top;
     set_gate(variant, variant.gate.empty() ? experiment.fusion.gates.front() : variant.gate, experiment.fusion);
   }
   return variants;
@@ -132,7 +133,7 @@ records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const st
   p.parts = parts_of(planner, e);
   const std::string& template_name = experiment.template_of(e.purpose);
   p.delta_tokenizer = planner.model(template_name);
-  p.map = planner.find("map." + e.system.fusion.map, e.system.target + " to " + template_name);
+  p.map = planner.find("map." + records::map_method(e.system.fusion.map), e.system.target + " to " + template_name);
   for (const auto& part : p.parts) Planner::needs(task, part.model);
   Planner::needs(task, *p.delta_tokenizer);
   if (!p.map.empty()) task.inputs.push_back(p.map);

@@ -2,6 +2,10 @@
 
 #include <ATen/Parallel.h>
 
+#include <map>
+
+#include "pipeline/records/system.hpp"
+
 namespace cmc::stages {
 namespace {
 
@@ -16,16 +20,24 @@ std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::filesystem::path&
 
 struct MapChoice {
   token_map::Method method;
-  token_map::Compat compat;
+  token_map::Compat compat = token_map::Compat::corrected;
+  fusion::TopOf top_of = fusion::TopOf::base;
 };
 
 MapChoice map_named(const std::string& name) {
   using token_map::Compat, token_map::Method;
-  if (name == "auto") return {Method::pm_mined, Compat::corrected};
-  if (name == "authors") return {Method::pm_mined, Compat::authors};
-  if (name == "exact_only") return {Method::exact_only, Compat::corrected};
-  if (name == "one_to_many") return {Method::one_to_many, Compat::corrected};
-  throw Usage({"--map " + name, "is not known", "known: auto, exact_only, one_to_many, authors"});
+  static const std::map<std::string, MapChoice, std::less<>> known = {
+      {"auto", {Method::pm_mined}},
+      {"authors", {Method::pm_mined, Compat::authors}},
+      {"exact_only", {Method::exact_only}},
+      {"one_to_many", {Method::one_to_many}},
+      {"min_ed", {Method::min_ed}},
+      {"prefix_sum", {Method::prefix_sum}},
+      {std::string(records::top_union), {Method::pm_mined, Compat::corrected, fusion::TopOf::either}}};
+  if (const auto found = known.find(name); found != known.end()) return found->second;
+  std::string names;
+  for (const auto& [each, choice] : known) names += (names.empty() ? "" : ", ") + each;
+  throw Usage({"--map " + name, "is not known", "known: " + names});
 }
 
 }  // namespace
@@ -35,9 +47,9 @@ void add_model_options(po::options_description& options) {
       "delta", po::value<std::string>(), "delta model: Hugging Face folder")(
       "alpha", po::value<float>()->default_value(1.0f), "strength")(
       "map", po::value<std::string>()->default_value("auto"),
-      "auto: made when the vocabularies differ; exact_only; one_to_many; authors")(
+      "auto: made when the vocabularies differ; exact_only; one_to_many; min_ed; prefix_sum; top_union; authors")(
       "top", po::value<int64_t>()->default_value(0),
-      "with one_to_many: delta logits for so many of the base's tokens a step; 0: all")(
+      "one_to_many: delta logits for so many of the base's tokens a step, 0: all; top_union: for so many of either's")(
       "unmapped", po::value<std::string>()->default_value("zero"),
       "what tokens without a delta token get: zero, minimum or mean")(
       "mode", po::value<std::string>()->default_value("base_normalized"),
@@ -63,8 +75,12 @@ fusion::FusionSettings fusion_settings(const Arguments& arguments) {
   settings.mode = fusion::fusion_mode(arguments.get("mode"));
   settings.unmapped = fusion::unmapped(arguments.get("unmapped"));
   settings.top = arguments.number<int64_t>("top", {.least = 0, .most = 1e9});
-  if (settings.top > 0 && arguments.get("map") != "one_to_many")
-    throw Usage({"--top", "is for one_to_many alone", "add --map one_to_many, or leave it out"});
+  const auto map = arguments.get("map");
+  settings.top_of = map_named(map).top_of;
+  if (settings.top > 0 && map != "one_to_many" && map != records::top_union)
+    throw Usage({"--top", "is for one_to_many and top_union alone", "add --map one_to_many, or leave it out"});
+  if (settings.top == 0 && map == records::top_union)
+    throw Usage({"--map top_union", "says nothing of how many tokens", "add --top 10"});
   settings.gate = {fusion::gate_rule(arguments.get("gate")),
                    arguments.number<double>("gate-threshold", {.least = 0, .most = 1, .above_least = true})};
   if (settings.gate.is_open()) arguments.expect_not_given({"gate-threshold"}, "there is no --gate");
@@ -80,7 +96,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
                                "there is no --delta");
   const fusion::FusionSettings settings = fusion_settings(arguments);
   const float alpha = arguments.number<float>("alpha", {.least = -1000, .most = 1000});
-  const auto [method, compat] = map_named(arguments.get("map"));
+  const auto map = map_named(arguments.get("map"));
   torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
   const auto load = [&](const std::filesystem::path& folder) {
@@ -110,7 +126,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
     } else {
       deltas.back().tokenizer = pair.delta_tokenizer = delta_tokenizer;
       deltas.back().map = std::make_shared<const token_map::TokenMap>(
-          token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, method, compat));
+          token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, map.method, map.compat));
     }
     pair.steering = {0, alpha};
   }

@@ -41,7 +41,7 @@ const std::vector<Flag>& flags() {
       {"mode", "which fusion mode", [](const System& s) { return s.fusion.mode; }},
       {"map", "which token map (another vocabulary)", [](const System& s) { return s.fusion.map; }},
       {"unmapped", "what unmapped tokens get (another vocabulary)", [](const System& s) { return s.fusion.unmapped; }},
-      {"top", "one_to_many: for how many tokens", [](const System& s) { return whole(s.fusion.top); }},
+      {"top", "one_to_many, top_union: for how many tokens", [](const System& s) { return whole(s.fusion.top); }},
       {"gate", "where the delta counts; default none, everywhere", gate_of},
       {"seed", "which seed of the experiment", [](const System& s) { return s.seed ? std::to_string(*s.seed) : ""; }}};
   return all;

@@ -149,6 +149,7 @@ std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::strin
     loaded->offsets.push_back(static_cast<int64_t>(loaded->candidates.size()));
   }
   loaded->delta_size = json_field<int32_t>(unit.task, "delta_size", where);
+  loaded->pooling = token_map::pooling_of(token_map::method_named(json_field<std::string>(unit.task, "method", where)));
   token_map::check_map(*loaded, where);
   return map = std::move(loaded);
 }

@@ -148,7 +148,8 @@ def test_score(checkpoints, pair, mode, tmp_path):
 
 VARIANTS = [{"map": "one_to_many"}, {"map": "one_to_many", "top": 20}, {"map": "one_to_many", "top": 20, "unmapped": "minimum"},
             {"unmapped": "minimum"}, {"unmapped": "mean"}, {"map": "one_to_many", "unmapped": "mean"},
-            {"map": "exact_only", "unmapped": "minimum"}]
+            {"map": "exact_only", "unmapped": "minimum"}, {"map": "prefix_sum"}, {"map": "prefix_sum", "unmapped": "mean"},
+            {"top": 5, "top_of": "either"}, {"top": 1, "top_of": "either", "unmapped": "minimum"}]
 
 
 def varied(checkpoints, base, parts, variant):
@@ -156,6 +157,9 @@ def varied(checkpoints, base, parts, variant):
     specification, delta = checkpoints.delta(base, parts)
     if variant.get("map") == "one_to_many":
         delta.candidates = published.one_to_many(checkpoints.tokenizers[base], delta.tokenizer, delta.token_map)
+    if variant.get("map") == "prefix_sum":
+        delta.candidates = published.prefix_sum(checkpoints.tokenizers[base], delta.tokenizer, delta.token_map)
+    delta.summed, delta.union = variant.get("map") == "prefix_sum", "top_of" in variant
     if variant.get("map") == "exact_only":
         exact = [how == published.EXACT for how in delta.token_map[1]]
         delta.token_map = ([i if kept else -1 for i, kept in zip(delta.token_map[0], exact)],
@@ -164,11 +168,12 @@ def varied(checkpoints, base, parts, variant):
     return specification, delta
 
 
+@pytest.mark.parametrize("method", ["one_to_many", "prefix_sum"])
 @pytest.mark.parametrize("pair", [name for name in PAIRS if "_in_" in name])
-def test_candidates_of_one_to_many(checkpoints, pair, tmp_path):
+def test_candidates_of_maps(checkpoints, pair, method, tmp_path):
     base, parts = PAIRS[pair]
-    specification, delta = varied(checkpoints, base, parts[0], {"map": "one_to_many"})
-    made = probe("maps", {"base": checkpoints.folders[base], "deltas": [specification], "map": "one_to_many"}, tmp_path)[0]
+    specification, delta = varied(checkpoints, base, parts[0], {"map": method})
+    made = probe("maps", {"base": checkpoints.folders[base], "deltas": [specification], "map": method}, tmp_path)[0]
     assert made["candidates"] == delta.candidates and (made["ids"], made["match"]) == delta.token_map
     assert max(map(len, delta.candidates)) > 1
 

@@ -31,7 +31,9 @@ class Delta:
     tokenizer: Tokenizer = None
     token_map: tuple = None  # (ids, match), one entry per base token
     candidates: list = None  # one-to-many: a list of delta ids per base token, empty where it is unmapped
+    summed: bool = False  # of the candidates: log of the sum of their exponentials in place of the largest
     top: int = 0  # delta logits for so many of the base's most probable tokens alone; 0: all
+    union: bool = False  # and for those whose token is among as many of the delta's (UniTE's union)
     unmapped: str = "zero"  # what the others get: zero, minimum or mean of those that have one
     gate: tuple = ()  # ("plausible", share) or ("unsure", probability): where the delta counts
 
@@ -68,7 +70,11 @@ def spread_by_variant(delta_logits, delta, base_logits):
     scores, values = base_logits.tolist(), delta_logits.tolist()
     lists = delta.candidates or [[i] if i >= 0 else [] for i in delta.token_map[0]]
     judged = sorted(range(len(scores)), key=lambda v: -scores[v])[: delta.top or len(scores)]
-    known = {v: max(values[i] for i in lists[v]) for v in judged if v < len(lists) and lists[v]}
+    if delta.union:
+        by_delta = set(sorted(range(len(values)), key=lambda z: -values[z])[: delta.top])
+        judged += [v for v in range(len(scores)) if v < len(lists) and lists[v] and lists[v][0] in by_delta and v not in judged]
+    pooled = (lambda ids: math.log(sum(math.exp(values[i]) for i in ids))) if delta.summed else (lambda ids: max(values[i] for i in ids))
+    known = {v: pooled(lists[v]) for v in judged if v < len(lists) and lists[v]}
     fills = {"zero": lambda logits: 0.0, "minimum": min, "mean": lambda logits: sum(logits) / len(logits)}
     fill = fills[delta.unmapped](known.values()) if known else 0.0
     return torch.tensor([known.get(v, fill) for v in range(len(scores))])
@@ -308,6 +314,17 @@ def one_to_many(base, delta, token_map):
             continue
         lists.append([i for i, text in texts if (text.startswith(form) or form.startswith(text)) and text != form
                       and (text != "▁" or not form.strip("▁"))])
+    return lists
+
+
+def prefix_sum(base, delta, token_map):
+    """Per base token of text all delta ids whose text begins with its own, and what it is mapped to where that is exact or alone."""
+    base_forms, texts = written_forms(base), [(i, form) for i, (kind, form) in enumerate(written_forms(delta)) if kind == "text" and form]
+    lists = []
+    for (kind, form), found, how in zip(base_forms, *token_map):
+        longer = [i for i, text in texts if kind == "text" and form and text.startswith(form)]
+        alone = found >= 0 and (how == EXACT or not longer)
+        lists.append(sorted({*longer, found} if alone else longer))
     return lists
 
 

@@ -89,6 +89,21 @@ void shut(std::vector<double>& shift, const std::vector<double>& base, const Del
     if (gate.rule == GateRule::unsure ? std::exp(top - total) >= gate.threshold : base[v] < least) shift[v] = 0;
 }
 
+// Ids of the largest of `scores`, the lowest among equals, `top` of them; 0: all.
+std::vector<size_t> ranked(const std::vector<double>& scores, int64_t top) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  if (top > 0) order.resize(std::min(order.size(), static_cast<size_t>(top)));
+  return order;
+}
+
+double pooled(const std::vector<int32_t>& candidates, const std::vector<double>& logits, token_map::Pooling pooling) {
+  std::vector<double> values;
+  for (const int32_t id : candidates) values.push_back(logits[static_cast<size_t>(id)]);
+  return pooling == token_map::Pooling::log_sum ? log_sum_exp(values) : *std::ranges::max_element(values);
+}
+
 // [V] what row `k` of the term adds, by the definition, in double precision.
 std::vector<double> naive_shift(const Case& c, size_t k) {
   const auto base = row_of(c.base, c.term.rows[k]);
@@ -97,18 +112,20 @@ std::vector<double> naive_shift(const Case& c, size_t k) {
     const double total = log_sum_exp(logits);
     for (auto& logit : logits) logit -= total;
   }
-  std::vector<size_t> order(base.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return base[a] > base[b]; });
-  if (c.term.variant.top > 0) order.resize(std::min(order.size(), static_cast<size_t>(c.term.variant.top)));
+  auto asked = ranked(base, c.term.variant.top);
+  if (c.term.variant.top_of == TopOf::either) {
+    const auto by_delta = ranked(logits, c.term.variant.top);
+    for (size_t v = 0; v < base.size(); ++v)
+      if (!c.lists[v].empty() && std::ranges::count(by_delta, static_cast<size_t>(c.lists[v][0])) > 0 &&
+          std::ranges::count(asked, v) == 0)
+        asked.push_back(v);
+  }
   std::vector<double> known;
   std::vector<std::pair<size_t, double>> own;
-  for (const size_t v : order) {
+  for (const size_t v : asked) {
     if (c.lists[v].empty()) continue;
-    double largest = logits[static_cast<size_t>(c.lists[v][0])];
-    for (const int32_t id : c.lists[v]) largest = std::max(largest, logits[static_cast<size_t>(id)]);
-    known.push_back(largest);
-    own.emplace_back(v, largest);
+    known.push_back(pooled(c.lists[v], logits, c.term.variant.pooling));
+    own.emplace_back(v, known.back());
   }
   std::vector<double> shift(base.size(), fill(known, c.term.variant.unmapped));
   for (const auto& [v, logit] : own) shift[v] = logit;
@@ -161,6 +178,28 @@ TEST(MapVariant, EqualsTheDefinitionWhateverIsCombined) {
           const auto c = random_case(vocabulary, {{}, {}, top, unmapped}, one_to_many, normalisation, random);
           check(c, random.below(2) == 0 ? Normalisation::raw : Normalisation::log_softmax);
         }
+}
+
+TEST(MapVariant, CandidatesAreSummedAsProbabilities) {
+  Random random(25);
+  for (const int64_t vocabulary : {1, 15, 513, 40000})
+    for (const int64_t top : {0, 100})
+      for (const auto unmapped : {Unmapped::zero, Unmapped::mean}) {
+        SCOPED_TRACE(testing::Message() << vocabulary << ", top " << top << ", unmapped " << name_of(unmapped));
+        const MapVariant variant{{}, {}, top, unmapped, token_map::Pooling::log_sum};
+        check(random_case(vocabulary, variant, true, Normalisation::log_softmax, random), Normalisation::log_softmax);
+      }
+}
+
+TEST(MapVariant, TheUnionOfTopsIsShifted) {
+  Random random(26);
+  for (const int64_t vocabulary : {1, 15, 513, 4000})
+    for (const int64_t top : {1, 10, 5000})
+      for (const auto unmapped : {Unmapped::zero, Unmapped::minimum}) {
+        SCOPED_TRACE(testing::Message() << vocabulary << ", top " << top << ", unmapped " << name_of(unmapped));
+        const MapVariant variant{{}, {}, top, unmapped, token_map::Pooling::maximum, TopOf::either};
+        check(random_case(vocabulary, variant, false, Normalisation::raw, random), Normalisation::log_softmax);
+      }
 }
 
 // What a gate leaves of a term, by its definition.

@@ -83,6 +83,7 @@ def test_top_is_for_one_to_many(world, tmp_path):
     prompts.write_text('{"prompt": "a"}\n')
     verb = ["generate", "--model", world[0] / "other", "--delta", world[0] / "small", "--prompts", prompts]
     assert "one_to_many" in cmc(*verb, "--top", 5, expect=2).stderr
+    assert "--top 10" in cmc(*verb, "--map", "top_union", expect=2).stderr
     assert "minimum" in cmc(*verb, "--unmapped", "sideways", expect=78).stderr
     assert "one_to_many" in cmc(*verb, "--map", "sideways", expect=2).stderr
 

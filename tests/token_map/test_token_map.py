@@ -62,6 +62,23 @@ def related(text, candidates):
                          and not (other == " " and text.strip(" "))]
 
 
+def beginning_with(text, candidates, found):
+    """What prefix_sum keeps: all that begin with the text, else what PM-MinED finds."""
+    longer = [token for token, other in candidates if text and other.startswith(text)]
+    return longer or ([found[0]] if found[0] >= 0 else [])
+
+
+def nearest_by_edits(text, candidates):
+    """MinED: the pairwise search without the condition of a prefix, for what shares anything."""
+    equal = [token for token, other in candidates if other == text]
+    if equal:
+        return equal[0], EXACT
+    distances = [(levenshtein(text, other), token) for token, other in candidates if other]
+    shared = [(distance, token) for (distance, token), (_, other) in zip(distances, [c for c in candidates if c[1]])
+              if distance < max(len(text), len(other))]
+    return (min(shared)[1], INEXACT) if shared else (-1, UNMAPPED)
+
+
 def lists_of(made):
     return [made["candidates"][begin:end] for begin, end in zip(made["offsets"], made["offsets"][1:])]
 
@@ -130,6 +147,20 @@ def test_one_to_many_on_real_vocabularies_against_the_pairwise_search(source, ta
     assert max(map(len, lists)) > 10
 
 
+@pytest.mark.parametrize("source, target", [("mistral", "llama2"), ("llama2", "mistral")])
+def test_min_ed_on_real_vocabularies_against_the_pairwise_search(source, target):
+    base, delta = pieces_of(pieces_model(source)), pieces_of(pieces_model(target))
+    made = token_map(pieces_model(source), pieces_model(target), method="min_ed")
+    prefixed = token_map(pieces_model(source), pieces_model(target))
+    texts = [(i, piece.replace("\u2581", " ")) for i, piece in enumerate(delta) if i >= 259]  # what is no mark or byte
+    rng = random.Random(5)
+    unmatched = [i for i, match in enumerate(made["match"]) if match != EXACT and i >= 259]
+    for i in rng.sample(unmatched, 40):
+        assert (made["ids"][i], made["match"][i]) == nearest_by_edits(base[i].replace("\u2581", " "), texts), base[i]
+    assert made["match"].count(EXACT) == prefixed["match"].count(EXACT)
+    assert made["match"].count(UNMAPPED) < prefixed["match"].count(UNMAPPED)
+
+
 def write_tokenizer(folder, pieces, special=(), byte_level=False, roles=None, byte_fallback=False):
     folder.mkdir()
     decoder = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
@@ -163,6 +194,11 @@ def test_random_vocabularies_against_the_pairwise_search(seed, tmp_path):
     many = token_map(tmp_path / "base", tmp_path / "delta", method="one_to_many")
     assert list(zip(many["ids"], many["match"])) == expected
     assert lists_of(many) == [related(piece.replace("\u2581", " "), texts) for piece in base]
+    summed = token_map(tmp_path / "base", tmp_path / "delta", method="prefix_sum")
+    assert list(zip(summed["ids"], summed["match"])) == expected
+    assert lists_of(summed) == [beginning_with(piece.replace("\u2581", " "), texts, found) for piece, found in zip(base, expected)]
+    free = token_map(tmp_path / "base", tmp_path / "delta", method="min_ed")
+    assert list(zip(free["ids"], free["match"])) == [nearest_by_edits(piece.replace("\u2581", " "), texts) for piece in base]
     only = token_map(tmp_path / "base", tmp_path / "delta", method="exact_only")
     assert list(zip(only["ids"], only["match"])) == [e if e[1] == EXACT else (-1, UNMAPPED) for e in expected]
 
