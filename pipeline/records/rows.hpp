@@ -13,7 +13,7 @@ namespace cmc::records {
 // token_map: one row a base token.
 struct TokenMapRow {
   int32_t delta_token = -1, match = 0;
-  std::optional<std::vector<int32_t>> candidates;  // of the method one_to_many
+  std::optional<std::vector<int32_t>> candidates;  // of the methods one_to_many and prefix_sum
   static auto columns() {
     using Row = TokenMapRow;
     return std::tuple(
@@ -29,11 +29,37 @@ struct TokenMapRow {
 // token_map: one row.
 struct CoverageRow {
   int64_t exact = 0, inexact = 0, unmapped = 0;
+  std::optional<int64_t> used_exact = {}, used_inexact = {},
+                         used_unmapped = {};  // where there are texts; not of earlier versions
   static auto columns() {
     using Row = CoverageRow;
-    return std::tuple(column(&Row::exact, {"exact", "map", "1", "base tokens with an identical delta token"}),
-                      column(&Row::inexact, {"inexact", "map", "1", "base tokens with a prefix match"}),
-                      column(&Row::unmapped, {"unmapped", "map", "1", "base tokens without a delta token"}));
+    static constexpr char used[] = "of the texts that are scored: AlpacaEval's reference outputs, answers to forget";
+    return std::tuple(
+        column(&Row::exact, {"exact", "map", "1", "base tokens with an identical delta token"}),
+        column(&Row::inexact, {"inexact", "map", "1", "base tokens with a prefix match"}),
+        column(&Row::unmapped, {"unmapped", "map", "1", "base tokens without a delta token"}),
+        column(&Row::used_exact, {"used_exact", "map", "token", "tokens with an identical one", used}),
+        column(&Row::used_inexact, {"used_inexact", "map", "token", "tokens with an inexact match", used}),
+        column(&Row::used_unmapped, {"used_unmapped", "map", "token", "tokens without a match", used}));
+  }
+};
+
+// byte_exact: one row a text; means over its tokens where divided by them.
+struct ByteExactRow {
+  double alpha = 0;
+  int64_t item = 0;
+  double divergence = 0;
+  int64_t same_choice = 0, compared = 0;
+  static auto columns() {
+    using Row = ByteExactRow;
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta"}),
+        column(&Row::item, {"item", "row", "1", "index of the prompt in the data file"}),
+        column(&Row::divergence,
+               {"divergence", "row", "nat", "divergence of the mapped from the byte-exact fused distribution",
+                "KL(exact || mapped), sum over the positions compared"}),
+        column(&Row::same_choice, {"same_choice", "row", "token", "positions where both prefer the same token"}),
+        column(&Row::compared, {"compared", "row", "token", "positions"}));
   }
 };
 
@@ -88,7 +114,7 @@ struct InstructRow {
                {"fact", "row", "1", "right fact", "1: the response names what is true; -1: there is nothing to check"}),
         column(&Row::reference, {"reference", "row", "1", "reference answer of the data file"}),
         column(&Row::reference_logprob, {"reference_logprob", "row", "nat", "log-probability of the reference answer",
-                                         "sum over its tokens, end token excluded"}),
+                                         "sum over the positions compared, end token excluded"}),
         column(&Row::reference_tokens, {"reference_tokens", "row", "token", "tokens of the reference answer"}));
   }
 };
@@ -157,7 +183,7 @@ struct UnlearnRow {
   static auto columns() {
     using Row = UnlearnRow;
     static constexpr char each[] = "one a token of the true answer, end token included";
-    static constexpr char sum[] = "sum over its tokens, end token included";
+    static constexpr char sum[] = "sum over the positions compared, end token included";
     return std::tuple(
         column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
         column(&Row::item, {"item", "row", "1", "index in the data file"}),

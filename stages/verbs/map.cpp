@@ -31,11 +31,32 @@ Json to_json(const token_map::TokenMap& map, const text::Tokenizer& base) {
   return json;
 }
 
+void print(const std::string& of, const token_map::Coverage& c) {
+  const auto total = static_cast<double>(std::max<int64_t>(1, c.exact + c.inexact + c.unmapped));
+  const auto line = [&](const char* name, int64_t count) {
+    std::printf("%-8s %8ld  %5.1f %%%s\n", name, static_cast<long>(count), 100.0 * static_cast<double>(count) / total,
+                of.c_str());
+  };
+  line("exact", c.exact), line("inexact", c.inexact), line("unmapped", c.unmapped);
+}
+
+// The base's tokens of every "text" of a file.
+std::vector<int32_t> tokens_of(const std::string& file, const text::Tokenizer& tokenizer) {
+  std::vector<int32_t> tokens;
+  read_json_records(file, [&](const Json& line, const std::string& where) {
+    const auto ids = tokenizer.encode(json_field<std::string>(line, "text", where), text::AddedTokens::none);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  });
+  return tokens;
+}
+
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   options.add_options()("from", po::value<std::string>(), "tokenizer of the base (target) model")(
       "to", po::value<std::string>(), "tokenizer of the delta model")(
-      "method", po::value<std::string>()->default_value("pm_mined"), "pm_mined, exact_only or one_to_many")(
+      "method", po::value<std::string>()->default_value("pm_mined"),
+      "pm_mined, exact_only, one_to_many, min_ed or prefix_sum")(
+      "texts", po::value<std::string>(), "JSON lines with \"text\": coverage of their tokens, too")(
       "compat", po::value<std::string>()->default_value("corrected"), "authors: the published map, fault included")(
       "json", po::value<std::string>(), "write the map to this file");
   Arguments arguments("map --from TOKENIZER --to TOKENIZER [options]", options, {});
@@ -46,13 +67,10 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   const auto map = token_map::make_token_map(*base, *delta, token_map::method_named(arguments.get("method")),
                                              token_map::compat_named(arguments.get("compat")));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto c = token_map::coverage(map);
-  const double percent = 100.0 / static_cast<double>(std::max<size_t>(1, map.ids.size()));
   std::printf("%zu base tokens onto %d delta tokens in %.2f s\n", map.ids.size(), map.delta_size, seconds);
-  std::printf("exact    %8ld  %5.1f %%\ninexact  %8ld  %5.1f %%\nunmapped %8ld  %5.1f %%\n", static_cast<long>(c.exact),
-              percent * static_cast<double>(c.exact), static_cast<long>(c.inexact),
-              percent * static_cast<double>(c.inexact), static_cast<long>(c.unmapped),
-              percent * static_cast<double>(c.unmapped));
+  print("", token_map::coverage(map));
+  if (arguments.has("texts"))
+    print(" of the texts' tokens", token_map::coverage_in_use(map, tokens_of(arguments.get("texts"), *base)));
   if (arguments.has("json"))
     write_named_file(std::filesystem::absolute(arguments.get("json")),
                      to_json(map, *base).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
