@@ -158,6 +158,30 @@ Finding return_under(const Record& record, const records::Stress& stress, const 
   return finding;
 }
 
+// Baseline: each of the other ways to map.
+Evidence nearer_than_others(const Record& record, const System& usual, const std::vector<System>& systems) {
+  const std::string set(records::byte_exact_set);
+  Evidence evidence{describe_curve(usual), true};
+  for (const System& other : systems) {
+    if (other == usual || other.target != usual.target || other.delta != usual.delta) continue;
+    Samples samples;
+    for (const auto& view : record.views())
+      samples.push_back({view.seed().value_or(0), paired(view.of(other, set, metric::map_divergence),
+                                                         view.of(usual, set, metric::map_divergence))});
+    add(evidence, contrast("nat from byte-exact, " + describe(other.fusion), Claim::falls, 3, samples));
+  }
+  return evidence;
+}
+
+Finding maps(const Record& record) {
+  Finding finding{"Token maps: the paper's is nearer to the delta's own distribution over bytes than another",
+                  "steered target"};
+  const auto systems = record.systems("byte_exact", std::string(records::byte_exact_set));
+  for (const System& system : systems)
+    if (describe(system.fusion).empty()) finding.evidence.push_back(nearer_than_others(record, system, systems));
+  return finding;
+}
+
 // Baseline: the other model fine-tuned on different data.
 Finding shifts(const Record& record) {
   Finding finding{"Logit shifts: closer after fine-tuning on the same data than on different data", "pair"};
@@ -185,6 +209,7 @@ std::vector<Finding> find_effects(const Record& record) {
   add_where_measured(unlearning(record, Deltas::others, others));
   add_where_measured(composition(record, others));
   for (const auto& stress : stress_tests(record)) findings.push_back(return_under(record, stress, others));
+  add_where_measured(maps(record));
   findings.push_back(shifts(record));
   return findings;
 }

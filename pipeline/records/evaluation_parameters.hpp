@@ -18,6 +18,7 @@ struct TokenMapParameters {
   ModelReference base, delta;  // their tokenizers
   int64_t delta_size = 0;      // tokens
   std::string method, compat;
+  std::optional<FileReference> references, answers;  // texts whose tokens are counted: AlpacaEval's, a TOFU set's
   std::optional<int64_t> seed;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -26,6 +27,8 @@ struct TokenMapParameters {
     visit("delta_size", self.delta_size);
     visit("method", self.method);
     visit("compat", self.compat);
+    visit("references", self.references);
+    visit("answers", self.answers);
     visit("seed", self.seed);
   }
 };
@@ -130,6 +133,25 @@ struct UnlearnParameters {
     visit("max_tokens", self.max_tokens);
     visit("prompt", self.prompt);
     visit("compat", self.compat);
+  }
+};
+
+// Stage byte_exact: a token map against what it stands in for.
+struct ByteExactParameters {
+  Evaluation evaluation;
+  int64_t items = 0, tokens = 0;
+  double least = 0;  // probability of the ways to begin a token that are followed
+  FileReference data;
+  Prompt base_prompt, delta_prompt;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    visit("items", self.items);
+    visit("tokens", self.tokens);
+    visit("least", self.least);
+    visit("data", self.data);
+    visit("base_prompt", self.base_prompt);
+    visit("delta_prompt", self.delta_prompt);
   }
 };
 

@@ -110,6 +110,9 @@ void Measurer::take(const store::Unit& unit) {
   if (const auto set = metrics::find_tofu_set(base_set(labels.set)); asks_tofu && set)
     measure(read_rows<UnlearnRow>(unit), unlearn_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
             measurements_, *set);
+  if (unit.stage == "byte_exact")
+    measure(read_rows<ByteExactRow>(unit), byte_exact_metrics(), {measurements_, system},
+            measurements_.set_code(labels.set), measurements_);
   system.strength = 0;
   if (unit.stage == "similarity") measure_shifts(unit, system, measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "token_map") measure_coverage(unit, system, measurements_);

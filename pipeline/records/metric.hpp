@@ -47,6 +47,7 @@ const std::vector<RowMetric<JudgeRow>>& judge_metrics();
 const std::vector<RowMetric<UnlearnRow, metrics::TofuSet>>& unlearn_metrics();
 const std::vector<RowMetric<ShiftRow>>& shift_metrics();
 const std::vector<RowMetric<CoverageRow>>& coverage_metrics();
+const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics();
 // Of a training as a whole.
 struct TrainingMetric {
   Metric about;
@@ -99,6 +100,7 @@ inline constexpr std::string_view ifeval_prompt_strict = "ifeval_prompt_strict",
 inline constexpr std::string_view exact_memorization = "exact_memorization",
                                   extraction_strength = "extraction_strength", mia_reference = "mia_reference",
                                   privleak = "privleak";
+inline constexpr std::string_view map_divergence = "map_divergence", map_same_choice = "map_same_choice";
 }  // namespace metric
 
 // Of the two ways to average wrong answers in the truth ratio; names of its score, its R, utility and forget quality.

@@ -35,7 +35,8 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
   TaskLabels labels;
   labels.system = records::from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
-  set_prompt(labels, parameters, stage == "instruct" || stage == "ifeval" ? "base_prompt" : "prompt", where);
+  set_prompt(labels, parameters,
+             stage == "byte_exact" || stage == "instruct" || stage == "ifeval" ? "base_prompt" : "prompt", where);
   if (stage == "instruct")
     labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
   if (stage == "ifeval") labels.set = ifeval_set;
@@ -44,6 +45,7 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
     labels.set =
         stressed_set(json_field<std::string>(parameters, "set", where), records::from_json<Stress>(parameters, where));
   if (stage == "relearn") labels.purpose = stage;
+  if (stage == "byte_exact") labels.set = byte_exact_set;
   if (stage == "judge")
     labels.set =
         judged_set(name_in(parameters, "judge", where), json_field<std::string>(parameters, "baseline", where));
@@ -121,7 +123,7 @@ std::string shift_set(const std::string& reference) {
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where) {
   const auto labels = [&] {
     if (stage == "instruct" || stage == "ifeval" || stage == "judge" || stage == "unlearn" || stage == "robustness" ||
-        stage == "relearn")
+        stage == "relearn" || stage == "byte_exact")
       return evaluation_labels(stage, parameters, where);
     if (stage == "similarity") return shift_labels(parameters, where);
     if (stage == "token_map") return map_labels(parameters, where);

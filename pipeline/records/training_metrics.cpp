@@ -30,6 +30,13 @@ double tokens_per_second(const std::vector<StepRow>& steps) {
   return seconds > 0 ? tokens / seconds : unknown;
 }
 
+// In percent of all tokens of the texts.
+double share_in_use(const CoverageRow& row, const std::optional<int64_t>& part) {
+  if (!part) return unknown;
+  return 100.0 * static_cast<double>(*part) /
+         static_cast<double>(*row.used_exact + *row.used_inexact + *row.used_unmapped);
+}
+
 }  // namespace
 
 const std::vector<RowMetric<CoverageRow>>& coverage_metrics() {
@@ -73,7 +80,40 @@ const std::vector<RowMetric<CoverageRow>>& coverage_metrics() {
          const auto mapped = static_cast<double>(row.exact + row.inexact),
                     total = mapped + static_cast<double>(row.unmapped);
          return 100 * mapped / total;
-       }}};
+       }},
+      {{.name = "map_used_exact",
+        .title = "In use: exact, %",
+        .unit = "%",
+        .digits = 1,
+        .aggregate = Aggregate::single,
+        .definition = "of the tokens of the texts that are scored, those with an identical delta token"},
+       [](const Row& row) { return share_in_use(row, row.used_exact); }},
+      {{.name = "map_used_unmapped",
+        .title = "In use: unmapped, %",
+        .unit = "%",
+        .digits = 2,
+        .aggregate = Aggregate::single,
+        .definition = "of these, those without a delta token"},
+       [](const Row& row) { return share_in_use(row, row.used_unmapped); }}};
+  return list;
+}
+
+const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics() {
+  using Row = ByteExactRow;
+  static const std::vector<RowMetric<Row>> list = {
+      {{.name = metric::map_divergence,
+        .title = "From byte-exact, nat",
+        .unit = "nat",
+        .better = Better::lower,
+        .definition = "KL(byte-exact || mapped) of the fused distribution, mean over a text's tokens"},
+       [](const Row& row) { return row.divergence / static_cast<double>(row.compared); }},
+      {{.name = metric::map_same_choice,
+        .title = "Same choice, %",
+        .unit = "%",
+        .digits = 1,
+        .better = Better::higher,
+        .definition = "positions where both prefer the same token"},
+       [](const Row& row) { return 100.0 * static_cast<double>(row.same_choice) / static_cast<double>(row.compared); }}};
   return list;
 }
 

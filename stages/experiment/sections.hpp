@@ -154,14 +154,14 @@ struct TokenMap {
   static void fields(Self& self, Visit&& visit) {
     visit("method", self.methods,
           Help("how base tokens find delta tokens; further ones: ablations (Table 4: exact_only)",
-               {"pm_mined", "exact_only", "one_to_many"}));
+               {"pm_mined", "exact_only", "one_to_many", "min_ed", "prefix_sum", "top_union"}));
     visit("compat", self.compat, Help("authors: the published map with its fault", {"corrected", "authors"}));
   }
 };
 
 struct Fusion {
   std::vector<std::string> modes = {"base_normalized"}, unmapped = {"zero"}, gates = {"none"};
-  int64_t top = 0;
+  int64_t top = 0, union_top = 10;
   double plausible_from = 0.01, unsure_below = 0.4;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -173,6 +173,8 @@ struct Fusion {
           Help("what base tokens without a delta token get; further ones: ablations", {"zero", "minimum", "mean"}));
     visit("top", self.top,
           Help("one_to_many: the base's tokens that get delta logits, a step (authors: 100 or 50); 0: all"));
+    visit("union_top", self.union_top,
+          Help("top_union: the most probable tokens of base and of delta that are shifted (UniTE: 10)").from(1, 1e9));
     visit(
         "gate", self.gates,
         Help(
@@ -297,6 +299,19 @@ struct Unlearn {
     visit("holdout", self.holdout,
           Help("TOFU set that no model has read, for membership inference; unset: none is inferred",
                {"holdout01", "holdout05", "holdout10"}));
+  }
+};
+
+// How far token maps are from the delta's own distribution over bytes; for small vocabularies.
+struct ByteExact {
+  int64_t items = 0, tokens = 8;
+  double least = 1e-7;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("items", self.items, Help("AlpacaEval's reference outputs that maps are tried on; 0: none"));
+    visit("tokens", self.tokens, Help("of each, its first").from(1, 1e6));
+    visit("least", self.least,
+          Help("ways to begin a token that are less probable are not followed").within({.least = 0, .most = 1}));
   }
 };
 

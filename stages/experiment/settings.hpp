@@ -30,6 +30,7 @@ struct Settings {
   sections::Ifeval ifeval;
   sections::Judge judge;
   sections::Unlearn unlearn;
+  sections::ByteExact byte_exact;
   sections::Robustness robustness;
   sections::Relearn relearn;
 
@@ -46,7 +47,7 @@ struct Settings {
     visit("similarity", self.similarity), visit("instruct", self.instruct);
     visit("ifeval", self.ifeval);
     visit("judge", self.judge), visit("unlearn", self.unlearn);
-    visit("robustness", self.robustness), visit("relearn", self.relearn);
+    visit("byte_exact", self.byte_exact), visit("robustness", self.robustness), visit("relearn", self.relearn);
   }
 };
 

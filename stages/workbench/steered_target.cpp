@@ -42,6 +42,7 @@ SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench, int
     if (auto map = bench.token_map(p.map)) {
       settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
       settings.top = p.system.fusion.top;
+      settings.top_of = p.system.fusion.map == records::top_union ? fusion::TopOf::either : fusion::TopOf::base;
       deltas.back().map = std::move(map);
       deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(*p.delta_tokenizer);
     }
@@ -102,6 +103,20 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(
     by_strength[i / answers.size()].push_back(std::move(flat[i]));
   }
   return by_strength;
+}
+
+void SteeredTarget::each_distribution(const std::vector<Answer>& answers, double strength,
+                                      const fusion::LogitSource::TakeForced& take) {
+  std::vector<fusion::ForcedSequence> sequences;
+  for (const auto& answer : answers) {
+    sequences.push_back(
+        {fusion::tokens_of<BaseToken>(answer.tokens),
+         answer.first,
+         {0, static_cast<float>(strength)},
+         {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
+    tokens_ += std::ssize(answer.tokens);
+  }
+  source_->force(sequences, take);
 }
 
 void SteeredTarget::add_cost(store::Unit& unit) const {

@@ -21,6 +21,7 @@ class SteeredTarget {
 
   const std::vector<double>& strengths() const { return strengths_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const text::Tokenizer& delta_tokenizer() const { return *delta_tokenizer_; }  // where that is another one
   bool same_vocabulary() const { return delta_tokenizer_ == nullptr; }
 
   // What base and delta read before they answer, in tokens of each; a delta of the same vocabulary reads what the base
@@ -47,6 +48,11 @@ class SteeredTarget {
   // [strength][answer]
   std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,
                                                 const std::function<void(const decode::ScoreProgress&)>& report);
+
+  // The fused distributions of every scored token, at one strength, in chunks as LogitSource::force gives them; a
+  // position's sequence counts `answers`.
+  void each_distribution(const std::vector<Answer>& answers, double strength,
+                         const fusion::LogitSource::TakeForced& take);
 
   // What has been asked so far: tokens read by the base, and operations at 2 × parameters × tokens for base and delta
   // each.

@@ -1,5 +1,5 @@
-// Drives generation and scoring from Python tests: probe_decode generate|score|maps SPECIFICATION.json, results on
-// stdout.
+// Drives generation and scoring from Python tests: probe_decode generate|score|maps|byte_exact SPECIFICATION.json,
+// results on stdout.
 #include <chrono>
 #include <iostream>
 #include <map>
@@ -8,6 +8,7 @@
 #include "pipeline/core/json.hpp"
 #include "pipeline/decode/generate.hpp"
 #include "pipeline/decode/score.hpp"
+#include "pipeline/fusion/byte_exact.hpp"
 #include "pipeline/fusion/fused_source.hpp"
 
 namespace cmc {
@@ -16,7 +17,7 @@ namespace {
 using text::AddedTokens;
 
 // {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "map",
-// "unmapped", "top", "gate", "gate_threshold", "slots", "prefill_chunk", "lag"}
+// "unmapped", "top", "top_of", "gate", "gate_threshold", "slots", "prefill_chunk", "lag"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
@@ -52,6 +53,7 @@ Setting setting_of(const Json& spec) {
   settings.unmapped = fusion::unmapped(spec.value("unmapped", "zero"));
   settings.gate = {fusion::gate_rule(spec.value("gate", "none")), spec.value("gate_threshold", 0.0)};
   settings.top = spec.value("top", settings.top);
+  settings.top_of = spec.value("top_of", "base") == "either" ? fusion::TopOf::either : fusion::TopOf::base;
   settings.slots = spec.value("slots", settings.slots);
   settings.initial_capacity = spec.value("initial_capacity", settings.initial_capacity);
   settings.forced_tokens = spec.value("forced_tokens", settings.forced_tokens);
@@ -150,18 +152,28 @@ Json maps(const Setting& setting) {
   return all;
 }
 
+// {"base", "deltas": [one], "contexts": [[ids of the delta]…]}: [context][base token] log-probability, null: none.
+Json byte_exact(const Json& spec, const Setting& setting) {
+  const auto folder = spec.at("deltas")[0].at("parts")[0].at("model").get<std::string>();
+  const fusion::ByteExact exact(load_model(folder), *setting.delta_tokenizers.at(0), *setting.tokenizer);
+  Json all = Json::array();
+  for (const auto& context : spec.at("contexts")) all.push_back(exact.log_probs(context.get<std::vector<int32_t>>()));
+  return all;
+}
+
 }  // namespace
 }  // namespace cmc
 
 int main(int argc, char** argv) {
   try {
-    cmc::expect(argc == 3, "probe_decode generate|score|maps SPECIFICATION.json");
+    cmc::expect(argc == 3, "probe_decode generate|score|maps|byte_exact SPECIFICATION.json");
     const std::string verb = argv[1];
     const auto spec = cmc::read_json(argv[2]);
     auto setting = cmc::setting_of(spec);
-    const auto result = verb == "generate" ? cmc::generate(spec, setting)
-                        : verb == "score"  ? cmc::score(spec, setting)
-                                           : cmc::maps(setting);
+    const auto result = verb == "generate"     ? cmc::generate(spec, setting)
+                        : verb == "score"      ? cmc::score(spec, setting)
+                        : verb == "byte_exact" ? cmc::byte_exact(spec, setting)
+                                               : cmc::maps(setting);
     std::cout << result.dump() << "\n";
     return 0;
   } catch (const cmc::Error& error) {

@@ -33,6 +33,7 @@ Json all_columns() {
           {"train", steps},
           {"adapt", steps},
           {"relearn", steps},
+          {"byte_exact", columns<ByteExactRow>()},
           {"instruct", columns<InstructRow>()},
           {"ifeval", columns<IfevalRow>()},
           {"judge", columns<JudgeRow>()},

@@ -36,7 +36,9 @@ class Target:
                                           for part in parameters["parts"]])
             if "map" in parameters:
                 self.delta.tokenizer = published.load_tokenizer(root / "small")
-                made = token_map(root, root / reference["name"], root / "small", parameters["map_method"])
+                name = parameters["map_method"]
+                self.delta.union, self.delta.summed = name == "top_union", name == "prefix_sum"
+                made = token_map(root, root / reference["name"], root / "small", "pm_mined" if self.delta.union else name)
                 self.delta.token_map, self.delta.candidates = made
                 self.delta.top, self.delta.unmapped = parameters.get("top", 0), parameters["unmapped"]
             gate = (parameters["gate"], parameters["gate_threshold"]) if "gate" in parameters else ()
@@ -45,7 +47,7 @@ class Target:
 
 
 def token_map(root, base, delta, method):
-    """((ids, match), candidates): the latter None but for one_to_many."""
+    """((ids, match), candidates): the latter None but for one_to_many and prefix_sum."""
     file = root / "map.json"
     subprocess.run([mpi.program("cmc"), "map", "--from", base, "--to", delta, "--method", method, "--json", file],
                    check=True, capture_output=True)

@@ -304,12 +304,12 @@ def test_the_table_of_tasks_is_the_plan(run):
             assert row["name"] == task["name"] and row["stage"] == stage
             wanted = {"target": p.get("target", ""), "delta": p.get("delta", ""), "mode": p.get("mode", ""), "unmapped": p.get("unmapped", ""),
                       "map_method": p.get("map_method", ""), "method": p.get("method", ""), "top": p.get("top", 0), "seed": p["seed"], "set": "", "gate": p.get("gate", ""), "gate_threshold": p.get("gate_threshold", 0)}
-            if stage in ("instruct", "ifeval", "unlearn", "judge", "robustness", "relearn"):
+            if stage in ("instruct", "ifeval", "unlearn", "judge", "robustness", "relearn", "byte_exact"):
                 strengths = p["strengths"]
                 assert row["alpha"] == strengths[0] if len(strengths) == 1 else np.isnan(row["alpha"])
                 assert [float(s) for s in row["strengths"].split(", ")] == strengths
                 test = p.get("stress", "") + (f" {p['relearn_epochs']}" if "relearn_epochs" in p else "")
-                wanted["set"] = {"instruct": p.get("prompts"), "ifeval": "ifeval", "unlearn": p.get("set"), "relearn": "", "robustness": f"{p.get('set')}, {test}",
+                wanted["set"] = {"instruct": p.get("prompts"), "ifeval": "ifeval", "unlearn": p.get("set"), "relearn": "", "byte_exact": "byte-exact reference", "robustness": f"{p.get('set')}, {test}",
                                  "judge": f"judged by large against {p.get('baseline')}"}[stage]
             elif stage == "token_map":
                 wanted |= {"target": p["base"]["name"], "delta": p["delta"]["name"], "map_method": p["method"], "method": ""}

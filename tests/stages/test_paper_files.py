@@ -13,13 +13,14 @@ import made_data
 from support_pipeline import cmc, mpi, tiny
 
 EXPERIMENTS = Path(tiny.SOURCE) / "jobs" / "experiments"
-FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper", "unlearning_audit", "composition"]
+FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper", "unlearning_audit", "composition",
+         "maps"]
 LLAMA = ["Llama-2-7b-hf", "Llama-2-13b-hf", "Llama-2-70b-hf", "Llama-2-7b-chat-hf", "Llama-2-13b-chat-hf"]
 MISTRAL = ["Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1"]
 DELTAS = ["stories15M", "stories42M", "stories110M"]
 SMALL = {"compute.device": "cpu", "prepare.epochs": 1, "prepare.retain_items": 4, "prepare.warmup_steps": 1,
          "train_instruct.items": 6, "train_instruct.epochs": 1, "train_unlearn.epochs": 1, "train_unlearn.retain_items": 4,
-         "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1, "instruct.items": 2, "instruct.new_tokens": 3,
+         "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1, "instruct.items": 2, "instruct.new_tokens": 3, "byte_exact.tokens": 2, "byte_exact.least": 1e-3,
          "unlearn.items": 2, "unlearn.new_tokens": 3, "robustness.items": 2, "similarity.items": 1, "similarity.new_tokens": 4, "similarity.top": 20,
          "similarity.other_items": 4, "similarity.other_epochs": 1}
 
@@ -51,7 +52,8 @@ def places(tmp_path_factory):
 
 def settings(name):
     split = {"model.llama2_70b.tensor_parallel": 2} if "tensor_parallel" in (EXPERIMENTS / f"{name}.ini").read_text() else {}
-    return [text for key, value in {**SMALL, **split}.items() for text in ("--set", f"{key}={value}")]
+    few = {"byte_exact.items": 1} if "[byte_exact]" in (EXPERIMENTS / f"{name}.ini").read_text() else {}
+    return [text for key, value in {**SMALL, **split, **few}.items() for text in ("--set", f"{key}={value}")]
 
 
 def test_every_file_is_tested():
