@@ -4,6 +4,7 @@
 
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
+#include "stages/planning/held_out.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/instruction_data.hpp"
@@ -18,6 +19,10 @@ using records::AdaptParameters, records::AdaptPurpose, records::Method;
 const sections::Training& section_of(const Experiment& experiment, AdaptPurpose purpose) {
   if (purpose == AdaptPurpose::unlearn) return experiment.adapt_unlearn;
   return experiment.adapt_instruct;
+}
+
+std::string section_name(AdaptPurpose purpose) {
+  return purpose == AdaptPurpose::unlearn ? "adapt_unlearn" : "adapt_instruct";
 }
 
 const sections::Lora& lora_of(const Experiment& experiment, AdaptPurpose purpose) {
@@ -52,17 +57,18 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
                     data_of(planner, purpose),
                     {}};
   if (method == Method::lora)
-    planner.expect_linear_layers(
-        purpose == AdaptPurpose::unlearn ? "adapt_unlearn.lora_modules" : "adapt_instruct.lora_modules",
-        lora_of(experiment, purpose).modules, target);
+    planner.expect_linear_layers(section_name(purpose) + ".lora_modules", lora_of(experiment, purpose).modules, target);
+  const auto& held_out = section_of(experiment, purpose).held_out;
+  expect_trained_part(planner, section_name(purpose), held_out, p.data);
   Planner::needs(task, p.model);
   const double parameters = footprint_of(planner.config(target)).weights();
   const double tokens = p.data.tofu ? 160 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
   task.seconds = 3 * forward_seconds(parameters, tokens * static_cast<double>(p.training.epochs));
   // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for
-  // them; else each with its gradient and Adam's two moments.
+  // them; else each with its gradient, Adam's two moments, and the best so far where they are kept.
+  const double whole = held_out.keep == "best" ? 20 : 16;
   task.bytes = static_cast<int64_t>(
-      parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : 16));
+      parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : whole));
   task.shares = static_cast<int>(section_of(experiment, purpose).shares);
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task), p));
@@ -98,9 +104,14 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   settings.seed = task.seed;
   settings.checkpoint_every = section_of(bench.experiment(), p.purpose).checkpoint_steps;
   auto trained = trained_part(p.model, p.training, settings.seed, bench);
-  return run_training(
-      {task, std::move(trained), {}, read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.model)}, bench,
-      group);
+  return run_training({task,
+                       std::move(trained),
+                       {},
+                       read_data(p, *tokenizer, settings, bench),
+                       settings,
+                       bench.folder(p.model),
+                       p.training.held_out_items.value_or(0)},
+                      bench, group);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "pipeline/train/delta.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/footprint.hpp"
+#include "stages/planning/held_out.hpp"
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/instruction_data.hpp"
@@ -71,6 +72,7 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   const auto& experiment = planner.experiment();
   const std::string shown(name_of(kind)), as(name_of(role));
   const auto p = parameters_of(planner, kind, role, delta);
+  expect_trained_part(planner, "train_" + shown, section_of(experiment, kind).held_out, p.data);
   distributed::Task task;
   task.name = "train " + (role == Role::delta ? "delta " : as + " ") + delta + " to " + shown;
   planner.keeps(task, p.template_model, experiment.template_of(kind));
@@ -131,9 +133,10 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
       training_settings(p.training, p.data.tofu ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;
   settings.checkpoint_every = section_of(bench.experiment(), p.kind).checkpoint_steps;
-  return run_training({task, std::move(trained), frozen_models(p, settings.alpha, bench),
-                       read_data(p, *tokenizer, settings, bench), settings, bench.folder(p.template_model)},
-                      bench, group);
+  return run_training(
+      {task, std::move(trained), frozen_models(p, settings.alpha, bench), read_data(p, *tokenizer, settings, bench),
+       settings, bench.folder(p.template_model), p.training.held_out_items.value_or(0)},
+      bench, group);
 }
 
 }  // namespace

@@ -70,13 +70,15 @@ void measure_coverage(const store::Unit& unit, const System& system, Measurement
       out.add(code, set, 0, metric_code(metric.about.name), metric.value(row));
 }
 
-void measure_training(const store::Unit& unit, const System& system, Measurements& out) {
-  const auto steps = read_rows<StepRow>(unit);
+template <class Row>
+void measure_training(const store::Unit& unit, const std::vector<TrainingMetric<Row>>& list, const System& system,
+                      Measurements& out) {
+  if (!has_rows<Row>(unit)) return;
+  const auto rows = read_rows<Row>(unit);
   const int16_t set = out.set_code(training_set(unit.stage, unit.task));
   const int32_t code = out.code(system);
-  if (steps.empty()) return;
-  for (const auto& metric : training_metrics())
-    out.add(code, set, 0, metric_code(metric.about.name), metric.value(steps));
+  if (rows.empty()) return;
+  for (const auto& metric : list) out.add(code, set, 0, metric_code(metric.about.name), metric.value(rows));
 }
 
 }  // namespace
@@ -116,7 +118,8 @@ void Measurer::take(const store::Unit& unit) {
   system.strength = 0;
   if (unit.stage == "similarity") measure_shifts(unit, system, measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "token_map") measure_coverage(unit, system, measurements_);
-  if (has_rows<StepRow>(unit)) measure_training(unit, system, measurements_);
+  measure_training(unit, training_metrics(), system, measurements_);
+  measure_training(unit, held_out_metrics(), system, measurements_);
 }
 
 Measurements Measurer::finish() {

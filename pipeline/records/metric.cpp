@@ -133,7 +133,7 @@ const std::vector<Metric>& all_metrics() {
     };
     add(instruct_metrics()), add(ifeval_metrics()), add(judge_metrics()), add(unlearn_metrics()), add(shift_metrics()),
         add(coverage_metrics()), add(byte_exact_metrics());
-    add(training_metrics());
+    add(training_metrics()), add(held_out_metrics());
     list.insert(list.end(), computed_metrics().begin(), computed_metrics().end());
     return list;
   }();

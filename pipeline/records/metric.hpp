@@ -49,11 +49,13 @@ const std::vector<RowMetric<ShiftRow>>& shift_metrics();
 const std::vector<RowMetric<CoverageRow>>& coverage_metrics();
 const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics();
 // Of a training as a whole.
+template <class Row>
 struct TrainingMetric {
   Metric about;
-  double (*value)(const std::vector<StepRow>& steps);
+  double (*value)(const std::vector<Row>& rows);
 };
-const std::vector<TrainingMetric>& training_metrics();
+const std::vector<TrainingMetric<StepRow>>& training_metrics();
+const std::vector<TrainingMetric<HeldOutRow>>& held_out_metrics();
 // Those that compare systems, or put sets and metrics together.
 const std::vector<Metric>& computed_metrics();
 

@@ -82,6 +82,27 @@ struct StepRow {
   }
 };
 
+// train, adapt: one row an evaluation on held-out examples, where there are any.
+struct HeldOutRow {
+  int64_t step = 0;
+  double loss = 0, examples_loss = 0, retain_loss = 0;
+  int32_t best = 0;
+  std::optional<double> refusals_loss = {};  // of the objectives with refusals
+  static auto columns() {
+    using Row = HeldOutRow;
+    return std::tuple(
+        column(&Row::step, {"held_out_step", "evaluation", "1", "optimiser steps before the evaluation"}),
+        column(&Row::loss, {"held_out_loss", "evaluation", "nat", "what is minimised, on the held-out examples"}),
+        column(&Row::examples_loss, {"held_out_examples_loss", "evaluation", "nat",
+                                     "mean cross-entropy of the held-out examples (forget set)"}),
+        column(&Row::retain_loss,
+               {"held_out_retain_loss", "evaluation", "nat", "mean cross-entropy of the held-out retained examples"}),
+        column(&Row::best, {"held_out_best", "evaluation", "1", "1: the lowest loss, the earliest of equals; else 0"}),
+        column(&Row::refusals_loss,
+               {"held_out_refusals_loss", "evaluation", "nat", "mean cross-entropy of the held-out refusals"}));
+  }
+};
+
 // instruct: one row a (strength, prompt).
 struct InstructRow {
   double alpha = 0;

@@ -30,6 +30,11 @@ double tokens_per_second(const std::vector<StepRow>& steps) {
   return seconds > 0 ? tokens / seconds : unknown;
 }
 
+double of_best(const std::vector<HeldOutRow>& rows, double (*value)(const HeldOutRow&)) {
+  const auto best = std::ranges::find(rows, 1, &HeldOutRow::best);
+  return best == rows.end() ? unknown : value(*best);
+}
+
 // In percent of all tokens of the texts.
 double share_in_use(const CoverageRow& row, const std::optional<int64_t>& part) {
   if (!part) return unknown;
@@ -117,9 +122,9 @@ const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics() {
   return list;
 }
 
-const std::vector<TrainingMetric>& training_metrics() {
+const std::vector<TrainingMetric<StepRow>>& training_metrics() {
   using Steps = std::vector<StepRow>;
-  static const std::vector<TrainingMetric> list = {
+  static const std::vector<TrainingMetric<StepRow>> list = {
       {{.name = "steps",
         .title = "Steps",
         .unit = "1",
@@ -153,6 +158,45 @@ const std::vector<TrainingMetric>& training_metrics() {
         .aggregate = Aggregate::single,
         .definition = "tokens read by the trained model in a second"},
        tokens_per_second}};
+  return list;
+}
+
+const std::vector<TrainingMetric<HeldOutRow>>& held_out_metrics() {
+  using Rows = std::vector<HeldOutRow>;
+  static const std::vector<TrainingMetric<HeldOutRow>> list = {
+      {{.name = "held_out_best_step",
+        .title = "Best step",
+        .unit = "1",
+        .digits = 0,
+        .aggregate = Aggregate::single,
+        .definition = "optimiser steps before the evaluation with the lowest loss on the held-out examples"},
+       [](const Rows& rows) { return of_best(rows, [](const HeldOutRow& row) { return double(row.step); }); }},
+      {{.name = "held_out_best_loss",
+        .title = "Loss, best",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "what is minimised, on the held-out examples at the best step"},
+       [](const Rows& rows) { return of_best(rows, [](const HeldOutRow& row) { return row.loss; }); }},
+      {{.name = "held_out_best_examples_loss",
+        .title = "CE of examples, best",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "mean cross-entropy of the held-out examples (forget set) at the best step"},
+       [](const Rows& rows) { return of_best(rows, [](const HeldOutRow& row) { return row.examples_loss; }); }},
+      {{.name = "held_out_best_retain_loss",
+        .title = "CE of retained, best",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "mean cross-entropy of the held-out retained examples at the best step"},
+       [](const Rows& rows) {
+         return of_best(rows, [](const HeldOutRow& row) { return row.retain_loss != 0 ? row.retain_loss : unknown; });
+       }},
+      {{.name = "held_out_last_loss",
+        .title = "Loss, last",
+        .unit = "nat",
+        .aggregate = Aggregate::single,
+        .definition = "what is minimised, on the held-out examples after the last step"},
+       [](const Rows& rows) { return rows.back().loss; }}};
   return list;
 }
 

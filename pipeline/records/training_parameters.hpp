@@ -96,7 +96,9 @@ struct TrainingParameters {
   std::optional<double> warmup, beta, forget_bound;
   std::optional<double> beta2, forget_weight, margin;  // unset: the usual (train::ForgetSettings)
   std::optional<int64_t> warmup_steps, skipped_labels;
-  std::optional<LoraParameters> lora;  // adapters beside the frozen model; unset: all of it
+  std::optional<int64_t> held_out_items, evaluation_steps;  // unset: all is trained on
+  std::optional<std::string> keep;                          // unset: the last weights
+  std::optional<LoraParameters> lora;                       // adapters beside the frozen model; unset: all of it
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("epochs", self.epochs);
@@ -117,6 +119,9 @@ struct TrainingParameters {
     visit("margin", self.margin);
     visit("skipped_labels", self.skipped_labels);
     visit("warmup_steps", self.warmup_steps);
+    visit("held_out_items", self.held_out_items);
+    visit("evaluation_steps", self.evaluation_steps);
+    visit("keep", self.keep);
     visit("lora", self.lora);
   }
 };

@@ -68,4 +68,17 @@ std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettin
   return batches;
 }
 
+std::vector<MicroBatch> batches_in_order(const TrainData& data, const TrainSettings& settings) {
+  const ObjectiveParts parts = parts_of(settings.objective);
+  std::vector<MicroBatch> batches;
+  for (size_t i = 0; i < data.examples.size(); ++i) {
+    if (i % static_cast<size_t>(settings.batch) == 0) batches.emplace_back();
+    MicroBatch& batch = batches.back();
+    if (parts.examples != ObjectiveParts::Examples::none) batch.examples.push_back(&data.examples[i]);
+    if (parts.refusals) batch.refusals.push_back(&data.refusals[i]);
+    if (parts.retain != ObjectiveParts::Retain::none) batch.retain.push_back(&data.retain[i % data.retain.size()]);
+  }
+  return batches;
+}
+
 }  // namespace cmc::train

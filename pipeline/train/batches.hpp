@@ -19,4 +19,7 @@ int64_t label_count(const std::vector<const Example*>& examples);
 // index alone, the seed of the adapters' dropout on seed, step and micro-batch.
 std::vector<MicroBatch> batches_of_step(const TrainData& data, const TrainSettings& settings, int64_t step);
 
+// Micro-batches of all examples in order, each beside the retain example of its place and its first refusal.
+std::vector<MicroBatch> batches_in_order(const TrainData& data, const TrainSettings& settings);
+
 }  // namespace cmc::train

@@ -13,7 +13,7 @@ namespace cmc::train {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr std::string_view prefix = "step-";
+constexpr std::string_view prefix = "step-", best_weights = "best.f32";
 
 fs::path folder_of(const fs::path& folder, int64_t step) {
   char name[32];
@@ -42,6 +42,16 @@ StepReport report_of(const Json& values, const std::string& where) {
           values[6], values[7], values[8], values[9], values[10], values[11]};
 }
 
+Json to_json(const HeldOutLoss& h) {
+  return {h.step, h.loss, h.examples_loss, h.refusals_loss, h.retain_loss};
+}
+
+HeldOutLoss held_out_of(const Json& values, const std::string& where) {
+  if (!values.is_array() || values.size() != 5)
+    throw_bad_field(where, "held_out", "has an entry that is no evaluation");
+  return {values[0], values[1], values[2], values[3], values[4]};
+}
+
 std::string bytes_of(torch::Tensor flat) {
   flat = flat.cpu().contiguous();
   return {static_cast<const char*>(flat.data_ptr()), static_cast<size_t>(flat.nbytes())};
@@ -59,12 +69,18 @@ void check_hash(const fs::path& file, const Json& state, const std::string& key,
   }
 }
 
-void restore_moments(const fs::path& file, int64_t steps, AdamW& optimizer) {
-  const std::string bytes = read_file(file);
-  const int64_t count = optimizer.first_moment().flat().numel();
-  if (bytes.size() != 2 * static_cast<size_t>(count) * sizeof(float)) {
-    throw BadData({file.string(), "has another length than the model's moments", "remove the checkpoint's folder"});
+std::string read_floats(const fs::path& file, int64_t count) {
+  std::string bytes = read_file(file);
+  if (bytes.size() != static_cast<size_t>(count) * sizeof(float)) {
+    throw BadData(
+        {file.string(), "has another length than the model's weights ask for", "remove the checkpoint's folder"});
   }
+  return bytes;
+}
+
+void restore_moments(const fs::path& file, int64_t steps, AdamW& optimizer) {
+  const int64_t count = optimizer.first_moment().flat().numel();
+  const std::string bytes = read_floats(file, 2 * count);
   optimizer.restore(floats(bytes, 0, count), floats(bytes, bytes.size() / 2, count), steps);
 }
 
@@ -92,7 +108,12 @@ void write_checkpoint(const fs::path& folder, const TrainingState& state, const 
                  {"weights_sha256", sha256_file(temporary / "model" / model.weights_file())},
                  {"moments_sha256", sha256_file(temporary / "moments.f32")},
                  {"reports", Json::array()}};
-    for (const StepReport& report : state.reports) json["reports"].push_back(to_json(report));
+    for (const StepReport& report : state.history.steps) json["reports"].push_back(to_json(report));
+    for (const HeldOutLoss& loss : state.history.held_out) json["held_out"].push_back(to_json(loss));
+    if (state.best.defined()) {
+      publish_file(temporary / best_weights, bytes_of(state.best));
+      json["best_sha256"] = sha256_file(temporary / best_weights);
+    }
     publish_file(temporary / "state.json", json.dump());
   });
   remove_older(folder, state.step);
@@ -119,8 +140,17 @@ TrainingState read_checkpoint(const fs::path& folder, int64_t step, const std::s
   }
   check_hash(checkpoint / "model" / model.weights_file(), json, "weights_sha256", where);
   check_hash(checkpoint / "moments.f32", json, "moments_sha256", where);
-  for (const Json& report : json_field<Json>(json, "reports", where)) state.reports.push_back(report_of(report, where));
-  if (std::ssize(state.reports) != state.step) throw_bad_field(where, "reports", "does not have one entry per step");
+  for (const Json& report : json_field<Json>(json, "reports", where))
+    state.history.steps.push_back(report_of(report, where));
+  for (const Json& loss : json.value("held_out", Json::array()))
+    state.history.held_out.push_back(held_out_of(loss, where));
+  if (std::ssize(state.history.steps) != state.step)
+    throw_bad_field(where, "reports", "does not have one entry per step");
+  if (json.contains("best_sha256")) {
+    check_hash(checkpoint / best_weights, json, "best_sha256", where);
+    const int64_t count = optimizer.first_moment().flat().numel();
+    state.best = floats(read_floats(checkpoint / best_weights, count), 0, count);
+  }
   model.restore(checkpoint / "model");
   restore_moments(checkpoint / "moments.f32", json_field<int64_t>(json, "optimizer_steps", where), optimizer);
   return state;

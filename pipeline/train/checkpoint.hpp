@@ -15,11 +15,13 @@ namespace cmc::train {
 struct TrainingState {
   int64_t step = 0;
   std::string identity;  // digest over settings, data and Training::identity
-  std::vector<StepReport> reports;
+  History history;
+  torch::Tensor best;  // weights after the best evaluation (copy_weights); undefined: none, or not asked for
 };
 
 // Publishes folder/step-NNNNNNNN (model/ = what DecoderModel::save writes; moments.f32 = both moments flat,
-// little-endian; state.json) as a whole, then removes older ones.
+// little-endian; best.f32 = the best weights so far, where they are kept; state.json) as a whole, then removes older
+// ones.
 void write_checkpoint(const std::filesystem::path& folder, const TrainingState& state, const model::DecoderModel& model,
                       AdamW& optimizer);
 

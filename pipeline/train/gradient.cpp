@@ -28,15 +28,20 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
     all.insert(all.end(), of_batch.begin(), of_batch.end());
   }
   ForwardPass pass{pack(all, model.device()), {}};
-  pass.packed.input.recompute_layers = training.settings.recompute_layers;
-  pass.packed.input.dropout_seed = together.front().batch.dropout_seed;
+  const bool learns = torch::GradMode::is_enabled();
+  if (learns) {
+    pass.packed.input.recompute_layers = training.settings.recompute_layers;
+    pass.packed.input.dropout_seed = together.front().batch.dropout_seed;
+  }
   LossInput& rows = pass.rows;
   rows.frozen = frozen_terms(training.frozen, all);
   const torch::Tensor hidden = model.hidden(pass.packed.input, nullptr).index_select(0, pass.packed.predicting);
   rows.trained = {hidden, model.output_weight(), training.settings.alpha, model.config().final_softcap,
                   model.output_bias()};
-  rows.weight_gradient = model.output_weight().grad();
-  if (model.output_bias().defined()) rows.bias_gradient = model.output_bias().grad();
+  if (learns) {
+    rows.weight_gradient = model.output_weight().grad();
+    if (model.output_bias().defined()) rows.bias_gradient = model.output_bias().grad();
+  }
   rows.labels = pass.packed.labels;
   rows.weights = torch::zeros({rows.labels.size(0)}, rows.labels.options().dtype(loss_dtype(rows.trained)));
   rows.memory_bytes = training.settings.loss_memory_bytes;
@@ -191,6 +196,43 @@ class BatchLoss {
   int64_t forget_ = 0, retain_ = 0;  // labels
 };
 
+// The losses of the micro-batches of one pass.
+class PassLoss {
+ public:
+  PassLoss(const Training& training, Reference* reference, std::span<const WeighedBatch> together)
+      : pass_(run(training, together)) {
+    expect(!parts_of(training.settings.objective).compares() || reference != nullptr,
+           "an objective that compares has a reference");
+    int64_t first = 0;
+    for (const WeighedBatch& each : together) {
+      const int64_t labels = label_count(each.batch.all());
+      parts_.emplace_back(training, reference, each,
+                          together.size() == 1 ? pass_.rows : pass_.rows.rows(first, labels));
+      loss = loss.defined() ? loss + parts_.back().loss : parts_.back().loss;
+      first += labels;
+    }
+  }
+
+  StepSums sums() const {
+    std::vector<torch::Tensor> token_losses;
+    for (const BatchLoss& part : parts_) token_losses.push_back(part.token_losses);
+    const torch::Tensor on_host = torch::cat(token_losses).to(torch::kCPU, torch::kFloat64);  // one copy a pass
+    StepSums sums{.tokens = pass_.packed.input.tokens.size(0), .labels = pass_.rows.labels.size(0)};
+    int64_t first = 0;
+    for (const BatchLoss& part : parts_) {
+      part.add_to(sums, on_host.narrow(0, first, part.token_losses.size(0)));
+      first += part.token_losses.size(0);
+    }
+    return sums;
+  }
+
+  torch::Tensor loss;  // [] differentiable where gradients are on
+
+ private:
+  ForwardPass pass_;
+  std::vector<BatchLoss> parts_;
+};
+
 }  // namespace
 
 LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch, std::span<const MicroBatch> step) {
@@ -217,30 +259,27 @@ LossWeights loss_weights(const TrainSettings& settings, const MicroBatch& batch,
           .sequence = share([](const MicroBatch& b) { return std::ssize(b.examples); })};
 }
 
+std::vector<WeighedBatch> next_pass(const TrainSettings& settings, int64_t pass_tokens,
+                                    std::span<const MicroBatch> left, std::span<const MicroBatch> step) {
+  std::vector<WeighedBatch> pass;
+  int64_t tokens = 0;
+  for (const MicroBatch& batch : left) {
+    for (const Example* example : batch.all()) tokens += std::ssize(example->tokens);
+    if (!pass.empty() && tokens > pass_tokens) break;
+    pass.push_back({batch, loss_weights(settings, batch, step)});
+  }
+  return pass;
+}
+
 StepSums add_gradient(const Training& training, Reference* reference, std::span<const WeighedBatch> together) {
-  expect(!parts_of(training.settings.objective).compares() || reference != nullptr,
-         "an objective that compares has a reference");
-  const ForwardPass pass = run(training, together);
-  std::vector<BatchLoss> parts;
-  torch::Tensor loss;
-  int64_t first = 0;
-  for (const WeighedBatch& each : together) {
-    const int64_t labels = label_count(each.batch.all());
-    parts.emplace_back(training, reference, each, together.size() == 1 ? pass.rows : pass.rows.rows(first, labels));
-    loss = loss.defined() ? loss + parts.back().loss : parts.back().loss;
-    first += labels;
-  }
-  loss.backward();
-  std::vector<torch::Tensor> token_losses;
-  for (const BatchLoss& part : parts) token_losses.push_back(part.token_losses);
-  const torch::Tensor on_host = torch::cat(token_losses).to(torch::kCPU, torch::kFloat64);  // one copy a pass
-  StepSums sums{.tokens = pass.packed.input.tokens.size(0), .labels = first};
-  first = 0;
-  for (const BatchLoss& part : parts) {
-    part.add_to(sums, on_host.narrow(0, first, part.token_losses.size(0)));
-    first += part.token_losses.size(0);
-  }
-  return sums;
+  const PassLoss pass(training, reference, together);
+  pass.loss.backward();
+  return pass.sums();
+}
+
+StepSums losses_of(const Training& training, Reference* reference, std::span<const WeighedBatch> together) {
+  const torch::NoGradGuard no_grad;
+  return PassLoss(training, reference, together).sums();
 }
 
 void attach(const model::DecoderModel& model, FlatTensors& gradients) {

@@ -31,10 +31,17 @@ struct WeighedBatch {
   LossWeights weights;
 };
 
+// The first of `left`, micro-batches of `step`, that go through the model together: as many as have pass_tokens tokens,
+// at least one.
+std::vector<WeighedBatch> next_pass(const TrainSettings& settings, int64_t pass_tokens,
+                                    std::span<const MicroBatch> left, std::span<const MicroBatch> step);
+
 // Adds the gradient of these micro-batches, which go through the model in one pass, to the `grad` of the trained
 // model's parameters. `reference`: the model before, for objectives that compare with it, else null. Several are given
 // only where nothing is dropped out, since each has a seed of its own.
 StepSums add_gradient(const Training& training, Reference* reference, std::span<const WeighedBatch> together);
+// The same sums alone: no gradient, and nothing is dropped out.
+StepSums losses_of(const Training& training, Reference* reference, std::span<const WeighedBatch> together);
 
 // Sets each trainable parameter's `grad` to its view, so that backward passes add to the flat tensor.
 void attach(const model::DecoderModel& model, FlatTensors& gradients);

@@ -14,6 +14,7 @@
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/gradient.hpp"
+#include "pipeline/train/held_out.hpp"
 
 namespace cmc::train {
 namespace {
@@ -48,6 +49,8 @@ void check_settings(const TrainSettings& s) {
   require(s.max_gradient_norm >= 0, "max_gradient_norm", "give 0 for no clipping");
   require(s.shares > 0, "shares", "give at least one");
   require(s.checkpoint_every >= 0, "checkpoint_every", "give 0 for none but when stopped");
+  require(s.evaluate_every >= 0, "evaluate_every", "give 0 for none");
+  require(s.keep == KeptWeights::last || s.evaluate_every > 0, "keep", "evaluate, to know which weights are best");
   require(s.warmup.ratio >= 0 && s.warmup.ratio <= 1, "warmup ratio", "give a part of the steps, 0 to 1");
 }
 
@@ -65,22 +68,33 @@ void check_models(const Training& training) {
   }
 }
 
-void check(const Training& training) {
-  check_settings(training.settings);
-  check_models(training);
-  const int64_t vocabulary = training.trained.config().vocabulary;
-  const ObjectiveParts parts = parts_of(training.settings.objective);
-  const TrainData& data = training.data;
-  check_examples(data.examples, vocabulary, "training examples");
-  if (parts.retain != ObjectiveParts::Retain::none) check_examples(data.retain, vocabulary, "retain examples");
+// `which`: "" or "held-out ", in errors.
+void check_data(const TrainData& data, const ObjectiveParts& parts, int64_t vocabulary, const std::string& which) {
+  check_examples(data.examples, vocabulary, which + "training examples");
+  if (parts.retain != ObjectiveParts::Retain::none) check_examples(data.retain, vocabulary, which + "retain examples");
   if (!parts.refusals) return;
-  check_examples(data.refusals, vocabulary, "refusals");
+  check_examples(data.refusals, vocabulary, which + "refusals");
   if (data.refusals.size() % data.examples.size() != 0) {
-    throw BadData({"refusals",
+    throw BadData({which + "refusals",
                    "are " + std::to_string(data.refusals.size()) + " for " + std::to_string(data.examples.size()) +
                        " training examples",
                    "give each example one, or equally many"});
   }
+}
+
+void check(const Training& training) {
+  check_settings(training.settings);
+  check_models(training);
+  const ObjectiveParts parts = parts_of(training.settings.objective);
+  const int64_t vocabulary = training.trained.config().vocabulary;
+  check_data(training.data, parts, vocabulary, "");
+  if (training.settings.evaluate_every == 0) return;
+  expect(training.held_out != nullptr, "what is evaluated on is given");
+  check_data(*training.held_out, parts, vocabulary, "held-out ");
+}
+
+std::string digest(const TrainData& data) {
+  return digest(data.examples) + digest(data.retain) + digest(data.refusals);
 }
 
 // Everything the numbers depend on: a checkpoint made under another identity cannot be gone on with.
@@ -92,7 +106,7 @@ std::string identity_of(const Training& training) {
   if (const model::LoraSettings* lora = training.trained.adapters()) {
     adapters = {lora->rank, lora->alpha, lora->dropout, lora->targets};
   }
-  const Json identity = {
+  Json identity = {
       {"identity", training.identity},
       {"data", {digest(training.data.examples), digest(training.data.retain), digest(training.data.refusals)}},
       {"trained", training.trained.config().source},
@@ -108,6 +122,7 @@ std::string identity_of(const Training& training) {
       {"adamw", {s.adamw.beta1, s.adamw.beta2, s.adamw.epsilon, s.adamw.weight_decay, s.max_gradient_norm}},
       {"decayed", s.adamw.decayed == DecayedWeights::all ? "all" : "matrices"},
       {"seed", s.seed}};
+  if (s.evaluate_every > 0) identity["held_out"] = {s.evaluate_every, name_of(s.keep), digest(*training.held_out)};
   return sha256(identity.dump());
 }
 
@@ -156,6 +171,7 @@ class Trainer {
         optimizer_(training.trained.trainable(), settings_.adamw),
         sum_(training.trained.trainable(), extra_count) {
     if (parts_of(settings_.objective).compares()) reference_.emplace(training);
+    if (settings_.evaluate_every > 0) held_out_ = batches_in_order(*training.held_out, settings_);
     state_.identity = identity_of(training);
     const distributed::ShareRange mine =
         distributed::shares_of(training.group.rank(), training.group.size(), settings_.shares);
@@ -173,26 +189,29 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  std::vector<StepReport> run() {
+  History run() {
     training_.trained.require_gradients(true);
     resume();
     while (state_.step < total_) {
       const bool stop = run_step();
       const bool last = state_.step == total_;
+      if (settings_.evaluate_every > 0 && (last || state_.step % settings_.evaluate_every == 0)) evaluate();
       const bool due = settings_.checkpoint_every > 0 && state_.step % settings_.checkpoint_every == 0;
       if (!last && (stop || due)) save();
       if (!last && stop) throw_stopped();
     }
-    return std::move(state_.reports);
+    if (state_.best.defined()) put_back(state_.best, training_.trained);
+    return std::move(state_.history);
   }
 
  private:
   void resume();
   void save();
   bool run_step();
+  void evaluate();
+  Reference* reference() { return reference_ ? &*reference_ : nullptr; }
   void fill_states(const std::vector<MicroBatch>& step);
   void run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step);
-  std::vector<WeighedBatch> next_pass(std::span<const MicroBatch> left, const std::vector<MicroBatch>& step) const;
   void sum_over_ranks();
   [[noreturn]] void throw_stopped() const;
 
@@ -205,6 +224,7 @@ class Trainer {
   std::vector<FlatTensors> shares_;
   TrainingState state_;
   std::optional<Reference> reference_;
+  std::vector<MicroBatch> held_out_;
 };
 
 void Trainer::resume() {
@@ -271,8 +291,8 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   const int64_t begin = share * count / shares, end = (share + 1) * count / shares;
   auto left = std::span(step).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
   while (!left.empty()) {
-    const std::vector<WeighedBatch> pass = next_pass(left, step);
-    const StepSums of_pass = add_gradient(training_, reference_ ? &*reference_ : nullptr, pass);
+    const std::vector<WeighedBatch> pass = next_pass(settings_, pass_tokens_, left, step);
+    const StepSums of_pass = add_gradient(training_, reference(), pass);
     sums.loss += of_pass.loss;
     sums.examples_loss += of_pass.examples_loss;
     sums.refusals_loss += of_pass.refusals_loss;
@@ -290,16 +310,14 @@ void Trainer::run_share(int share, FlatTensors& gradients, const std::vector<Mic
   extra[extra_labels] = sums.labels;
 }
 
-std::vector<WeighedBatch> Trainer::next_pass(std::span<const MicroBatch> left,
-                                             const std::vector<MicroBatch>& step) const {
-  std::vector<WeighedBatch> pass;
-  int64_t tokens = 0;
-  for (const MicroBatch& batch : left) {
-    for (const Example* example : batch.all()) tokens += std::ssize(example->tokens);
-    if (!pass.empty() && tokens > pass_tokens_) break;
-    pass.push_back({batch, loss_weights(settings_, batch, step)});
-  }
-  return pass;
+void Trainer::evaluate() {
+  fill_states(held_out_);
+  auto& losses = state_.history.held_out;
+  losses.push_back(held_out_loss(training_, reference(), held_out_, pass_tokens_));
+  losses.back().step = state_.step;
+  if (settings_.keep == KeptWeights::best && best_of(losses) == losses.size() - 1)
+    state_.best = copy_weights(training_.trained);
+  if (training_.evaluated && training_.group.rank() == 0) training_.evaluated(losses.back());
 }
 
 void Trainer::sum_over_ranks() {
@@ -336,25 +354,26 @@ bool Trainer::run_step() {
   ++state_.step;
   const torch::Tensor extra = sum_.extra().to(torch::kCPU, torch::kFloat64);
   const double* const values = extra.data_ptr<double>();
-  state_.reports.push_back({.step = state_.step,
-                            .total = total_,
-                            .epoch = static_cast<double>(state_.step) / static_cast<double>(per_epoch_),
-                            .loss = values[extra_loss],
-                            .examples_loss = values[extra_examples],
-                            .refusals_loss = values[extra_refusals],
-                            .retain_loss = values[extra_retain],
-                            .learning_rate = rate,
-                            .gradient_norm = norm,
-                            .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-                            .tokens = static_cast<int64_t>(values[extra_tokens]),
-                            .labels = static_cast<int64_t>(values[extra_labels])});
-  if (training_.report && training_.group.rank() == 0) training_.report(state_.reports.back());
+  state_.history.steps.push_back(
+      {.step = state_.step,
+       .total = total_,
+       .epoch = static_cast<double>(state_.step) / static_cast<double>(per_epoch_),
+       .loss = values[extra_loss],
+       .examples_loss = values[extra_examples],
+       .refusals_loss = values[extra_refusals],
+       .retain_loss = values[extra_retain],
+       .learning_rate = rate,
+       .gradient_norm = norm,
+       .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+       .tokens = static_cast<int64_t>(values[extra_tokens]),
+       .labels = static_cast<int64_t>(values[extra_labels])});
+  if (training_.report && training_.group.rank() == 0) training_.report(state_.history.steps.back());
   return values[extra_stop] > 0;
 }
 
 }  // namespace
 
-std::vector<StepReport> train(const Training& training) {
+History train(const Training& training) {
   check(training);
   const DeterministicKernels deterministic(training.settings.deterministic);
   return Trainer(training).run();

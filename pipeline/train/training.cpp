@@ -1,8 +1,31 @@
 #include "pipeline/train/training.hpp"
 
 #include <algorithm>
+#include <cmath>
+
+#include "pipeline/core/named_enum.hpp"
 
 namespace cmc::train {
+
+namespace {
+constexpr NamedEnum kept("weights to keep",
+                         std::to_array<Named<KeptWeights>>({{KeptWeights::last, "last"}, {KeptWeights::best, "best"}}));
+}  // namespace
+
+KeptWeights kept_weights(std::string_view name) {
+  return kept.named<BadExperiment>(name);
+}
+
+std::string_view name_of(KeptWeights weights) {
+  return kept.name_of(weights);
+}
+
+std::optional<size_t> best_of(const std::vector<HeldOutLoss>& losses) {
+  std::optional<size_t> best;
+  for (size_t i = 0; i < losses.size(); ++i)
+    if (!std::isnan(losses[i].loss) && (!best || losses[i].loss < losses[*best].loss)) best = i;
+  return best;
+}
 
 int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples) {
   const int64_t per_step = settings.batch * settings.accumulation;

@@ -26,6 +26,11 @@ enum class LossMean {
   tokens,         // mean over all label tokens of the step (Trainer since)
 };
 
+// Which weights a training ends with. best: those after the evaluation with the lowest held-out loss.
+enum class KeptWeights { last, best };
+KeptWeights kept_weights(std::string_view name);  // throws BadExperiment naming the known ones
+std::string_view name_of(KeptWeights kept);
+
 struct TrainSettings {  // defaults: the protocol's instruction tuning
   Objective objective = Objective::cross_entropy;
   LossMean mean = LossMean::micro_batches;
@@ -46,7 +51,10 @@ struct TrainSettings {  // defaults: the protocol's instruction tuning
   // computed: fewer ranks work through the same shares one after the other and get the same bits. Ranks beyond it do
   // nothing.
   int shares = 1;
-  int64_t checkpoint_every = 0;                    // steps; 0: only when stopped
+  int64_t checkpoint_every = 0;  // steps; 0: only when stopped
+  // Steps between evaluations on Training::held_out, the last one after the last step; 0: none.
+  int64_t evaluate_every = 0;
+  KeptWeights keep = KeptWeights::last;
   int64_t loss_memory_bytes = int64_t{128} << 20;  // see FusedRows
   // Consecutive micro-batches of a share go through the model together while they have at most so many tokens; 0: each
   // alone; none: what is fast on the device, each alone on a CPU. The same sums in another order.
@@ -85,17 +93,34 @@ struct StepReport {
   int64_t labels = 0;  // trained on, all ranks
 };
 
+// The objective on the held-out examples: what a step over all of them, in order, would report, with nothing dropped
+// out.
+struct HeldOutLoss {
+  int64_t step = 0;                                                        // how many there were before
+  double loss = 0, examples_loss = 0, refusals_loss = 0, retain_loss = 0;  // as in StepReport
+};
+// Place of the lowest loss, the earliest of equals; none: there is none that is a number.
+std::optional<size_t> best_of(const std::vector<HeldOutLoss>& losses);
+
+// What is told of a training.
+struct History {
+  std::vector<StepReport> steps;
+  std::vector<HeldOutLoss> held_out;  // of settings.evaluate_every
+};
+
 // A training, ready to run. References must outlive train().
 struct Training {
   model::DecoderModel& trained;  // its trainable() are float32 and updated in place; an objective that compares does so
                                  // with what they are now, so a run that goes on starts from the same values
   std::vector<FrozenModel> frozen;  // empty: plain fine-tuning
   const TrainData& data;
+  const TrainData* held_out = nullptr;  // never trained on; needed where settings.evaluate_every asks for it
   TrainSettings settings;
   distributed::Communicator group;                // data parallel; null: this process alone
   std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
   std::string identity;                           // what made it (task key); a checkpoint of another one is refused
   std::function<void(const StepReport&)> report;  // rank 0, after every step
+  std::function<void(const HeldOutLoss&)> evaluated = {};  // rank 0, after every evaluation
   std::function<bool()> stop;  // any rank: true = write a checkpoint after this step and throw Stopped
 };
 

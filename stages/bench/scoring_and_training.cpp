@@ -79,7 +79,8 @@ void measure_training(const BenchModels& models, const Machine& machine, const B
                                      .checkpoints = {},
                                      .identity = "bench",
                                      .report = {},
-                                     .stop = {}});
+                                     .stop = {}})
+                           .steps;
   for (size_t i = 1; i < reports.size(); ++i) steps.push_back(reports[i].seconds);
   const Spread step = spread_of(steps);
   const auto count = static_cast<double>(std::ssize(data.examples)), predicted = count * static_cast<double>(labels);

@@ -24,6 +24,8 @@ void Experiment::check() const {
   check_deltas();
   check_judge();
   check_robustness();
+  check_held_out("train_instruct", train_instruct.held_out), check_held_out("train_unlearn", train_unlearn.held_out);
+  check_held_out("adapt_instruct", adapt_instruct.held_out), check_held_out("adapt_unlearn", adapt_unlearn.held_out);
 }
 
 void Experiment::check_models() const {
@@ -86,6 +88,19 @@ void Experiment::check_judge() const {
     fail("judge.against", "is vanilla, which methods.instruct does not hold",
          "add vanilla to methods.instruct, or set judge.against = reference");
   given(data.alpaca_eval);
+}
+
+// Each of these keys means something beside the others alone.
+void Experiment::check_held_out(const std::string& section, const sections::HeldOut& held_out) const {
+  if (held_out.evaluation_steps > 0 && held_out.items == 0)
+    fail(section + ".evaluation_steps", "is " + std::to_string(held_out.evaluation_steps) + ", and nothing is held out",
+         "set " + section + ".held_out_items, or leave it out");
+  if (held_out.items > 0 && held_out.evaluation_steps == 0)
+    fail(section + ".held_out_items", "is " + std::to_string(held_out.items) + ", and nothing is evaluated",
+         "set " + section + ".evaluation_steps, or leave it out");
+  if (held_out.keep == "best" && held_out.evaluation_steps == 0)
+    fail(section + ".keep", "is best, and nothing is evaluated",
+         "set " + section + ".evaluation_steps and .held_out_items, or leave it out");
 }
 
 // What it names and the experiment does not evaluate is not tested; something must be left.

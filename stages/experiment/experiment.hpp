@@ -55,6 +55,7 @@ class Experiment : public Settings {
   void check_deltas() const;
   void check_judge() const;
   void check_robustness() const;
+  void check_held_out(const std::string& section, const sections::HeldOut& held_out) const;
 
   std::string file_, name_;
   std::map<std::string, std::string> values_;  // "section.key" → value with the environment put in (variables.hpp)

@@ -18,6 +18,22 @@ inline constexpr Range rates = {.least = 0, .most = 10, .above_least = true};  /
 inline constexpr Range strengths = {.least = 0, .most = 1e6, .above_least = true};
 inline const std::vector<std::string_view> schedules = {"cosine", "linear", "constant"};
 
+// What a training leaves aside, to take its loss on it as it goes.
+struct HeldOut {
+  int64_t items = 0, evaluation_steps = 0;
+  std::string keep = "last";
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("held_out_items", self.items,
+          Help("last examples of the data that are not trained on (unlearning: of what is forgotten and of what is "
+               "retained); 0: none"));
+    visit("evaluation_steps", self.evaluation_steps,
+          Help("steps between evaluations of the loss on these, one more after the last step; 0: none"));
+    visit("keep", self.keep,
+          Help("weights a training ends with; best: of the evaluation with the lowest loss", {"last", "best"}));
+  }
+};
+
 // What every fine-tuning says. A member without a value is a key that the section does not have.
 struct Training {
   int64_t epochs = 0;
@@ -34,6 +50,7 @@ struct Training {
   // How it unlearns (train::ForgetSettings); 0 of the first three: as the loss was published.
   std::optional<double> beta = {}, beta2 = {}, forget_weight = {}, margin = {}, forget_bound = {};
   std::optional<int64_t> skipped_labels = {};
+  HeldOut held_out = {};  // of instructions and of unlearning
 
   // What every section has, in these words.
   template <class Self, class Visit>
@@ -123,6 +140,7 @@ struct InstructTraining : Training {
     visit("max_tokens", self.max_tokens, Help("tokens of source and of target at most (protocol)").from(2, 1e6));
     visit("checkpoint_steps", self.checkpoint_steps,
           Help("steps between checkpoints a killed run goes on from; 0: one where it is stopped alone").from(0, 1e9));
+    HeldOut::fields(self.held_out, visit);
   }
 };
 
@@ -159,6 +177,7 @@ struct UnlearnTraining : Training {
     visit("max_tokens", self.max_tokens, Help("tokens an example (protocol)").from(2, 1e6));
     visit("checkpoint_steps", self.checkpoint_steps,
           Help("steps between checkpoints a killed run goes on from; 0: one where it is stopped alone").from(0, 1e9));
+    HeldOut::fields(self.held_out, visit);
   }
 };
 

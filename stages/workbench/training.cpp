@@ -5,14 +5,15 @@
 #include "pipeline/records/rows.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
+#include "pipeline/train/held_out.hpp"
 #include "stages/planning/footprint.hpp"
 #include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
 
-template <class Number>
-std::optional<Number> unless_usual(Number value, Number usual) {
+template <class Value>
+std::optional<Value> unless_usual(Value value, Value usual) {
   return value == usual ? std::nullopt : std::optional(value);
 }
 
@@ -47,6 +48,9 @@ records::TrainingParameters training_parameters(const sections::Training& sectio
   p.loss = loss.empty() ? section.loss : loss;
   p.warmup = section.warmup, p.warmup_steps = section.warmup_steps;
   if (p.loss) say_forgetting(p, section);
+  p.held_out_items = unless_usual<int64_t>(section.held_out.items, 0);
+  p.evaluation_steps = unless_usual<int64_t>(section.held_out.evaluation_steps, 0);
+  p.keep = unless_usual<std::string>(section.held_out.keep, std::string(name_of(train::KeptWeights::last)));
   return p;
 }
 
@@ -74,6 +78,8 @@ train::TrainSettings training_settings(const records::TrainingParameters& p, tra
   if (p.schedule) settings.schedule = train::schedule_shape(*p.schedule);
   if (p.loss) settings.objective = train::objective(*p.loss);
   if (p.warmup) settings.warmup = {.ratio = *p.warmup, .steps = p.warmup_steps.value_or(0)};
+  settings.evaluate_every = p.evaluation_steps.value_or(0);
+  if (p.keep) settings.keep = train::kept_weights(*p.keep);
   train::ForgetSettings& forget = settings.forget = {};
   forget.weight = p.forget_weight.value_or(forget.weight);
   forget.beta = p.beta.value_or(forget.beta);
@@ -103,17 +109,38 @@ void add_steps(store::Unit& unit, const std::vector<train::StepReport>& reports,
   records::write_rows(unit, rows);
 }
 
-// Tokens the trained model read, and operations: 6 × parameters × tokens where gradients reach all of them (2 forward,
-// 4 back), 4 × for frozen weights below adapters, and 2 × for a frozen model that reads each example once.
-void add_cost(store::Unit& unit, const std::vector<train::StepReport>& reports, const model::DecoderModel& trained,
-              const std::vector<train::FrozenModel>& frozen, const train::TrainData& data) {
-  int64_t tokens = 0;
-  double once = 0;
-  for (const auto& report : reports) tokens += report.tokens;
+void add_evaluations(store::Unit& unit, const std::vector<train::HeldOutLoss>& losses, train::Objective objective) {
+  if (losses.empty()) return;
+  const bool refusals = train::parts_of(objective).refusals;
+  const auto best = train::best_of(losses);
+  std::vector<records::HeldOutRow> rows;
+  for (const auto& each : losses) {
+    auto& row = rows.emplace_back(
+        records::HeldOutRow{each.step, each.loss, each.examples_loss, each.retain_loss, rows.size() == best, {}});
+    if (refusals) row.refusals_loss = each.refusals_loss;
+  }
+  records::write_rows(unit, rows);
+}
+
+double tokens_of(const train::TrainData& data) {
+  double tokens = 0;
   for (const auto* examples : {&data.examples, &data.retain, &data.refusals})
-    for (const auto& example : *examples) once += static_cast<double>(example.tokens.size());
-  double flops = (trained.adapters() ? 4 : 6) * footprint_of(trained.config()).weights() * static_cast<double>(tokens);
-  for (const auto& model : frozen) flops += 2 * footprint_of(model.model->config()).weights() * once;
+    for (const auto& example : *examples) tokens += static_cast<double>(example.tokens.size());
+  return tokens;
+}
+
+// Tokens the trained model learned from, and operations: 6 × parameters × tokens where gradients reach all of them (2
+// forward, 4 back), 4 × for frozen weights below adapters, 2 × for each evaluation, and 2 × for a frozen model that
+// reads each example once.
+void add_cost(store::Unit& unit, const train::History& history, const TrainingRun& run,
+              const train::TrainData& held_out) {
+  int64_t tokens = 0;
+  for (const auto& report : history.steps) tokens += report.tokens;
+  const double evaluated = tokens_of(held_out), once = tokens_of(run.data) + evaluated;
+  double flops =
+      footprint_of(run.trained.config()).weights() * ((run.trained.adapters() ? 4 : 6) * static_cast<double>(tokens) +
+                                                      2 * static_cast<double>(history.held_out.size()) * evaluated);
+  for (const auto& model : run.frozen) flops += 2 * footprint_of(model.model->config()).weights() * once;
   unit.cost.tokens = tokens;
   unit.cost.flops = flops;
 }
@@ -136,14 +163,20 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
   const auto report = [&](const train::StepReport& step) {
     progress(step.step, step.total, " steps, loss " + std::to_string(step.loss));
   };
-  const auto reports = train::train({.trained = run.trained,
+  const auto evaluated = [&](const train::HeldOutLoss& loss) {
+    log_info(run.task.name, ": held-out loss ", loss.loss, " after step ", loss.step);
+  };
+  const train::TrainData held_out = train::hold_out(run.data, run.held_out_items);
+  const auto history = train::train({.trained = run.trained,
                                      .frozen = run.frozen,
                                      .data = run.data,
+                                     .held_out = &held_out,
                                      .settings = run.settings,
                                      .group = group,
                                      .checkpoints = unfinished,
                                      .identity = run.task.key,
                                      .report = report,
+                                     .evaluated = evaluated,
                                      .stop = bench.stop()});
   store::Unit unit;
   if (group.rank() == 0) {
@@ -151,8 +184,9 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
     std::error_code ignored;  // left-over checkpoints only cost space
     std::filesystem::remove_all(unfinished, ignored);
   }
-  add_steps(unit, reports, run.settings.objective);
-  add_cost(unit, reports, run.trained, run.frozen, run.data);
+  add_steps(unit, history.steps, run.settings.objective);
+  add_evaluations(unit, history.held_out, run.settings.objective);
+  add_cost(unit, history, run, held_out);
   return unit;
 }
 

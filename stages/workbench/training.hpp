@@ -21,7 +21,7 @@ train::TrainSettings training_settings(const records::TrainingParameters& traini
                                        train::TrainSettings protocol_defaults);
 
 // A training of this run: goes on from its checkpoint where there is one, publishes the model as checkpoints/<key>/
-// with the tokenizer of `tokenizer_folder`, and gives the unit with the loss of every step.
+// with the tokenizer of `tokenizer_folder`, and gives the unit with the loss of every step and evaluation.
 struct TrainingRun {
   const distributed::Task& task;
   model::DecoderModel trained;
@@ -29,6 +29,7 @@ struct TrainingRun {
   train::TrainData data;
   train::TrainSettings settings;
   std::filesystem::path tokenizer_folder;
+  int64_t held_out_items = 0;  // last examples of the data that are evaluated on in place of trained on
 };
 store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::Communicator& group);
 

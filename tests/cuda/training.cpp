@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "pipeline/model/lora.hpp"
+#include "pipeline/train/held_out.hpp"
 #include "pipeline/train/trainer.hpp"
 #include "tests/cuda/checks.hpp"
 
@@ -28,12 +29,13 @@ train::TrainData data() {
 }
 
 struct Trained {
-  std::vector<train::StepReport> reports;
+  train::History history;
   torch::Tensor weights;  // of all that was trained, one after the other
 };
 
 Trained trained_on(torch::Device device, const std::string& objective, bool lora, bool deterministic) {
-  const train::TrainData examples = data();
+  train::TrainData examples = data();
+  const train::TrainData held_out = train::hold_out(examples, 2);
   model::DecoderModel model = *make_model(llama_config(400, 32, 2, 2, 2, 64, 0.1), torch::kFloat32, device);
   if (lora) model = model.with_adapters({.rank = 4, .alpha = 8, .dropout = 0, .targets = {"q_proj", "down_proj"}}, 3);
   const Shared below = make_model(llama_config(400, 64, 2, 4, 2, 128, 0.1), torch::kFloat32, device);
@@ -42,15 +44,17 @@ Trained trained_on(torch::Device device, const std::string& objective, bool lora
   settings.batch = 2;
   settings.accumulation = 2;
   settings.epochs = 3;
+  settings.evaluate_every = 2;
   settings.learning_rate = 1e-3;
   settings.recompute_layers = lora;
   settings.deterministic = deterministic;
   const std::vector<train::FrozenModel> frozen = {
       {below, std::make_shared<train::HiddenStore>(below, train::HiddenStoreSettings{}), 1.0}};
   Trained result;
-  result.reports = train::train({.trained = model,
+  result.history = train::train({.trained = model,
                                  .frozen = frozen,
                                  .data = examples,
+                                 .held_out = &held_out,
                                  .settings = settings,
                                  .group = {},
                                  .checkpoints = {},
@@ -72,14 +76,18 @@ void check_training(torch::Device device) {
       guarded(name, [&] {
         const Trained truth = trained_on(torch::kCPU, objective, lora, false),
                       mine = trained_on(device, objective, lora, false);
-        double loss = 0, gradient = 0;
-        for (size_t i = 0; i < truth.reports.size(); ++i) {
-          const auto gap = [&](double a, double b) { return std::abs(a - b) / std::max(1.0, std::abs(b)); };
-          loss = std::max(loss, gap(mine.reports.at(i).loss, truth.reports[i].loss));
-          gradient = std::max(gradient, gap(mine.reports[i].gradient_norm, truth.reports[i].gradient_norm));
+        const auto gap = [&](double a, double b) { return std::abs(a - b) / std::max(1.0, std::abs(b)); };
+        double loss = 0, gradient = 0, held_out = 0;
+        for (size_t i = 0; i < truth.history.steps.size(); ++i) {
+          const train::StepReport &step = mine.history.steps.at(i), &wanted = truth.history.steps[i];
+          loss = std::max(loss, gap(step.loss, wanted.loss));
+          gradient = std::max(gradient, gap(step.gradient_norm, wanted.gradient_norm));
         }
+        for (size_t i = 0; i < truth.history.held_out.size(); ++i)
+          held_out = std::max(held_out, gap(mine.history.held_out.at(i).loss, truth.history.held_out[i].loss));
         report(name + ": losses", loss, 1e-4);
         report(name + ": gradient norms", gradient, 1e-3);
+        report(name + ": held-out losses", held_out, 1e-4);
       });
     }
   guarded("deterministic training", [&] {

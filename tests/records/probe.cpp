@@ -26,12 +26,12 @@ Json columns() {
 }
 
 Json all_columns() {
-  const Json steps = columns<StepRow>();
+  const Json steps = columns<StepRow>(), evaluated = columns<StepRow, HeldOutRow>();
   return {{"token_map", columns<TokenMapRow, CoverageRow>()},
           {"pretrain", steps},
           {"prepare", steps},
-          {"train", steps},
-          {"adapt", steps},
+          {"train", evaluated},
+          {"adapt", evaluated},
           {"relearn", steps},
           {"byte_exact", columns<ByteExactRow>()},
           {"instruct", columns<InstructRow>()},

@@ -12,6 +12,7 @@
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
 #include "pipeline/train/gradient.hpp"
+#include "pipeline/train/held_out.hpp"
 #include "pipeline/train/schedule.hpp"
 #include "pipeline/train/trainer.hpp"
 
@@ -26,6 +27,7 @@ struct Request {
     return all;
   }
   TrainData data() const { return {examples("examples"), examples("retain"), examples("refusals")}; }
+  int64_t held_out() const { return json.value("held_out", int64_t{0}); }  // last examples, evaluated on
   TrainSettings settings() const;
   std::vector<FrozenModel> frozen() const;
 };
@@ -59,6 +61,8 @@ TrainSettings Request::settings() const {
   s.seed = j.value("seed", s.seed);
   s.shares = j.value("shares", s.shares);
   s.checkpoint_every = j.value("checkpoint_every", s.checkpoint_every);
+  s.evaluate_every = j.value("evaluate_every", s.evaluate_every);
+  s.keep = kept_weights(j.value("keep", std::string(name_of(s.keep))));
   s.loss_memory_bytes = j.value("loss_memory_bytes", s.loss_memory_bytes);
   if (j.contains("pass_tokens")) s.pass_tokens = j["pass_tokens"].get<int64_t>();
   s.deterministic = j.value("deterministic", s.deterministic);
@@ -100,6 +104,14 @@ Json to_json(const StepReport& r) {
           {"labels", r.labels}};
 }
 
+Json to_json(const HeldOutLoss& h) {
+  return {{"step", h.step},
+          {"loss", h.loss},
+          {"examples_loss", h.examples_loss},
+          {"refusals_loss", h.refusals_loss},
+          {"retain_loss", h.retain_loss}};
+}
+
 // "adapters": a peft folder, or the settings of new ones.
 model::DecoderModel trained_model(const Request& request) {
   const auto model =
@@ -117,15 +129,18 @@ model::DecoderModel trained_model(const Request& request) {
 // Trains; `kill_after`: ends this process with -9 after that step, as the machine may.
 Json train_from(const Request& request, const distributed::Session& session) {
   model::DecoderModel trained = trained_model(request);
-  const TrainData data = request.data();
+  TrainData data = request.data();
+  const TrainData held_out = hold_out(data, request.held_out());
   Training training{.trained = trained,
                     .frozen = request.frozen(),
                     .data = data,
+                    .held_out = request.held_out() > 0 ? &held_out : nullptr,
                     .settings = request.settings(),
                     .group = session.world(),
                     .checkpoints = request.json.value("checkpoints", ""),
                     .identity = request.json.value("identity", ""),
                     .report = {},
+                    .evaluated = {},
                     .stop = {}};
   const int64_t kill_after = request.json.value("kill_after", 0), stop_after = request.json.value("stop_after", 0);
   int64_t steps = 0;
@@ -133,8 +148,10 @@ Json train_from(const Request& request, const distributed::Session& session) {
     if (report.step == kill_after) std::raise(SIGKILL);
   };
   training.stop = [&] { return ++steps == stop_after; };
-  Json answer = {{"reports", Json::array()}, {"stores", Json::array()}};
-  for (const StepReport& report : train(training)) answer["reports"].push_back(to_json(report));
+  Json answer = {{"reports", Json::array()}, {"held_out", Json::array()}, {"stores", Json::array()}};
+  const History history = train(training);
+  for (const StepReport& report : history.steps) answer["reports"].push_back(to_json(report));
+  for (const HeldOutLoss& loss : history.held_out) answer["held_out"].push_back(to_json(loss));
   for (const FrozenModel& frozen : training.frozen) {
     if (!frozen.states) continue;
     answer["stores"].push_back({{"examples", frozen.states->examples()},
@@ -186,7 +203,8 @@ Json gradient_from(const Request& request) {
 
 // Which examples and retain partners each micro-batch of each step has, by index.
 Json batches_from(const Request& request) {
-  const TrainData data = request.data();
+  TrainData data = request.data();
+  hold_out(data, request.held_out());
   const TrainSettings settings = request.settings();
   const auto indices = [](const std::vector<const Example*>& chosen, const std::vector<Example>& all) {
     Json list = Json::array();
