@@ -51,9 +51,11 @@ def places(tmp_path_factory):
 
 
 def settings(name):
-    split = {"model.llama2_70b.tensor_parallel": 2} if "tensor_parallel" in (EXPERIMENTS / f"{name}.ini").read_text() else {}
-    few = {"byte_exact.items": 1} if "[byte_exact]" in (EXPERIMENTS / f"{name}.ini").read_text() else {}
-    return [text for key, value in {**SMALL, **split, **few}.items() for text in ("--set", f"{key}={value}")]
+    said = (EXPERIMENTS / f"{name}.ini").read_text()
+    split = {"model.llama2_70b.tensor_parallel": 2} if "tensor_parallel" in said else {}
+    held_out = {"train_instruct.held_out_items": 2, "train_instruct.evaluation_steps": 1} if "held_out_items" in said else {}
+    few = {"byte_exact.items": 1} if "[byte_exact]" in said else {}
+    return [text for key, value in {**SMALL, **split, **held_out, **few}.items() for text in ("--set", f"{key}={value}")]
 
 
 def test_every_file_is_tested():
