@@ -118,7 +118,9 @@ const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics() {
         .digits = 1,
         .better = Better::higher,
         .definition = "positions where both prefer the same token"},
-       [](const Row& row) { return 100.0 * static_cast<double>(row.same_choice) / static_cast<double>(row.compared); }}};
+       [](const Row& row) {
+         return 100.0 * static_cast<double>(row.same_choice) / static_cast<double>(row.compared);
+       }}};
   return list;
 }
 
