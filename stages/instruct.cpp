@@ -123,7 +123,7 @@ SteeredTarget::Answer reference_of(const Question& question, const SteeredTarget
                                    const text::Tokenizer& tokenizer) {
   SteeredTarget::Answer answer{prompt.base};
   answer.first = static_cast<int64_t>(answer.tokens.size());
-  answer.delta_prompt = prompt.delta;
+  answer.delta_prompt = prompt.delta, answer.other_prompt = prompt.other;
   for (const int32_t id : tokenizer.encode(question.reference, text::AddedTokens::none)) answer.tokens.push_back(id);
   return answer;
 }

@@ -39,17 +39,26 @@ void add(Planner& planner, const std::string& target, const std::string& templat
   planner.remember("map." + method, target + " to " + template_name, planner.add(std::move(task), p));
 }
 
+// Where methods add the other purpose's delta, of another vocabulary, a target needs a map to its template, too.
+std::vector<std::string> templates_of(Planner& planner, Purpose purpose) {
+  const auto& experiment = planner.experiment();
+  const auto& own = experiment.template_of(purpose);
+  const auto& other = experiment.template_of(records::other_than(purpose));
+  const auto adds_other = [](records::Method method) { return records::traits_of(method).adds_other; };
+  const bool adds =
+      !experiment.deltas_of(purpose).empty() && std::ranges::any_of(experiment.methods_of(purpose), adds_other);
+  return adds && !planner.share_vocabulary(own, other) ? std::vector{own, other} : std::vector{own};
+}
+
 void plan(Planner& planner) {
   const auto& experiment = planner.experiment();
-  for (const auto purpose : {Purpose::instruct, Purpose::unlearn}) {
-    const std::string& name = experiment.template_of(purpose);
-    for (const auto& target : experiment.targets_of(purpose))
-      for (const auto& map : experiment.token_map.methods) {
-        const auto method = records::map_method(map);
-        if (!planner.share_vocabulary(target, name) && planner.find("map." + method, target + " to " + name).empty())
-          add(planner, target, name, method);
-      }
-  }
+  for (const auto purpose : {Purpose::instruct, Purpose::unlearn})
+    for (const auto& name : templates_of(planner, purpose))
+      for (const auto& target : experiment.targets_of(purpose))
+        for (const auto& map : experiment.token_map.methods)
+          if (const auto method = records::map_method(map);
+              !planner.share_vocabulary(target, name) && planner.find("map." + method, target + " to " + name).empty())
+            add(planner, target, name, method);
 }
 
 // The base's tokens of the texts that the map is used on.

@@ -12,7 +12,7 @@ fusion::ForcedSequence sequence_of(const ScoreRequest& request) {
     throw BadData({"prompt", "has no tokens, so nothing predicts the answer's first token",
                    "this tokenizer adds no begin token: give some text"});
   fusion::ForcedSequence sequence{request.prompt, static_cast<int64_t>(request.prompt.size()), request.steering,
-                                  request.delta};
+                                  request.deltas};
   sequence.tokens.insert(sequence.tokens.end(), request.answer.begin(), request.answer.end());
   return sequence;
 }

@@ -12,9 +12,9 @@ namespace cmc::decode {
 struct ScoreRequest {
   std::vector<BaseToken> prompt;  // not empty: something must predict the answer's first token
   std::vector<BaseToken> answer;  // may be empty: scores 0 over 0 tokens
-  fusion::Steering steering;
-  fusion::ForcedSequence::DeltaText delta = {};  // tokens: of prompt and answer together
-  bool with_vocabulary = false;                  // Score::vocabulary, too: passes over all logits
+  fusion::Steering steering = {};
+  std::vector<fusion::ForcedSequence::DeltaText> deltas = {};  // tokens: of prompt and answer together
+  bool with_vocabulary = false;                                // Score::vocabulary, too: passes over all logits
 };
 
 // What the whole vocabulary says where an answer's tokens stand, [answer tokens].

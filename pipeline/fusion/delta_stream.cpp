@@ -109,17 +109,14 @@ void DeltaStream::check_ids(std::span<const int32_t> ids) const {
                          : "the delta's tokenizer does not belong to its model"});
 }
 
-void DeltaStream::open(int64_t slot, const Row& row) {
+void DeltaStream::open(int64_t slot, const std::vector<DeltaToken>& prompt) {
   std::vector<int32_t> ids;
-  if (same_vocabulary())
-    for (const auto token : row.prompt) ids.push_back(token.value);
-  else
-    for (const auto token : row.delta_prompt) ids.push_back(token.value);
+  for (const auto token : prompt) ids.push_back(token.value);
   check_ids(ids);
   start_caches();
   for (auto& cache : caches_) cache.set(slot, ids);
   if (!same_vocabulary())
-    contexts_[static_cast<size_t>(slot)].emplace(base_tokenizer_, delta_.tokenizer, delta_.map, row.delta_prompt);
+    contexts_[static_cast<size_t>(slot)].emplace(base_tokenizer_, delta_.tokenizer, delta_.map, prompt);
 }
 
 void DeltaStream::append(int64_t slot, BaseToken token) {

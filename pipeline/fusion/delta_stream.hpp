@@ -18,12 +18,14 @@ class DeltaStream {
   DeltaStream(Delta delta, const Base& base, const FusionSettings& settings);
 
   bool same_vocabulary() const { return delta_.map == nullptr; }
+  bool reads_own_prompt() const { return !same_vocabulary(); }
   const Delta& delta() const { return delta_; }
   // Whether its contexts wait for the host: it encodes the text for another vocabulary, and checks tokens where the
   // delta knows fewer than the base. Else a chosen token is fed back on the device.
   bool reads_encoded() const { return !same_vocabulary() || narrower_; }
 
-  void open(int64_t slot, const Row& row);
+  // `prompt`: what it reads first, its own or the base's as reads_own_prompt() says.
+  void open(int64_t slot, const std::vector<DeltaToken>& prompt);
   void append(int64_t slot, BaseToken token);
   void append_chosen(int64_t slot);  // what the device chose last for the slot
   void close(int64_t slot);

@@ -12,9 +12,13 @@ namespace cmc::fusion {
 namespace {
 
 bool steered_by(const SharedSequence& sequence, int64_t delta) {
-  return std::any_of(sequence.requests.begin(), sequence.requests.end(), [&](const auto& request) {
-    return request.steering.alpha != 0.0f && request.steering.delta == delta;
-  });
+  return std::any_of(sequence.requests.begin(), sequence.requests.end(),
+                     [&](const auto& request) { return request.steering.alpha_of(delta) != 0.0f; });
+}
+
+const ForcedSequence::DeltaText& text_of(const SharedSequence& sequence, int64_t delta) {
+  static const ForcedSequence::DeltaText as_the_base;
+  return delta < std::ssize(sequence.deltas) ? sequence.deltas[static_cast<size_t>(delta)] : as_the_base;
 }
 
 template <class Token>
@@ -32,11 +36,12 @@ int64_t length_of(const SharedSequence& sequence) {
 // What a delta of another vocabulary reads before a position of a sequence.
 class DeltaReader {
  public:
-  DeltaReader(const SharedSequence& sequence, const text::Tokenizer& base, const text::Tokenizer& delta)
+  DeltaReader(const SharedSequence& sequence, const ForcedSequence::DeltaText& text, const text::Tokenizer& base,
+              const text::Tokenizer& delta)
       : base_(base),
         delta_(delta),
-        ids_(plain_ids(sequence.delta.tokens.empty() ? sequence.tokens : sequence.delta.tokens)),
-        prompt_(plain_ids(sequence.delta.prompt)),
+        ids_(plain_ids(text.tokens.empty() ? sequence.tokens : text.tokens)),
+        prompt_(plain_ids(text.prompt)),
         start_(prompt_.empty() ? 0 : sequence.first) {}
 
   std::vector<int32_t> before(int64_t position) const {
@@ -79,14 +84,15 @@ FusionSettings with_forced_limits(FusionSettings settings, const model::DecoderM
 
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences) {
   std::vector<SharedSequence> shared;
-  // Where the delta's text starts at `first`, only sequences with one `first` read the same.
-  using Reads = std::tuple<std::vector<BaseToken>, ForcedSequence::DeltaText, int64_t>;
+  // Where a delta's text starts at `first`, only sequences with one `first` read the same.
+  using Reads = std::tuple<std::vector<BaseToken>, std::vector<ForcedSequence::DeltaText>, int64_t>;
   std::map<Reads, size_t> known;
   for (size_t s = 0; s < sequences.size(); ++s) {
     const auto& sequence = sequences[s];
-    const int64_t start = sequence.delta.prompt.empty() ? 0 : sequence.first;
-    const auto [at, is_new] = known.try_emplace(Reads{sequence.tokens, sequence.delta, start}, shared.size());
-    if (is_new) shared.push_back({sequence.tokens, sequence.first, sequence.delta, {}});
+    const bool from_start = std::ranges::all_of(sequence.deltas, [](const auto& text) { return text.prompt.empty(); });
+    const int64_t start = from_start ? 0 : sequence.first;
+    const auto [at, is_new] = known.try_emplace(Reads{sequence.tokens, sequence.deltas, start}, shared.size());
+    if (is_new) shared.push_back({sequence.tokens, sequence.first, sequence.deltas, {}});
     auto& joined = shared[at->second];
     joined.first = std::min(joined.first, sequence.first);
     joined.requests.push_back({static_cast<int64_t>(s), sequence.first, sequence.steering});
@@ -174,7 +180,7 @@ ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const Sh
   for (const auto& sequence : sequences) {
     const bool steered = steered_by(sequence, delta);
     if (steered && forest.size() >= largest_tree) read_forest();
-    const DeltaReader reader(sequence, *base_.tokenizer, *stream.delta().tokenizer);
+    const DeltaReader reader(sequence, text_of(sequence, delta), *base_.tokenizer, *stream.delta().tokenizer);
     for (auto t = sequence.first; t < length_of(sequence); ++t, ++row) {
       if (!steered) continue;
       const auto context = reader.before(t);
@@ -217,7 +223,7 @@ void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> 
     std::vector<int64_t> kept;                         // rows of the chunk that the nth request asks for
     std::vector<int64_t> place(positions.size(), -1);  // row of the chunk → among the kept
     std::vector<ForcedPosition> asked;
-    std::vector<Steering> steering;
+    std::vector<const Steering*> steering;
     left = 0;
     for (size_t row = 0; row < positions.size(); ++row) {
       const auto& requests = sequences[static_cast<size_t>(positions[row].sequence)].requests;
@@ -226,7 +232,7 @@ void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> 
       place[row] = static_cast<int64_t>(kept.size());
       kept.push_back(static_cast<int64_t>(row));
       asked.push_back({requests[nth].number, positions[row].token});
-      steering.push_back(requests[nth].steering);
+      steering.push_back(&requests[nth].steering);
     }
     if (kept.empty()) continue;
     std::vector<LogitTerm> terms;
@@ -236,11 +242,11 @@ void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> 
       for (size_t k = 0; k < shift.rows.size(); ++k) {
         const int64_t row = place[static_cast<size_t>(shift.rows[k])];
         if (row < 0) continue;
-        const auto& wanted = steering[static_cast<size_t>(row)];
-        if (wanted.delta != shift.delta || wanted.alpha == 0.0f) continue;
+        const float alpha = steering[static_cast<size_t>(row)]->alpha_of(shift.delta);
+        if (alpha == 0.0f) continue;
         rows.push_back(row);
         from.push_back(static_cast<int64_t>(k));
-        alphas.push_back(wanted.alpha);
+        alphas.push_back(alpha);
       }
       if (rows.empty()) continue;
       const auto logits =

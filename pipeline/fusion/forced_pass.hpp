@@ -14,12 +14,12 @@ struct SharedSequence {
     Steering steering;
   };
   std::vector<BaseToken> tokens;
-  int64_t first = 1;  // smallest of the requests'; of all of them where the delta has a prompt of its own
-  ForcedSequence::DeltaText delta;
+  int64_t first = 1;  // smallest of the requests'; of all of them where a delta has a prompt of its own
+  std::vector<ForcedSequence::DeltaText> deltas;
   std::vector<Request> requests;
 };
 
-// Sequences that are equal, for the base and for the delta, joined, in the order of their first appearance.
+// Sequences that are equal, for the base and for the deltas, joined, in the order of their first appearance.
 std::vector<SharedSequence> shared_sequences(std::span<const ForcedSequence> sequences);
 
 // The settings with forced_tokens and forced_logits chosen where they are 0. On a CPU 1,024 tokens, whose states its

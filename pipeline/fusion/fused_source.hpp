@@ -12,7 +12,7 @@ Delta proxy_tuning(std::shared_ptr<const model::DecoderModel> expert,
                    std::shared_ptr<const model::DecoderModel> anti_expert);
 
 // A base with any number of deltas, same or other vocabulary (none: the single model). Rows with distinct deltas run in
-// sub-batches of their own. Throws BadData where a delta's vocabulary and its map disagree.
+// sub-batches of their own; a row may have several. Throws BadData where a delta's vocabulary and its map disagree.
 std::unique_ptr<LogitSource> fused_source(Base base, std::vector<Delta> deltas, const FusionSettings& settings);
 
 }  // namespace cmc::fusion

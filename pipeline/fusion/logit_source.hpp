@@ -20,17 +20,27 @@ std::vector<Token> tokens_of(std::span<const int32_t> ids) {
   return tokens;
 }
 
-// Which delta steers a sequence, and how strongly.
+// Which deltas steer a sequence, and how strongly: base + Σ alpha · delta.
 struct Steering {
-  int64_t delta = 0;   // index among the source's deltas; ignored when alpha is 0
-  float alpha = 0.0f;  // 0: the base alone (vanilla)
+  struct Term {
+    int64_t delta = 0;   // index among the source's deltas, of which each stands in one term at most
+    float alpha = 0.0f;  // 0: as if the term were left out
+  };
+  std::vector<Term> terms = {};  // none: the base alone (vanilla)
+
+  float alpha_of(int64_t delta) const {
+    for (const auto& term : terms)
+      if (term.delta == delta) return term.alpha;
+    return 0.0f;
+  }
 };
 
 // One sequence to be continued.
 struct Row {
-  std::vector<BaseToken> prompt;         // what the base reads, special tokens included; not empty
-  std::vector<DeltaToken> delta_prompt;  // what a delta of another vocabulary reads; ignored in the same vocabulary
-  Steering steering;
+  std::vector<BaseToken> prompt;  // what the base reads, special tokens included; not empty
+  // [deltas of the source, or fewer: nothing] what a delta of another vocabulary reads; ignored in the same vocabulary.
+  std::vector<std::vector<DeltaToken>> delta_prompts = {};
+  Steering steering = {};
 };
 
 // A row of a step.
@@ -43,7 +53,7 @@ struct Turn {
 struct ForcedSequence {
   std::vector<BaseToken> tokens;
   int64_t first = 1;  // 1 <= first <= tokens.size()
-  Steering steering;
+  Steering steering = {};
   // What a delta of another vocabulary reads; ignored in the same vocabulary.
   struct DeltaText {
     // Read in place of the prompt; the text of the tokens from `first` on, encoded apart, follows it as in decoding.
@@ -52,7 +62,8 @@ struct ForcedSequence {
     // Whose text is read in place of that of `tokens`, position by position, and whole after its end. Empty: `tokens`.
     std::vector<BaseToken> tokens;
     auto operator<=>(const DeltaText&) const = default;
-  } delta = {};
+  };
+  std::vector<DeltaText> deltas = {};  // [deltas of the source]; fewer: the others read the text of all tokens
 };
 
 // A predicted position: logits that stand for `sequences[sequence].tokens[token]`.

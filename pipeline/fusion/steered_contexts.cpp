@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <string>
 
 #include "pipeline/core/error.hpp"
@@ -10,10 +11,6 @@ namespace cmc::fusion {
 namespace {
 
 constexpr int64_t device_chunk = 512;  // tokens: a pass of so many keeps a device busy and rows that decode wait little
-
-bool steered(const Steering& steering) {
-  return steering.alpha != 0.0f;
-}
 
 int64_t chunk_of(const FusionSettings& settings, torch::Device device) {
   if (settings.prefill_chunk > 0) return settings.prefill_chunk;
@@ -42,7 +39,9 @@ void SteeredContexts::open(int64_t slot, const Row& row) {
   std::vector<int32_t> ids;
   for (const auto token : row.prompt) ids.push_back(token.value);
   Sequence sequence{row.steering, false, {}};
-  if (auto* delta = delta_of(sequence)) delta->open(slot, row);
+  std::erase_if(sequence.steering.terms, [](const auto& term) { return term.alpha == 0.0f; });
+  for (const auto& term : sequence.steering.terms)
+    delta_of(term).open(slot, prompt_of(row, static_cast<size_t>(term.delta)));
   cache_.set(slot, ids);
   sequences_[static_cast<size_t>(slot)] = std::move(sequence);
 }
@@ -51,7 +50,7 @@ void SteeredContexts::close(int64_t slot) {
   auto& sequence = sequences_.at(static_cast<size_t>(slot));
   if (!sequence) return;
   cache_.clear(slot);
-  if (auto* delta = delta_of(*sequence)) delta->close(slot);
+  for (const auto& term : sequence->steering.terms) delta_of(term).close(slot);
   sequence.reset();
 }
 
@@ -59,23 +58,27 @@ void SteeredContexts::append(int64_t slot, BaseToken token) {
   auto& sequence = open_sequence(slot, "a token is appended to an open slot");
   expect(token.value >= 0 && token.value < vocabulary(), "a token of the base's vocabulary");
   cache_.append(slot, token.value);
-  auto* delta = delta_of(sequence);
-  if (delta == nullptr) return;
-  if (delta->reads_encoded())
+  if (tell(sequence, [&](DeltaStream& delta) { delta.append(slot, token); }))
     sequence.untold.emplace_back(std::make_shared<Chosen>(std::vector<bool>{true}, std::vector<BaseToken>{token}), 0);
-  else
-    delta->append(slot, token);
 }
 
 void SteeredContexts::append(int64_t slot, std::shared_ptr<Chosen> chosen, size_t row) {
   auto& sequence = open_sequence(slot, "a token is appended to an open slot");
   cache_.append(slot, model::chosen_token);
-  auto* delta = delta_of(sequence);
-  if (delta == nullptr) return;
-  if (delta->reads_encoded())
+  if (tell(sequence, [&](DeltaStream& delta) { delta.append_chosen(slot); }))
     sequence.untold.emplace_back(std::move(chosen), row);
-  else
-    delta->append_chosen(slot);
+}
+
+bool SteeredContexts::tell(const Sequence& sequence, const std::function<void(DeltaStream&)>& append) {
+  bool later = false;
+  for (const auto& term : sequence.steering.terms) {
+    auto& delta = delta_of(term);
+    if (delta.reads_encoded())
+      later = true;
+    else
+      append(delta);
+  }
+  return later;
 }
 
 StepPlan SteeredContexts::plan(std::span<const int64_t> slots, bool padded) {
@@ -85,14 +88,13 @@ StepPlan SteeredContexts::plan(std::span<const int64_t> slots, bool padded) {
   plan.decodes = !slots.empty();
   for (const int64_t slot : slots) {
     const auto& sequence = open_sequence(slot, "a step is made of open slots");
-    const Share share = share_of(slot);
+    Share share = share_of(slot);
     if (share.base > 0) plan.base.portions.push_back({slot, share.base});
     plan.whole.push_back(share.whole);
-    plan.delta_tokens.push_back(share.delta);
+    plan.delta_tokens.push_back(std::move(share.deltas));
     plan.rows += share.whole ? 1 : 0;
     plan.decodes = plan.decodes && sequence.prompt_read && share.base == 1;
-    const auto* delta = delta_of(sequence);
-    plan.encodes = plan.encodes || (delta != nullptr && delta->reads_encoded());
+    for (const auto& term : sequence.steering.terms) plan.encodes = plan.encodes || delta_of(term).reads_encoded();
   }
   if (padded && plan.decodes) plan.padding = bucket_of(plan.rows) - plan.rows;
   if (!plan.base.portions.empty()) plan.base.passes.push_back(cache_.plan(plan.base.portions, plan.padding));
@@ -112,16 +114,18 @@ void SteeredContexts::plan_deltas(StepPlan& plan, bool encoded) {
   int64_t row = 0;
   for (size_t i = 0; i < plan.slots.size(); ++i) {
     const int64_t slot = plan.slots[i], of_row = plan.whole[i] ? row++ : -1;
-    const auto& sequence = *sequences_[static_cast<size_t>(slot)];
-    const auto* delta = delta_of(sequence);
-    if (delta == nullptr || delta->reads_encoded() != encoded) continue;
-    const int64_t tokens = plan.delta_tokens[i] < 0 ? delta->unread(slot) : plan.delta_tokens[i];
-    if (tokens == 0) continue;
-    auto& reading = readings[static_cast<size_t>(sequence.steering.delta)];
-    reading.reading.portions.push_back({slot, tokens});
-    if (of_row < 0) continue;
-    reading.rows.push_back(of_row);
-    reading.alphas.push_back(sequence.steering.alpha);
+    const auto& terms = sequences_[static_cast<size_t>(slot)]->steering.terms;
+    for (size_t t = 0; t < terms.size(); ++t) {
+      const auto& delta = delta_of(terms[t]);
+      if (delta.reads_encoded() != encoded) continue;
+      const int64_t tokens = plan.delta_tokens[i][t] < 0 ? delta.unread(slot) : plan.delta_tokens[i][t];
+      if (tokens == 0) continue;
+      auto& reading = readings[static_cast<size_t>(terms[t].delta)];
+      reading.reading.portions.push_back({slot, tokens});
+      if (of_row < 0) continue;
+      reading.rows.push_back(of_row);
+      reading.alphas.push_back(terms[t].alpha);
+    }
   }
   for (size_t d = 0; d < deltas_.size(); ++d) {
     auto& reading = readings[d];
@@ -155,16 +159,23 @@ std::vector<int64_t> SteeredContexts::capacities() const {
   return all;
 }
 
-// Base and delta read their last portions of a prompt in the same pass, however long each one's is.
+// Base and deltas read their last portions of a prompt in the same pass, however long each one's is.
 SteeredContexts::Share SteeredContexts::share_of(int64_t slot) const {
   const auto& sequence = *sequences_[static_cast<size_t>(slot)];
   const int64_t base = cache_.unread(slot);
-  if (sequence.prompt_read) return {base, -1, true};
-  const auto& steering = sequence.steering;
-  const int64_t delta = steered(steering) ? deltas_[static_cast<size_t>(steering.delta)].unread(slot) : 0;
-  const int64_t left = std::max(passes(base, chunk_), passes(delta, chunk_));
+  const auto& terms = sequence.steering.terms;
+  if (sequence.prompt_read) return {base, std::vector<int64_t>(terms.size(), -1), true};
+  Share share;
+  int64_t left = passes(base, chunk_);
+  for (const auto& term : terms) {
+    share.deltas.push_back(delta_of(term).unread(slot));
+    left = std::max(left, passes(share.deltas.back(), chunk_));
+  }
   const auto portion = [&](int64_t tokens) { return passes(tokens, chunk_) == left ? std::min(tokens, chunk_) : 0; };
-  return {portion(base), portion(delta), left == 1};
+  share.base = portion(base);
+  for (int64_t& tokens : share.deltas) tokens = portion(tokens);
+  share.whole = left == 1;
+  return share;
 }
 
 void SteeredContexts::settle(std::span<const int64_t> slots) {
@@ -172,10 +183,13 @@ void SteeredContexts::settle(std::span<const int64_t> slots) {
   for (const int64_t slot : slots) {
     auto& sequence = *sequences_[static_cast<size_t>(slot)];
     if (sequence.untold.empty()) continue;
-    const auto delta = static_cast<size_t>(sequence.steering.delta);
-    for (const auto& [chosen, row] : sequence.untold) deltas_[delta].append(slot, chosen->tokens()[row]);
+    for (const auto& term : sequence.steering.terms) {
+      auto& delta = delta_of(term);
+      if (!delta.reads_encoded()) continue;
+      for (const auto& [chosen, row] : sequence.untold) delta.append(slot, chosen->tokens()[row]);
+      changed[static_cast<size_t>(term.delta)].push_back(slot);
+    }
     sequence.untold.clear();
-    changed[delta].push_back(slot);
   }
   for (size_t d = 0; d < deltas_.size(); ++d) deltas_[d].settle(changed[d]);
 }
@@ -186,8 +200,12 @@ SteeredContexts::Sequence& SteeredContexts::open_sequence(int64_t slot, const ch
   return *sequence;
 }
 
-DeltaStream* SteeredContexts::delta_of(const Sequence& sequence) {
-  return steered(sequence.steering) ? &deltas_[static_cast<size_t>(sequence.steering.delta)] : nullptr;
+std::vector<DeltaToken> SteeredContexts::prompt_of(const Row& row, size_t delta) const {
+  if (deltas_[delta].reads_own_prompt())
+    return delta < row.delta_prompts.size() ? row.delta_prompts[delta] : std::vector<DeltaToken>();
+  std::vector<DeltaToken> prompt;
+  for (const auto token : row.prompt) prompt.push_back({token.value});
+  return prompt;
 }
 
 void SteeredContexts::check(const std::vector<BaseToken>& tokens, const Steering& steering) const {
@@ -198,11 +216,18 @@ void SteeredContexts::check(const std::vector<BaseToken>& tokens, const Steering
           {"base model",
            "has no token " + std::to_string(token.value) + " (its vocabulary has " + std::to_string(vocabulary()) + ")",
            "the tokenizer does not belong to the model"});
-  if (steered(steering) && (steering.delta < 0 || steering.delta >= std::ssize(deltas_)))
-    throw BadData({"delta",
-                   "number " + std::to_string(steering.delta) + " does not exist (the source has " +
-                       std::to_string(deltas_.size()) + ")",
-                   "use alpha 0 for the base alone"});
+  std::set<int64_t> steered;
+  for (const auto& term : steering.terms) {
+    if (term.alpha == 0.0f) continue;
+    if (term.delta < 0 || term.delta >= std::ssize(deltas_))
+      throw BadData({"delta",
+                     "number " + std::to_string(term.delta) + " does not exist (the source has " +
+                         std::to_string(deltas_.size()) + ")",
+                     "use alpha 0 for the base alone"});
+    if (!steered.insert(term.delta).second)
+      throw BadData({"delta", "number " + std::to_string(term.delta) + " steers one sequence twice",
+                     "add up what it is multiplied by"});
+  }
 }
 
 }  // namespace cmc::fusion

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -9,7 +10,7 @@
 
 namespace cmc::fusion {
 
-// The contexts of a source's slots, as the base and each row's delta read them: what the host knows of them, and what
+// The contexts of a source's slots, as the base and each row's deltas read them: what the host knows of them, and what
 // of them a step reads. Prompts are read in portions beside rows that decode. StepRunner carries the steps out.
 class SteeredContexts {
  public:
@@ -47,18 +48,23 @@ class SteeredContexts {
 
  private:
   struct Sequence {
-    Steering steering;
+    Steering steering;  // without terms of alpha 0
     bool prompt_read = false;
-    std::vector<std::pair<std::shared_ptr<Chosen>, size_t>> untold;  // tokens a delta that reads text is yet to be told
+    std::vector<std::pair<std::shared_ptr<Chosen>, size_t>> untold;  // tokens deltas that read text are yet to be told
   };
-  // Passes that are left of a context, with this one, and what this one reads.
+  // What a step reads of a context.
   struct Share {
-    int64_t base = 0, delta = 0;
+    int64_t base = 0;
+    std::vector<int64_t> deltas;  // [terms]
     bool whole = false;
   };
   Share share_of(int64_t slot) const;
   Sequence& open_sequence(int64_t slot, const char* contract);
-  DeltaStream* delta_of(const Sequence& sequence);
+  std::vector<DeltaToken> prompt_of(const Row& row, size_t delta) const;
+  // Tells a token to the deltas that need not wait for the host. Whether others are to be told later.
+  bool tell(const Sequence& sequence, const std::function<void(DeltaStream&)>& append);
+  DeltaStream& delta_of(const Steering::Term& term) { return deltas_[static_cast<size_t>(term.delta)]; }
+  const DeltaStream& delta_of(const Steering::Term& term) const { return deltas_[static_cast<size_t>(term.delta)]; }
   void settle(std::span<const int64_t> slots);
   void plan_deltas(StepPlan& plan, bool encoded);
 

@@ -25,9 +25,9 @@ struct DeltaReading {
 
 // One step as the host decided it. Its rows are the slots whose contexts are read whole, in the order asked for.
 struct StepPlan {
-  std::vector<int64_t> slots;         // asked for
-  std::vector<bool> whole;            // [slots]
-  std::vector<int64_t> delta_tokens;  // [slots] that the row's delta reads; -1: all that it has not read by then
+  std::vector<int64_t> slots;                      // asked for
+  std::vector<bool> whole;                         // [slots]
+  std::vector<std::vector<int64_t>> delta_tokens;  // [slots][terms] that it reads; -1: all it has not read by then
   int64_t rows = 0, padding = 0;
   bool padded = false;   // rows are filled up where `decodes`
   bool decodes = false;  // one token a row and nothing else

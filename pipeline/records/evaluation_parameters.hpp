@@ -44,15 +44,25 @@ struct DeltaPart {
   }
 };
 
-// A system at several strengths, and what runs it.
-struct Evaluation {
-  System system;                  // its strength is one of:
-  std::vector<double> strengths;  // {0} where nothing is added
-  ModelReference model;           // the base
-  // With a delta:
+// A delta: parts of one vocabulary.
+struct AddedDelta {
   std::vector<DeltaPart> parts;
   std::optional<ModelReference> delta_tokenizer;
-  std::string map;  // key of the token map's task; "": one vocabulary
+  std::string map;  // key of the token map's task; "": the target's vocabulary
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("parts", self.parts, Presence::optional);
+    visit("delta_tokenizer", self.delta_tokenizer);
+    visit("map", self.map, Presence::optional);
+  }
+};
+
+// A system at several strengths, and what runs it; a delta's fields are empty where nothing is added.
+struct Evaluation : AddedDelta {
+  System system;                    // its strength is one of:
+  std::vector<double> strengths;    // {0} where nothing is added
+  ModelReference model;             // the base
+  std::optional<AddedDelta> other;  // of another vocabulary than the first, added at the same strength
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -60,9 +70,8 @@ struct Evaluation {
     visit("seed", self.system.seed);
     visit("strengths", self.strengths);
     visit("model", self.model);
-    visit("parts", self.parts, Presence::optional);
-    visit("delta_tokenizer", self.delta_tokenizer);
-    visit("map", self.map, Presence::optional);
+    AddedDelta::fields(self, visit);
+    visit("other", self.other);
   }
 };
 

@@ -65,10 +65,10 @@ std::vector<decode::GenerationRequest> requests_of(const BenchModels& models, co
     const auto ids = some_tokens(settings.context, models.base->config().vocabulary, static_cast<uint64_t>(i));
     decode::GenerationRequest request;
     request.row.prompt = fusion::tokens_of<BaseToken>(ids);
-    request.row.steering = {0, which == BenchDelta::none ? 0.0f : 1.0f};
+    if (which != BenchDelta::none) request.row.steering = {{{0, 1.0f}}};
     if (which == BenchDelta::other)
-      request.row.delta_prompt = fusion::tokens_of<DeltaToken>(models.other_tokenizer->encode(
-          models.tokenizer->decode(ids, text::SpecialText::keep), text::AddedTokens::none));
+      request.row.delta_prompts = {fusion::tokens_of<DeltaToken>(models.other_tokenizer->encode(
+          models.tokenizer->decode(ids, text::SpecialText::keep), text::AddedTokens::none))};
     request.seed = static_cast<uint64_t>(i);
     requests.push_back(std::move(request));
   }
@@ -80,7 +80,8 @@ Decoded decode_rows(const BenchModels& models, const BenchSettings& settings, Be
                     bool watch_device) {
   const auto requests = requests_of(models, settings, which, batch);
   int64_t longest = settings.context;
-  for (const auto& request : requests) longest = std::max(longest, std::ssize(request.row.delta_prompt));
+  for (const auto& request : requests)
+    for (const auto& prompt : request.row.delta_prompts) longest = std::max(longest, std::ssize(prompt));
   decode::GenerationSettings generation;
   // Rows whose prompts are read in chunks begin one after the other: all shall still run when the last one does.
   generation.max_new_tokens = settings.steps + unmeasured + batch * (longest / 256 + 1) + 8;

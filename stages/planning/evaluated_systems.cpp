@@ -14,12 +14,20 @@ void set_gate(Fusion& fusion, const std::string& gate, const sections::Fusion& s
   fusion.gate_threshold = gate == "plausible" ? settings.plausible_from : gate == "unsure" ? settings.unsure_below : 0;
 }
 
+// Whether nothing that the method adds needs a map.
+bool is_one_vocabulary(Planner& planner, const std::string& target, records::Purpose purpose, Method method) {
+  const auto shares = [&](records::Purpose of) {
+    return planner.share_vocabulary(target, planner.experiment().template_of(of));
+  };
+  return shares(purpose) && (!records::traits_of(method).adds_other || shares(records::other_than(purpose)));
+}
+
 // The experiment's first mode, map and treatment of unmapped tokens, then each of the others with one change alone: an
-// ablation is a star, not a grid. A target of the template's vocabulary has no map.
-std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target, records::Purpose purpose) {
+// ablation is a star, not a grid. Deltas of the target's vocabulary have no map.
+std::vector<Fusion> fusion_variants(Planner& planner, const Evaluated& base) {
   const auto& experiment = planner.experiment();
   auto modes = experiment.fusion.modes, maps = experiment.token_map.methods, unmapped = experiment.fusion.unmapped;
-  if (planner.share_vocabulary(target, experiment.template_of(purpose))) maps = unmapped = {""};
+  if (is_one_vocabulary(planner, base.system.target, base.purpose, base.system.method)) maps = unmapped = {""};
   Fusion usual;
   usual.mode = modes.front(), usual.map = maps.front(), usual.unmapped = unmapped.front();
   std::vector<Fusion> variants = {usual};
@@ -38,7 +46,7 @@ std::vector<Fusion> fusion_variants(Planner& planner, const std::string& target,
 
 // CMC with each delta; the first also in all variants of fusion. Other methods with the first delta, fused as usual.
 void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>& systems) {
-  const auto variants = fusion_variants(planner, base.system.target, base.purpose);
+  const auto variants = fusion_variants(planner, base);
   const auto& deltas = planner.experiment().deltas_of(base.purpose);
   const bool every = records::traits_of(base.system.method).every_delta;
   for (size_t d = 0; d < (every ? deltas.size() : std::min<size_t>(1, deltas.size())); ++d)
@@ -84,30 +92,32 @@ records::ModelReference trained_delta(Planner& planner, records::Purpose purpose
       delta, planner.find(std::string(name_of(purpose)) + "." + std::string(name_of(role)), delta));
 }
 
-// Deltas are summed before they are mapped.
-void expect_one_vocabulary(Planner& planner, records::Purpose purpose) {
-  const auto& experiment = planner.experiment();
-  const auto& one = experiment.template_of(purpose);
-  const auto& other = experiment.template_of(records::other_than(purpose));
-  if (!planner.share_vocabulary(one, other))
-    experiment.fail("methods." + std::string(name_of(purpose)),
-                    "holds composed, and the templates " + one + " and " + other + " have different vocabularies",
-                    "train both deltas beside models of one vocabulary, or leave composed out");
+// What the method adds of a purpose's deltas, without its parts.
+records::AddedDelta delta_beside(Planner& planner, const System& system, records::Purpose purpose) {
+  const std::string& template_name = planner.experiment().template_of(purpose);
+  return {{},
+          planner.model(template_name),
+          planner.find("map." + records::map_method(system.fusion.map), system.target + " to " + template_name)};
 }
 
-std::vector<records::DeltaPart> parts_of(Planner& planner, const Evaluated& e) {
+// The other purpose's first delta: summed with the first before the map where both are of one vocabulary, else beside
+// it.
+void add_other(Planner& planner, const Evaluated& e, records::Evaluation& p) {
+  const auto& experiment = planner.experiment();
   const auto& traits = records::traits_of(e.system.method);
-  std::vector<records::DeltaPart> parts;
-  parts.push_back({trained_delta(planner, e.purpose, traits.role, e.system.delta), traits.weight});
-  if (traits.adds_other) {
-    const auto other = records::other_than(e.purpose);
-    expect_one_vocabulary(planner, e.purpose);
-    parts.push_back(
-        {trained_delta(planner, other, traits.role, planner.experiment().deltas_of(other).front()), traits.weight});
-  }
-  if (traits.start_weight != 0)
-    parts.push_back({planner.delta(e.system.delta, planner.experiment().template_of(e.purpose)), traits.start_weight});
-  return parts;
+  const auto purpose = records::other_than(e.purpose);
+  const records::DeltaPart part{trained_delta(planner, purpose, traits.role, experiment.deltas_of(purpose).front()),
+                                traits.weight};
+  if (planner.share_vocabulary(experiment.template_of(e.purpose), experiment.template_of(purpose)))
+    return p.parts.push_back(part);
+  p.other = delta_beside(planner, e.system, purpose);
+  p.other->parts = {part};
+}
+
+void add_needs(const records::AddedDelta& delta, distributed::Task& task) {
+  for (const auto& part : delta.parts) Planner::needs(task, part.model);
+  Planner::needs(task, *delta.delta_tokenizer);
+  if (!delta.map.empty()) task.inputs.push_back(delta.map);
 }
 
 }  // namespace
@@ -124,19 +134,20 @@ records::Prompt instruct_prompt(Planner& planner, const records::System& system,
 records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const std::vector<double>& strengths,
                                   distributed::Task& task) {
   const auto& experiment = planner.experiment();
-  records::Evaluation p{e.system, {0}, e.model, {}, {}, {}};
+  records::Evaluation p{{}, e.system, {0}, e.model, {}};
   task.tensor_parallel = planner.tensor_parallel(e.system.target);
   planner.keeps(task, e.model, e.system.target);
   if (!e.system.is_vanilla()) p.system.seed = experiment.seed();  // a training's; vanilla has none
   if (!e.system.adds_delta()) return p;
   p.strengths = e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
-  p.parts = parts_of(planner, e);
-  const std::string& template_name = experiment.template_of(e.purpose);
-  p.delta_tokenizer = planner.model(template_name);
-  p.map = planner.find("map." + records::map_method(e.system.fusion.map), e.system.target + " to " + template_name);
-  for (const auto& part : p.parts) Planner::needs(task, part.model);
-  Planner::needs(task, *p.delta_tokenizer);
-  if (!p.map.empty()) task.inputs.push_back(p.map);
+  const auto& traits = records::traits_of(e.system.method);
+  static_cast<records::AddedDelta&>(p) = delta_beside(planner, e.system, e.purpose);
+  p.parts = {{trained_delta(planner, e.purpose, traits.role, e.system.delta), traits.weight}};
+  if (traits.adds_other) add_other(planner, e, p);
+  if (traits.start_weight != 0)
+    p.parts.push_back({planner.delta(e.system.delta, experiment.template_of(e.purpose)), traits.start_weight});
+  add_needs(p, task);
+  if (p.other) add_needs(*p.other, task);
   return p;
 }
 

@@ -36,7 +36,7 @@ std::vector<Stress> stress_tests_of(Planner& planner, const Evaluated& evaluated
                       "leave it out, or test a target that one device holds: a row is rounded by its largest number");
     if (test != StressTest::relearn) {
       tests.push_back({test, 0, test == StressTest::prefix ? experiment.robustness.prefix.text : ""});
-    } else if (!adds_delta || planner.share_vocabulary(target, experiment.template_of(Purpose::unlearn))) {
+    } else if (!adds_delta || evaluated.system.fusion.map.empty()) {
       for (const int64_t epochs : experiment.robustness.relearn_epochs) tests.push_back({test, epochs, ""});
     }
   }

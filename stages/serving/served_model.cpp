@@ -27,10 +27,11 @@ decode::GenerationRequest request_of(const Continuation& asked, const ServedMode
   request.seed = asked.seed;
   request.row.prompt = fusion::tokens_of<BaseToken>(asked.prompt.context);
   request.row.steering = model.steering;
-  if (model.delta_tokenizer) {
+  for (const auto& tokenizer : model.delta_tokenizers) {
+    auto& read = request.row.delta_prompts.emplace_back();
+    if (!tokenizer) continue;
     const auto text = model.tokenizer->decode(asked.prompt.context, text::SpecialText::skip);
-    request.row.delta_prompt = fusion::tokens_of<DeltaToken>(
-        text::fixed_prompt(text::PromptStyle::plain).tokens(text, *model.delta_tokenizer));
+    read = fusion::tokens_of<DeltaToken>(text::fixed_prompt(text::PromptStyle::plain).tokens(text, *tokenizer));
   }
   return request;
 }

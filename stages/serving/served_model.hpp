@@ -11,11 +11,11 @@
 
 namespace cmc::stages {
 
-// A model, alone or steered by a delta, that is asked many times.
+// A model, alone or steered by deltas, that is asked many times.
 struct ServedModel {
   std::unique_ptr<fusion::LogitSource> source;
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<const text::Tokenizer> delta_tokenizer;  // null without a delta, or in the same vocabulary
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // [deltas] null: in the same vocabulary
   fusion::Steering steering;
   std::vector<int32_t> end_tokens;
 };

@@ -13,16 +13,18 @@ namespace {
 
 namespace po = boost::program_options;
 
-// What base and delta read. A chat: the base its own template's text, a delta of another vocabulary the question as
+// What base and deltas read. A chat: the base its own template's text, a delta of another vocabulary the question as
 // open-instruct writes it (protocol, "Decoding").
 void set_prompts(fusion::Row& row, const std::string& prompt, const std::optional<std::string>& chat,
                  const LoadedPair& pair) {
   const auto& [text, added] =
       chat ? std::pair(*chat, text::AddedTokens::none) : std::pair(prompt, text::AddedTokens::as_model);
   row.prompt = fusion::tokens_of<BaseToken>(pair.tokenizer->encode(text, added));
-  if (!pair.delta_tokenizer) return;
   const auto style = chat ? text::PromptStyle::open_instruct : text::PromptStyle::plain;
-  row.delta_prompt = fusion::tokens_of<DeltaToken>(text::fixed_prompt(style).tokens(prompt, *pair.delta_tokenizer));
+  for (const auto& tokenizer : pair.delta_tokenizers) {
+    auto& read = row.delta_prompts.emplace_back();
+    if (tokenizer) read = fusion::tokens_of<DeltaToken>(text::fixed_prompt(style).tokens(prompt, *tokenizer));
+  }
 }
 
 std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments, const LoadedPair& pair) {
@@ -65,7 +67,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable")(
       "ignore-end", po::bool_switch(), "end tokens are tokens as others: every response has --new of them")(
       "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
-  Arguments arguments("generate --model DIR [--delta DIR --alpha A] --prompts FILE.jsonl --new N [--chat]", options,
+  Arguments arguments("generate --model DIR [--delta DIR --alpha A]… --prompts FILE.jsonl --new N [--chat]", options,
                       {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   decode::GenerationSettings settings = settings_of(arguments);
@@ -90,6 +92,6 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
 
 }  // namespace
 
-const Verb generate_verb = {"generate", "continue prompts with a model, alone or steered by a delta", run};
+const Verb generate_verb = {"generate", "continue prompts with a model, alone or steered by deltas", run};
 
 }  // namespace cmc::stages

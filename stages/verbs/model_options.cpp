@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <functional>
 #include <map>
 
 #include "pipeline/records/system.hpp"
@@ -44,8 +45,10 @@ MapChoice map_named(const std::string& name) {
 
 void add_model_options(po::options_description& options) {
   options.add_options()("model", po::value<std::string>(), "target: Hugging Face folder")(
-      "delta", po::value<std::string>(), "delta model: Hugging Face folder")(
-      "alpha", po::value<float>()->default_value(1.0f), "strength")(
+      "delta", po::value<std::vector<std::string>>()->composing(),
+      "delta model: Hugging Face folder; repeatable: they are added up")(
+      "alpha", po::value<std::vector<float>>()->composing()->default_value({1.0f}, "1"),
+      "strength of all deltas; repeated: of each, in their order")(
       "map", po::value<std::string>()->default_value("auto"),
       "auto: made when the vocabularies differ; exact_only; one_to_many; min_ed; prefix_sum; top_union; authors")(
       "top", po::value<int64_t>()->default_value(0),
@@ -88,6 +91,44 @@ fusion::FusionSettings fusion_settings(const Arguments& arguments) {
   return settings;
 }
 
+// Of so many deltas: each its own, or one for all.
+std::vector<float> strengths_of(const Arguments& arguments, size_t deltas) {
+  auto alphas = arguments.numbers<float>("alpha", {.least = -1000, .most = 1000});
+  if (alphas.size() == 1) alphas.resize(deltas, alphas.front());
+  if (alphas.size() != deltas)
+    throw Usage({"--alpha",
+                 "is given " + std::to_string(alphas.size()) + " times for " + std::to_string(deltas) +
+                     (deltas == 1 ? " delta" : " deltas"),
+                 "give one for all, or one for each --delta"});
+  return alphas;
+}
+
+using LoadModel = std::function<std::shared_ptr<const model::DecoderModel>(const std::filesystem::path&)>;
+
+std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadModel& load, LoadedPair& pair) {
+  const auto choice = map_named(arguments.get("map"));
+  std::vector<std::string> folders;
+  if (arguments.has("delta")) folders = arguments.get<std::vector<std::string>>("delta");
+  const auto alphas = folders.empty() ? std::vector<float>() : strengths_of(arguments, folders.size());
+  std::vector<fusion::Delta> deltas;
+  bool maps = false;
+  for (size_t d = 0; d < folders.size(); ++d) {
+    fusion::Delta delta = fusion::delta_model(load(folders[d]));
+    const auto tokenizer = tokenizer_of(folders[d], *delta.parts.front().model);
+    if (!token_map::same_vocabulary(*pair.tokenizer, *tokenizer)) {
+      delta.tokenizer = tokenizer;
+      delta.map = std::make_shared<const token_map::TokenMap>(
+          token_map::make_token_map(*pair.tokenizer, *tokenizer, choice.method, choice.compat));
+      maps = true;
+    }
+    pair.delta_tokenizers.push_back(delta.tokenizer);
+    pair.steering.terms.push_back({static_cast<int64_t>(d), alphas[d]});
+    deltas.push_back(std::move(delta));
+  }
+  if (!maps) arguments.expect_not_given({"map", "top", "unmapped"}, "delta and target have one vocabulary");
+  return deltas;
+}
+
 }  // namespace
 
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
@@ -95,11 +136,9 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
     arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode", "gate", "gate-threshold"},
                                "there is no --delta");
   const fusion::FusionSettings settings = fusion_settings(arguments);
-  const float alpha = arguments.number<float>("alpha", {.least = -1000, .most = 1000});
-  const auto map = map_named(arguments.get("map"));
   torch::set_num_threads(distributed::threads_of_this_rank(session));
   const Compute compute = compute_named(arguments.get("device"), arguments.get("dtype"), session.rank_on_node());
-  const auto load = [&](const std::filesystem::path& folder) {
+  const LoadModel load = [&](const std::filesystem::path& folder) {
     return std::make_shared<const model::DecoderModel>(
         model::DecoderModel::load(folder, compute.dtype, compute.device));
   };
@@ -116,20 +155,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
   pair.tokenizer = base.tokenizer = tokenizer_of(folder, *base.model);
   pair.end_tokens = base.model->config().end_tokens;
   if (pair.tokenizer->special().end >= 0) pair.end_tokens.push_back(pair.tokenizer->special().end);
-  std::vector<fusion::Delta> deltas;
-  if (arguments.has("delta")) {
-    const std::filesystem::path delta_folder = arguments.get("delta");
-    deltas.push_back(fusion::delta_model(load(delta_folder)));
-    const auto delta_tokenizer = tokenizer_of(delta_folder, *deltas.back().parts.front().model);
-    if (token_map::same_vocabulary(*pair.tokenizer, *delta_tokenizer)) {
-      arguments.expect_not_given({"map", "top", "unmapped"}, "delta and target have one vocabulary");
-    } else {
-      deltas.back().tokenizer = pair.delta_tokenizer = delta_tokenizer;
-      deltas.back().map = std::make_shared<const token_map::TokenMap>(
-          token_map::make_token_map(*pair.tokenizer, *delta_tokenizer, map.method, map.compat));
-    }
-    pair.steering = {0, alpha};
-  }
+  auto deltas = load_deltas(arguments, load, pair);
   pair.source = fusion::fused_source(std::move(base), std::move(deltas), settings);
   return pair;
 }

@@ -15,12 +15,12 @@ bool takes_part(const Arguments& arguments, const distributed::Session& session)
 
 struct LoadedPair {
   std::unique_ptr<fusion::LogitSource> source;
-  std::shared_ptr<const text::Tokenizer> tokenizer,
-      delta_tokenizer;  // delta's: null without one or in the same vocabulary
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // [deltas] null: in the same vocabulary
   fusion::Steering steering;
   std::vector<int32_t> end_tokens;
 };
-// Throws BadData when a delta's vocabulary is not that of its tokenizer.
+// All deltas that are given steer every text. Throws BadData when a delta's vocabulary is not that of its tokenizer.
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session);
 
 }  // namespace cmc::stages

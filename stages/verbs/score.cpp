@@ -15,7 +15,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   add_model_options(options);
   options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"")(
       "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
-  Arguments arguments("score --model DIR [--delta DIR --alpha A] --pairs FILE.jsonl", options, {});
+  Arguments arguments("score --model DIR [--delta DIR --alpha A]… --pairs FILE.jsonl", options, {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   std::vector<decode::ScoreRequest> requests;
@@ -45,6 +45,6 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
 
 }  // namespace
 
-const Verb score_verb = {"score", "log-probability of answers, by a model alone or steered by a delta", run};
+const Verb score_verb = {"score", "log-probability of answers, by a model alone or steered by deltas", run};
 
 }  // namespace cmc::stages

@@ -19,7 +19,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   options.add_options()("stdio", po::bool_switch(), "requests on standard input, answers on standard output")(
       "max-length", po::value<int64_t>(), "tokens read at once; unset: what config.json says")(
       "date", po::value<std::string>(), (std::string("the day that chats are told, ") + pinned_date).c_str());
-  Arguments arguments("serve --stdio --model DIR [--delta DIR --alpha A]", options, {});
+  Arguments arguments("serve --stdio --model DIR [--delta DIR --alpha A]…", options, {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   if (!arguments.get<bool>("stdio"))
     throw Usage({"cmc serve", "is asked in one way, and --stdio is missing", "add --stdio"});
@@ -33,7 +33,7 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   const KeepOn keep_on = [&] {
     if (stop.asked()) throw Stopped({"cmc serve", "was asked to stop by " + stop.reason(), ""});
   };
-  Protocol protocol({std::move(pair.source), pair.tokenizer, pair.delta_tokenizer, pair.steering, pair.end_tokens},
+  Protocol protocol({std::move(pair.source), pair.tokenizer, pair.delta_tokenizers, pair.steering, pair.end_tokens},
                     longest, std::move(chats), keep_on);
   LineInput input(STDIN_FILENO, keep_on);
   serve(input, std::cout, protocol, session.world());

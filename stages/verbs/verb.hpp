@@ -47,6 +47,14 @@ class Arguments {
     if (!range.holds(static_cast<double>(value))) out_of_range(name, static_cast<double>(value), range);
     return value;
   }
+  // The same of each, where the option may be repeated.
+  template <class T>
+  std::vector<T> numbers(const std::string& name, const Range& range) const {
+    const auto values = get<std::vector<T>>(name);
+    for (const T value : values)
+      if (!range.holds(static_cast<double>(value))) out_of_range(name, static_cast<double>(value), range);
+    return values;
+  }
   // Throws Usage where one of `names` was given: `why` it has no effect.
   void expect_not_given(const std::vector<std::string>& names, const std::string& why) const;
 

@@ -31,30 +31,49 @@ SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench, int
     settings.forced_logits = std::max<int64_t>(1, (1 << 24) >> halvings);
   }
   if (p.system.adds_delta()) {
-    fusion::Delta delta;
-    for (const auto& part : p.parts) {
-      delta.parts.push_back({bench.model(part.model, bits), static_cast<float>(part.weight)});
-      parameters_ += footprint_of(delta.parts.back().model->config()).weights();
-    }
-    deltas.push_back(std::move(delta));
+    deltas.push_back(delta_of(p, bench, bits));
+    if (p.other) deltas.push_back(delta_of(*p.other, bench, bits));
     settings.mode = fusion::fusion_mode(p.system.fusion.mode);
     settings.gate = gate_of(p.system);
-    if (auto map = bench.token_map(p.map)) {
-      settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
-      settings.top = p.system.fusion.top;
-      settings.top_of = p.system.fusion.map == records::top_union ? fusion::TopOf::either : fusion::TopOf::base;
-      deltas.back().map = std::move(map);
-      deltas.back().tokenizer = delta_tokenizer_ = bench.tokenizer(*p.delta_tokenizer);
-    }
+    if (!p.system.fusion.unmapped.empty()) settings.unmapped = fusion::unmapped(p.system.fusion.unmapped);
+    settings.top = p.system.fusion.top;
+    settings.top_of = p.system.fusion.map == records::top_union ? fusion::TopOf::either : fusion::TopOf::base;
   }
   source_ = fusion::fused_source(std::move(base), std::move(deltas), settings);
 }
 
+fusion::Delta SteeredTarget::delta_of(const records::AddedDelta& added, Workbench& bench, int bits) {
+  fusion::Delta delta;
+  for (const auto& part : added.parts) {
+    delta.parts.push_back({bench.model(part.model, bits), static_cast<float>(part.weight)});
+    parameters_ += footprint_of(delta.parts.back().model->config()).weights();
+  }
+  delta.map = bench.token_map(added.map);
+  if (delta.map) delta.tokenizer = bench.tokenizer(*added.delta_tokenizer);
+  delta_tokenizers_.push_back(delta.tokenizer);
+  return delta;
+}
+
+fusion::Steering SteeredTarget::steering(double strength) const {
+  fusion::Steering steering;
+  for (int64_t delta = 0; delta < std::ssize(delta_tokenizers_); ++delta)
+    steering.terms.push_back({delta, static_cast<float>(strength)});
+  return steering;
+}
+
+std::vector<fusion::ForcedSequence::DeltaText> SteeredTarget::read_beside(const Answer& answer) {
+  const auto tokens = fusion::tokens_of<BaseToken>(answer.delta_tokens);
+  return {{fusion::tokens_of<DeltaToken>(answer.delta_prompt), tokens},
+          {fusion::tokens_of<DeltaToken>(answer.other_prompt), tokens}};
+}
+
 SteeredTarget::Prompt SteeredTarget::prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta,
                                             const std::string& question) const {
-  Prompt prompt{base.tokens(question, *tokenizer_), {}};
-  if (delta_tokenizer_) prompt.delta = delta.tokens(question, *delta_tokenizer_);
-  return prompt;
+  const auto read_by = [&](size_t number) {
+    const bool own = number < delta_tokenizers_.size() && delta_tokenizers_[number];
+    return own ? delta.tokens(question, *delta_tokenizers_[number]) : std::vector<int32_t>();
+  };
+  return {base.tokens(question, *tokenizer_), read_by(0), read_by(1)};
 }
 
 std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
@@ -65,8 +84,8 @@ std::vector<std::vector<decode::Generated>> SteeredTarget::generate(
     for (const auto& prompt : prompts) {
       fusion::Row row;
       row.prompt = fusion::tokens_of<BaseToken>(prompt.base);
-      row.delta_prompt = fusion::tokens_of<DeltaToken>(prompt.delta);
-      row.steering = {0, static_cast<float>(strength)};
+      row.delta_prompts = {fusion::tokens_of<DeltaToken>(prompt.delta), fusion::tokens_of<DeltaToken>(prompt.other)};
+      row.steering = steering(strength);
       requests.push_back({std::move(row)});
     }
   decode::GenerationSettings settings;
@@ -89,12 +108,9 @@ std::vector<std::vector<decode::Score>> SteeredTarget::score(
   for (const double strength : strengths_)
     for (const auto& answer : answers) {
       const std::span<const int32_t> ids(answer.tokens);
-      requests.push_back(
-          {fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
-           fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
-           {0, static_cast<float>(strength)},
-           {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)},
-           answer.with_vocabulary});
+      requests.push_back({fusion::tokens_of<BaseToken>(ids.first(static_cast<size_t>(answer.first))),
+                          fusion::tokens_of<BaseToken>(ids.subspan(static_cast<size_t>(answer.first))),
+                          steering(strength), read_beside(answer), answer.with_vocabulary});
     }
   auto flat = decode::score(*source_, requests, report);
   std::vector<std::vector<decode::Score>> by_strength(strengths_.size());
@@ -110,10 +126,7 @@ void SteeredTarget::each_distribution(const std::vector<Answer>& answers, double
   std::vector<fusion::ForcedSequence> sequences;
   for (const auto& answer : answers) {
     sequences.push_back(
-        {fusion::tokens_of<BaseToken>(answer.tokens),
-         answer.first,
-         {0, static_cast<float>(strength)},
-         {fusion::tokens_of<DeltaToken>(answer.delta_prompt), fusion::tokens_of<BaseToken>(answer.delta_tokens)}});
+        {fusion::tokens_of<BaseToken>(answer.tokens), answer.first, steering(strength), read_beside(answer)});
     tokens_ += std::ssize(answer.tokens);
   }
   source_->force(sequences, take);

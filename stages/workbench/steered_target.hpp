@@ -13,21 +13,21 @@
 
 namespace cmc::stages {
 
-// A loaded target with the delta that steers it, asked many questions at several strengths.
+// A loaded target with the deltas that steer it, asked many questions at several strengths.
 class SteeredTarget {
  public:
-  // `bits`: base and delta rounded to integers of so many; 0: as they are.
+  // `bits`: base and deltas rounded to integers of so many; 0: as they are.
   SteeredTarget(const records::Evaluation& evaluation, Workbench& bench, int bits = 0);
 
   const std::vector<double>& strengths() const { return strengths_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
-  const text::Tokenizer& delta_tokenizer() const { return *delta_tokenizer_; }  // where that is another one
-  bool same_vocabulary() const { return delta_tokenizer_ == nullptr; }
+  const text::Tokenizer& delta_tokenizer() const { return *delta_tokenizers_.front(); }  // where that is another one
 
-  // What base and delta read before they answer, in tokens of each; a delta of the same vocabulary reads what the base
+  // What base and deltas read before they answer, in tokens of each; a delta of the same vocabulary reads what the base
   // does.
   struct Prompt {
     std::vector<int32_t> base, delta;
+    std::vector<int32_t> other = {};  // what a second delta reads
   };
   Prompt prompt(const text::PromptTemplate& base, const text::PromptTemplate& delta, const std::string& question) const;
   // [strength][prompt]: all strengths in one widened batch.
@@ -35,8 +35,8 @@ class SteeredTarget {
       const std::vector<Prompt>& prompts, int64_t new_tokens,
       const std::function<void(const decode::GenerationProgress&)>& report);
 
-  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary reads: `delta_prompt` and
-  // the text scored so far; without one the text so far, of `delta_tokens` where given
+  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary reads: `delta_prompt` (a
+  // second one: `other_prompt`) and the text scored so far; without one the text so far, of `delta_tokens` where given
   // (fusion::ForcedSequence::DeltaText).
   struct Answer {
     std::vector<int32_t> tokens;
@@ -44,6 +44,7 @@ class SteeredTarget {
     std::vector<int32_t> delta_prompt = {};
     std::vector<int32_t> delta_tokens = {};
     bool with_vocabulary = false;  // decode::Score::vocabulary, too
+    std::vector<int32_t> other_prompt = {};
   };
   // [strength][answer]
   std::vector<std::vector<decode::Score>> score(const std::vector<Answer>& answers,
@@ -54,16 +55,21 @@ class SteeredTarget {
   void each_distribution(const std::vector<Answer>& answers, double strength,
                          const fusion::LogitSource::TakeForced& take);
 
-  // What has been asked so far: tokens read by the base, and operations at 2 × parameters × tokens for base and delta
+  // What has been asked so far: tokens read by the base, and operations at 2 × parameters × tokens for base and deltas
   // each.
   void add_cost(store::Unit& unit) const;
 
  private:
-  double parameters_ = 0;  // base and parts of the delta
+  fusion::Delta delta_of(const records::AddedDelta& added, Workbench& bench, int bits);
+  fusion::Steering steering(double strength) const;
+  static std::vector<fusion::ForcedSequence::DeltaText> read_beside(const Answer& answer);
+
+  double parameters_ = 0;  // base and parts of the deltas
   int64_t tokens_ = 0;
   std::vector<double> strengths_;
   std::vector<int32_t> end_tokens_;
-  std::shared_ptr<const text::Tokenizer> tokenizer_, delta_tokenizer_;  // delta's: null in the same vocabulary
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers_;  // [deltas] null: in the same vocabulary
   std::unique_ptr<fusion::LogitSource> source_;
 };
 

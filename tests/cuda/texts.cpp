@@ -41,15 +41,23 @@ std::vector<int32_t> ids_of(int64_t count, uint64_t seed) {
   return {tokens.begin(), tokens.end()};
 }
 
+// Each of the deltas alone, then two of distinct vocabularies together.
+fusion::Steering steering_of(int64_t number, float alpha) {
+  if (number == 3) return {{{0, alpha}, {2, -0.5f * alpha}}};
+  return {{{number, alpha}}};
+}
+
 std::vector<decode::GenerationRequest> requests_of(const World& world, int count) {
   std::vector<decode::GenerationRequest> requests;
   for (int i = 0; i < count; ++i) {
     const auto ids = ids_of(3 + 7 * (i % 4), static_cast<uint64_t>(i));
     decode::GenerationRequest request;
     request.row.prompt = fusion::tokens_of<BaseToken>(ids);
-    request.row.delta_prompt = fusion::tokens_of<DeltaToken>(
-        world.other_tokenizer->encode(world.tokenizer->decode(ids, text::SpecialText::keep), text::AddedTokens::none));
-    request.row.steering = {i % 4, i % 4 == 3 ? 0.0f : 0.5f + 0.25f * static_cast<float>(i % 3)};
+    request.row.delta_prompts = {{},
+                                 {},
+                                 fusion::tokens_of<DeltaToken>(world.other_tokenizer->encode(
+                                     world.tokenizer->decode(ids, text::SpecialText::keep), text::AddedTokens::none))};
+    request.row.steering = steering_of(i % 4, 0.5f + 0.25f * static_cast<float>(i % 3));
     request.seed = static_cast<uint64_t>(i);
     requests.push_back(std::move(request));
   }
@@ -96,7 +104,7 @@ void check_scores(torch::Device device) {
     const auto prompt = ids_of(10 + i / 4, static_cast<uint64_t>(i / 4)),
                answer = ids_of(1 + i % 9, static_cast<uint64_t>(1000 + i));
     decode::ScoreRequest request{fusion::tokens_of<BaseToken>(prompt), fusion::tokens_of<BaseToken>(answer), {}};
-    request.steering = {(i / 4) % 4, (i / 4) % 4 == 3 ? 0.0f : 0.75f};
+    request.steering = steering_of((i / 4) % 4, 0.75f);
     requests.push_back(std::move(request));
   }
   const auto scores_on = [&](torch::Device where, int64_t tokens, int64_t logits) {

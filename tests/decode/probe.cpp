@@ -74,16 +74,32 @@ Json ids_of(const std::vector<BaseToken>& tokens) {
   return ids;
 }
 
+// {"delta", "alpha"} of an item, or several as "terms".
+fusion::Steering steering_of(const Json& item) {
+  fusion::Steering steering;
+  for (const auto& term : item.value("terms", Json::array({item})))
+    steering.terms.push_back({term.value("delta", int64_t{0}), term.value("alpha", 0.0f)});
+  return steering;
+}
+
+// What an item's text is in the tokens of each delta of another vocabulary.
+std::vector<std::vector<DeltaToken>> in_tokens_of_deltas(const Setting& setting, const std::string& text) {
+  std::vector<std::vector<DeltaToken>> all;
+  for (const auto& tokenizer : setting.delta_tokenizers) {
+    auto& tokens = all.emplace_back();
+    if (tokenizer) tokens = fusion::tokens_of<DeltaToken>(tokenizer->encode(text, AddedTokens::as_model));
+  }
+  return all;
+}
+
 Json generate(const Json& spec, Setting& setting) {
   std::vector<decode::GenerationRequest> requests;
   for (const auto& item : spec.at("requests")) {
     decode::GenerationRequest request;
     request.row.prompt = base_tokens(setting, item.at("prompt"), AddedTokens::as_model);
-    request.row.steering = {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)};
-    const auto delta = static_cast<size_t>(request.row.steering.delta);
-    if (delta < setting.delta_tokenizers.size() && setting.delta_tokenizers[delta])
-      request.row.delta_prompt = fusion::tokens_of<DeltaToken>(setting.delta_tokenizers[delta]->encode(
-          item.value("delta_prompt", item.at("prompt").get<std::string>()), AddedTokens::as_model));
+    request.row.steering = steering_of(item);
+    request.row.delta_prompts =
+        in_tokens_of_deltas(setting, item.value("delta_prompt", item.at("prompt").get<std::string>()));
     request.seed = item.value("seed", uint64_t{0});
     requests.push_back(std::move(request));
   }
@@ -105,17 +121,16 @@ Json generate(const Json& spec, Setting& setting) {
 
 decode::ScoreRequest score_request(const Json& item, const Setting& setting) {
   decode::ScoreRequest request{base_tokens(setting, item.at("prompt"), AddedTokens::as_model),
-                               base_tokens(setting, item.at("answer"), AddedTokens::none),
-                               {item.value("delta", int64_t{0}), item.value("alpha", 0.0f)}};
-  const auto delta = static_cast<size_t>(request.steering.delta);
-  if (delta >= setting.delta_tokenizers.size() || !setting.delta_tokenizers[delta]) return request;
-  if (item.contains("delta_prompt"))
-    request.delta.prompt = fusion::tokens_of<DeltaToken>(
-        setting.delta_tokenizers[delta]->encode(item.at("delta_prompt").get<std::string>(), AddedTokens::as_model));
-  if (item.contains("delta_answer")) {  // read by the delta in place of the answer
-    request.delta.tokens = request.prompt;
+                               base_tokens(setting, item.at("answer"), AddedTokens::none), steering_of(item)};
+  request.deltas.resize(setting.delta_tokenizers.size());
+  const auto prompts = item.contains("delta_prompt") ? in_tokens_of_deltas(setting, item.at("delta_prompt"))
+                                                     : std::vector<std::vector<DeltaToken>>(request.deltas.size());
+  for (size_t d = 0; d < request.deltas.size(); ++d) {
+    request.deltas[d].prompt = prompts[d];
+    if (!item.contains("delta_answer")) continue;  // read by the deltas in place of the answer
+    request.deltas[d].tokens = request.prompt;
     for (const auto token : base_tokens(setting, item.at("delta_answer"), AddedTokens::none))
-      request.delta.tokens.push_back(token);
+      request.deltas[d].tokens.push_back(token);
   }
   return request;
 }

@@ -240,6 +240,44 @@ def test_score_with_a_text_of_the_delta(checkpoints, pair, tmp_path):
     assert len({result["logprob"] for result in got}) == len(got), "what the delta reads matters"
 
 
+SEVERAL = {
+    "one base, two vocabularies": ("llama_base", [[("byte_delta", 1.0)], [("gemma_delta", 1.0)]]),
+    "the base's and another": ("byte_base", [[("byte_expert", 1.0), ("byte_anti", -1.0)], [("llama_delta", 1.0)], [("gemma_delta", 1.0)]]),
+    "the base's alone": ("byte_base", [[("byte_delta", 1.0)], [("byte_expert", 1.0)]]),
+}
+
+
+@pytest.mark.parametrize("gate", [(), ("plausible", 0.3), ("unsure", 0.05)], ids=str)
+@pytest.mark.parametrize("system", SEVERAL)
+def test_several_deltas(checkpoints, system, gate, tmp_path):
+    """Rows steered by all deltas, by some and by none, in one batch; each delta reads the text in its own tokens."""
+    base, parts = SEVERAL[system]
+    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
+    made = [checkpoints.delta(base, of_delta) for of_delta in parts]
+    deltas = [dataclasses.replace(delta, gate=gate) for _, delta in made]
+    mode = MODES[len(system) % 3]
+    call = {"base": checkpoints.folders[base], "deltas": [spec for spec, _ in made], "mode": mode}
+    if gate:
+        call |= {"gate": gate[0], "gate_threshold": gate[1]}
+    strengths = [[0.8, -0.6, 0.5], [1.0, 0.4, 0.7], [0.0, 0.9, 0.0], [0.7, 0.0, 1.2], [0.0, 0.0, 0.0]]
+    items = [{"prompt": prompt, "answer": " She was born, café, in Kuwait.", "terms": list(terms)}
+             for prompt in PROMPTS[:4] for alphas in strengths
+             for terms in [[{"delta": d, "alpha": alpha} for d, alpha in enumerate(alphas[:len(deltas)])]]]
+
+    def steering(item):
+        return deltas, [term["alpha"] for term in item["terms"]]
+
+    expected = [published.generate(model, tokenizer, item["prompt"], 10, *steering(item), mode) for item in items]
+    for slots, chunk in ((1, 0), (7, 3)):
+        turned = [{**item, "terms": item["terms"][::-1]} for item in items]
+        got = probe("generate", {**call, "slots": slots, "prefill_chunk": chunk, "new": 10, "requests": turned}, tmp_path)["results"]
+        assert got == expected
+    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
+        wanted = published.score(model, tokenizer, item["prompt"], item["answer"], *steering(item), mode)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+    assert len({tuple(one["ids"]) for one in expected[:len(strengths)]}) > 2, "what steers a row matters"
+
+
 @pytest.mark.parametrize("pair", ["same", "byte_in_llama"])
 def test_samples_follow_the_fused_distribution(checkpoints, pair, tmp_path):
     from scipy import stats

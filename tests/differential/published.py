@@ -80,15 +80,29 @@ def spread_by_variant(delta_logits, delta, base_logits):
     return torch.tensor([known.get(v, fill) for v in range(len(scores))])
 
 
+def terms_of(delta, alpha):
+    """[(delta, alpha)] of those that count: one delta, or lists of both."""
+    terms = zip(delta, alpha) if isinstance(delta, list) else [(delta, alpha)]
+    return [(one, strength) for one, strength in terms if one is not None and strength != 0]
+
+
 def fuse(base_logits, part_logits, delta, alpha, mode):
-    """[V] fused scores. part_logits: one [V_delta] per part, or None where the delta's context is empty."""
+    """fuse_all() of one delta."""
+    return fuse_all(base_logits, [(delta, alpha, part_logits)], mode)
+
+
+def fuse_all(base_logits, terms, mode):
+    """[V] fused scores. terms: (delta, alpha, part_logits: one [V_delta] per part, or None where the delta's context is empty)."""
     scores = base_logits if mode == "raw_sum" else torch.log_softmax(base_logits, -1)
-    if part_logits is None or alpha == 0:
-        return scores
+    return scores + sum(shift_of(base_logits, *term, mode) for term in terms if term[2] is not None)
+
+
+def shift_of(base_logits, delta, alpha, part_logits, mode):
+    """[V] what one delta adds."""
     if mode == "both_normalized":
         part_logits = [torch.log_softmax(logits, -1) for logits in part_logits]
     shift = sum(part.weight * logits for part, logits in zip(delta.parts, part_logits))
-    return scores + alpha * spread(shift, delta, base_logits) * counts(base_logits, delta.gate)
+    return alpha * spread(shift, delta, base_logits) * counts(base_logits, delta.gate)
 
 
 def counts(base_logits, gate):
@@ -135,24 +149,44 @@ def cut_at_stop(tokenizer, tokens, text, stops):
     return tokens[:kept], text[:at]
 
 
+class DeltaReader:
+    """What a delta reads while the base generates, and what its parts say after it."""
+
+    def __init__(self, delta, tokenizer, prompt):
+        self.delta, self.base_tokenizer, self.other = delta, tokenizer, delta.tokenizer is not None
+        self.prompt_ids = (delta.tokenizer if self.other else tokenizer).encode(prompt).ids
+        self.ids = list(self.prompt_ids)
+        self.readers = [Reader(part.model) for part in delta.parts]
+
+    def logits(self):
+        return [reader.logits_after(self.ids) for reader in self.readers] if self.ids else None
+
+    def append(self, tokens):
+        """tokens: all that were generated, the last one new."""
+        if not self.other:
+            self.ids = self.ids + tokens[-1:]
+            return
+        ids, match = self.delta.token_map
+        if tokens[-1] < len(ids) and match[tokens[-1]] == EXACT:
+            self.ids = self.ids + [ids[tokens[-1]]]
+        else:
+            text = self.base_tokenizer.decode(tokens, skip_special_tokens=True)
+            self.ids = self.prompt_ids + self.delta.tokenizer.encode(text, add_special_tokens=False).ids
+
+
 def generate(base, tokenizer, prompt, new, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None,
              end_tokens=(), stops=()):
-    """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token."""
+    """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token. delta, alpha: lists of both
+    where several deltas are added; delta_prompt: what those of another vocabulary read."""
     prompt_ids = tokenizer.encode(prompt).ids
-    other = delta is not None and delta.tokenizer is not None
-    if other:
-        delta_prompt_ids = delta.tokenizer.encode(prompt if delta_prompt is None else delta_prompt).ids
-        delta_ids = list(delta_prompt_ids)
+    steered = [(DeltaReader(one, tokenizer, prompt if delta_prompt is None or one.tokenizer is None else delta_prompt), strength)
+               for one, strength in terms_of(delta, alpha)]
     reader = Reader(base)
-    part_readers = [Reader(part.model) for part in delta.parts] if delta else []
     tokens, reason = [], "length"
     for _ in range(new):
         base_logits = reader.logits_after(prompt_ids + tokens)
-        part_logits = None
-        if delta and alpha != 0:
-            context = delta_ids if other else prompt_ids + tokens
-            part_logits = [part.logits_after(context) for part in part_readers] if context else None
-        token = int(torch.argmax(fuse(base_logits, part_logits, delta, alpha, mode)))
+        terms = [(beside.delta, strength, beside.logits()) for beside, strength in steered]
+        token = int(torch.argmax(fuse_all(base_logits, terms, mode)))
         if token in end_tokens:
             reason = "end_token"
             break
@@ -160,13 +194,8 @@ def generate(base, tokenizer, prompt, new, delta=None, alpha=0.0, mode="base_nor
         if any(stop in tokenizer.decode(tokens, skip_special_tokens=True) for stop in stops):
             reason = "stop_string"
             break
-        if other:
-            ids, match = delta.token_map
-            if token < len(ids) and match[token] == EXACT:
-                delta_ids = delta_ids + [ids[token]]
-            else:
-                text = tokenizer.decode(tokens, skip_special_tokens=True)
-                delta_ids = delta_prompt_ids + delta.tokenizer.encode(text, add_special_tokens=False).ids
+        for beside, _ in steered:
+            beside.append(tokens)
     text = tokenizer.decode(tokens, skip_special_tokens=True)
     tokens, text = cut_at_stop(tokenizer, tokens, text, stops)
     return {"ids": tokens, "text": text, "reason": reason}
@@ -176,11 +205,8 @@ def next_token_probabilities(base, tokenizer, prompt, delta=None, alpha=0.0, mod
     """[V] of the first new token, delta and base reading the same prompt."""
     with torch.no_grad():
         scores = base(torch.tensor([tokenizer.encode(prompt).ids])).logits[0, -1].float()
-        part_logits = None
-        if delta and alpha != 0:
-            ids = (delta.tokenizer or tokenizer).encode(prompt).ids
-            part_logits = [part.model(torch.tensor([ids])).logits[0, -1].float() for part in delta.parts]
-        return torch.softmax(fuse(scores, part_logits, delta, alpha, mode), -1)
+        terms = [(one, strength, logits_after(one, (one.tokenizer or tokenizer).encode(prompt).ids)) for one, strength in terms_of(delta, alpha)]
+        return torch.softmax(fuse_all(scores, terms, mode), -1)
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------
@@ -196,27 +222,29 @@ def score(base, tokenizer, prompt, answer, delta=None, alpha=0.0, mode="base_nor
     return score_ids(base, tokenizer, ids, len(prompt_ids), delta, alpha, mode, delta_prompt, reads)
 
 
+def logits_after(delta, context):
+    """Of each part; None where there is nothing to read."""
+    return [part.model(torch.tensor([context])).logits[0, -1].float() for part in delta.parts] if context else None
+
+
+def read_before(delta, tokenizer, ids, at, first, delta_prompt, delta_reads):
+    """What a delta reads before ids[at], as score_ids() says."""
+    if delta.tokenizer is None:
+        return ids[:at]
+    read = (delta_reads or ids)[0 if delta_prompt is None else first:at]
+    context = delta.tokenizer.encode(tokenizer.decode(read, skip_special_tokens=True), add_special_tokens=delta_prompt is None).ids
+    return context if delta_prompt is None else delta.tokenizer.encode(delta_prompt).ids + context
+
+
 def score_ids(base, tokenizer, ids, first, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None, delta_reads=None):
     """score() of the tokens `ids` from `first` on; delta_reads: ids that the delta reads in place of them."""
-    reads, start = delta_reads or ids, 0 if delta_prompt is None else first
     each, best, means, variances = [], [], [], []
     with torch.no_grad():
         base_logits = base(torch.tensor([ids])).logits[0].float()
-        steered = delta is not None and alpha != 0
-        if steered and delta.tokenizer is None:
-            all_logits = [part.model(torch.tensor([ids])).logits[0].float() for part in delta.parts]
         for at in range(first, len(ids)):
-            part_logits = None
-            if steered and delta.tokenizer is None:
-                part_logits = [logits[at - 1] for logits in all_logits]
-            elif steered:
-                text = tokenizer.decode(reads[start:at], skip_special_tokens=True)
-                context = delta.tokenizer.encode(text, add_special_tokens=delta_prompt is None).ids
-                if delta_prompt is not None:
-                    context = delta.tokenizer.encode(delta_prompt).ids + context
-                if context:
-                    part_logits = [part.model(torch.tensor([context])).logits[0, -1].float() for part in delta.parts]
-            fused = torch.log_softmax(fuse(base_logits[at - 1], part_logits, delta, alpha, mode), -1)
+            terms = [(one, strength, logits_after(one, read_before(one, tokenizer, ids, at, first, delta_prompt, delta_reads)))
+                     for one, strength in terms_of(delta, alpha)]
+            fused = torch.log_softmax(fuse_all(base_logits[at - 1], terms, mode), -1)
             each.append(float(fused[ids[at]]))
             exact = fused.double()
             mean = float((exact.exp() * exact).sum())

@@ -52,7 +52,8 @@ std::vector<ForcedSequence> neighbours(int count, const Steering& steering) {
 }
 
 TEST(ForcedPass, TreesAreCutWhereTheyWouldBecomeTooLarge) {
-  for (const Steering& steering : {Steering{0, 0.0f}, Steering{0, 1.0f}, Steering{1, 1.0f}}) {
+  for (const Steering& steering :
+       {Steering{}, Steering{{{0, 1.0f}}}, Steering{{{1, 1.0f}}}, Steering{{{1, 1.0f}, {0, -0.5f}}}}) {
     const auto sequences = neighbours(40, steering);
     ASSERT_GT(40 * 80, largest_tree);
     const auto together = forced(*source_of(1 << 20, 1 << 20), sequences), alone = forced(*source_of(1, 1), sequences);

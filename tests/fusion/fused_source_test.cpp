@@ -66,11 +66,14 @@ std::vector<float> step_by_step(SteeredContexts& contexts, StepRunner& runner, c
   return log_probs;
 }
 
+using Terms = std::vector<std::vector<Steering::Term>>;
+
 std::vector<ForcedSequence> mixed_sequences(Random& random) {
   std::vector<ForcedSequence> sequences;
   for (const size_t length : {1, 2, 9, 30, 3, 17})
-    for (const Steering steering : {Steering{0, 0.0f}, Steering{0, 1.0f}, Steering{1, 0.5f}, Steering{0, -2.0f}})
-      sequences.push_back({random_tokens(length, random), static_cast<int64_t>(1 + random.below(length)), steering});
+    for (const std::vector<Steering::Term>& terms :
+         Terms{{{0, 0.0f}}, {{0, 1.0f}}, {{1, 0.5f}}, {{0, -2.0f}}, {}, {{1, 0.7f}, {0, 0.4f}}, {{0, 1.5f}, {1, 0.0f}}})
+      sequences.push_back({random_tokens(length, random), static_cast<int64_t>(1 + random.below(length)), {terms}});
   return sequences;
 }
 
@@ -101,7 +104,7 @@ TEST(FusedSource, RowsOfABatchAreIndependent) {
   SteeredContexts together(plain_base(), same_vocabulary_deltas(), four);
   SteeredContexts alone(plain_base(), same_vocabulary_deltas(), one);
   StepRunner run_together(together, four), run_alone(alone, one);
-  const std::vector<Steering> steerings{{0, 1.0f}, {1, 1.0f}, {0, 0.0f}, {0, 2.5f}};
+  const std::vector<Steering> steerings{{{{0, 1.0f}, {1, -0.5f}}}, {{{1, 1.0f}}}, {}, {{{0, 2.5f}}}};
   std::vector<std::vector<BaseToken>> contexts;
   for (int64_t slot = 0; slot < 4; ++slot) {
     contexts.push_back(random_tokens(static_cast<size_t>(1 + 3 * slot), random));
@@ -123,7 +126,7 @@ TEST(FusedSource, RowsOfABatchAreIndependent) {
 
 TEST(FusedSource, ProxyTuningIsExpertMinusAntiExpert) {
   Random random(10);
-  const std::vector<ForcedSequence> one{{random_tokens(12, random), 12 - 1, {0, 0.7f}}};
+  const std::vector<ForcedSequence> one{{random_tokens(12, random), 12 - 1, {{{0, 0.7f}}}}};
   const auto base = tiny_llama(vocabulary, 1), expert = tiny_llama(vocabulary, 3), anti = tiny_llama(vocabulary, 4);
   const auto source = fused_source({base, nullptr}, {proxy_tuning(expert, anti)}, {});
   const auto logits_of = [&](const model::DecoderModel& model) {
@@ -155,7 +158,7 @@ TEST(FusedSource, OtherVocabularyScoringEqualsOnePassAPrefix) {
     Random random(13);
     std::vector<ForcedSequence> sequences;
     for (int s = 0; s < 8; ++s) {
-      ForcedSequence sequence{{{0}}, 1, {0, s == 3 ? 0.0f : 1.5f}};
+      ForcedSequence sequence{{{0}}, 1, {{{0, s == 3 ? 0.0f : 1.5f}}}};
       for (int t = 0; t < 10 + s; ++t) sequence.tokens.push_back({static_cast<int32_t>(1 + random.below(5))});
       sequences.push_back(sequence);
     }
@@ -178,7 +181,7 @@ TEST(FusedSource, OtherVocabularyScoringEqualsOnePassAPrefix) {
           const auto shift = last_logits(*delta, context);
           for (int64_t v = 0; v < 6; ++v)
             if (map->ids[static_cast<size_t>(v)].value >= 0)
-              fused[v] += sequences[s].steering.alpha * shift[map->ids[static_cast<size_t>(v)].value];
+              fused[v] += sequences[s].steering.alpha_of(0) * shift[map->ids[static_cast<size_t>(v)].value];
         }
         EXPECT_NEAR(scored[s][t - 1], fused.log_softmax(0)[sequences[s].tokens[t].value].item<float>(), 1e-3)
             << s << " " << t;
@@ -191,12 +194,13 @@ TEST(FusedSource, BadInputIsRefusedByName) {
   EXPECT_THROW(source->open(0, {{}, {}, {}}), BadData);
   EXPECT_THROW(source->open(0, {{{vocabulary}}, {}, {}}), BadData);
   EXPECT_THROW(source->open(0, {{{-1}}, {}, {}}), BadData);
-  EXPECT_THROW(source->open(0, {{{1}}, {}, {2, 1.0f}}), BadData) << "only two deltas";
+  EXPECT_THROW(source->open(0, {{{1}}, {}, {{{2, 1.0f}}}}), BadData) << "only two deltas";
+  EXPECT_THROW(source->open(0, {{{1}}, {}, {{{1, 1.0f}, {0, 1.0f}, {1, 0.5f}}}}), BadData) << "one delta twice";
   EXPECT_THROW(source->open(99, {{{1}}, {}, {}}), Internal);
   source->open(0, {{{1}}, {}, {}});
   EXPECT_THROW(source->open(0, {{{1}}, {}, {}}), Internal) << "in use";
   const auto narrow = fused_source({tiny_llama(vocabulary, 1), nullptr}, {delta_model(tiny_llama(5, 2))}, {});
-  EXPECT_THROW(narrow->open(0, {{{7}}, {}, {0, 1.0f}}), BadData) << "a delta of another vocabulary than it says";
+  EXPECT_THROW(narrow->open(0, {{{7}}, {}, {{{0, 1.0f}}}}), BadData) << "a delta of another vocabulary than it says";
   EXPECT_THROW(
       fused_source({tiny_llama(vocabulary, 1), nullptr}, {proxy_tuning(tiny_llama(5, 2), tiny_llama(6, 3))}, {}),
       BadData);

@@ -42,7 +42,7 @@ struct SteeredWorld {
               {proxies.parts, delta_text, map}};
   }
 
-  // Prompts of very different lengths, every delta and none, several strengths.
+  // Prompts of very different lengths; every delta, several and none; several strengths.
   std::vector<Row> rows(size_t count) const {
     Random random(31);
     std::vector<Row> made;
@@ -52,9 +52,11 @@ struct SteeredWorld {
       for (uint64_t t = 0; t < length; ++t) row.prompt.push_back({static_cast<int32_t>(1 + random.below(5))});
       std::vector<int32_t> ids;
       for (const auto token : row.prompt) ids.push_back(token.value);
-      row.delta_prompt = tokens_of<DeltaToken>(
+      const auto read = tokens_of<DeltaToken>(
           delta_text->encode(base.tokenizer->decode(ids, text::SpecialText::skip), text::AddedTokens::as_model));
-      row.steering = {static_cast<int64_t>(i % 4), i % 7 == 6 ? 0.0f : static_cast<float>(i % 3) - 0.7f};
+      row.delta_prompts = {{}, {}, read, read};
+      row.steering = {{{static_cast<int64_t>(i % 4), i % 7 == 6 ? 0.0f : static_cast<float>(i % 3) - 0.7f}}};
+      if (i % 3 == 2) row.steering.terms.push_back({static_cast<int64_t>((i + 1) % 4), 0.8f});
       made.push_back(std::move(row));
     }
     return made;

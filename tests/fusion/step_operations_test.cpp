@@ -43,7 +43,7 @@ class Decoding {
                   settings_),
         runner_(contexts_, settings_) {
     for (int64_t slot = 0; slot < batch; ++slot) {
-      contexts_.open(slot, {{{3}, {static_cast<int32_t>(slot % vocabulary)}, {5}}, {}, {0, 0.5f}});
+      contexts_.open(slot, {{{3}, {static_cast<int32_t>(slot % vocabulary)}, {5}}, {}, {{{0, 0.5f}}}});
       turns_.push_back({slot, 0.5});
     }
   }

@@ -50,17 +50,19 @@ torch::Tensor fresh(const model::DecoderModel& model, const std::vector<int32_t>
 std::vector<BaseToken> by_definition(const SteeredWorld& world, const Row& row, size_t length) {
   std::vector<int32_t> context, generated, delta_context;
   for (const auto token : row.prompt) context.push_back(token.value);
-  const auto& delta = world.deltas[static_cast<size_t>(row.steering.delta)];
-  for (const auto token : row.delta_prompt) delta_context.push_back(token.value);
+  for (const auto token : row.delta_prompts.back()) delta_context.push_back(token.value);
   const size_t prompt = delta_context.size();
   std::vector<BaseToken> text;
   while (text.size() < length) {
     auto scores = fresh(*world.base.model, context).log_softmax(0);
-    for (const auto& part : delta.parts) {
-      const auto shift = fresh(*part.model, delta.map ? delta_context : context) * part.weight * row.steering.alpha;
-      for (int64_t v = 0; v < SteeredWorld::vocabulary; ++v) {
-        const auto id = delta.map ? delta.map->ids[static_cast<size_t>(v)].value : static_cast<int32_t>(v);
-        if (id >= 0) scores[v] += shift[id];
+    for (const auto& term : row.steering.terms) {
+      const auto& delta = world.deltas[static_cast<size_t>(term.delta)];
+      for (const auto& part : delta.parts) {
+        const auto shift = fresh(*part.model, delta.map ? delta_context : context) * part.weight * term.alpha;
+        for (int64_t v = 0; v < SteeredWorld::vocabulary; ++v) {
+          const auto id = delta.map ? delta.map->ids[static_cast<size_t>(v)].value : static_cast<int32_t>(v);
+          if (id >= 0) scores[v] += shift[id];
+        }
       }
     }
     const BaseToken token{static_cast<int32_t>(scores.argmax().item<int64_t>())};
@@ -180,7 +182,7 @@ TEST(StepRunner, ATokenThatADeltaDoesNotKnowIsRefusedByName) {
     const auto source = fused_source({tiny_llama(24, 1), nullptr}, {delta_model(tiny_llama(5, 2))}, settings);
     const std::vector<Turn> turn{{0, 0.999}};
     const auto decode = [&] {
-      source->open(0, {{{3}}, {}, {0, 1e-6f}});
+      source->open(0, {{{3}}, {}, {{{0, 1e-6f}}}});
       for (int step = 0; step < 30; ++step) source->step(turn, {5.0, 1.0});
     };
     EXPECT_THROW(decode(), BadData);
