@@ -27,7 +27,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const records::Slic
                              planner.file(experiment.data.ifeval),
                              experiment.ifeval.new_tokens,
                              instruct_prompt(planner, evaluated.system, prompts),
-                             prompt_of_style(text::PromptStyle::open_instruct)};
+                             delta_prompt(planner, evaluated.system, prompts)};
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(evaluated.system.target);
   task.seconds = forward_seconds(footprint_of(config).weights(), rows * (100 + static_cast<double>(p.new_tokens)));

@@ -32,7 +32,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
               describe_curve(system);
   InstructParameters p{{evaluation_of(planner, evaluated, experiment.instruct.strengths, task), slice,
                         planner.file(experiment.given(experiment.data.alpaca_eval)), experiment.instruct.new_tokens,
-                        instruct_prompt(planner, system, questions), prompt_of_style(text::PromptStyle::open_instruct)},
+                        instruct_prompt(planner, system, questions), delta_prompt(planner, system, questions)},
                        prompts};
   if (prompts == Prompts::checked) p.evaluation.system.seed = experiment.seed();
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());

@@ -29,8 +29,11 @@ struct Delta {
   };
   std::vector<Part> parts;
   // Of the parts; both null: the base's vocabulary, the parts read what the base reads.
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<const token_map::TokenMap> map;
+  std::shared_ptr<const text::Tokenizer> tokenizer = {};
+  std::shared_ptr<const token_map::TokenMap> map = {};
+  // What is added is how much more probable the base finds a token than the one part does, log p less log p; the part
+  // shares the base's vocabulary and reads a prompt of its own (Row::delta_prompts).
+  bool contrast = false;
 };
 
 struct FusionSettings {

@@ -24,6 +24,9 @@ void check_parts(const Delta& delta, const Base& base) {
   expect((delta.map == nullptr) == (delta.tokenizer == nullptr),
          "a delta of another vocabulary has a tokenizer and a map");
   expect(delta.map == nullptr || base.tokenizer != nullptr, "a delta of another vocabulary needs the base's tokenizer");
+  expect(!delta.contrast || (delta.map == nullptr && delta.parts.size() == 1 &&
+                             delta.parts[0].model->config().vocabulary == base.model->config().vocabulary),
+         "a contrast is of one model of the base's vocabulary");
 }
 
 // Whether a model has a row for what its tokenizer numbers so: some tokenizers have a special token more than their
@@ -66,12 +69,16 @@ torch::Tensor tensor_of(const std::vector<DeltaToken>& tokens, torch::Device dev
 }  // namespace
 
 Delta delta_model(std::shared_ptr<const model::DecoderModel> model) {
-  return {{{std::move(model), 1.0f}}, nullptr, nullptr};
+  return {{{std::move(model), 1.0f}}};
 }
 
 Delta proxy_tuning(std::shared_ptr<const model::DecoderModel> expert,
                    std::shared_ptr<const model::DecoderModel> anti_expert) {
-  return {{{std::move(expert), 1.0f}, {std::move(anti_expert), -1.0f}}, nullptr, nullptr};
+  return {{{std::move(expert), 1.0f}, {std::move(anti_expert), -1.0f}}};
+}
+
+Delta contrast_with(std::shared_ptr<const model::DecoderModel> base) {
+  return {.parts = {{std::move(base), 1.0f}}, .contrast = true};
 }
 
 DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& settings)
@@ -186,7 +193,8 @@ torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
 }
 
 LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const {
-  const bool to_normalise = settings_.mode == FusionMode::both_normalized && single_model();  // else done part by part
+  // Else done part by part, or already.
+  const bool to_normalise = settings_.mode == FusionMode::both_normalized && single_model() && !contrasts();
   return {std::move(logits),
           std::move(rows),
           std::move(alphas),

@@ -18,7 +18,8 @@ class DeltaStream {
   DeltaStream(Delta delta, const Base& base, const FusionSettings& settings);
 
   bool same_vocabulary() const { return delta_.map == nullptr; }
-  bool reads_own_prompt() const { return !same_vocabulary(); }
+  bool reads_own_prompt() const { return !same_vocabulary() || contrasts(); }
+  bool contrasts() const { return delta_.contrast; }
   const Delta& delta() const { return delta_; }
   // Whether its contexts wait for the host: it encodes the text for another vocabulary, and checks tokens where the
   // delta knows fewer than the base. Else a chosen token is fed back on the device.
@@ -46,6 +47,10 @@ class DeltaStream {
   // [K, Vi] the delta's logits: the parts' [K, Vi] times their weights. One sum before the map, since a variant of the
   // map takes maxima of what the whole delta says.
   torch::Tensor combined(std::vector<torch::Tensor> of_parts) const;
+  // [K, V] what a contrast adds: of its logits and the base's of the same rows.
+  static torch::Tensor contrast(const torch::Tensor& base, const torch::Tensor& logits) {
+    return base.log_softmax(1).sub_(logits.log_softmax(1));
+  }
   // The term of these combined logits.
   LogitTerm term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
 

@@ -1,6 +1,7 @@
 #include "pipeline/fusion/forced_pass.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <tuple>
 
@@ -31,6 +32,10 @@ std::vector<int32_t> plain_ids(const std::vector<Token>& tokens) {
 
 int64_t length_of(const SharedSequence& sequence) {
   return static_cast<int64_t>(sequence.tokens.size());
+}
+
+torch::Tensor rows_of(const torch::Tensor& all, const std::vector<int64_t>& rows) {
+  return all.index_select(0, torch::tensor(rows, torch::kInt64).to(all.device()));
 }
 
 // What a delta of another vocabulary reads before a position of a sequence.
@@ -145,16 +150,27 @@ void ForcedPass::run(std::span<const SharedSequence> sequences, const LogitSourc
   }
 }
 
+// What the base reads; a contrast its own prompt in place of the base's, where it has one.
+ForcedPass::Reading ForcedPass::reading_of(const SharedSequence& sequence, int64_t delta) const {
+  const auto& prompt = text_of(sequence, delta).prompt;
+  if (!deltas_[static_cast<size_t>(delta)].contrasts() || prompt.empty()) return {sequence.tokens, sequence.first};
+  Reading reading{tokens_of<BaseToken>(plain_ids(prompt)), std::ssize(prompt)};
+  reading.tokens.insert(reading.tokens.end(), sequence.tokens.begin() + sequence.first, sequence.tokens.end());
+  return reading;
+}
+
 ForcedPass::Share ForcedPass::same_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const {
   const auto& stream = deltas_[static_cast<size_t>(delta)];
   Share share{delta, {}, {}};
+  std::deque<Reading> readings;  // stay where they are
   std::vector<Predicted> predicted;
   int64_t row = 0;
   for (const auto& sequence : sequences) {
     const bool steered = steered_by(sequence, delta);
     if (steered) {
-      stream.check_ids(plain_ids(sequence.tokens));
-      predicted.push_back({sequence.tokens, sequence.first});
+      const auto& reading = readings.emplace_back(reading_of(sequence, delta));
+      stream.check_ids(plain_ids(reading.tokens));
+      predicted.push_back({reading.tokens, reading.first});
     }
     for (auto t = sequence.first; t < length_of(sequence); ++t, ++row)
       if (steered) share.rows.push_back(row);
@@ -210,7 +226,9 @@ ForcedPass::Chunk ForcedPass::logits_of(const torch::Tensor& base_states, const 
       const auto states = share.states[part].narrow(0, offset, static_cast<int64_t>(rows.size()));
       logits.push_back(stream.delta().parts[part].model->logits(states));
     }
-    chunk.shifts.push_back({share.delta, stream.combined(std::move(logits)), rows});
+    auto shift = stream.combined(std::move(logits));
+    if (stream.contrasts()) shift = DeltaStream::contrast(rows_of(chunk.base, rows), shift);
+    chunk.shifts.push_back({share.delta, std::move(shift), rows});
   }
   return chunk;
 }
@@ -249,15 +267,10 @@ void ForcedPass::take_chunk(const Chunk& chunk, std::span<const SharedSequence> 
         alphas.push_back(alpha);
       }
       if (rows.empty()) continue;
-      const auto logits =
-          from.size() == shift.rows.size()
-              ? shift.logits
-              : shift.logits.index_select(0, torch::tensor(from, torch::kInt64).to(shift.logits.device()));
+      const auto logits = from.size() == shift.rows.size() ? shift.logits : rows_of(shift.logits, from);
       terms.push_back(deltas_[static_cast<size_t>(shift.delta)].term(logits, std::move(rows), std::move(alphas)));
     }
-    const auto base = kept.size() == positions.size()
-                          ? chunk.base
-                          : chunk.base.index_select(0, torch::tensor(kept, torch::kInt64).to(chunk.base.device()));
+    const auto base = kept.size() == positions.size() ? chunk.base : rows_of(chunk.base, kept);
     take(FusedLogits(base, normalisation, std::move(terms)), asked);
   }
 }

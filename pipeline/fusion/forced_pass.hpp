@@ -37,6 +37,12 @@ class ForcedPass {
  private:
   struct Share;  // one delta's states
   struct Chunk;  // logits of some positions
+  // What a delta of the base's vocabulary reads of a sequence.
+  struct Reading {
+    std::vector<BaseToken> tokens;
+    int64_t first = 1;
+  };
+  Reading reading_of(const SharedSequence& sequence, int64_t delta) const;
   Share same_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const;
   Share other_vocabulary(int64_t delta, std::span<const SharedSequence> sequences) const;
   Chunk logits_of(const torch::Tensor& base_states, const std::vector<Share>& shares, int64_t begin, int64_t end) const;

@@ -38,7 +38,8 @@ struct Steering {
 // One sequence to be continued.
 struct Row {
   std::vector<BaseToken> prompt;  // what the base reads, special tokens included; not empty
-  // [deltas of the source, or fewer: nothing] what a delta of another vocabulary reads; ignored in the same vocabulary.
+  // [deltas of the source, or fewer: nothing] what a delta of another vocabulary, or a contrast, reads; ignored for
+  // others, which read what the base reads.
   std::vector<std::vector<DeltaToken>> delta_prompts = {};
   Steering steering = {};
 };
@@ -54,7 +55,7 @@ struct ForcedSequence {
   std::vector<BaseToken> tokens;
   int64_t first = 1;  // 1 <= first <= tokens.size()
   Steering steering = {};
-  // What a delta of another vocabulary reads; ignored in the same vocabulary.
+  // What a delta of another vocabulary reads; ignored in the same vocabulary, but for a contrast's prompt.
   struct DeltaText {
     // Read in place of the prompt; the text of the tokens from `first` on, encoded apart, follows it as in decoding.
     // Empty: the delta reads the text of all tokens so far (protocol, "Scoring in another vocabulary").

@@ -201,8 +201,12 @@ SteeredContexts::Sequence& SteeredContexts::open_sequence(int64_t slot, const ch
 }
 
 std::vector<DeltaToken> SteeredContexts::prompt_of(const Row& row, size_t delta) const {
-  if (deltas_[delta].reads_own_prompt())
-    return delta < row.delta_prompts.size() ? row.delta_prompts[delta] : std::vector<DeltaToken>();
+  if (deltas_[delta].reads_own_prompt()) {
+    const auto own = delta < row.delta_prompts.size() ? row.delta_prompts[delta] : std::vector<DeltaToken>();
+    if (own.empty() && deltas_[delta].contrasts())
+      throw BadData({"the prompt of a contrast", "has no tokens", "give some text: a distribution follows a token"});
+    return own;
+  }
   std::vector<DeltaToken> prompt;
   for (const auto token : row.prompt) prompt.push_back({token.value});
   return prompt;

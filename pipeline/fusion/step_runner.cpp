@@ -43,8 +43,10 @@ StepRunner::Placing StepRunner::add_delta(PackedNumbers& numbers, const DeltaRea
   for (size_t k = 0; k < delta.rows.size(); ++k) row_of[static_cast<size_t>(delta.rows[k])] = static_cast<int32_t>(k);
   auto coefficients = delta.alphas;
   coefficients.resize(coefficients.size() + static_cast<size_t>(delta.padding), 0.0f);
+  std::vector<int32_t> base_rows(delta.rows.begin(), delta.rows.end());
+  base_rows.resize(coefficients.size(), 0);
   return {add_passes(numbers, delta.reading), numbers.add(std::span<const int32_t>(row_of)),
-          numbers.add(std::span<const float>(coefficients))};
+          numbers.add(std::span<const float>(coefficients)), numbers.add(std::span<const int32_t>(base_rows))};
 }
 
 StepRunner::DeltaOnDevice StepRunner::delta_at(const torch::Tensor& words, const Placing& at,
@@ -53,7 +55,8 @@ StepRunner::DeltaOnDevice StepRunner::delta_at(const torch::Tensor& words, const
           passes_at(words, at.passes, delta.reading, chosen_),
           delta.rows,
           delta.alphas,
-          {numbers_at<int32_t>(words, at.row_of), numbers_at<float>(words, at.coefficients)}};
+          {numbers_at<int32_t>(words, at.row_of), numbers_at<float>(words, at.coefficients)},
+          numbers_at<int32_t>(words, at.base_rows)};
 }
 
 // A captured step reads its rows from tensors alone, which the CPU's own kernels do not.
@@ -136,21 +139,34 @@ torch::Tensor StepRunner::base_logits(const StepOnDevice& step) {
   return step.base.empty() ? contexts_.no_logits() : contexts_.base_logits(step.base[0], step.rows);
 }
 
-FusedLogits StepRunner::fused(const StepOnDevice& step, torch::Tensor base) {
-  std::vector<torch::Tensor> shifts = side_.run([&] {
-    std::vector<torch::Tensor> logits;
-    for (const auto& delta : step.deltas) {
-      const auto rows = delta.placed.coefficients.size(0);
-      logits.push_back(contexts_.deltas()[delta.delta].logits(delta.passes, rows));
+// What each delta of the step adds before its map. Two streams never run one model: it has tables that grow.
+std::vector<torch::Tensor> StepRunner::shifts(const StepOnDevice& step, const torch::Tensor& base) {
+  std::vector<torch::Tensor> logits(step.deltas.size());
+  const auto launch = [&](bool contrasts) {
+    for (size_t d = 0; d < step.deltas.size(); ++d) {
+      const auto& delta = step.deltas[d];
+      auto& stream = contexts_.deltas()[delta.delta];
+      if (stream.contrasts() == contrasts) logits[d] = stream.logits(delta.passes, delta.base_rows.size(0));
     }
-    return logits;
-  });
+  };
+  side_.run([&] { launch(false); });
   side_.join();
+  launch(true);
+  for (size_t d = 0; d < step.deltas.size(); ++d) {
+    const auto& delta = step.deltas[d];
+    if (contexts_.deltas()[delta.delta].contrasts() && logits[d].size(0) > 0)
+      logits[d] = DeltaStream::contrast(base.index_select(0, delta.base_rows), logits[d]);
+  }
+  return logits;
+}
+
+FusedLogits StepRunner::fused(const StepOnDevice& step, torch::Tensor base) {
+  const auto added = shifts(step, base);
   std::vector<LogitTerm> terms;
   for (size_t d = 0; d < step.deltas.size(); ++d) {
     const auto& delta = step.deltas[d];
-    if (shifts[d].size(0) == 0) continue;
-    terms.push_back(contexts_.deltas()[delta.delta].term(shifts[d], delta.rows, delta.alphas));
+    if (added[d].size(0) == 0) continue;
+    terms.push_back(contexts_.deltas()[delta.delta].term(added[d], delta.rows, delta.alphas));
     terms.back().placed = delta.placed;
   }
   const auto normalisation = settings_.mode == FusionMode::raw_sum ? Normalisation::raw : Normalisation::log_softmax;

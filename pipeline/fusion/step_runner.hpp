@@ -12,9 +12,9 @@ namespace cmc::fusion {
 
 // Carries out the steps of a source's contexts where its models are: what a step needs goes there in one copy, the
 // tokens it chose come back in another, and in between nothing waits. A chosen token is fed back without the host.
-// Deltas run on a stream of their own beside the base; those that read what the host encodes follow when the host has
-// the tokens of the step before, while the base's pass is under way. Steps that only decode are captured as graphs,
-// one for each number of rows, filled up.
+// Deltas run on a stream of their own beside the base, but for contrasts, which are the base itself; those that read
+// what the host encodes follow when the host has the tokens of the step before, while the base's pass is under way.
+// Steps that only decode are captured as graphs, one for each number of rows, filled up.
 class StepRunner {
  public:
   // `contexts` outlives the runner.
@@ -41,11 +41,12 @@ class StepRunner {
     std::vector<int64_t> rows;
     std::vector<float> alphas;
     Placed placed;
+    torch::Tensor base_rows;  // [K] int32 row of the base each belongs to
   };
   // Where a delta's passes and rows stand among a step's numbers.
   struct Placing {
     std::vector<PackedNumbers::Place> passes;
-    PackedNumbers::Place row_of, coefficients;
+    PackedNumbers::Place row_of, coefficients, base_rows;
   };
   struct StepOnDevice {
     int64_t rows = 0;                     // padding included
@@ -74,6 +75,7 @@ class StepRunner {
   StepOnDevice upload(const StepPlan& plan, std::span<const Turn> turns);
   void upload_encoded(const StepPlan& plan, StepOnDevice& step);
   torch::Tensor base_logits(const StepOnDevice& step);
+  std::vector<torch::Tensor> shifts(const StepOnDevice& step, const torch::Tensor& base);
   FusedLogits fused(const StepOnDevice& step, torch::Tensor base);
   void choose(const StepOnDevice& step, const FusedLogits& logits, const Sampling& sampling, torch::Tensor& tokens);
   FusedLogits launch(StepPlan& plan, StepOnDevice& step);

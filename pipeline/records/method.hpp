@@ -21,6 +21,7 @@ enum class Method {
   uld,               // − alpha · assistant, at plausible tokens (unlearning; Ji et al. 2024)
   cmc,               // + alpha · delta                (the paper's)
   composed,          // + alpha · (delta + the other purpose's delta)
+  contrast,          // + alpha · (the target − the target asked in another way), in log-probabilities
 };
 
 // What a small model that is trained for a method learns beside.
@@ -44,6 +45,7 @@ struct MethodTraits {
   double weight = 0;         // of what was trained, within alpha · (…)
   double start_weight = 0;   // of what the training started from; 0: it is not run
   bool adds_other = false;   // with the first delta of the other purpose, of weight 1
+  bool contrasts = false;    // at a strength; nothing is trained: the target asked in another way is what is added
   double plausible = 0;      // only at tokens of so much of the most probable one's probability; 0: at all
 };
 
@@ -89,6 +91,7 @@ inline constexpr std::array method_traits = {
                  .role = Role::delta,
                  .weight = 1,
                  .adds_other = true},
+    MethodTraits{.method = Method::contrast, .name = "contrast", .instruct = true, .contrasts = true},
 };
 
 template <>

@@ -25,7 +25,7 @@ struct Fusion {
 struct System {
   std::string target;
   Method method = Method::vanilla;
-  std::string delta;    // "": nothing is added
+  std::string delta;    // "": nothing is added; of a contrast: how the target is asked there
   double strength = 0;  // alpha; 0 without a delta
   Fusion fusion;
   std::optional<int64_t> seed;  // of the experiment; none: it stands for all of them

@@ -66,6 +66,7 @@ void Experiment::settle_prompts() {
     settle_prompt("model." + name + ".other_prompt", section.other_prompt);
   }
   settle_prompt("judge.prompt", judge.prompt);
+  settle_prompt("fusion.contrast_prompt", fusion.contrast_prompt);
   settle_prompt("unlearn.prompt", unlearn.prompt);
   if (!unlearn.before_answer.text.empty() && unlearn.prompt.style != "text")
     fail("unlearn.before_answer", "is set, but unlearn.prompt is " + unlearn.prompt.style,

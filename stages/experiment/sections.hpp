@@ -163,6 +163,7 @@ struct Fusion {
   std::vector<std::string> modes = {"base_normalized"}, unmapped = {"zero"}, gates = {"none"};
   int64_t top = 0, union_top = 10;
   double plausible_from = 0.01, unsure_below = 0.4;
+  Prompt contrast_prompt{"plain", {}, {}};
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("mode", self.modes,
@@ -184,6 +185,10 @@ struct Fusion {
     visit("plausible_from", self.plausible_from,
           Help("plausible: share of the most probable token's probability, or of the vocabulary (ULD)").within(shares));
     visit("unsure_below", self.unsure_below, Help("unsure: of the most probable token (nudging)").within(shares));
+    visit("contrast_prompt", self.contrast_prompt.style,
+          Help("contrast: how the target is asked where it is held against itself", prompt_styles));
+    visit("contrast_prompt_before", self.contrast_prompt.before, Help("instead: the text it reads before a question"));
+    visit("contrast_prompt_after", self.contrast_prompt.after, Help("and after it"));
   }
 };
 

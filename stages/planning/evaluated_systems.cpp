@@ -58,6 +58,14 @@ void add_steered(Planner& planner, const Evaluated& base, std::vector<Evaluated>
     }
 }
 
+// The target's own distribution is what is added: it needs no map.
+Evaluated contrast_of(const Experiment& experiment, Evaluated system) {
+  system.system.delta = experiment.fusion.contrast_prompt.style;
+  system.system.fusion.mode = experiment.fusion.modes.front();
+  set_gate(system.system.fusion, experiment.fusion.gates.front(), experiment.fusion);
+  return system;
+}
+
 }  // namespace
 
 std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, records::Purpose purpose) {
@@ -70,6 +78,8 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
     const Evaluated alone{System{target, method, "", 0, {}, {}}, purpose, base};
     if (traits.adds_delta) {
       add_steered(planner, alone, systems);
+    } else if (traits.contrasts) {
+      systems.push_back(contrast_of(experiment, alone));
     } else if (traits.trains_target) {
       const std::string made = "adapt." + shown + "." + std::string(traits.name);
       systems.push_back({alone.system, purpose, planner.fine_tuned(made, target, base, method == Method::lora)});
@@ -131,16 +141,29 @@ records::Prompt instruct_prompt(Planner& planner, const records::System& system,
   return planner.prompt(shares ? target.prompt : target.other_prompt, system.target, questions);
 }
 
+records::Prompt delta_prompt(Planner& planner, const records::System& system,
+                             const std::vector<std::string>& questions) {
+  if (!records::traits_of(system.method).contrasts) return prompt_of_style(text::PromptStyle::open_instruct);
+  const auto own = instruct_prompt(planner, system, questions),
+             other = planner.prompt(planner.experiment().fusion.contrast_prompt, system.target, questions);
+  if (own.before == other.before && own.after == other.after)
+    planner.experiment().fail("fusion.contrast_prompt",
+                              "is " + other.style + ", which is how " + system.target + " is asked anyway",
+                              "name another, set model." + system.target + ".prompt, or leave the method contrast out");
+  return other;
+}
+
 records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const std::vector<double>& strengths,
                                   distributed::Task& task) {
   const auto& experiment = planner.experiment();
   records::Evaluation p{{}, e.system, {0}, e.model, {}};
   task.tensor_parallel = planner.tensor_parallel(e.system.target);
   planner.keeps(task, e.model, e.system.target);
-  if (!e.system.is_vanilla()) p.system.seed = experiment.seed();  // a training's; vanilla has none
+  const auto& traits = records::traits_of(e.system.method);
+  if (!e.system.is_vanilla() && !traits.contrasts) p.system.seed = experiment.seed();  // a training's
   if (!e.system.adds_delta()) return p;
   p.strengths = e.is_variant ? metrics::nearest_to_1(strengths) : strengths;
-  const auto& traits = records::traits_of(e.system.method);
+  if (traits.contrasts) return p;
   static_cast<records::AddedDelta&>(p) = delta_beside(planner, e.system, e.purpose);
   p.parts = {{trained_delta(planner, e.purpose, traits.role, e.system.delta), traits.weight}};
   if (traits.adds_other) add_other(planner, e, p);

@@ -22,6 +22,11 @@ std::vector<Evaluated> systems_on(Planner& planner, const std::string& target, r
 records::Prompt instruct_prompt(Planner& planner, const records::System& system,
                                 const std::vector<std::string>& questions);
 
+// What a delta of another vocabulary, or a contrast, reads of a question of instruct and ifeval. Throws BadExperiment
+// where a contrast would read what the base reads.
+records::Prompt delta_prompt(Planner& planner, const records::System& system,
+                             const std::vector<std::string>& questions);
+
 // Its parameters; adds the inputs and the residency to `task`.
 records::Evaluation evaluation_of(Planner& planner, const Evaluated& evaluated, const std::vector<double>& strengths,
                                   distributed::Task& task);

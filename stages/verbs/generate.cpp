@@ -25,6 +25,8 @@ void set_prompts(fusion::Row& row, const std::string& prompt, const std::optiona
     auto& read = row.delta_prompts.emplace_back();
     if (tokenizer) read = fusion::tokens_of<DeltaToken>(text::fixed_prompt(style).tokens(prompt, *tokenizer));
   }
+  if (pair.contrast)
+    row.delta_prompts.push_back(fusion::tokens_of<DeltaToken>(pair.contrast->tokens(prompt, *pair.tokenizer)));
 }
 
 std::vector<decode::GenerationRequest> read_requests(const Arguments& arguments, const LoadedPair& pair) {
@@ -58,6 +60,7 @@ decode::GenerationSettings settings_of(const Arguments& arguments) {
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
+  add_contrast_option(options);
   add_chat_options(options);
   options.add_options()("prompts", po::value<std::string>(), "JSON lines with \"prompt\"")(
       "new", po::value<int64_t>()->default_value(64), "new tokens at most")(
@@ -67,8 +70,9 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
       "stop", po::value<std::vector<std::string>>()->composing(), "a text that ends a response; repeatable")(
       "ignore-end", po::bool_switch(), "end tokens are tokens as others: every response has --new of them")(
       "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
-  Arguments arguments("generate --model DIR [--delta DIR --alpha A]… --prompts FILE.jsonl --new N [--chat]", options,
-                      {});
+  Arguments arguments(
+      "generate --model DIR [--delta DIR --alpha A]… [--contrast STYLE] --prompts FILE.jsonl --new N [--chat]", options,
+      {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   decode::GenerationSettings settings = settings_of(arguments);
   const LoadedPair pair = load_pair(arguments, session);

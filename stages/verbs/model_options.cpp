@@ -67,6 +67,12 @@ void add_model_options(po::options_description& options) {
       "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
 }
 
+void add_contrast_option(po::options_description& options) {
+  options.add_options()("contrast", po::value<std::string>(),
+                        "adds what the target says more of its prompt than of the same asked so: plain, open_instruct, "
+                        "inst or question_answer; its alpha comes after those of the deltas");
+}
+
 bool takes_part(const Arguments& arguments, const distributed::Session& session) {
   return session.world().rank() == 0 || arguments.get<bool>("tensor-parallel");
 }
@@ -99,22 +105,36 @@ std::vector<float> strengths_of(const Arguments& arguments, size_t deltas) {
     throw Usage({"--alpha",
                  "is given " + std::to_string(alphas.size()) + " times for " + std::to_string(deltas) +
                      (deltas == 1 ? " delta" : " deltas"),
-                 "give one for all, or one for each --delta"});
+                 "give one for all, or one for each --delta, then for --contrast"});
   return alphas;
 }
 
 using LoadModel = std::function<std::shared_ptr<const model::DecoderModel>(const std::filesystem::path&)>;
 
-std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadModel& load, LoadedPair& pair) {
+// Throws Usage for a style that would read what the target reads.
+text::PromptTemplate contrast_prompt(const Arguments& arguments) {
+  const std::string name = arguments.get("contrast");
+  for (const auto style : {text::PromptStyle::plain, text::PromptStyle::open_instruct, text::PromptStyle::inst,
+                           text::PromptStyle::question_answer}) {
+    if (name != name_of(style)) continue;
+    if (style == text::PromptStyle::plain && !(arguments.has("chat") && arguments.get<bool>("chat")))
+      throw Usage(
+          {"--contrast plain", "has no effect: prompts are read as they stand", "add --chat, or another style"});
+    return text::fixed_prompt(style);
+  }
+  throw Usage({"--contrast " + name, "is not known", "known: plain, open_instruct, inst, question_answer"});
+}
+
+std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadModel& load, const fusion::Base& base,
+                                       LoadedPair& pair) {
   const auto choice = map_named(arguments.get("map"));
   std::vector<std::string> folders;
   if (arguments.has("delta")) folders = arguments.get<std::vector<std::string>>("delta");
-  const auto alphas = folders.empty() ? std::vector<float>() : strengths_of(arguments, folders.size());
   std::vector<fusion::Delta> deltas;
   bool maps = false;
-  for (size_t d = 0; d < folders.size(); ++d) {
-    fusion::Delta delta = fusion::delta_model(load(folders[d]));
-    const auto tokenizer = tokenizer_of(folders[d], *delta.parts.front().model);
+  for (const std::filesystem::path folder : folders) {
+    fusion::Delta delta = fusion::delta_model(load(folder));
+    const auto tokenizer = tokenizer_of(folder, *delta.parts.front().model);
     if (!token_map::same_vocabulary(*pair.tokenizer, *tokenizer)) {
       delta.tokenizer = tokenizer;
       delta.map = std::make_shared<const token_map::TokenMap>(
@@ -122,9 +142,12 @@ std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadMod
       maps = true;
     }
     pair.delta_tokenizers.push_back(delta.tokenizer);
-    pair.steering.terms.push_back({static_cast<int64_t>(d), alphas[d]});
     deltas.push_back(std::move(delta));
   }
+  if (pair.contrast) deltas.push_back(fusion::contrast_with(base.model));
+  if (deltas.empty()) return deltas;
+  const auto alphas = strengths_of(arguments, deltas.size());
+  for (size_t d = 0; d < deltas.size(); ++d) pair.steering.terms.push_back({static_cast<int64_t>(d), alphas[d]});
   if (!maps) arguments.expect_not_given({"map", "top", "unmapped"}, "delta and target have one vocabulary");
   return deltas;
 }
@@ -132,7 +155,8 @@ std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadMod
 }  // namespace
 
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
-  if (!arguments.has("delta"))
+  const bool contrasts = arguments.has("contrast");
+  if (!arguments.has("delta") && !contrasts)
     arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode", "gate", "gate-threshold"},
                                "there is no --delta");
   const fusion::FusionSettings settings = fusion_settings(arguments);
@@ -143,6 +167,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
         model::DecoderModel::load(folder, compute.dtype, compute.device));
   };
   LoadedPair pair;
+  if (contrasts) pair.contrast = contrast_prompt(arguments);
   const std::filesystem::path folder = arguments.get("model");
   fusion::Base base{nullptr, nullptr};
   if (arguments.get<bool>("tensor-parallel")) {
@@ -155,7 +180,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
   pair.tokenizer = base.tokenizer = tokenizer_of(folder, *base.model);
   pair.end_tokens = base.model->config().end_tokens;
   if (pair.tokenizer->special().end >= 0) pair.end_tokens.push_back(pair.tokenizer->special().end);
-  auto deltas = load_deltas(arguments, load, pair);
+  auto deltas = load_deltas(arguments, load, base, pair);
   pair.source = fusion::fused_source(std::move(base), std::move(deltas), settings);
   return pair;
 }

@@ -13,9 +13,10 @@ namespace po = boost::program_options;
 ExitCode run(const std::vector<std::string>& given, const distributed::Session& session) {
   po::options_description options("options");
   add_model_options(options);
+  add_contrast_option(options);
   options.add_options()("pairs", po::value<std::string>(), "JSON lines with \"prompt\" and \"answer\"")(
       "warm-up", po::value<int64_t>()->default_value(0), "runs before the timed one");
-  Arguments arguments("score --model DIR [--delta DIR --alpha A]… --pairs FILE.jsonl", options, {});
+  Arguments arguments("score --model DIR [--delta DIR --alpha A]… [--contrast STYLE] --pairs FILE.jsonl", options, {});
   if (!arguments.parse(given) || !takes_part(arguments, session)) return ExitCode::done;
   const LoadedPair pair = load_pair(arguments, session);
   std::vector<decode::ScoreRequest> requests;
@@ -25,6 +26,12 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
     };
     requests.push_back(
         {encode("prompt", text::AddedTokens::as_model), encode("answer", text::AddedTokens::none), pair.steering});
+    if (pair.contrast) {
+      auto& deltas = requests.back().deltas;
+      deltas.resize(pair.steering.terms.size());
+      deltas.back().prompt = fusion::tokens_of<DeltaToken>(
+          pair.contrast->tokens(json_field<std::string>(line, "prompt", where), *pair.tokenizer));
+    }
     if (requests.back().prompt.empty())
       throw BadData({where, "prompt is empty", "something must predict the answer's first token"});
   });

@@ -31,7 +31,13 @@ SteeredTarget::SteeredTarget(const records::Evaluation& p, Workbench& bench, int
     settings.forced_logits = std::max<int64_t>(1, (1 << 24) >> halvings);
   }
   if (p.system.adds_delta()) {
-    deltas.push_back(delta_of(p, bench, bits));
+    if (records::traits_of(p.system.method).contrasts) {
+      deltas.push_back(fusion::contrast_with(base.model));
+      delta_tokenizers_.push_back(tokenizer_);
+      parameters_ *= 2;
+    } else {
+      deltas.push_back(delta_of(p, bench, bits));
+    }
     if (p.other) deltas.push_back(delta_of(*p.other, bench, bits));
     settings.mode = fusion::fusion_mode(p.system.fusion.mode);
     settings.gate = gate_of(p.system);

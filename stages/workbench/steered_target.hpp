@@ -23,8 +23,8 @@ class SteeredTarget {
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const text::Tokenizer& delta_tokenizer() const { return *delta_tokenizers_.front(); }  // where that is another one
 
-  // What base and deltas read before they answer, in tokens of each; a delta of the same vocabulary reads what the base
-  // does.
+  // What base and deltas read before they answer, in tokens of each; a delta of the same vocabulary that is no contrast
+  // reads what the base does.
   struct Prompt {
     std::vector<int32_t> base, delta;
     std::vector<int32_t> other = {};  // what a second delta reads
@@ -35,9 +35,9 @@ class SteeredTarget {
       const std::vector<Prompt>& prompts, int64_t new_tokens,
       const std::function<void(const decode::GenerationProgress&)>& report);
 
-  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary reads: `delta_prompt` (a
-  // second one: `other_prompt`) and the text scored so far; without one the text so far, of `delta_tokens` where given
-  // (fusion::ForcedSequence::DeltaText).
+  // A sequence whose tokens from `first` on are scored. What a delta of another vocabulary, or a contrast, reads:
+  // `delta_prompt` (a second one: `other_prompt`) and the text scored so far; without one the text so far, of
+  // `delta_tokens` where given (fusion::ForcedSequence::DeltaText).
   struct Answer {
     std::vector<int32_t> tokens;
     int64_t first = 1;
@@ -69,7 +69,7 @@ class SteeredTarget {
   std::vector<double> strengths_;
   std::vector<int32_t> end_tokens_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
-  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers_;  // [deltas] null: in the same vocabulary
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers_;  // [deltas] null: reads what the base reads
   std::unique_ptr<fusion::LogitSource> source_;
 };
 

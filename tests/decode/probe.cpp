@@ -16,12 +16,12 @@ namespace {
 
 using text::AddedTokens;
 
-// {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool}], "mode", "map",
-// "unmapped", "top", "top_of", "gate", "gate_threshold", "slots", "prefill_chunk", "lag"}
+// {"base": folder, "deltas": [{"parts": [{"model": folder, "weight": w}], "own_vocabulary": bool, "contrast": bool}],
+// "mode", "map", "unmapped", "top", "top_of", "gate", "gate_threshold", "slots", "prefill_chunk", "lag"}
 struct Setting {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::vector<std::shared_ptr<const token_map::TokenMap>> maps;          // null: the base's vocabulary
-  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // null: the base's vocabulary
+  std::vector<std::shared_ptr<const text::Tokenizer>> delta_tokenizers;  // null: it reads what the base reads
   std::unique_ptr<fusion::LogitSource> source;
 };
 
@@ -44,7 +44,8 @@ Setting setting_of(const Json& spec) {
           *setting.tokenizer, *delta.tokenizer, token_map::method_named(spec.value("map", "pm_mined")),
           token_map::Compat::corrected));
     }
-    setting.delta_tokenizers.push_back(delta.tokenizer);
+    delta.contrast = written.value("contrast", false);
+    setting.delta_tokenizers.push_back(delta.contrast ? setting.tokenizer : delta.tokenizer);
     setting.maps.push_back(delta.map);
     deltas.push_back(std::move(delta));
   }

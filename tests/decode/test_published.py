@@ -278,6 +278,37 @@ def test_several_deltas(checkpoints, system, gate, tmp_path):
     assert len({tuple(one["ids"]) for one in expected[:len(strengths)]}) > 2, "what steers a row matters"
 
 
+@pytest.mark.parametrize("gate", [(), ("plausible", 0.3)], ids=str)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("others", [[], [[("llama_delta", 1.0)]]], ids=["alone", "beside a delta"])
+def test_contrast_by_prompt(checkpoints, others, mode, gate, tmp_path):
+    """The base with its prompt against itself with another: alone, and where a delta of another vocabulary steers as well."""
+    base, other_prompt = "byte_base", "<|user|>\nSay nothing, please.\n<|assistant|>\n"
+    model, tokenizer = checkpoints.models[base], checkpoints.tokenizers[base]
+    made = [checkpoints.delta(base, of_delta) for of_delta in others]
+    contrast = published.Delta([published.Part(model)], contrast=True)
+    deltas = [dataclasses.replace(delta, gate=gate) for delta in [contrast, *(delta for _, delta in made)]]
+    specification = {"contrast": True, "parts": [{"model": checkpoints.folders[base]}]}
+    call = {"base": checkpoints.folders[base], "deltas": [specification, *(spec for spec, _ in made)], "mode": mode}
+    if gate:
+        call |= {"gate": gate[0], "gate_threshold": gate[1]}
+    items = [{"prompt": prompt, "delta_prompt": other_prompt, "answer": " She was born, café, in Kuwait.",
+              "terms": [{"delta": d, "alpha": alpha} for d, alpha in enumerate(alphas[:len(deltas)])]}
+             for prompt in PROMPTS[:3] for alphas in ([2.0, 0.5], [0.5, -0.4], [0.0, 1.0], [-0.5, 0.0])]
+
+    def system(item):
+        return deltas, [term["alpha"] for term in item["terms"]], mode
+
+    expected = [published.generate(model, tokenizer, item["prompt"], 10, *system(item), delta_prompt=other_prompt) for item in items]
+    for slots, chunk in ((1, 0), (5, 3)):
+        got = probe("generate", {**call, "slots": slots, "prefill_chunk": chunk, "new": 10, "requests": items}, tmp_path)["results"]
+        assert got == expected
+    for item, result in zip(items, probe("score", {**call, "pairs": items}, tmp_path)["results"]):
+        wanted = published.score(model, tokenizer, item["prompt"], item["answer"], *system(item), delta_prompt=other_prompt)
+        assert result["each"] == pytest.approx(wanted["each"], rel=1e-3, abs=1e-3), item
+    assert expected[0]["ids"] != published.generate(model, tokenizer, PROMPTS[0], 10)["ids"], "the other prompt matters"
+
+
 @pytest.mark.parametrize("pair", ["same", "byte_in_llama"])
 def test_samples_follow_the_fused_distribution(checkpoints, pair, tmp_path):
     from scipy import stats

@@ -35,7 +35,11 @@ class Delta:
     top: int = 0  # delta logits for so many of the base's most probable tokens alone; 0: all
     union: bool = False  # and for those whose token is among as many of the delta's (UniTE's union)
     unmapped: str = "zero"  # what the others get: zero, minimum or mean of those that have one
+    contrast: bool = False  # what is added is log p of the base less log p of the one part, which reads a prompt of its own
     gate: tuple = ()  # ("plausible", share) or ("unsure", probability): where the delta counts
+
+    def reads_own_prompt(self):
+        return self.contrast or self.tokenizer is not None
 
 
 def load_model(folder):
@@ -99,6 +103,9 @@ def fuse_all(base_logits, terms, mode):
 
 def shift_of(base_logits, delta, alpha, part_logits, mode):
     """[V] what one delta adds."""
+    if delta.contrast:
+        shift = torch.log_softmax(base_logits, -1) - torch.log_softmax(part_logits[0], -1)
+        return alpha * shift * counts(base_logits, delta.gate)
     if mode == "both_normalized":
         part_logits = [torch.log_softmax(logits, -1) for logits in part_logits]
     shift = sum(part.weight * logits for part, logits in zip(delta.parts, part_logits))
@@ -177,9 +184,9 @@ class DeltaReader:
 def generate(base, tokenizer, prompt, new, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None,
              end_tokens=(), stops=()):
     """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token. delta, alpha: lists of both
-    where several deltas are added; delta_prompt: what those of another vocabulary read."""
+    where several deltas are added; delta_prompt: what those of another vocabulary, and contrasts, read."""
     prompt_ids = tokenizer.encode(prompt).ids
-    steered = [(DeltaReader(one, tokenizer, prompt if delta_prompt is None or one.tokenizer is None else delta_prompt), strength)
+    steered = [(DeltaReader(one, tokenizer, delta_prompt if delta_prompt is not None and one.reads_own_prompt() else prompt), strength)
                for one, strength in terms_of(delta, alpha)]
     reader = Reader(base)
     tokens, reason = [], "length"
@@ -229,6 +236,8 @@ def logits_after(delta, context):
 
 def read_before(delta, tokenizer, ids, at, first, delta_prompt, delta_reads):
     """What a delta reads before ids[at], as score_ids() says."""
+    if delta.contrast and delta_prompt is not None:
+        return tokenizer.encode(delta_prompt).ids + ids[first:at]
     if delta.tokenizer is None:
         return ids[:at]
     read = (delta_reads or ids)[0 if delta_prompt is None else first:at]

@@ -13,7 +13,8 @@
 namespace cmc::fusion {
 
 // A base with deltas of every kind, small enough to be written out: 0 of the same vocabulary, 1 proxy tuning, 2 of
-// another vocabulary (token "bc" of the base has no equal there, "</s>" no counterpart at all), 3 proxy tuning there.
+// another vocabulary (token "bc" of the base has no equal there, "</s>" no counterpart at all), 3 proxy tuning there, 4
+// the base against itself with the prompt "b".
 struct SteeredWorld {
   static constexpr int64_t vocabulary = 7;
   Base base{tiny_llama(vocabulary, 21),
@@ -39,7 +40,8 @@ struct SteeredWorld {
     deltas = {delta_model(tiny_llama(vocabulary, 22)),
               proxies,
               {{{tiny_llama(vocabulary, 25), 1.0f}}, delta_text, map},
-              {proxies.parts, delta_text, map}};
+              {proxies.parts, delta_text, map},
+              contrast_with(base.model)};
   }
 
   // Prompts of very different lengths; every delta, several and none; several strengths.
@@ -54,9 +56,10 @@ struct SteeredWorld {
       for (const auto token : row.prompt) ids.push_back(token.value);
       const auto read = tokens_of<DeltaToken>(
           delta_text->encode(base.tokenizer->decode(ids, text::SpecialText::skip), text::AddedTokens::as_model));
-      row.delta_prompts = {{}, {}, read, read};
+      row.delta_prompts = {{}, {}, read, read, {{2}}};
       row.steering = {{{static_cast<int64_t>(i % 4), i % 7 == 6 ? 0.0f : static_cast<float>(i % 3) - 0.7f}}};
       if (i % 3 == 2) row.steering.terms.push_back({static_cast<int64_t>((i + 1) % 4), 0.8f});
+      if (i % 4 == 1) row.steering.terms.push_back({4, 1.5f});
       made.push_back(std::move(row));
     }
     return made;

@@ -50,13 +50,19 @@ torch::Tensor fresh(const model::DecoderModel& model, const std::vector<int32_t>
 std::vector<BaseToken> by_definition(const SteeredWorld& world, const Row& row, size_t length) {
   std::vector<int32_t> context, generated, delta_context;
   for (const auto token : row.prompt) context.push_back(token.value);
-  for (const auto token : row.delta_prompts.back()) delta_context.push_back(token.value);
+  for (const auto token : row.delta_prompts[2]) delta_context.push_back(token.value);
   const size_t prompt = delta_context.size();
   std::vector<BaseToken> text;
   while (text.size() < length) {
     auto scores = fresh(*world.base.model, context).log_softmax(0);
     for (const auto& term : row.steering.terms) {
       const auto& delta = world.deltas[static_cast<size_t>(term.delta)];
+      if (delta.contrast) {
+        std::vector<int32_t> other = {row.delta_prompts.back().front().value};
+        other.insert(other.end(), generated.begin(), generated.end());
+        scores += term.alpha * (fresh(*world.base.model, context) - fresh(*world.base.model, other));
+        continue;
+      }
       for (const auto& part : delta.parts) {
         const auto shift = fresh(*part.model, delta.map ? delta_context : context) * part.weight * term.alpha;
         for (int64_t v = 0; v < SteeredWorld::vocabulary; ++v) {
@@ -167,6 +173,7 @@ TEST(StepRunner, OverTwoRanksTheTextsAreTheSame) {
     model::split_over_threads(*whole.base.model, [&](int rank, const model::DecoderModel& part) {
       SteeredWorld mine;
       mine.base.model = std::make_shared<const model::DecoderModel>(part);
+      mine.deltas.back() = contrast_with(mine.base.model);
       of_ranks[static_cast<size_t>(rank)] = texts(mine, settings_of(way, FusionMode::base_normalized), way.path, {});
     });
     for (const auto& mine : of_ranks) EXPECT_EQ(mine, expected) << way;
