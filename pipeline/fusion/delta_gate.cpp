@@ -25,7 +25,13 @@ GateRule gate_rule(std::string_view name) {
   if (name.empty() || name == "none") return GateRule::none;
   if (name == "plausible") return GateRule::plausible;
   if (name == "unsure") return GateRule::unsure;
-  throw BadExperiment({"fusion.gate", "\"" + std::string(name) + "\" is not a gate", "use none, plausible or unsure"});
+  if (name == "disagreement") return GateRule::disagreement;
+  throw BadExperiment(
+      {"fusion.gate", "\"" + std::string(name) + "\" is not a gate", "use none, plausible, unsure or disagreement"});
+}
+
+torch::Tensor disagreement(const torch::Tensor& base, const torch::Tensor& shift) {
+  return (base.softmax(1) - (base + shift).softmax(1)).abs_().sum(1, true).mul_(0.5);
 }
 
 bool is_sure(const float* base, int64_t vocabulary, double threshold) {

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -21,6 +22,11 @@ constexpr int64_t piece = 32768;  // vocabulary entries of one work item; fixed,
 
 bool plain(const LogitTerm& term, int64_t vocabulary) {
   return !term.map.defined() && term.logits.size(1) >= vocabulary;
+}
+
+// Whether what it adds to a token is known before the whole row is summed, as the CPU's kernels need it.
+bool adds_by_token(const LogitTerm& term) {
+  return term.gate.rule != GateRule::disagreement && term.variant.in_kernels();
 }
 
 // Adds to `row` what the gate lets through of `term`, a row above zeros.
@@ -191,9 +197,9 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
 model::OpPath FusedLogits::path() const {
   const torch::NoGradGuard no_gradients;
   const auto path = model::path_of(base_);
-  if (!std::ranges::all_of(terms_, [](const LogitTerm& term) { return term.variant.in_kernels(); }))
-    return model::OpPath::torch;
-  return path == model::OpPath::device_kernels && !device::takes(terms_) ? model::OpPath::torch : path;
+  const bool fits =
+      path == model::OpPath::device_kernels ? device::takes(terms_) : std::ranges::all_of(terms_, adds_by_token);
+  return fits ? path : model::OpPath::torch;
 }
 
 void FusedLogits::choose_into(const Draws& draws, const ChoiceTarget& target) const {

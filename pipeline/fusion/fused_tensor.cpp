@@ -93,7 +93,10 @@ void add_term(torch::Tensor& sum, const torch::Tensor& base, const LogitTerm& te
                                       : variant_logits(base, delta, term, index);
   }
   delta = delta * place.coefficients.index_select(0, from).unsqueeze(1);
-  if (!term.gate.is_open()) delta = torch::where(counts_at(base, term.gate), delta, torch::zeros_like(delta));
+  if (term.gate.rule == GateRule::disagreement)
+    delta = delta * disagreement(base, delta);
+  else if (!term.gate.is_open())
+    delta = torch::where(counts_at(base, term.gate), delta, torch::zeros_like(delta));
   sum.add_(delta.masked_fill_((place.row_of < 0).unsqueeze(1), 0.0));
 }
 

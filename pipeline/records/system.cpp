@@ -44,7 +44,8 @@ std::string describe(const Fusion& fusion) {
     add(fusion.map + (fusion.top > 0 ? " of the top " + std::to_string(fusion.top) : ""));
   if (!fusion.unmapped.empty() && fusion.unmapped != usual_unmapped) add("unmapped: " + fusion.unmapped);
   if (!fusion.gate.empty())
-    add("where " + fusion.gate + (fusion.gate_threshold > 0 ? " " + short_number(fusion.gate_threshold) : ""));
+    add(fusion.gate_threshold > 0 ? "where " + fusion.gate + " " + short_number(fusion.gate_threshold)
+                                  : "by " + fusion.gate);
   return shown;
 }
 

@@ -15,7 +15,7 @@ struct Fusion {
   std::string map;        // "pm_mined", …
   std::string unmapped;   // what base tokens without a delta token get: "zero", …
   int64_t top = 0;        // one_to_many, top_union: for so many tokens; 0: all
-  std::string gate = {};  // where the delta counts, "plausible", "unsure"; "": everywhere (fusion::GateRule)
+  std::string gate = {};  // where the delta counts, "plausible", …; "": everywhere (fusion::GateRule)
   double gate_threshold = 0;
   std::strong_ordering operator<=>(const Fusion& other) const;
   bool operator==(const Fusion& other) const { return (*this <=> other) == 0; }

@@ -180,8 +180,8 @@ struct Fusion {
         "gate", self.gates,
         Help(
             "where a delta counts: none, everywhere; plausible, at tokens that the base finds so; unsure, at positions "
-            "where it is; further ones: ablations",
-            {"none", "plausible", "unsure"}));
+            "where it is; disagreement, the more it moves the base; further ones: ablations",
+            {"none", "plausible", "unsure", "disagreement"}));
     visit("plausible_from", self.plausible_from,
           Help("plausible: share of the most probable token's probability, or of the vocabulary (ULD)").within(shares));
     visit("unsure_below", self.unsure_below, Help("unsure: of the most probable token (nudging)").within(shares));

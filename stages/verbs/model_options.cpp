@@ -58,7 +58,8 @@ void add_model_options(po::options_description& options) {
       "mode", po::value<std::string>()->default_value("base_normalized"),
       "base_normalized, both_normalized or raw_sum")(
       "gate", po::value<std::string>()->default_value("none"),
-      "where the delta counts: none, everywhere; plausible, at tokens that the base finds so; unsure, where it is")(
+      "where the delta counts: none, everywhere; plausible, at tokens that the base finds so; unsure, where it is; "
+      "disagreement, the more it moves the base")(
       "gate-threshold", po::value<double>()->default_value(0.01),
       "plausible: share of the most probable token's probability; unsure: its probability, below which")(
       "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
@@ -93,6 +94,8 @@ fusion::FusionSettings fusion_settings(const Arguments& arguments) {
   settings.gate = {fusion::gate_rule(arguments.get("gate")),
                    arguments.number<double>("gate-threshold", {.least = 0, .most = 1, .above_least = true})};
   if (settings.gate.is_open()) arguments.expect_not_given({"gate-threshold"}, "there is no --gate");
+  if (settings.gate.rule == fusion::GateRule::disagreement)
+    arguments.expect_not_given({"gate-threshold"}, "disagreement has none");
   settings.slots = arguments.number<int64_t>("batch", {.least = 1, .most = 65536});
   return settings;
 }

@@ -209,10 +209,10 @@ def test_variants_of_the_map(checkpoints, pair, variant, tmp_path):
     assert differs or pair == "gemma_in_llama", "the variant is none"
 
 
-@pytest.mark.parametrize("gate", [("plausible", 0.02), ("plausible", 0.6), ("unsure", 0.1), ("unsure", 0.02)], ids=str)
+@pytest.mark.parametrize("gate", [("plausible", 0.02), ("plausible", 0.6), ("unsure", 0.1), ("unsure", 0.02), ("disagreement", 0)], ids=str)
 @pytest.mark.parametrize("pair", ["same", "byte_in_gemma"])
 def test_gated_deltas(checkpoints, pair, gate, tmp_path):
-    """Deltas that count at plausible tokens or unsure positions alone, also with a variant of the map."""
+    """Deltas that count at plausible tokens or unsure positions alone, or the more they move the base, also with a variant of the map."""
     base, parts = PAIRS[pair]
     variant = {} if pair == "same" else {"map": "one_to_many", "unmapped": "minimum"}
     made = [checkpoints.delta(base, of_delta) if pair == "same" else varied(checkpoints, base, of_delta, variant) for of_delta in parts]
@@ -247,7 +247,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize("gate", [(), ("plausible", 0.3), ("unsure", 0.05)], ids=str)
+@pytest.mark.parametrize("gate", [(), ("plausible", 0.3), ("unsure", 0.05), ("disagreement", 0)], ids=str)
 @pytest.mark.parametrize("system", SEVERAL)
 def test_several_deltas(checkpoints, system, gate, tmp_path):
     """Rows steered by all deltas, by some and by none, in one batch; each delta reads the text in its own tokens."""
@@ -278,7 +278,7 @@ def test_several_deltas(checkpoints, system, gate, tmp_path):
     assert len({tuple(one["ids"]) for one in expected[:len(strengths)]}) > 2, "what steers a row matters"
 
 
-@pytest.mark.parametrize("gate", [(), ("plausible", 0.3)], ids=str)
+@pytest.mark.parametrize("gate", [(), ("plausible", 0.3), ("disagreement", 0)], ids=str)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("others", [[], [[("llama_delta", 1.0)]]], ids=["alone", "beside a delta"])
 def test_contrast_by_prompt(checkpoints, others, mode, gate, tmp_path):

@@ -36,7 +36,7 @@ class Delta:
     union: bool = False  # and for those whose token is among as many of the delta's (UniTE's union)
     unmapped: str = "zero"  # what the others get: zero, minimum or mean of those that have one
     contrast: bool = False  # what is added is log p of the base less log p of the one part, which reads a prompt of its own
-    gate: tuple = ()  # ("plausible", share) or ("unsure", probability): where the delta counts
+    gate: tuple = ()  # ("plausible", share), ("unsure", probability) or ("disagreement", 0): where, or how much, the delta counts
 
     def reads_own_prompt(self):
         return self.contrast or self.tokenizer is not None
@@ -105,18 +105,22 @@ def shift_of(base_logits, delta, alpha, part_logits, mode):
     """[V] what one delta adds."""
     if delta.contrast:
         shift = torch.log_softmax(base_logits, -1) - torch.log_softmax(part_logits[0], -1)
-        return alpha * shift * counts(base_logits, delta.gate)
+        return alpha * shift * counts(base_logits, alpha * shift, delta.gate)
     if mode == "both_normalized":
         part_logits = [torch.log_softmax(logits, -1) for logits in part_logits]
     shift = sum(part.weight * logits for part, logits in zip(delta.parts, part_logits))
-    return alpha * spread(shift, delta, base_logits) * counts(base_logits, delta.gate)
+    shift = alpha * spread(shift, delta, base_logits)
+    return shift * counts(base_logits, shift, delta.gate)
 
 
-def counts(base_logits, gate):
-    """1 where the delta counts, else 0: nudging's condition, or the filter that ULD's authors published."""
+def counts(base_logits, shift, gate):
+    """1 where the delta counts, else 0: nudging's condition, or the filter that ULD's authors published. Or how far it moves the base."""
     if not gate:
         return 1
     kind, threshold = gate
+    if kind == "disagreement":
+        moved = torch.softmax(base_logits, -1) - torch.softmax(base_logits + shift, -1)
+        return float(moved.abs().sum()) / 2
     log_p = torch.log_softmax(base_logits, -1)
     if kind == "unsure":
         return float(log_p.max().exp() < threshold)

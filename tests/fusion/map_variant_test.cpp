@@ -77,9 +77,24 @@ double fill(const std::vector<double>& known, Unmapped unmapped) {
   return std::accumulate(known.begin(), known.end(), 0.0) / static_cast<double>(known.size());
 }
 
+// Half of what the distribution of `base` is moved by in all.
+double moved(const std::vector<double>& base, const std::vector<double>& shift) {
+  auto sum = base;
+  for (size_t v = 0; v < sum.size(); ++v) sum[v] += shift[v];
+  const double before = log_sum_exp(base), after = log_sum_exp(sum);
+  double all = 0;
+  for (size_t v = 0; v < sum.size(); ++v) all += std::abs(std::exp(sum[v] - after) - std::exp(base[v] - before));
+  return all / 2;
+}
+
 // Zeroes what the gate does not let through.
 void shut(std::vector<double>& shift, const std::vector<double>& base, const DeltaGate& gate) {
   if (gate.is_open()) return;
+  if (gate.rule == GateRule::disagreement) {
+    const double share = moved(base, shift);
+    for (double& value : shift) value *= share;
+    return;
+  }
   const double top = *std::max_element(base.begin(), base.end()), total = log_sum_exp(base);
   auto ranked = base;
   std::sort(ranked.begin(), ranked.end(), std::greater<>());
@@ -208,9 +223,10 @@ TEST(MapVariant, AGateLetsThroughWhatItsRuleSays) {
   for (const int64_t vocabulary : {1, 15, 513, 40000})
     for (const bool one_to_many : {false, true})
       for (const int64_t top : {0, 100})
-        for (const auto& gate : {DeltaGate{GateRule::plausible, 0.01}, DeltaGate{GateRule::plausible, 0.5},
-                                 DeltaGate{GateRule::plausible, 1e-6}, DeltaGate{GateRule::unsure, 0.02},
-                                 DeltaGate{GateRule::unsure, 0.3}, DeltaGate{GateRule::unsure, 1.0}}) {
+        for (const auto& gate :
+             {DeltaGate{GateRule::plausible, 0.01}, DeltaGate{GateRule::plausible, 0.5},
+              DeltaGate{GateRule::plausible, 1e-6}, DeltaGate{GateRule::unsure, 0.02}, DeltaGate{GateRule::unsure, 0.3},
+              DeltaGate{GateRule::unsure, 1.0}, DeltaGate{GateRule::disagreement}}) {
           SCOPED_TRACE(testing::Message() << vocabulary << (one_to_many ? " lists" : "") << ", top " << top << ", gate "
                                           << static_cast<int>(gate.rule) << " " << gate.threshold);
           auto c = random_case(vocabulary, {{}, {}, top, Unmapped::mean}, one_to_many, Normalisation::raw, random);

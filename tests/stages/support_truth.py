@@ -41,7 +41,7 @@ class Target:
                 made = token_map(root, root / reference["name"], root / "small", "pm_mined" if self.delta.union else name)
                 self.delta.token_map, self.delta.candidates = made
                 self.delta.top, self.delta.unmapped = parameters.get("top", 0), parameters["unmapped"]
-            gate = (parameters["gate"], parameters["gate_threshold"]) if "gate" in parameters else ()
+            gate = (parameters["gate"], parameters.get("gate_threshold", 0)) if "gate" in parameters else ()
             self.delta.gate = ("plausible", 0.01) if parameters["method"] == "uld" else gate
         self.ends = [2] if reference["name"] == "other" else [0]  # of tiny_checkpoints.py
 
