@@ -38,7 +38,7 @@ OTHER_THINGS = {
     "stages/verbs/generate.cpp": {"prompt"},
     "stages/verbs/import.cpp": {"probability"},  # a heading
     "stages/verbs/map.cpp": {"match", "candidates", "unmapped", "inexact", "exact"},
-    "stages/verbs/model_options.cpp": {"alpha", "unmapped"},
+    "stages/verbs/model_options.cpp": {"alpha", "unmapped", "contrast"},
     "stages/verbs/score.cpp": {"prompt", "answer"},
     "stages/verbs/system_choice.cpp": {"alpha", "unmapped"},
     "stages/verbs/tofu_figures.cpp": {"truth_ratio", "forget_quality"},  # fields by mean

@@ -85,9 +85,10 @@ def spread_by_variant(delta_logits, delta, base_logits):
 
 
 def terms_of(delta, alpha):
-    """[(delta, alpha)] of those that count: one delta, or lists of both."""
-    terms = zip(delta, alpha) if isinstance(delta, list) else [(delta, alpha)]
-    return [(one, strength) for one, strength in terms if one is not None and strength != 0]
+    """[(delta, alpha)] of those that count: one delta or a list, at one strength or one each."""
+    deltas = delta if isinstance(delta, list) else [delta]
+    alphas = alpha if isinstance(alpha, list) else [alpha] * len(deltas)
+    return [(one, strength) for one, strength in zip(deltas, alphas) if one is not None and strength != 0]
 
 
 def fuse(base_logits, part_logits, delta, alpha, mode):
@@ -187,8 +188,8 @@ class DeltaReader:
 
 def generate(base, tokenizer, prompt, new, delta=None, alpha=0.0, mode="base_normalized", delta_prompt=None,
              end_tokens=(), stops=()):
-    """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token. delta, alpha: lists of both
-    where several deltas are added; delta_prompt: what those of another vocabulary, and contrasts, read."""
+    """Greedy. Returns {"ids", "text", "reason"}; ids are the new base tokens without the end token. delta: a list
+    where several are added, alpha then one for all or a list; delta_prompt: what those of another vocabulary, and contrasts, read."""
     prompt_ids = tokenizer.encode(prompt).ids
     steered = [(DeltaReader(one, tokenizer, delta_prompt if delta_prompt is not None and one.reads_own_prompt() else prompt), strength)
                for one, strength in terms_of(delta, alpha)]

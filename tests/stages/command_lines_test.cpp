@@ -41,15 +41,15 @@ const auto& any_of(const Items& items, Random& random) {
 TEST_F(CommandLines, AreDoneOrRefused) {
   const std::string at = folder.string();
   const std::vector<std::string> options = {
-      "model",         "delta",           "alpha",      "map",     "top",           "unmapped",
-      "mode",          "device",          "dtype",      "batch",   "chat",          "system",
-      "date",          "prompts",         "new",        "top-p",   "temperature",   "seed",
-      "stop",          "pairs",           "from",       "to",      "method",        "compat",
-      "json",          "texts",           "tokenizer",  "set",     "limit",         "only",
-      "output",        "shard",           "reserve",    "ranks",   "stall-seconds", "simulate",
-      "costs",         "retain",          "time-limit", "target",  "all",           "ini",
-      "help",          "tensor-parallel", "nonsense",   "section", "folder",        "stall-second",
-      "ranks-per-node"};
+      "model",          "delta",           "alpha",      "map",     "top",           "unmapped",
+      "mode",           "device",          "dtype",      "batch",   "chat",          "system",
+      "date",           "prompts",         "new",        "top-p",   "temperature",   "seed",
+      "stop",           "pairs",           "from",       "to",      "method",        "compat",
+      "json",           "texts",           "tokenizer",  "set",     "limit",         "only",
+      "output",         "shard",           "reserve",    "ranks",   "stall-seconds", "simulate",
+      "costs",          "retain",          "time-limit", "target",  "all",           "ini",
+      "help",           "tensor-parallel", "nonsense",   "section", "folder",        "stall-second",
+      "ranks-per-node", "contrast",        "gate"};
   const std::vector<std::string> values = {"",
                                            "0",
                                            "-1",

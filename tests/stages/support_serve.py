@@ -13,12 +13,14 @@ import published  # noqa: E402
 torch.set_num_threads(1)
 END = {"byte": [0], "other": [2]}
 SYSTEMS = {"alone": ("base", None, 0), "same vocabulary": ("base", "same", 0.7), "another vocabulary": ("base", "other", 1.5),
-           "another base": ("other", "base", 0.5)}
+           "another base": ("other", "base", 0.5), "two vocabularies": ("base", ["same", "other"], [0.7, -0.8])}
 
 
 def options_of(folders, system):
     base, delta, alpha = SYSTEMS[system]
-    return ["--model", folders[base], *(["--delta", folders[delta], "--alpha", str(alpha)] if delta else [])]
+    deltas, alphas = (delta, alpha) if isinstance(delta, list) else ([delta] if delta else [], [alpha])
+    return ["--model", folders[base], *(text for one, strength in zip(deltas, alphas)
+                                        for text in ("--delta", folders[one], f"--alpha={strength}"))]
 
 
 class Reference:
@@ -27,13 +29,16 @@ class Reference:
     def __init__(self, folders, system):
         base, delta, self.alpha = SYSTEMS[system]
         self.model, self.tokenizer = published.load_model(folders[base]), published.load_tokenizer(folders[base])
-        self.ends, self.delta = END["other" if base == "other" else "byte"], None
-        if delta:
-            self.delta = published.Delta([published.Part(published.load_model(folders[delta]))])
-        if delta and (base == "other") != (delta == "other"):
-            self.delta.tokenizer = published.load_tokenizer(folders[delta])
-            roles = [(1, 1), (0, 2)] if delta == "other" else [(1, 1), (2, 0)]  # begin, end
-            self.delta.token_map = published.pm_mined(self.tokenizer, self.delta.tokenizer, roles)
+        self.ends = END["other" if base == "other" else "byte"]
+        self.delta = [self.delta_of(folders, base, one) for one in (delta if isinstance(delta, list) else [delta] if delta else [])]
+
+    def delta_of(self, folders, base, name):
+        delta = published.Delta([published.Part(published.load_model(folders[name]))])
+        if (base == "other") != (name == "other"):
+            delta.tokenizer = published.load_tokenizer(folders[name])
+            roles = [(1, 1), (0, 2)] if name == "other" else [(1, 1), (2, 0)]  # begin, end
+            delta.token_map = published.pm_mined(self.tokenizer, delta.tokenizer, roles)
+        return delta
 
     def score(self, context, continuation, longest=1024):
         """As lm_eval's HFLM cuts texts into tokens."""

@@ -30,20 +30,33 @@ class Target:
         reference = parameters["model"]
         self.model, folder = load(root, output, reference)
         self.tokenizer = published.load_tokenizer(folder)
-        self.delta = None
-        if "delta" in parameters:
-            self.delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / part["model"]["task"]), part["weight"])
-                                          for part in parameters["parts"]])
-            if "map" in parameters:
-                self.delta.tokenizer = published.load_tokenizer(root / "small")
-                name = parameters["map_method"]
-                self.delta.union, self.delta.summed = name == "top_union", name == "prefix_sum"
-                made = token_map(root, root / reference["name"], root / "small", "pm_mined" if self.delta.union else name)
-                self.delta.token_map, self.delta.candidates = made
-                self.delta.top, self.delta.unmapped = parameters.get("top", 0), parameters["unmapped"]
-            gate = (parameters["gate"], parameters.get("gate_threshold", 0)) if "gate" in parameters else ()
-            self.delta.gate = ("plausible", 0.01) if parameters["method"] == "uld" else gate
+        self.delta = None  # a list where there are two
+        gate = (parameters["gate"], parameters.get("gate_threshold", 0)) if "gate" in parameters else ()
+        if parameters["method"] == "contrast":
+            self.delta = published.Delta([published.Part(self.model)], contrast=True, gate=gate)
+        elif "delta" in parameters:
+            added = [parameters, *([parameters["other"]] if "other" in parameters else [])]
+            deltas = [self.added(root, output, one, parameters) for one in added]
+            for delta in deltas:
+                delta.gate = ("plausible", 0.01) if parameters["method"] == "uld" else gate
+            self.delta = deltas if len(deltas) > 1 else deltas[0]
         self.ends = [2] if reference["name"] == "other" else [0]  # of tiny_checkpoints.py
+
+    @staticmethod
+    def added(root, output, added, parameters):
+        delta = published.Delta([published.Part(published.load_model(output / "checkpoints" / part["model"]["task"]), part["weight"])
+                                 for part in added["parts"]])
+        if "map" in added:
+            folder = root / added["delta_tokenizer"]["name"]
+            delta.tokenizer = published.load_tokenizer(folder)
+            name = parameters["map_method"]
+            delta.union, delta.summed = name == "top_union", name == "prefix_sum"
+            delta.token_map, delta.candidates = token_map(root, root / parameters["model"]["name"], folder, "pm_mined" if delta.union else name)
+            delta.top, delta.unmapped = parameters.get("top", 0), parameters["unmapped"]
+        return delta
+
+    def reads_own_prompt(self):
+        return any(delta.reads_own_prompt() for delta in (self.delta if isinstance(self.delta, list) else [self.delta]) if delta)
 
 
 def token_map(root, base, delta, method):

@@ -129,7 +129,7 @@ def fusion(row):
     if row["unmapped"] not in ("", "zero"):
         words.append("unmapped: " + row["unmapped"])
     if row["gate"]:
-        words.append(f"where {row['gate']} {row['gate_threshold']:g}")
+        words.append(f"where {row['gate']} {row['gate_threshold']:g}" if row["gate_threshold"] else "by " + row["gate"])
     return ", ".join(words)
 
 

@@ -13,19 +13,33 @@ from support_pipeline import cmc
 from support_truth import Target, answer_score, chosen, in_hdf5, published, text, tokens_of
 
 
-SETTINGS = ["methods.instruct=vanilla, cmc, composed", "methods.unlearn=vanilla, cmc, uld, composed", "fusion.gate=none, unsure", "fusion.unsure_below=0.01",
+SETTINGS = ["methods.instruct=vanilla, cmc, composed, contrast", "methods.unlearn=vanilla, cmc, uld, composed", "fusion.gate=none, unsure, disagreement",
+            "fusion.unsure_below=0.01", "fusion.contrast_prompt=inst",
             "unlearn.compat=authors", "unlearn.holdout=holdout01", "token_map.method=pm_mined, one_to_many", "fusion.top=20", "fusion.unmapped=zero, minimum"]
+
+
+# Templates of two vocabularies: what composed adds has two, of which one is the target's.
+COMPOSED = ["methods.instruct=composed", "methods.unlearn=composed", "models.unlearn_template=other", "models.targets=small, other", "unlearn.compat=authors",
+            "unlearn.holdout=holdout01", "fusion.unmapped=minimum"]
+
+
+def ran(root, settings):
+    """(root, output folder, units as (task, values)) of a run that scores TOFU as published (fault 1)."""
+    output = root / "run"
+    options = [text for setting in settings for text in ("--set", setting)]
+    cmc("run", support.make_world(root), "--output", output, *options, "--only", "instruct,unlearn")
+    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
+    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(root, output folder, units as (task, values)) of a run that scores TOFU as published (fault 1)."""
-    root = tmp_path_factory.mktemp("truth")
-    output = root / "run"
-    settings = [text for setting in SETTINGS for text in ("--set", setting)]
-    cmc("run", support.make_world(root), "--output", output, *settings, "--only", "instruct,unlearn")
-    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
-    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
+    return ran(tmp_path_factory.mktemp("truth"), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def of_two_vocabularies(tmp_path_factory):
+    return ran(tmp_path_factory.mktemp("composed"), COMPOSED)
 
 
 def test_variants_of_the_map_are_evaluated_where_there_is_one(run):
@@ -42,17 +56,33 @@ def test_variants_of_the_map_are_evaluated_where_there_is_one(run):
 
 @pytest.mark.parametrize("name", ["small", "other"])
 def test_instruct(run, name):
+    methods = {p["method"] for p, _ in chosen(run[2], "instruct", name, "plain")}
+    assert methods == {"vanilla", "cmc", "composed", "contrast"}
+    check_instruct(run, name)
+
+
+@pytest.mark.parametrize("name", ["small", "other"])
+def test_composed_of_two_vocabularies(of_two_vocabularies, name):
+    for stage, prompts in (("instruct", "plain"), ("unlearn", None)):
+        mapped = {("map" in p, "map" in p["other"]) for p, _ in chosen(of_two_vocabularies[2], stage, name, prompts)}
+        assert mapped == {(name == "other", name == "small") if stage == "instruct" else (name == "small", name == "other")}
+    check_instruct(of_two_vocabularies, name)
+    check_unlearn(of_two_vocabularies, name)
+
+
+def check_instruct(run, name):
     root, output, units = run
     for p, values in chosen(units, "instruct", name, "plain"):
         target = Target(root, output, p)
         for row, (prompt, alpha) in enumerate(zip(map(text, values["prompt"]), values["alpha"])):
-            steered = f"<|user|>\n{prompt}\n<|assistant|>\n"
-            base = prompt if name == "other" else steered
+            written = f"<|user|>\n{prompt}\n<|assistant|>\n"
+            base = prompt if name == "other" else written
+            steered = f"[INST] {prompt} [/INST]" if p["method"] == "contrast" else written
             wanted = published.generate(target.model, target.tokenizer, base, 6, target.delta, alpha, delta_prompt=steered,
                                         end_tokens=target.ends, stops=["\n\nComment:"])
             assert text(values["response"][row]) == in_hdf5(wanted["text"])
             score = published.score(target.model, target.tokenizer, base, text(values["reference"][row]), target.delta, alpha,
-                                    delta_prompt=steered if target.delta and target.delta.tokenizer else None)
+                                    delta_prompt=steered if target.reads_own_prompt() else None)
             assert values["reference_tokens"][row] == score["tokens"]
             assert values["reference_logprob"][row] == pytest.approx(score["logprob"], rel=1e-3)
 
@@ -115,6 +145,10 @@ def test_a_chat_template_writes_the_only_begin_token(chatting, template):
 
 @pytest.mark.parametrize("name", ["small", "other"])
 def test_unlearn(run, name):
+    check_unlearn(run, name)
+
+
+def check_unlearn(run, name):
     root, output, units = run
     rouge = rouge_scorer.RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
     for p, values in chosen(units, "unlearn", name):

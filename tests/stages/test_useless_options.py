@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from support_pipeline import cmc, mpi, world  # noqa: F401
+from support_truth import published
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,32 @@ def test_a_map_between_equal_vocabularies(asked, option):
     commands, root = asked
     assert "one vocabulary" in cmc(*commands["score"], "--delta", root / "large", option, expect=2).stderr
     cmc(*commands["score"], "--delta", root / "other", option)
+
+
+@pytest.mark.parametrize("options, named", [
+    (["--delta", "large", "--alpha", "1", "--alpha", "2"], "--alpha"), (["--delta", "large", "--delta", "other", "--alpha=1", "--alpha=2", "--alpha=3"], "--alpha"),
+    (["--contrast", "plain"], "--contrast"), (["--contrast", "chat"], "--contrast"), (["--contrast", "inst", "--map=exact_only"], "--map"),
+    (["--delta", "large", "--gate", "disagreement", "--gate-threshold=0.5"], "--gate-threshold")])
+def test_several_deltas_and_contrasts(asked, options, named):
+    commands, root = asked
+    options = [root / option if option in ("large", "other") else option for option in options]
+    assert named in cmc(*commands["generate"], *options, expect=2).stderr
+
+
+def test_a_contrast_is_generated_and_scored(asked):
+    """Alone and beside a delta, each at its own strength, as the published algorithm has it."""
+    commands, root = asked
+    model, tokenizer = published.load_model(root / "small"), published.load_tokenizer(root / "small")
+    contrast = published.Delta([published.Part(model)], contrast=True)
+    delta = published.Delta([published.Part(published.load_model(root / "large"))])
+    for options, system in [(["--alpha=2"], ([contrast], [2.0])),
+                            (["--delta", root / "large", "--alpha=0.5", "--alpha=3"], ([delta, contrast], [0.5, 3.0]))]:
+        reads = {"delta_prompt": "[INST] Who? [/INST]"}
+        said = {verb: json.loads(cmc(*commands[verb], "--contrast", "inst", *options).stdout.splitlines()[0]) for verb in commands}
+        assert said["generate"]["ids"] == published.generate(model, tokenizer, "Who?", 4, *system, **reads, end_tokens=[0])["ids"]
+        wanted = published.score(model, tokenizer, "Who?", "He.", *system, **reads)["logprob"]
+        assert said["score"]["logprob"] == pytest.approx(wanted, rel=1e-3)
+        assert wanted != pytest.approx(published.score(model, tokenizer, "Who?", "He.")["logprob"], rel=1e-2)
 
 
 @pytest.mark.parametrize("options, named", [
