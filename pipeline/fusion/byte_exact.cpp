@@ -96,6 +96,18 @@ void ByteExact::spread(const Written& from, const float* next, std::vector<doubl
   }
 }
 
+// What begins with a token's bytes, less what goes on to a longer token's. Children come after their parents.
+void ByteExact::take_longer_tokens_off(std::vector<double>& sums) const {
+  std::vector<double> covered(trie_.size(), 0.0);  // of what passes a node: what becomes a token at it or beyond
+  for (size_t at = trie_.size(); at-- > 0;) {
+    const Node& node = trie_[at];
+    double longer = 0;
+    for (const auto& [byte, child] : node.children) longer += covered[static_cast<size_t>(child)];
+    covered[at] = node.tokens.empty() ? longer : sums[static_cast<size_t>(node.tokens.front())];
+    for (const int32_t token : node.tokens) sums[static_cast<size_t>(token)] = std::max(0.0, covered[at] - longer);
+  }
+}
+
 std::vector<double> ByteExact::log_probs(std::span<const int32_t> context) const {
   expect(!context.empty(), "a delta reads something before it says what comes next");
   std::vector<double> sums(base_size_, std::numeric_limits<double>::quiet_NaN());
@@ -116,6 +128,7 @@ std::vector<double> ByteExact::log_probs(std::span<const int32_t> context) const
     }
     open = std::move(further);
   }
+  take_longer_tokens_off(sums);
   for (double& sum : sums) sum = std::log(sum);
   return sums;
 }

@@ -49,7 +49,7 @@ def test_every_stage_and_method_ran_for_both_seeds(run):
         assert {task["stage"] for task in mine} == {"pretrain", "token_map", "prepare", "train", "adapt", "similarity", "instruct", "ifeval", "judge",
                                                     "unlearn", "relearn", "robustness", "byte_exact"}
         methods = {(task["stage"], task["parameters"]["method"]) for task in mine if task["stage"] in ("instruct", "unlearn")}
-        assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning", "composed")} | {
+        assert methods == {("instruct", m) for m in ("vanilla", "cmc", "lora", "full", "proxy_tuning", "composed", "contrast")} | {
             ("unlearn", m) for m in ("vanilla", "cmc", "lora", "full", "delta_unlearning", "uld", "composed", "retain_only")}
 
 
