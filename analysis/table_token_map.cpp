@@ -50,7 +50,8 @@ Table reference_table(const Record& record) {
       record.has_seeds() ? errors_over_seeds(record) : "Means over n texts ± standard error; – was not measured.";
   table.notes = {
       "The fused distribution with a map against that with the delta's own probability that the next bytes are a base "
-      "token's and no longer one's, summed over all ways to write it in the delta's tokens: KL(byte-exact ‖ mapped), mean over the first "
+      "token's and no longer one's, summed over all ways to write it in the delta's tokens: KL(byte-exact ‖ mapped), "
+      "mean over the first "
       "tokens of AlpacaEval's reference outputs. Nearest: " +
       nearest(record, systems) + "."};
   return table;

@@ -14,9 +14,10 @@
 namespace cmc::fusion {
 
 // What a delta of another vocabulary says of the base's tokens without any map: how probable it is that the next bytes
-// are a token's and no longer one's, in whatever tokens of its own it writes them, which is what the next token would be
-// if the base cut texts by longest match (cf. Vieira et al. 2024, models over tokens as models over bytes). What a token
-// map stands in for, for vocabularies small enough: a pass of the delta for each way to write the beginning of a token.
+// are a token's and no longer one's, in whatever tokens of its own it writes them, which is what the next token would
+// be if the base cut texts by longest match (cf. Vieira et al. 2024, models over tokens as models over bytes). What a
+// token map stands in for, for vocabularies small enough: a pass of the delta for each way to write the beginning of a
+// token.
 class ByteExact {
  public:
   // Ways to write a beginning that are less probable than `least` are not followed: a probability is too small by at
@@ -25,8 +26,9 @@ class ByteExact {
             const text::Tokenizer& base_tokens, double least = 1e-7);
 
   // [base tokens] float64 log-probabilities (nat) after `context`, the delta's tokens, not empty; minus infinity: less
-  // probable than `least` in every way, or longer tokens have all of it; NaN: it is no text, and no special token of the
-  // delta. A special token is as probable as the delta's of its role or piece. Tokens of the same bytes have the same.
+  // probable than `least` in every way, or longer tokens have all of it; NaN: it is no text, and no special token of
+  // the delta. A special token is as probable as the delta's of its role or piece. Tokens of the same bytes have the
+  // same.
   std::vector<double> log_probs(std::span<const int32_t> context) const;
 
  private:
