@@ -21,10 +21,10 @@ import cmc_results  # noqa: E402
 
 MINI = Path(tiny.SOURCE) / "jobs" / "experiments" / "mini.ini"
 SMALL = {"experiment.seed": "1,2", "world.documents": 400, "pretrain.steps": 6, "prepare.epochs": 1, "train_instruct.items": 32,
-         "train_instruct.epochs": 1, "train_unlearn.epochs": 2, "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1,
+         "train_instruct.held_out_items": 8, "train_instruct.evaluation_steps": 1, "train_instruct.epochs": 1, "train_unlearn.epochs": 2, "adapt_instruct.epochs": 1, "adapt_unlearn.epochs": 1,
          "similarity.items": 2, "similarity.new_tokens": 6, "similarity.other_items": 16, "instruct.items": 6,
          "instruct.new_tokens": 8, "instruct.unit_items": 6, "ifeval.items": 6, "ifeval.new_tokens": 16, "judge.model": "large", "unlearn.items": 4, "unlearn.new_tokens": 6,
-         "robustness.items": 2, "robustness.relearn_epochs": 1}
+         "robustness.items": 2, "robustness.relearn_epochs": 1, "byte_exact.items": 2}
 
 
 def run_mini(output, settings, ranks=None):
