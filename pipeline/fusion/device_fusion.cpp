@@ -82,8 +82,9 @@ class Scores {
 }  // namespace
 
 bool takes(const std::vector<LogitTerm>& terms) {
-  return terms.size() <= kernels::fused_largest_terms &&
-         std::ranges::all_of(terms, [](const LogitTerm& term) { return term.gate.is_open() && term.variant.in_kernels(); });
+  return terms.size() <= kernels::fused_largest_terms && std::ranges::all_of(terms, [](const LogitTerm& term) {
+           return term.gate.is_open() && term.variant.in_kernels();
+         });
 }
 
 void choose_into(const torch::Tensor& base, const std::vector<LogitTerm>& terms, const Draws& draws,
