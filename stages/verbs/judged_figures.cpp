@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/core/log.hpp"
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/data/gamed_baselines.hpp"
 #include "pipeline/metrics/win_rate.hpp"
@@ -36,6 +37,9 @@ class LengthController {
   explicit LengthController(const LengthControlInput& control) : control_(control), form_(form_of(control)) {
     if (control.gamed.empty()) return;
     const auto baselines = data::read_gamed_baselines(control.gamed);
+    if (baselines.content_hash != data::published_gamed_baselines)
+      log_warning(control.gamed, " is not the published df_gamed.csv (SHA-256 ", data::published_gamed_baselines,
+                  "): length-controlled win rates do not compare with published ones");
     difficulties_ = data::instruction_difficulties(baselines);
     for (const auto& row : baselines.items) gamed_.push_back({row.preference, row.length_difference, row.difficulty});
     if (control.prompts.empty()) return;

@@ -73,8 +73,10 @@ def test_equals_scikit_learn(tmp_path, form, name):
     rate, error = of_rows(form, rows, gamed)
     assert ours["length_controlled"]["win_rate"] == pytest.approx(rate, abs=0.05)
     assert ours["length_controlled"]["standard_error"] == pytest.approx(error, abs=0.05)
-    shown = cmc("import", "alpaca_eval", file, "--length-controlled", form, *([] if form == "minimal" else ["--gamed", baselines])).stdout
-    assert f"{ours['length_controlled']['win_rate']:.2f} %" in shown
+    done = cmc("import", "alpaca_eval", file, "--length-controlled", form, *([] if form == "minimal" else ["--gamed", baselines]))
+    assert f"{ours['length_controlled']['win_rate']:.2f} %" in done.stdout
+    told = "is not the published df_gamed.csv (SHA-256 97aeec3f1c7de6dee6fd31fe66f1702623f4614c3efe1c6fc5f4927cd5fd674d)"
+    assert (told in done.stderr) == (form != "minimal"), "a file of another content is told"
 
 
 def test_a_long_winded_model_loses_what_its_length_won(tmp_path):
