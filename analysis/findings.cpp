@@ -45,13 +45,24 @@ std::vector<System> steered(const Record& record, const std::string& stage, cons
   return list;
 }
 
-// The target alone against `system`, seed by seed.
-Samples samples_of(const Record& record, const System& system, const std::string& set, std::string_view name) {
+struct Measured {
+  System system;
+  std::string set;
+  std::string_view metric;
+};
+
+// Seed by seed, items measured both times.
+Samples samples_between(const Record& record, const Measured& baseline, const Measured& measured) {
   Samples samples;
   for (const auto& view : record.views())
-    samples.push_back(
-        {view.seed().value_or(0), paired(view.of(system.vanilla(), set, name), view.of(system, set, name))});
+    samples.push_back({view.seed().value_or(0), paired(view.of(baseline.system, baseline.set, baseline.metric),
+                                                       view.of(measured.system, measured.set, measured.metric))});
   return samples;
+}
+
+// The target alone against `system`.
+Samples samples_of(const Record& record, const System& system, const std::string& set, std::string_view name) {
+  return samples_between(record, {system.vanilla(), set, name}, {system, set, name});
 }
 
 void add(Evidence& evidence, Contrast contrast) {
@@ -143,9 +154,7 @@ Finding return_under(const Record& record, const records::Stress& stress, const 
   for (const System& system : steered(record, "robustness", {set})) {
     Evidence evidence{describe(system), others.contains(system.target)};
     for (const auto name : {metric::rouge_l, metric::probability}) {
-      Samples samples;
-      for (const auto& view : record.views())
-        samples.push_back({view.seed().value_or(0), paired(view.of(system, forget, name), view.of(system, set, name))});
+      const auto samples = samples_between(record, {system, forget, name}, {system, set, name});
       const auto& about = records::metric_named(name);
       auto found = contrast("Forget " + std::string(about.title), Claim::returns, about.digits, samples);
       found.way_back = found.difference.value /
@@ -164,10 +173,8 @@ Evidence nearer_than_others(const Record& record, const System& usual, const std
   Evidence evidence{describe_curve(usual), true};
   for (const System& other : systems) {
     if (other == usual || other.target != usual.target || other.delta != usual.delta) continue;
-    Samples samples;
-    for (const auto& view : record.views())
-      samples.push_back({view.seed().value_or(0), paired(view.of(other, set, metric::map_divergence),
-                                                         view.of(usual, set, metric::map_divergence))});
+    const auto samples =
+        samples_between(record, {other, set, metric::map_divergence}, {usual, set, metric::map_divergence});
     add(evidence, contrast("nat from byte-exact, " + describe(other.fusion), Claim::falls, 3, samples));
   }
   return evidence;
@@ -187,10 +194,8 @@ Finding shifts(const Record& record) {
   Finding finding{"Logit shifts: closer after fine-tuning on the same data than on different data", "pair"};
   const auto& sinkhorn = records::shift_measures.front();
   for (const ShiftPair& pair : shift_pairs(record)) {
-    Samples samples;
-    for (const auto& view : record.views())
-      samples.push_back({view.seed().value_or(0), paired(view.of(pair.system, pair.set(), sinkhorn.different),
-                                                         view.of(pair.system, pair.set(), sinkhorn.same))});
+    const auto samples = samples_between(record, {pair.system, pair.set(), sinkhorn.different},
+                                         {pair.system, pair.set(), sinkhorn.same});
     Evidence evidence{describe(pair)};
     add(evidence, contrast("Sinkhorn divergence", Claim::falls, 3, samples));
     finding.evidence.push_back(std::move(evidence));

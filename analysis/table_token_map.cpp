@@ -51,8 +51,7 @@ Table reference_table(const Record& record) {
   table.notes = {
       "The fused distribution with a map against that with the delta's own probability that the next bytes are a base "
       "token's and no longer one's, summed over all ways to write it in the delta's tokens: KL(byte-exact ‖ mapped), "
-      "mean over the first "
-      "tokens of AlpacaEval's reference outputs. Nearest: " +
+      "mean over the first tokens of AlpacaEval's reference outputs. Nearest: " +
       nearest(record, systems) + "."};
   return table;
 }
