@@ -5,6 +5,7 @@
 
 #include "pipeline/data/alpaca_eval.hpp"
 #include "pipeline/fusion/byte_exact.hpp"
+#include "pipeline/fusion/delta_reader.hpp"
 #include "pipeline/records/rows.hpp"
 #include "stages/all_stages.hpp"
 #include "stages/planning/evaluated_systems.hpp"
@@ -83,15 +84,12 @@ std::vector<Text> texts_of(const ByteExactParameters& p, const SteeredTarget& ta
   return texts;
 }
 
-// What the delta reads before a position: its prompt and the answer so far in its own tokens.
+// What the delta reads before a position: as where the map is used.
 std::vector<int32_t> delta_context(const SteeredTarget::Answer& answer, int64_t position, const SteeredTarget& target) {
-  const auto so_far =
-      std::span(answer.tokens).subspan(static_cast<size_t>(answer.first), static_cast<size_t>(position - answer.first));
-  auto context = answer.delta_prompt;
-  const auto read = target.delta_tokenizer().encode(target.tokenizer().decode(so_far, text::SpecialText::skip),
-                                                    text::AddedTokens::none);
-  context.insert(context.end(), read.begin(), read.end());
-  return context;
+  const fusion::DeltaReader reader(fusion::tokens_of<BaseToken>(answer.tokens), answer.first,
+                                   {fusion::tokens_of<DeltaToken>(answer.delta_prompt), {}}, target.tokenizer(),
+                                   target.delta_tokenizer());
+  return reader.before(position);
 }
 
 // KL(exact ‖ mapped) of two log-distributions [V] (nat).

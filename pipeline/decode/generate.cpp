@@ -150,9 +150,7 @@ std::string_view name_of(StopReason reason) {
 }
 
 std::vector<int32_t> Generated::plain_ids() const {
-  std::vector<int32_t> ids;
-  for (const auto token : tokens) ids.push_back(token.value);
-  return ids;
+  return fusion::plain_ids(tokens);
 }
 
 std::vector<Generated> generate(fusion::LogitSource& source, const std::shared_ptr<const text::Tokenizer>& tokenizer,

@@ -6,6 +6,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
+#include "pipeline/token_map/token_map.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -20,22 +21,6 @@ std::string bytes_of(const VocabularyEntry& entry) {
   return is_text ? entry.bytes : "";
 }
 
-// The delta's token of the same role, else of the same piece; -1: none.
-int32_t same_special(const text::Tokenizer& base, int32_t token, const text::Tokenizer& delta) {
-  const auto &ours = base.special(), &theirs = delta.special();
-  for (const auto& [one, other] : {std::pair(ours.begin, theirs.begin),
-                                   {ours.end, theirs.end},
-                                   {ours.unknown, theirs.unknown},
-                                   {ours.padding, theirs.padding}})
-    if (one == token && other >= 0) return other;
-  const auto& piece = base.vocabulary()[static_cast<size_t>(token)].piece;
-  for (int32_t id = 0; id < delta.size(); ++id)
-    if (const auto& entry = delta.vocabulary()[static_cast<size_t>(id)];
-        entry.kind == TokenKind::special && entry.piece == piece)
-      return id;
-  return -1;
-}
-
 }  // namespace
 
 ByteExact::ByteExact(std::shared_ptr<const model::DecoderModel> delta, const text::Tokenizer& delta_tokens,
@@ -43,12 +28,13 @@ ByteExact::ByteExact(std::shared_ptr<const model::DecoderModel> delta, const tex
     : delta_(std::move(delta)), trie_(1), base_size_(base_tokens.vocabulary().size()), least_(least) {
   for (const auto& entry : delta_tokens.vocabulary()) delta_bytes_.push_back(bytes_of(entry));
   delta_bytes_.resize(static_cast<size_t>(delta_->config().vocabulary));  // what the model has no row for, or no token
+  const auto identical =
+      token_map::make_token_map(base_tokens, delta_tokens, token_map::Method::exact_only, token_map::Compat::corrected);
   for (int32_t token = 0; token < base_tokens.size(); ++token) {
     const auto& entry = base_tokens.vocabulary()[static_cast<size_t>(token)];
     if (const auto bytes = bytes_of(entry); !bytes.empty()) add(token, bytes);
     if (entry.kind != TokenKind::special) continue;
-    if (const int32_t other = same_special(base_tokens, token, delta_tokens); other >= 0)
-      specials_.emplace_back(token, other);
+    if (const int32_t other = identical[BaseToken{token}].value; other >= 0) specials_.emplace_back(token, other);
   }
 }
 

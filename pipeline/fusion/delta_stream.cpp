@@ -117,8 +117,7 @@ void DeltaStream::check_ids(std::span<const int32_t> ids) const {
 }
 
 void DeltaStream::open(int64_t slot, const std::vector<DeltaToken>& prompt) {
-  std::vector<int32_t> ids;
-  for (const auto token : prompt) ids.push_back(token.value);
+  const auto ids = plain_ids(prompt);
   check_ids(ids);
   start_caches();
   for (auto& cache : caches_) cache.set(slot, ids);

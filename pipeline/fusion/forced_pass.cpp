@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/delta_reader.hpp"
 #include "pipeline/fusion/sequence_states.hpp"
 #include "pipeline/model/device_memory.hpp"
 
@@ -22,14 +23,6 @@ const ForcedSequence::DeltaText& text_of(const SharedSequence& sequence, int64_t
   return delta < std::ssize(sequence.deltas) ? sequence.deltas[static_cast<size_t>(delta)] : as_the_base;
 }
 
-template <class Token>
-std::vector<int32_t> plain_ids(const std::vector<Token>& tokens) {
-  std::vector<int32_t> ids;
-  ids.reserve(tokens.size());
-  for (const auto token : tokens) ids.push_back(token.value);
-  return ids;
-}
-
 int64_t length_of(const SharedSequence& sequence) {
   return static_cast<int64_t>(sequence.tokens.size());
 }
@@ -37,33 +30,6 @@ int64_t length_of(const SharedSequence& sequence) {
 torch::Tensor rows_of(const torch::Tensor& all, const std::vector<int64_t>& rows) {
   return all.index_select(0, torch::tensor(rows, torch::kInt64).to(all.device()));
 }
-
-// What a delta of another vocabulary reads before a position of a sequence.
-class DeltaReader {
- public:
-  DeltaReader(const SharedSequence& sequence, const ForcedSequence::DeltaText& text, const text::Tokenizer& base,
-              const text::Tokenizer& delta)
-      : base_(base),
-        delta_(delta),
-        ids_(plain_ids(text.tokens.empty() ? sequence.tokens : text.tokens)),
-        prompt_(plain_ids(text.prompt)),
-        start_(prompt_.empty() ? 0 : sequence.first) {}
-
-  std::vector<int32_t> before(int64_t position) const {
-    const auto end = static_cast<size_t>(std::min(position, std::ssize(ids_))), start = static_cast<size_t>(start_);
-    const auto read = end > start ? std::span(ids_).subspan(start, end - start) : std::span<const int32_t>();
-    const auto text = base_.decode(read, text::SpecialText::skip);
-    const auto encoded = delta_.encode(text, prompt_.empty() ? text::AddedTokens::as_model : text::AddedTokens::none);
-    auto context = prompt_;
-    context.insert(context.end(), encoded.begin(), encoded.end());
-    return context;
-  }
-
- private:
-  const text::Tokenizer &base_, &delta_;
-  std::vector<int32_t> ids_, prompt_;
-  int64_t start_;
-};
 
 // Rows of `of` within [begin, end), counted from begin; `offset`: of the first such row in `of`. Rows ascend.
 std::vector<int64_t> rows_between(const std::vector<int64_t>& of, int64_t begin, int64_t end, int64_t& offset) {
@@ -196,7 +162,8 @@ ForcedPass::Share ForcedPass::other_vocabulary(int64_t delta, std::span<const Sh
   for (const auto& sequence : sequences) {
     const bool steered = steered_by(sequence, delta);
     if (steered && forest.size() >= largest_tree) read_forest();
-    const DeltaReader reader(sequence, text_of(sequence, delta), *base_.tokenizer, *stream.delta().tokenizer);
+    const DeltaReader reader(sequence.tokens, sequence.first, text_of(sequence, delta), *base_.tokenizer,
+                             *stream.delta().tokenizer);
     for (auto t = sequence.first; t < length_of(sequence); ++t, ++row) {
       if (!steered) continue;
       const auto context = reader.before(t);

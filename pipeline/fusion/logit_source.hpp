@@ -20,6 +20,14 @@ std::vector<Token> tokens_of(std::span<const int32_t> ids) {
   return tokens;
 }
 
+template <class Token>
+std::vector<int32_t> plain_ids(const std::vector<Token>& tokens) {
+  std::vector<int32_t> ids;
+  ids.reserve(tokens.size());
+  for (const auto token : tokens) ids.push_back(token.value);
+  return ids;
+}
+
 // Which deltas steer a sequence, and how strongly: base + Σ alpha · delta.
 struct Steering {
   struct Term {

@@ -36,13 +36,11 @@ void SteeredContexts::open(int64_t slot, const Row& row) {
   expect(slot >= 0 && slot < std::ssize(sequences_) && !sequences_[static_cast<size_t>(slot)],
          "a row opens in a free slot");
   check(row.prompt, row.steering);
-  std::vector<int32_t> ids;
-  for (const auto token : row.prompt) ids.push_back(token.value);
   Sequence sequence{row.steering, false, {}};
   std::erase_if(sequence.steering.terms, [](const auto& term) { return term.alpha == 0.0f; });
   for (const auto& term : sequence.steering.terms)
     delta_of(term).open(slot, prompt_of(row, static_cast<size_t>(term.delta)));
-  cache_.set(slot, ids);
+  cache_.set(slot, plain_ids(row.prompt));
   sequences_[static_cast<size_t>(slot)] = std::move(sequence);
 }
 

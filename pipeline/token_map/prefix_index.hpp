@@ -25,9 +25,8 @@ class PrefixIndex {
   // ids, ascending; of equal texts each. O(length² + length · log V + candidates).
   std::vector<int32_t> related(std::string_view text) const;
 
-  // All texts that begin with `text`, equal ones included: their ids, ascending; none for an empty text. O(length · log
-  // V
-  // + answers).
+  // All texts that begin with `text`, equal ones included: their ids, ascending; none for an empty text.
+  // O(length · log V + answers).
   std::vector<int32_t> beginning_with(std::string_view text) const;
 
  private:

@@ -165,10 +165,6 @@ bool same_entry(const VocabularyEntry& a, const VocabularyEntry& b) {
   return a.kind == b.kind && a.piece == b.piece;
 }
 
-}  // namespace
-
-namespace {
-
 void count(Coverage& counts, Match match) {
   counts.exact += match == Match::exact;
   counts.inexact += match == Match::inexact;
