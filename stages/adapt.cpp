@@ -69,7 +69,7 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
   const double whole = held_out.keep == "best" ? 20 : 16;
   task.bytes = static_cast<int64_t>(
       parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : whole));
-  task.shares = static_cast<int>(section_of(experiment, purpose).shares);
+  planner.deal_shares(task, section_of(experiment, purpose).shares, target);
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task), p));
 }
@@ -103,7 +103,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   auto settings = training_settings(p.training, unlearn ? train::unlearning_settings() : train::instruction_settings());
   settings.seed = task.seed;
   settings.checkpoint_every = section_of(bench.experiment(), p.purpose).checkpoint_steps;
-  auto trained = trained_part(p.model, p.training, settings.seed, bench);
+  auto trained = trained_part(task, p.model, p.training, bench);
   return run_training({task,
                        std::move(trained),
                        {},

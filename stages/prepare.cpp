@@ -34,7 +34,7 @@ void add(Planner& planner, const std::string& name, Part part) {
   const double items = (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.prepare.retain_items);
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.prepare.epochs));
   task.bytes = static_cast<int64_t>(parameters * 16);  // weights, gradients, two moments in float32
-  task.shares = static_cast<int>(experiment.prepare.shares);
+  planner.deal_shares(task, experiment.prepare.shares, name);
   planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name,
                    planner.add(std::move(task), p));
 }
@@ -69,7 +69,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   auto settings = training_settings(p.training, train::unlearning_settings());
   settings.objective = train::Objective::cross_entropy;
   settings.seed = task.seed;
-  auto trained = trained_part(p.model, p.training, settings.seed, bench);
+  auto trained = trained_part(task, p.model, p.training, bench);
   return run_training(
       {task, std::move(trained), {}, read_examples(p, *tokenizer, bench), settings, bench.folder(p.model)}, bench,
       group);

@@ -37,10 +37,9 @@ void add(Planner& planner, const Evaluated& evaluated, const records::Stress& st
   planner.expect_linear_layers("relearn.lora_modules", experiment.relearn.lora.modules, target);
   const double parameters = footprint_of(planner.config(target)).weights();
   const auto items = static_cast<double>(taken(p.items, tofu_items(planner, file.stem) / 2));
-  task.tensor_parallel = 1;
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(stress.epochs));
   task.bytes = static_cast<int64_t>(parameters * (static_cast<double>(computed_bytes(experiment)) + 2));
-  task.shares = static_cast<int>(p.training.shares);
+  planner.deal_shares(task, p.training.shares, target);
   task.resumable = true;
   planner.remember(records::describe(stress), describe_curve(evaluated.system), planner.add(std::move(task), p));
 }
@@ -68,9 +67,10 @@ std::vector<train::Example> examples_of(const RelearnParameters& p, const text::
 // The delta stands beside the base as it does when the system is asked.
 std::vector<train::FrozenModel> frozen_delta(const records::Evaluation& evaluation, Workbench& bench) {
   std::vector<train::FrozenModel> frozen;
-  for (const auto& part : evaluation.parts)
-    frozen.push_back(
-        {bench.model(part.model), bench.hidden_states(part.model), part.weight * evaluation.strengths.front()});
+  for (const auto& part : evaluation.parts) {
+    const auto model = bench.model(part.model);
+    frozen.push_back({model, bench.hidden_states(part.model, model), part.weight * evaluation.strengths.front()});
+  }
   return frozen;
 }
 
@@ -81,7 +81,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   settings.seed = task.seed;
   train::TrainData data;
   data.examples = examples_of(p, *bench.tokenizer(p.evaluation.model), bench);
-  auto trained = trained_part(p.evaluation.model, p.training, settings.seed, bench);
+  auto trained = trained_part(task, p.evaluation.model, p.training, bench);
   return run_training({task, std::move(trained), frozen_delta(p.evaluation, bench), std::move(data), settings,
                        bench.folder(p.evaluation.model)},
                       bench, group);

@@ -60,7 +60,7 @@ void estimate(Planner& planner, distributed::Task& task, const TrainParameters& 
   task.seconds = forward_seconds(footprint_of(config).weights(), tokens) +
                  forward_seconds(1.4 * output, tokens * static_cast<double>(p.training.epochs));
   const int64_t states = static_cast<int64_t>(tokens) * config.hidden * computed_bytes(planner.experiment());
-  task.bytes = decoding_bytes(planner.experiment(), config, 0) + states;
+  task.bytes = decoding_bytes(planner.experiment(), config, 0, task.tensor_parallel) + states / task.tensor_parallel;
 }
 
 // Methods that add what was trained in one role share the training.
@@ -75,9 +75,10 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   expect_trained_part(planner, "train_" + shown, section_of(experiment, kind).held_out, p.data);
   distributed::Task task;
   task.name = "train " + (role == Role::delta ? "delta " : as + " ") + delta + " to " + shown;
-  planner.keeps(task, p.template_model, experiment.template_of(kind));
+  const std::string& beside = experiment.template_of(kind);
+  planner.deal_shares(task, section_of(experiment, kind).shares, beside);
+  planner.keeps(task, p.template_model, beside);
   Planner::needs(task, p.delta);
-  task.shares = static_cast<int>(section_of(experiment, kind).shares);
   task.resumable = true;
   estimate(planner, task, p);
   planner.remember(remembered_as(kind, role), delta, planner.add(std::move(task), p));
@@ -116,14 +117,17 @@ train::TrainData read_data(const TrainParameters& p, const text::Tokenizer& toke
 std::vector<train::FrozenModel> frozen_models(const TrainParameters& p, double alpha, Workbench& bench) {
   std::vector<train::FrozenModel> frozen;
   if (p.role == Role::expert || p.role == Role::assistant) return frozen;
-  frozen.push_back({bench.model(p.template_model), bench.hidden_states(p.template_model), 1.0});
-  if (p.role == Role::offset) frozen.push_back({bench.model(p.delta), bench.hidden_states(p.delta), -alpha});
+  const auto add = [&](const records::ModelReference& reference, auto model, double coefficient) {
+    frozen.push_back({model, bench.hidden_states(reference, model), coefficient});
+  };
+  add(p.template_model, bench.target(p.template_model), 1.0);
+  if (p.role == Role::offset) add(p.delta, bench.model(p.delta), -alpha);
   return frozen;
 }
 
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   const auto p = records::from_json<TrainParameters>(task.parameters, task.name);
-  const auto template_model = bench.model(p.template_model);
+  const auto template_model = bench.target(p.template_model);
   const auto tokenizer = bench.tokenizer(p.template_model);
   const auto* random = std::get_if<records::RandomModel>(&p.delta.origin);
   auto trained =

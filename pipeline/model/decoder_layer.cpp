@@ -12,11 +12,11 @@ namespace {
 
 using checkpoint::ModelConfig;
 
-// What the next block reads of the stream.
+// What the next block reads of the stream, each rank for its part.
 torch::Tensor next(const Pass& pass, Stream& stream, const Norm& norm) {
   const torch::Tensor state = add_norm(stream.x, stream.added, norm);
   if (pass.config.residual_is_normed && norm) stream.x = state;
-  return state;
+  return pass.group.fan_out(state);
 }
 
 // [N, width] of all heads together, of which this rank holds a part.
@@ -25,7 +25,7 @@ torch::Tensor norm_whole(const Pass& pass, const Norm& norm, const torch::Tensor
   if (ranks == 1) return norm(part.contiguous());
   const torch::Tensor wide = part.to(torch::kFloat32);
   const double width = static_cast<double>(part.size(1)) * ranks;
-  const torch::Tensor squares = pass.group.sum(wide.square().sum(-1, true)) / width;
+  const torch::Tensor squares = pass.group.fan_out(pass.group.sum(wide.square().sum(-1, true))) / width;
   return (wide * torch::rsqrt(squares + norm.kind.epsilon) * norm.weight.to(torch::kFloat32)).to(part.scalar_type());
 }
 
@@ -84,7 +84,7 @@ void run_layer(Pass& pass, const LayerWeights& layer, Stream& stream, int64_t in
   const torch::Tensor state = next(pass, stream, layer.attention_norm);
   const torch::Tensor attended = attention(pass, layer, state, index);
   if (pass.config.residual == checkpoint::Residual::parallel) {
-    const torch::Tensor read = layer.mlp_norm ? layer.mlp_norm(stream.x) : state;
+    const torch::Tensor read = layer.mlp_norm ? pass.group.fan_out(layer.mlp_norm(stream.x)) : state;
     stream.added = {pass.group.sum(attended + mlp(pass, layer, read)), {}, scale};
     return;
   }

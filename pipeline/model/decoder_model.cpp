@@ -4,11 +4,8 @@
 #include <set>
 #include <thread>
 
-#include "pipeline/checkpoint/safetensors_writer.hpp"
-#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
-#include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/random.hpp"
@@ -81,20 +78,6 @@ void untie_what_differs(const checkpoint::WeightFiles& files, checkpoint::ModelC
   config.tied_output = false;
   log_warning_once(where, ": tie_word_embeddings is set, but ", output,
                    " is another matrix than the embedding: it is kept, ", "as transformers does");
-}
-
-// What is stored, [outputs, inputs], of a stack the expert's.
-torch::Tensor stored_matrix(const torch::Tensor& stored, const TensorPlan& plan) {
-  const torch::Tensor own = plan.expert >= 0 ? stored.select(0, plan.expert) : stored;
-  return plan.transposed ? own.t() : own;
-}
-
-std::vector<int64_t> stored_shape(const TensorPlan& plan, int64_t dimensions) {
-  std::vector<int64_t> shape = {plan.rows.whole, plan.columns.whole};
-  shape.resize(static_cast<size_t>(dimensions));
-  if (plan.transposed) std::reverse(shape.begin(), shape.end());
-  if (plan.expert >= 0) shape.insert(shape.begin(), plan.experts);
-  return shape;
 }
 
 constexpr int64_t loading_buffer = int64_t{32} << 20;
@@ -215,24 +198,22 @@ DecoderModel DecoderModel::over(const TensorGroup& group) const {
   return result;
 }
 
+DecoderModel DecoderModel::with(ModelWeights weights) const {
+  DecoderModel result(config_, std::make_shared<ModelWeights>(std::move(weights)));
+  result.group_ = group_;
+  return result;
+}
+
 KvCache DecoderModel::make_cache(int64_t slots, int64_t capacity) const {
   return KvCache(weights_->split.local, slots, capacity, dtype(), device());
 }
 
 const torch::Tensor& DecoderModel::output_weight() const {
-  expect(!is_split(), "a split model has no whole output weight");
   return weights_->output.weight;
 }
 
 const torch::Tensor& DecoderModel::output_bias() const {
-  expect(!is_split(), "a split model has no whole output bias");
   return weights_->output.bias;
-}
-
-std::vector<std::pair<std::string, torch::Tensor>> DecoderModel::as_stored(
-    const std::vector<torch::Tensor>& values) const {
-  expect(!is_split() && values.size() == trainable().size(), "values of all that a whole model trains");
-  return weights_->lora ? adapters_as_stored(*weights_, values) : model::as_stored(*weights_, values);
 }
 
 const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::parameters() const {
@@ -244,18 +225,17 @@ const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::trainabl
 }
 
 void DecoderModel::require_gradients(bool on) {
-  expect(!is_split(), "a split model is not trained");
   for (const auto& [name, tensor] : trainable()) torch::Tensor(tensor).set_requires_grad(on);
   if (weights_->lora) return;  // the weights stay as they are packed
   for (Linear* block : all_linear_blocks(*weights_)) block->unpack();
 }
 
 DecoderModel DecoderModel::with_adapters(const LoraSettings& settings, uint64_t seed) const {
-  return DecoderModel(config_, std::make_shared<ModelWeights>(with_new_adapters(*weights_, settings, seed)));
+  return with(with_new_adapters(*weights_, settings, seed));
 }
 
 DecoderModel DecoderModel::with_adapters(const std::filesystem::path& folder) const {
-  return DecoderModel(config_, std::make_shared<ModelWeights>(with_saved_adapters(*weights_, folder)));
+  return with(with_saved_adapters(*weights_, folder));
 }
 
 const LoraSettings* DecoderModel::adapters() const {
@@ -272,7 +252,7 @@ DecoderModel DecoderModel::load_merged(const std::filesystem::path& folder, cons
 DecoderModel DecoderModel::merged() const {
   ModelWeights weights = with_adapters_of(copy_weights(config_, *weights_), *weights_);
   merge_adapters(weights);
-  return DecoderModel(config_, std::make_shared<ModelWeights>(std::move(weights)));
+  return with(std::move(weights));
 }
 
 DecoderModel DecoderModel::rounded(int bits) const {
@@ -287,54 +267,13 @@ DecoderModel DecoderModel::rounded(int bits) const {
 }
 
 DecoderModel DecoderModel::snapshot() const {
-  return DecoderModel(config_, std::make_shared<ModelWeights>(weights_->lora ? with_adapters_of(*weights_, *weights_)
-                                                                             : copy_weights(config_, *weights_)));
+  return with(weights_->lora ? with_adapters_of(*weights_, *weights_) : copy_weights(config_, *weights_));
 }
 
 int64_t DecoderModel::parameter_count() const {
   int64_t count = 0;
   for (const auto& [name, tensor] : weights_->named) count += tensor.numel();
   return count;
-}
-
-std::string DecoderModel::weights_file() const {
-  return weights_->lora ? "adapter_model.safetensors" : "model.safetensors";
-}
-
-void DecoderModel::restore(const std::filesystem::path& folder) {
-  expect(!is_split(), "a split model is not trained");
-  const torch::NoGradGuard no_gradients;
-  if (weights_->lora) return restore_adapters(*weights_, folder);
-  const checkpoint::TensorFile file(folder / weights_file());
-  const auto check = [&](const std::string& name, const torch::Tensor& stored, torch::IntArrayRef shape) {
-    if (stored.sizes() == shape) return;
-    throw BadData({folder.string() + ": " + name, "has shape " + shape_text(stored.sizes()),
-                   "the weights belong to another model"});
-  };
-  for (size_t i = 0; i < weights_->plans.size(); ++i) {
-    const TensorPlan& plan = weights_->plans[i];
-    torch::Tensor tensor = weights_->named[i].second;
-    check(plan.name, file.view(plan.name), stored_shape(plan, tensor.dim()));
-    copy_slices(stored_matrix(file.view(plan.name), plan), plan.rows, plan.columns, tensor);
-  }
-}
-
-void DecoderModel::save(const std::filesystem::path& folder) const {
-  expect(!is_split(), "a split model is not saved");
-  if (weights_->lora) return save_adapters(*weights_, folder);
-  Json config = config_.source;
-  expect(config.is_object(), "a model is saved with the config.json it was made from");
-  config["architectures"] = {config_.architecture};
-  config["model_type"] = config_.model_type;
-  config["tie_word_embeddings"] = config_.tied_output;
-  config.erase("torch_dtype");
-  config["dtype"] = dtype() == torch::kBFloat16 ? "bfloat16" : dtype() == torch::kFloat16 ? "float16" : "float32";
-  publish_file(folder / "config.json", config.dump(2) + "\n");
-  std::vector<torch::Tensor> values;
-  for (const auto& [name, tensor] : weights_->named) values.push_back(tensor);
-  auto stored = as_stored(values);
-  for (const auto& [plan, tensor] : weights_->buffers) stored.emplace_back(plan.name, tensor);
-  checkpoint::write_safetensors(folder / weights_file(), stored);
 }
 
 }  // namespace cmc::model

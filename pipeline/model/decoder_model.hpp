@@ -11,7 +11,12 @@
 #include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/model/kv_cache.hpp"
 #include "pipeline/model/pass_plan.hpp"
+#include "pipeline/model/saved_model.hpp"
 #include "pipeline/model/tensor_group.hpp"
+
+namespace cmc::checkpoint {
+class TensorFile;
+}
 
 namespace cmc::model {
 
@@ -49,8 +54,9 @@ class DecoderModel {
                                   torch::Dtype dtype, torch::Device device);
 
   // This part of a split model, its weights shared, run together with the other ranks of `group`, which sit as they
-  // were loaded. Split models are for inference: they are neither trained nor saved.
+  // were loaded.
   DecoderModel over(const TensorGroup& group) const;
+  const TensorGroup& group() const { return group_; }  // of one where the model is whole
 
   const checkpoint::ModelConfig& config() const { return config_; }  // of the whole model
   torch::Device device() const;
@@ -75,9 +81,9 @@ class DecoderModel {
 
   // [.., hidden] → [.., vocabulary] float32 logits (soft-capped where the config says so).
   torch::Tensor logits(const torch::Tensor& hidden) const;
-  // [vocabulary, hidden]; the embedding itself where outputs are tied. Not of a split model.
+  // [vocabulary, hidden]; the embedding itself where outputs are tied. Of a split model share_of() the vocabulary.
   const torch::Tensor& output_weight() const;
-  const torch::Tensor& output_bias() const;  // [vocabulary]; undefined: none
+  const torch::Tensor& output_bias() const;  // [vocabulary], or the share; undefined: none
   // A cache for this model (of a split one: for its own heads).
   KvCache make_cache(int64_t slots, int64_t capacity) const;
 
@@ -97,9 +103,9 @@ class DecoderModel {
   // What training changes: the adapters (by peft's names) where there are any, else all parameters.
   const std::vector<std::pair<std::string, torch::Tensor>>& trainable() const;
   void require_gradients(bool on);  // of trainable()
-  // Values shaped like trainable() (themselves, their gradients) as a checkpoint stores them: under its names, rows and
-  // columns in its order, stacks of experts together.
-  std::vector<std::pair<std::string, torch::Tensor>> as_stored(const std::vector<torch::Tensor>& values) const;
+  // How values shaped like trainable() make up the whole model's. Collective; throws Refused for a split model whose
+  // weights cannot be trained in parts.
+  TrainedParts trained_parts() const;
   // A copy whose blocks' linear layers hold what symmetric integers of `bits` bits can say: s · round(w / s) with
   // s = max |w| of an output's row / (2^(bits − 1) − 1), rounded to the nearest, halves to even. Embedding, output
   // layer, routers, norms and biases stay as they are, as GPTQ and bitsandbytes leave them.
@@ -107,16 +113,22 @@ class DecoderModel {
   // A model that keeps these values while this one is trained on; what is not trainable is shared.
   DecoderModel snapshot() const;
 
-  // What is trainable, in `folder`, which must exist: config.json + model.safetensors that transformers loads
-  // (float32/bfloat16 as held), or with adapters a peft folder.
-  void save(const std::filesystem::path& folder) const;
-  // Puts the values of a folder that save() wrote back. Throws BadData when it is another model's.
+  // What is trainable, for a folder: config.json + model.safetensors that transformers loads (float32/bfloat16 as
+  // held), or with adapters a peft folder. Collective; of a split model the first rank alone has the tensors.
+  SavedModel saved() const;
+  void save(const std::filesystem::path& folder) const;  // the same, of a whole model, in `folder`, which must exist
+  // Puts the values of a folder that was saved back. Throws BadData when it is another model's.
   void restore(const std::filesystem::path& folder);
+  // Fills values shaped like trainable() with what as_stored() gave of them, from a file under names behind `prefix`.
+  // Throws as restore() does; `where`: the file, in errors.
+  void take_stored(const checkpoint::TensorFile& file, const std::string& where, const std::string& prefix,
+                   const std::vector<torch::Tensor>& values) const;
   // The file in such a folder that holds the values.
   std::string weights_file() const;
 
  private:
   DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<ModelWeights> weights);
+  DecoderModel with(ModelWeights weights) const;  // run over the same group
   bool is_split() const;
   torch::Tensor embed(const DevicePlan& plan) const;
   PassPlan checked_plan(const PassInput& input, const KvCache* cache) const;

@@ -123,8 +123,8 @@ torch::Tensor DecoderModel::hidden(const DevicePlan& plan, KvCache& cache) const
 }
 
 torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) const {
-  // A cache is written in place, and ranks speak to each other, which autograd cannot follow.
-  const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr && !is_split());
+  // A cache is written in place, which autograd cannot follow.
+  const torch::AutoGradMode gradients(torch::GradMode::is_enabled() && cache == nullptr);
   const PassPlan plan = checked_plan(pass_input(input, config_.vocabulary), cache);
   check_tree(input.tree_mask, plan);
   const PassOptions options{input.tree_mask.defined() ? input.tree_mask.to(device(), torch::kBool) : torch::Tensor(),

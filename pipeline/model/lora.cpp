@@ -58,16 +58,18 @@ ModelWeights with_new_adapters(const ModelWeights& base, const LoraSettings& set
   };
   weights.lora = settings;
   weights.named_adapters.clear();
+  weights.adapter_plans.clear();
   for (Linear* block : linear_blocks(weights)) {
     block->adapters.clear();
     for (size_t i = 0; i < block->modules.size(); ++i) {
       const std::string& module = block->modules[i];
       if (!is_target(module)) continue;
-      const int64_t inputs = block->weights[i].size(1), outputs = block->weights[i].size(0);
       const torch::Device device = block->weights[i].device();
-      const double bound = 1.0 / std::sqrt(static_cast<double>(inputs));
-      add_adapter(weights, *block, i, uniform(module, seed, bound, {settings.rank, inputs}).to(device),
-                  torch::zeros({outputs, settings.rank}, device));
+      const double bound = 1.0 / std::sqrt(static_cast<double>(block->columns.whole));
+      const torch::Tensor whole = uniform(module, seed, bound, {settings.rank, block->columns.whole});
+      torch::Tensor own = torch::empty({settings.rank, block->columns.count()});
+      copy_slices(whole, all_of(settings.rank), block->columns, own);
+      add_adapter(weights, *block, i, own.to(device), torch::zeros({block->rows[i].count(), settings.rank}, device));
     }
   }
   return weights;
@@ -78,6 +80,7 @@ ModelWeights with_adapters_of(const ModelWeights& base, const ModelWeights& othe
   ModelWeights weights = base, source = other;
   weights.lora = other.lora;
   weights.named_adapters.clear();
+  weights.adapter_plans.clear();
   const std::vector<Linear*> to = linear_blocks(weights), from = linear_blocks(source);
   for (size_t block = 0; block < to.size(); ++block) {
     to[block]->adapters.clear();
@@ -96,9 +99,16 @@ void add_adapter(ModelWeights& weights, Linear& block, size_t i, torch::Tensor a
                        .b = b,
                        .scale = weights.lora->alpha / static_cast<double>(weights.lora->rank),
                        .dropout = weights.lora->dropout,
-                       .stream = weights.named_adapters.size() / 2};
-  weights.named_adapters.emplace_back(name + ".lora_A.weight", a);
-  weights.named_adapters.emplace_back(name + ".lora_B.weight", b);
+                       .stream = weights.named_adapters.size() / 2,
+                       .columns = block.columns};
+  const Slices rank = all_of(weights.lora->rank);
+  const auto add = [&](const std::string& tensor, const Slices& rows, const Slices& columns, const torch::Tensor& x) {
+    weights.named_adapters.emplace_back(tensor, x);
+    weights.adapter_plans.push_back({tensor, Fill::weights, rows, columns});
+    weights.adapter_plans.back().gradient = RankGradient::partial;
+  };
+  add(name + ".lora_A.weight", rank, block.columns, a);
+  add(name + ".lora_B.weight", block.rows[i], rank, b);
 }
 
 void merge_adapters(ModelWeights& weights) {
@@ -114,6 +124,7 @@ void merge_adapters(ModelWeights& weights) {
   }
   weights.lora.reset();
   weights.named_adapters.clear();
+  weights.adapter_plans.clear();
 }
 
 }  // namespace cmc::model

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/core/json.hpp"
 #include "pipeline/model/lora_settings.hpp"
 
 namespace cmc::model {
@@ -26,15 +27,10 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const std::filesystem
 // `base` with copies of another's adapters; all but the adapters is shared with `base`.
 ModelWeights with_adapters_of(const ModelWeights& base, const ModelWeights& other);
 
-// Values shaped like `named_adapters`, with the rows and columns in the order of the stored layers.
-std::vector<std::pair<std::string, torch::Tensor>> adapters_as_stored(const ModelWeights& weights,
-                                                                      const std::vector<torch::Tensor>& values);
-
-// Writes the adapters as a peft folder, which must exist.
-void save_adapters(const ModelWeights& weights, const std::filesystem::path& folder);
-
-// Puts the values of a folder that save_adapters() wrote back. Throws BadData when it is another model's.
-void restore_adapters(ModelWeights& weights, const std::filesystem::path& folder);
+// What a peft folder says beside the tensors: adapter_config.json.
+Json peft_config(const ModelWeights& weights);
+inline constexpr const char* peft_config_file = "adapter_config.json";
+inline constexpr const char* peft_weights_file = "adapter_model.safetensors";
 
 // Puts an adapter (a [rank, inputs], b [outputs, rank]) beside layer `i` of a block, under peft's names and with the
 // scale and dropout of `weights.lora`.

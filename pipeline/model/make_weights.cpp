@@ -10,11 +10,6 @@ namespace {
 using checkpoint::HeadNorm;
 using checkpoint::ModelConfig;
 
-// A layer whose inputs are split gives a part of a sum: one rank alone adds the bias.
-void keep_one_bias(const Linear& layer, TensorRank tensor_rank) {
-  if (tensor_rank.index > 0 && layer.bias.defined()) torch::Tensor(layer.bias).zero_();
-}
-
 // The layers of one model, as its configuration describes them.
 class Layers {
  public:
@@ -27,6 +22,7 @@ class Layers {
 
   LayerWeights make(int64_t number) {
     prefix_ = prefix_of(number);
+    build_.begin(RankGradient::partial);
     LayerWeights layer;
     if (config_.has_latent())
       add_latent(layer);
@@ -35,7 +31,7 @@ class Layers {
     const auto stored = config_.names.transposed ? WeightBuilder::Stored::transposed : WeightBuilder::Stored::straight;
     layer.attention_output = build_.linear({{name(config_.names.attention_output), hidden_}},
                                            value_columns(config_, split_), config_.attention_output_bias, stored);
-    keep_one_bias(layer.attention_output, split_.tensor_rank);
+    build_.keep_on_first_rank(name(config_.names.attention_output) + ".bias");
     add_head_norms(layer);
     if (config_.sinks)
       layer.sinks = build_.vector(name(config_.names.sinks), {config_.heads, {split_.query_heads}}, Fill::bias);
@@ -43,6 +39,7 @@ class Layers {
       add_experts(layer.experts);
     else
       add_mlp(layer, stored);
+    build_.begin(RankGradient::complete);
     add_norms(layer, number);
     return layer;
   }
@@ -120,7 +117,7 @@ class Layers {
     if (!names.gate_up.empty()) outputs = {{name(names.gate_up), followed_by(width, width)}};
     layer.gate_up = build_.linear(outputs, hidden_, config_.mlp_bias, stored);
     layer.down = build_.linear({{name(names.down), hidden_}}, width, config_.mlp_bias, stored);
-    keep_one_bias(layer.down, split_.tensor_rank);
+    build_.keep_on_first_rank(name(names.down) + ".bias");
   }
 
   void add_experts(ExpertWeights& experts) {
@@ -151,7 +148,7 @@ class Layers {
       const Slices turns{2 * width.whole, {{2 * share.first, share.count, 2}, {2 * share.first + 1, share.count, 2}}};
       gate_up = build_.stored_stack(count, {name(names.stacked_gate_up), turns}, hidden_, config_.experts.biases);
       down = build_.stored_stack(count, {name(names.stacked_down), hidden_}, width, config_.experts.biases);
-      if (split_.tensor_rank.index > 0 && down.bias.defined()) down.bias.zero_();
+      build_.keep_on_first_rank(name(names.stacked_down) + "_bias");
     }
     experts.gate_up = gate_up.weight;
     experts.gate_up_bias = gate_up.bias;

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <set>
 
-#include "pipeline/checkpoint/safetensors_writer.hpp"
 #include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
@@ -16,9 +15,6 @@ namespace cmc::model {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* config_name = "adapter_config.json";
-constexpr const char* weights_name = "adapter_model.safetensors";
 
 // Whether a field says what it says for plain LoRA: absent, null, false, empty, or "none".
 bool is_off(const Json& config, const char* field) {
@@ -101,8 +97,8 @@ torch::Tensor read_matrix(const checkpoint::TensorFile& file, const std::string&
 
 // adapter_model.safetensors, or where there is none adapter_model.bin, as peft does.
 fs::path weights_file(const fs::path& folder) {
-  const bool pickle = !is_there(folder / weights_name) && is_there(folder / "adapter_model.bin");
-  return folder / (pickle ? "adapter_model.bin" : weights_name);
+  const bool pickle = !is_there(folder / peft_weights_file) && is_there(folder / "adapter_model.bin");
+  return folder / (pickle ? "adapter_model.bin" : peft_weights_file);
 }
 
 }  // namespace
@@ -111,9 +107,10 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folde
   const c10::InferenceMode ordinary(false);
   const torch::NoGradGuard no_gradients;
   ModelWeights weights = base;
-  weights.lora = read_settings(folder / config_name);
+  weights.lora = read_settings(folder / peft_config_file);
   weights.lora->targets.clear();
   weights.named_adapters.clear();
+  weights.adapter_plans.clear();
   const fs::path path = weights_file(folder);
   const checkpoint::TensorFile file(path);
   std::set<std::string> left;
@@ -145,23 +142,6 @@ ModelWeights with_saved_adapters(const ModelWeights& base, const fs::path& folde
   return weights;
 }
 
-std::vector<std::pair<std::string, torch::Tensor>> adapters_as_stored(const ModelWeights& base,
-                                                                      const std::vector<torch::Tensor>& values) {
-  std::vector<std::pair<std::string, torch::Tensor>> stored;
-  ModelWeights weights = base;
-  for (const Linear* block : linear_blocks(weights)) {
-    for (size_t i = 0; i < block->adapters.size(); ++i) {
-      if (!block->adapters[i].a.defined()) continue;
-      // named_adapters holds A and B of each in this order.
-      const size_t next = stored.size();
-      const Slices rank = all_of(weights.lora->rank);
-      stored.emplace_back(base.named_adapters[next].first, stored_order(values[next], rank, block->columns));
-      stored.emplace_back(base.named_adapters[next + 1].first, stored_order(values[next + 1], block->rows[i], rank));
-    }
-  }
-  return stored;
-}
-
 namespace {
 
 bool are_transposed(const ModelWeights& base) {
@@ -174,48 +154,26 @@ bool are_transposed(const ModelWeights& base) {
 
 }  // namespace
 
-void restore_adapters(ModelWeights& weights, const fs::path& folder) {
-  const fs::path path = folder / weights_name;
-  const checkpoint::TensorFile file(path);
-  for (const Linear* block : linear_blocks(weights)) {
-    for (size_t i = 0; i < block->adapters.size(); ++i) {
-      const Adapter& adapter = block->adapters[i];
-      if (!adapter.a.defined()) continue;
-      const std::string name = "base_model.model." + block->modules[i];
-      const Slices rank = all_of(adapter.a.size(0));
-      const auto read = [&](const char* part, const Slices& rows, const Slices& columns, const torch::Tensor& to) {
-        torch::Tensor(to).copy_(read_matrix(file, path.string(), name + part, rows, columns, to.device()));
-      };
-      read(".lora_A.weight", rank, block->columns, adapter.a);
-      read(".lora_B.weight", block->rows[i], rank, adapter.b);
-    }
-  }
-}
-
-void save_adapters(const ModelWeights& weights, const fs::path& folder) {
+Json peft_config(const ModelWeights& weights) {
   expect(weights.lora.has_value(), "a model has adapters to save");
   const LoraSettings& lora = *weights.lora;
-  const Json config = {{"peft_type", "LORA"},
-                       {"task_type", "CAUSAL_LM"},
-                       {"base_model_name_or_path", nullptr},
-                       {"inference_mode", true},
-                       {"r", lora.rank},
-                       {"lora_alpha", lora.alpha},
-                       {"lora_dropout", lora.dropout},
-                       {"target_modules", lora.targets},
-                       {"bias", "none"},
-                       // peft's word for matrices that are stored the other way round (GPT-2)
-                       {"fan_in_fan_out", are_transposed(weights)},
-                       {"init_lora_weights", true},
-                       {"modules_to_save", nullptr},
-                       {"rank_pattern", Json::object()},
-                       {"alpha_pattern", Json::object()},
-                       {"use_dora", false},
-                       {"use_rslora", false}};
-  publish_file(folder / config_name, config.dump(2) + "\n");
-  std::vector<torch::Tensor> values;
-  for (const auto& [name, tensor] : weights.named_adapters) values.push_back(tensor);
-  checkpoint::write_safetensors(folder / weights_name, adapters_as_stored(weights, values));
+  return {{"peft_type", "LORA"},
+          {"task_type", "CAUSAL_LM"},
+          {"base_model_name_or_path", nullptr},
+          {"inference_mode", true},
+          {"r", lora.rank},
+          {"lora_alpha", lora.alpha},
+          {"lora_dropout", lora.dropout},
+          {"target_modules", lora.targets},
+          {"bias", "none"},
+          // peft's word for matrices that are stored the other way round (GPT-2)
+          {"fan_in_fan_out", are_transposed(weights)},
+          {"init_lora_weights", true},
+          {"modules_to_save", nullptr},
+          {"rank_pattern", Json::object()},
+          {"alpha_pattern", Json::object()},
+          {"use_dora", false},
+          {"use_rslora", false}};
 }
 
 }  // namespace cmc::model

@@ -1,5 +1,7 @@
 #include "pipeline/model/tensor_group.hpp"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
@@ -18,6 +20,43 @@ constexpr std::chrono::milliseconds between_sums{20};
 
 std::span<const std::byte> bytes_of(const torch::Tensor& contiguous) {
   return {static_cast<const std::byte*>(contiguous.const_data_ptr()), contiguous.nbytes()};
+}
+
+// Sums that autograd follows. `summed` adds up over the ranks.
+using Summed = std::function<torch::Tensor(const torch::Tensor&)>;
+
+class SumOfParts : public torch::autograd::Function<SumOfParts> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext*, const torch::Tensor& partial, const Summed& summed) {
+    return summed(partial);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 torch::autograd::variable_list upstream) {
+    return {upstream.front(), torch::Tensor()};
+  }
+};
+
+struct HeldSum : torch::CustomClassHolder {
+  explicit HeldSum(Summed summed) : summed(std::move(summed)) {}
+  Summed summed;
+};
+
+class FanOut : public torch::autograd::Function<FanOut> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const Summed& summed) {
+    context->saved_data["summed"] = c10::IValue::make_capsule(c10::make_intrusive<HeldSum>(summed));
+    return x.view_as(x);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list upstream) {
+    const auto capsule = context->saved_data["summed"].toCapsule();
+    return {static_cast<const HeldSum&>(*capsule).summed(upstream.front().contiguous()), torch::Tensor()};
+  }
+};
+
+bool is_followed(const torch::Tensor& x) {
+  return torch::GradMode::is_enabled() && x.requires_grad();
 }
 
 }  // namespace
@@ -39,6 +78,16 @@ TensorGroup::TensorGroup(const distributed::Communicator& ranks, torch::Device d
 
 torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {
   if (tensor_rank_.size == 1) return partial;
+  if (!is_followed(partial)) return summed(partial);
+  return SumOfParts::apply(partial, [group = *this](const torch::Tensor& part) { return group.summed(part); });
+}
+
+torch::Tensor TensorGroup::fan_out(const torch::Tensor& x) const {
+  if (tensor_rank_.size == 1 || !is_followed(x)) return x;
+  return FanOut::apply(x, [group = *this](const torch::Tensor& part) { return group.summed(part); });
+}
+
+torch::Tensor TensorGroup::summed(const torch::Tensor& partial) const {
   if (device_sum_) {
     torch::Tensor total = partial.clone(torch::MemoryFormat::Contiguous);
     device_sum_(total);
@@ -70,6 +119,18 @@ torch::Tensor TensorGroup::gather_columns(const torch::Tensor& part, int64_t col
     to.copy_(torch::from_blob(bytes.data(), {rows, share.count}, own.options()));
   }
   return result.to(part.device());
+}
+
+int64_t TensorGroup::smallest(int64_t mine) const {
+  if (tensor_rank_.size == 1) return mine;
+  int64_t least = mine;
+  for (const distributed::Bytes& theirs : ranks_.exchange(std::as_bytes(std::span(&mine, 1)))) {
+    int64_t number = 0;
+    expect(theirs.size() == sizeof number, "the ranks of a split model agree on one number");
+    std::memcpy(&number, theirs.data(), sizeof number);
+    least = std::min(least, number);
+  }
+  return least;
 }
 
 void TensorGroup::expect_same(std::span<const int32_t> plan) const {

@@ -29,11 +29,20 @@ class TensorGroup {
   TensorGroup(const distributed::Communicator& ranks, torch::Device device);
 
   TensorRank tensor_rank() const { return tensor_rank_; }
+  bool is_split() const { return tensor_rank_.size > 1; }
+  // The ranks, to agree on the host.
+  const distributed::Communicator& ranks() const { return ranks_; }
 
-  // The sum of every rank's tensor; the same bits on every rank, so that all decide alike.
+  // The sum of every rank's tensor; the same bits on every rank, so that all decide alike. What is computed from it is
+  // computed by all alike: its gradient is each summand's.
   torch::Tensor sum(const torch::Tensor& partial) const;
-  // Every rank's share_of(columns) side by side: [N, share] → [N, columns].
+  // `x`, the same on every rank, of which each computes a part of its own from here on (Megatron-LM's f; sum() is its
+  // g): its gradient is the sum of every rank's.
+  torch::Tensor fan_out(const torch::Tensor& x) const;
+  // Every rank's share_of(columns) side by side: [N, share] → [N, columns]. No gradient.
   torch::Tensor gather_columns(const torch::Tensor& part, int64_t columns) const;
+  // The smallest of every rank's numbers: for what they must do alike and would choose by their own memory.
+  int64_t smallest(int64_t mine) const;
   // Throws Internal when the ranks plan different passes: what they compute would belong to nobody's text. Compares a
   // hash, on the host.
   void expect_same(std::span<const int32_t> plan) const;
@@ -41,6 +50,7 @@ class TensorGroup {
   bool stays_on_device() const { return tensor_rank_.size == 1 || device_sum_ != nullptr; }
 
  private:
+  torch::Tensor summed(const torch::Tensor& partial) const;
   TensorRank tensor_rank_;
   distributed::Communicator ranks_;
   DeviceSum device_sum_;  // empty on a CPU and where ranks share a device: sums go through the host

@@ -65,6 +65,14 @@ void copy_slices(const torch::Tensor& stored, const Slices& rows, const Slices& 
   for_each_part(stored, target, rows, columns, [](const torch::Tensor& from, torch::Tensor to) { to.copy_(from); });
 }
 
+void put_slices(const torch::Tensor& held, const Slices& rows, const Slices& columns, torch::Tensor& stored) {
+  for_each_part(stored, held, rows, columns, [](torch::Tensor to, const torch::Tensor& from) { to.copy_(from); });
+}
+
+void add_slices(const torch::Tensor& held, const Slices& rows, const Slices& columns, torch::Tensor& stored) {
+  for_each_part(stored, held, rows, columns, [](torch::Tensor to, const torch::Tensor& from) { to.add_(from); });
+}
+
 torch::Tensor stored_order(const torch::Tensor& held, const Slices& rows, const Slices& columns) {
   const auto lies_in_order = [](const Slices& slices) {
     return slices.ranges.size() <= 1 && (slices.ranges.empty() || slices.ranges.front().step == 1);
@@ -72,7 +80,7 @@ torch::Tensor stored_order(const torch::Tensor& held, const Slices& rows, const 
   if (lies_in_order(rows) && lies_in_order(columns)) return held;
   const torch::NoGradGuard no_gradients;
   torch::Tensor stored = torch::empty_like(held);
-  for_each_part(stored, held, rows, columns, [](torch::Tensor to, const torch::Tensor& from) { to.copy_(from); });
+  put_slices(held, rows, columns, stored);
   return stored;
 }
 

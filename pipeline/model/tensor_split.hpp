@@ -31,7 +31,10 @@ Slices followed_by(const Slices& first, const Slices& second);
 
 // target = these rows of `stored`, of a matrix these columns; touches nothing else of `stored`.
 void copy_slices(const torch::Tensor& stored, const Slices& rows, const Slices& columns, torch::Tensor& target);
-// The way back, where the slices are all of a stored tensor: what is to be stored.
+// The way back: these rows and columns of `stored` = held, or += held (what is held twice then counts twice).
+void put_slices(const torch::Tensor& held, const Slices& rows, const Slices& columns, torch::Tensor& stored);
+void add_slices(const torch::Tensor& held, const Slices& rows, const Slices& columns, torch::Tensor& stored);
+// The same, where the slices are all of a stored tensor: what is to be stored.
 torch::Tensor stored_order(const torch::Tensor& held, const Slices& rows, const Slices& columns);
 
 // Which part of a model a rank holds (tensor parallelism; Shoeybi et al. 2019): whole query heads with the key/value

@@ -6,7 +6,16 @@ torch::Tensor WeightBuilder::add(const TensorPlan& plan, torch::Tensor tensor, c
   fill_(plan, tensor);
   weights_.named.emplace_back(label.empty() ? plan.name : label, tensor);
   weights_.plans.push_back(plan);
+  weights_.plans.back().gradient = gradient_;
   return tensor;
+}
+
+void WeightBuilder::keep_on_first_rank(const std::string& name) {
+  for (size_t i = 0; i < weights_.plans.size(); ++i) {
+    if (weights_.plans[i].name != name) continue;
+    weights_.plans[i].gradient = RankGradient::of_first_rank;
+    if (weights_.split.tensor_rank.index > 0) weights_.named[i].second.zero_();
+  }
 }
 
 torch::Tensor WeightBuilder::matrix(const std::string& name, const Slices& rows, const Slices& columns) {

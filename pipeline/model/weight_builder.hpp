@@ -40,6 +40,11 @@ class WeightBuilder {
   // All of them in one stored tensor `name` [experts, inputs, outputs], biases in `name`_bias.
   Stack stored_stack(int64_t experts, const Output& output, const Slices& inputs, bool with_bias);
 
+  // What ranks' gradients are of the tensors that are added from here on.
+  void begin(RankGradient gradient) { gradient_ = gradient; }
+  // A bias behind a product of which each rank has a part: the first rank alone adds it, the others hold zeros.
+  void keep_on_first_rank(const std::string& name);
+
   // `label`: the parameter's name, where it is not the stored tensor's.
   torch::Tensor add(const TensorPlan& plan, torch::Tensor tensor, const std::string& label = "");
 
@@ -48,6 +53,7 @@ class WeightBuilder {
   torch::TensorOptions options_;
   const FillTensor& fill_;
   ModelWeights& weights_;
+  RankGradient gradient_ = RankGradient::complete;
 };
 
 }  // namespace cmc::model

@@ -1,7 +1,5 @@
 #include "pipeline/model/weights.hpp"
 
-#include <map>
-
 namespace cmc::model {
 
 std::vector<Linear*> linear_blocks(ModelWeights& weights) {
@@ -38,25 +36,6 @@ std::vector<Linear*> all_linear_blocks(ModelWeights& weights) {
     if (block->is_there()) blocks.push_back(block);
   }
   return blocks;
-}
-
-std::vector<std::pair<std::string, torch::Tensor>> as_stored(const ModelWeights& weights,
-                                                             const std::vector<torch::Tensor>& values) {
-  std::vector<std::pair<std::string, torch::Tensor>> stored;
-  std::map<std::string, std::vector<torch::Tensor>> stacks;
-  for (size_t i = 0; i < weights.plans.size(); ++i) {
-    const TensorPlan& plan = weights.plans[i];
-    torch::Tensor tensor = stored_order(values[i], plan.rows, plan.columns);
-    if (plan.transposed) tensor = tensor.t().contiguous();
-    if (plan.expert < 0) {
-      stored.emplace_back(plan.name, tensor);
-      continue;
-    }
-    std::vector<torch::Tensor>& stack = stacks[plan.name];
-    stack.push_back(tensor);
-    if (std::ssize(stack) == plan.experts) stored.emplace_back(plan.name, torch::stack(stack));
-  }
-  return stored;
 }
 
 }  // namespace cmc::model

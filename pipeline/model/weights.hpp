@@ -11,6 +11,7 @@
 #include "pipeline/model/linear.hpp"
 #include "pipeline/model/lora_settings.hpp"
 #include "pipeline/model/norm_weights.hpp"
+#include "pipeline/model/tensor_plan.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
@@ -49,17 +50,6 @@ struct LayerWeights {
   ExpertWeights experts;                // in place of both
 };
 
-enum class Fill { weights, norm, bias, buffer };  // buffer: float32, no parameter
-
-// A tensor of the model: what is held of the stored one, as a matrix [outputs, inputs] or a vector.
-struct TensorPlan {
-  std::string name;  // of the stored tensor
-  Fill kind = Fill::weights;
-  Slices rows, columns;              // the stored shape is [rows.whole, columns.whole], of a vector [rows.whole]
-  bool transposed = false;           // it is stored [inputs, outputs]
-  int64_t expert = -1, experts = 0;  // it is one of a stored stack [experts, ..]
-};
-
 // All tensors of a model by their role, and by their names in a fixed order. Copies share their tensors.
 struct ModelWeights {
   TensorSplit split;        // which part of the model these are
@@ -75,6 +65,7 @@ struct ModelWeights {
   std::vector<std::pair<TensorPlan, torch::Tensor>> buffers;          // what is stored but never trained
   std::optional<LoraSettings> lora;                                   // of the adapters, where there are any
   std::vector<std::pair<std::string, torch::Tensor>> named_adapters;  // by peft's names, in a fixed order
+  std::vector<TensorPlan> adapter_plans;                              // of `named_adapters`
 };
 
 // Every block of linear layers but the output and the experts.
@@ -86,10 +77,5 @@ std::vector<Linear*> all_linear_blocks(ModelWeights& weights);
 
 // Fills `target` (of the model's dtype and device) with it.
 using FillTensor = std::function<void(const TensorPlan& plan, torch::Tensor& target)>;
-
-// Values shaped like `named`, of a whole model, as they are stored: by stored name, in the checkpoint's own order of
-// rows and columns, stacks of experts together.
-std::vector<std::pair<std::string, torch::Tensor>> as_stored(const ModelWeights& weights,
-                                                             const std::vector<torch::Tensor>& values);
 
 }  // namespace cmc::model

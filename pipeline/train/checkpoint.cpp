@@ -2,18 +2,21 @@
 
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 
+#include "pipeline/checkpoint/safetensors_writer.hpp"
+#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/json.hpp"
+#include "pipeline/train/held_out.hpp"
 
 namespace cmc::train {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr std::string_view prefix = "step-", best_weights = "best.f32";
+constexpr std::string_view prefix = "step-", moments_file = "moments.safetensors", best_file = "best.safetensors",
+                           first_moment = "first.", second_moment = "second.";
 
 fs::path folder_of(const fs::path& folder, int64_t step) {
   char name[32];
@@ -52,36 +55,10 @@ HeldOutLoss held_out_of(const Json& values, const std::string& where) {
   return {values[0], values[1], values[2], values[3], values[4]};
 }
 
-std::string bytes_of(torch::Tensor flat) {
-  flat = flat.cpu().contiguous();
-  return {static_cast<const char*>(flat.data_ptr()), static_cast<size_t>(flat.nbytes())};
-}
-
-torch::Tensor floats(const std::string& bytes, size_t first, int64_t count) {
-  torch::Tensor values = torch::empty({count}, torch::kFloat32);
-  std::memcpy(values.data_ptr(), bytes.data() + first, static_cast<size_t>(count) * sizeof(float));
-  return values;
-}
-
 void check_hash(const fs::path& file, const Json& state, const std::string& key, const std::string& where) {
   if (sha256_file(file) != json_field<std::string>(state, key, where)) {
     throw BadData({file.string(), "is not what was written (its SHA-256 differs)", "remove the checkpoint's folder"});
   }
-}
-
-std::string read_floats(const fs::path& file, int64_t count) {
-  std::string bytes = read_file(file);
-  if (bytes.size() != static_cast<size_t>(count) * sizeof(float)) {
-    throw BadData(
-        {file.string(), "has another length than the model's weights ask for", "remove the checkpoint's folder"});
-  }
-  return bytes;
-}
-
-void restore_moments(const fs::path& file, int64_t steps, AdamW& optimizer) {
-  const int64_t count = optimizer.first_moment().flat().numel();
-  const std::string bytes = read_floats(file, 2 * count);
-  optimizer.restore(floats(bytes, 0, count), floats(bytes, bytes.size() / 2, count), steps);
 }
 
 void remove_older(const fs::path& folder, int64_t step) {
@@ -94,25 +71,34 @@ void remove_older(const fs::path& folder, int64_t step) {
 
 }  // namespace
 
-void write_checkpoint(const fs::path& folder, const TrainingState& state, const model::DecoderModel& model,
-                      AdamW& optimizer) {
+SavedTraining saved_training(const TrainingState& state, const model::DecoderModel& model, AdamW& optimizer) {
+  const model::TrainedParts parts = model.trained_parts();
+  SavedTraining saved{model.saved(), {}, {}, optimizer.steps()};
+  for (auto [name, moment] :
+       {std::pair(first_moment, &optimizer.first_moment()), {second_moment, &optimizer.second_moment()}})
+    for (auto& [weight, values] : parts.as_stored(moment->views()))
+      saved.moments.emplace_back(std::string(name) + weight, values);
+  if (!state.best.empty()) saved.best = parts.as_stored(state.best);
+  return saved;
+}
+
+void write_checkpoint(const fs::path& folder, const TrainingState& state, const SavedTraining& saved) {
   create_folder(folder);
   publish_folder(folder_of(folder, state.step), [&](const fs::path& temporary) {
     create_folder(temporary / "model");
-    model.save(temporary / "model");
-    publish_file(temporary / "moments.f32",
-                 bytes_of(optimizer.first_moment().flat()) + bytes_of(optimizer.second_moment().flat()));
+    saved.model.write(temporary / "model");
+    checkpoint::write_safetensors(temporary / moments_file, saved.moments);
     Json json = {{"step", state.step},
                  {"identity", state.identity},
-                 {"optimizer_steps", optimizer.steps()},
-                 {"weights_sha256", sha256_file(temporary / "model" / model.weights_file())},
-                 {"moments_sha256", sha256_file(temporary / "moments.f32")},
+                 {"optimizer_steps", saved.optimizer_steps},
+                 {"weights_sha256", sha256_file(temporary / "model" / saved.model.weights_file)},
+                 {"moments_sha256", sha256_file(temporary / moments_file)},
                  {"reports", Json::array()}};
     for (const StepReport& report : state.history.steps) json["reports"].push_back(to_json(report));
     for (const HeldOutLoss& loss : state.history.held_out) json["held_out"].push_back(to_json(loss));
-    if (state.best.defined()) {
-      publish_file(temporary / best_weights, bytes_of(state.best));
-      json["best_sha256"] = sha256_file(temporary / best_weights);
+    if (!saved.best.empty()) {
+      checkpoint::write_safetensors(temporary / best_file, saved.best);
+      json["best_sha256"] = sha256_file(temporary / best_file);
     }
     publish_file(temporary / "state.json", json.dump());
   });
@@ -128,31 +114,37 @@ int64_t newest_checkpoint(const fs::path& folder) {
 
 TrainingState read_checkpoint(const fs::path& folder, int64_t step, const std::string& identity,
                               model::DecoderModel& model, AdamW& optimizer) {
-  const fs::path checkpoint = folder_of(folder, step);
-  const std::string where = (checkpoint / "state.json").string();
-  const Json json = read_json(checkpoint / "state.json");
+  const fs::path found = folder_of(folder, step);
+  const std::string where = (found / "state.json").string();
+  const Json json = read_json(found / "state.json");
   TrainingState state;
   state.step = json_field<int64_t>(json, "step", where);
   state.identity = json_field<std::string>(json, "identity", where);
   if (state.identity != identity) {
-    throw BadData({checkpoint.string(), "belongs to a training with other settings, data or models",
+    throw BadData({found.string(), "belongs to a training with other settings, data or models",
                    "give another checkpoint folder, or remove this one"});
   }
-  check_hash(checkpoint / "model" / model.weights_file(), json, "weights_sha256", where);
-  check_hash(checkpoint / "moments.f32", json, "moments_sha256", where);
+  check_hash(found / "model" / model.weights_file(), json, "weights_sha256", where);
+  check_hash(found / moments_file, json, "moments_sha256", where);
   for (const Json& report : json_field<Json>(json, "reports", where))
     state.history.steps.push_back(report_of(report, where));
   for (const Json& loss : json.value("held_out", Json::array()))
     state.history.held_out.push_back(held_out_of(loss, where));
   if (std::ssize(state.history.steps) != state.step)
     throw_bad_field(where, "reports", "does not have one entry per step");
+  const auto take = [&](std::string_view file, std::string_view names, const std::vector<torch::Tensor>& values) {
+    const std::string path = (found / file).string();
+    model.take_stored(checkpoint::TensorFile(path), path, std::string(names), values);
+  };
   if (json.contains("best_sha256")) {
-    check_hash(checkpoint / best_weights, json, "best_sha256", where);
-    const int64_t count = optimizer.first_moment().flat().numel();
-    state.best = floats(read_floats(checkpoint / best_weights, count), 0, count);
+    check_hash(found / best_file, json, "best_sha256", where);
+    state.best = copy_weights(model);
+    take(best_file, "", state.best);
   }
-  model.restore(checkpoint / "model");
-  restore_moments(checkpoint / "moments.f32", json_field<int64_t>(json, "optimizer_steps", where), optimizer);
+  model.restore(found / "model");
+  take(moments_file, first_moment, optimizer.first_moment().views());
+  take(moments_file, second_moment, optimizer.second_moment().views());
+  optimizer.go_on_behind(json_field<int64_t>(json, "optimizer_steps", where));
   return state;
 }
 

@@ -78,9 +78,11 @@ model::DecoderModel load_delta(const fs::path& folder, const model::DecoderModel
 }
 
 void save_model(const model::DecoderModel& model, const fs::path& tokenizer_folder, const fs::path& folder) {
+  const model::SavedModel saved = model.saved();
+  if (model.group().tensor_rank().index > 0) return;
   create_folder(folder.parent_path());
   publish_folder(folder, [&](const fs::path& temporary) {
-    model.save(temporary);
+    saved.write(temporary);
     copy_tokenizer(tokenizer_folder, temporary);
   });
 }

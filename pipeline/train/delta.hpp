@@ -23,7 +23,7 @@ model::DecoderModel load_delta(const std::filesystem::path& folder, const model:
                                torch::Device device);
 
 // Publishes a Hugging Face folder that transformers loads: config, safetensors, and the tokenizer files of
-// `tokenizer_folder`.
+// `tokenizer_folder`. Collective over the ranks that hold the model together; the first one writes.
 void save_model(const model::DecoderModel& model, const std::filesystem::path& tokenizer_folder,
                 const std::filesystem::path& folder);
 

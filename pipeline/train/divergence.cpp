@@ -6,11 +6,11 @@ using torch::Tensor;
 
 // From the logits p and q of both: writes Σ softmax(p) (log softmax(p) − log softmax(q)) and replaces q by
 // w (softmax(q) − softmax(p)).
-void compare(Tensor p, Tensor q, const Tensor& weights, Tensor divergences) {
-  p.sub_(torch::logsumexp(p, 1, true));
-  q.sub_(torch::logsumexp(q, 1, true));
+void compare(const VocabularyPart& part, Tensor p, Tensor q, const Tensor& weights, Tensor divergences) {
+  p.sub_(part.logsumexp(p));
+  q.sub_(part.logsumexp(q));
   const Tensor probability = p.exp();
-  divergences.copy_(p.sub_(q).mul_(probability).sum(1));
+  divergences.copy_(part.sum(p.sub_(q).mul_(probability)).squeeze(1));
   q.exp_().sub_(probability).mul_(weights.unsqueeze(1));
 }
 
@@ -22,7 +22,7 @@ DivergenceOutput fused_divergence(const DivergenceInput& input) {
   const Tensor divergences = torch::empty({input.weights.size(0)}, input.weights.options().requires_grad(false));
   compare_rows(input, input.reference ? &*input.reference : nullptr, gradient, [&](const PairedRows& rows) {
     if (!input.reference) Tensor(rows.other).zero_();
-    compare(rows.other, rows.fused, rows.of(input.weights), rows.of(divergences));
+    compare(input.part, rows.other, rows.fused, rows.of(input.weights), rows.of(divergences));
   });
   return {gradient.attach(torch::dot(input.weights, divergences)), divergences};
 }

@@ -2,15 +2,21 @@
 
 namespace cmc::train {
 
-LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples) {
-  const torch::Tensor states = frozen.states ? frozen.states->states(examples) : frozen_states(*frozen.model, examples);
-  return {states, frozen.model->output_weight(), frozen.coefficient, frozen.model->config().final_softcap,
-          frozen.model->output_bias()};
+LogitTerm logit_term(const model::DecoderModel& model, const torch::Tensor& states, double coefficient,
+                     const VocabularyPart& part) {
+  const auto own = [&](const torch::Tensor& rows) { return model.group().is_split() ? rows : part.rows_of(rows); };
+  return {states, own(model.output_weight()), coefficient, model.config().final_softcap, own(model.output_bias())};
 }
 
-std::vector<LogitTerm> frozen_terms(const std::vector<FrozenModel>& frozen, std::span<const Example* const> examples) {
+LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples, const VocabularyPart& part) {
+  const torch::Tensor states = frozen.states ? frozen.states->states(examples) : frozen_states(*frozen.model, examples);
+  return logit_term(*frozen.model, states, frozen.coefficient, part);
+}
+
+std::vector<LogitTerm> frozen_terms(const std::vector<FrozenModel>& frozen, std::span<const Example* const> examples,
+                                    const VocabularyPart& part) {
   std::vector<LogitTerm> terms;
-  for (const FrozenModel& each : frozen) terms.push_back(frozen_term(each, examples));
+  for (const FrozenModel& each : frozen) terms.push_back(frozen_term(each, examples, part));
   return terms;
 }
 

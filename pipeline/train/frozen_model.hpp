@@ -17,8 +17,13 @@ struct FrozenModel {
   double coefficient = 1.0;
 };
 
-// What a frozen model adds to the fused logits at the predicting positions of examples.
-LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples);
-std::vector<LogitTerm> frozen_terms(const std::vector<FrozenModel>& frozen, std::span<const Example* const> examples);
+// What a model adds to the fused logits of the part, from its states [N, hidden]. A model that is whole gives its rows
+// there; one that ranks hold together is split as the part is.
+LogitTerm logit_term(const model::DecoderModel& model, const torch::Tensor& states, double coefficient,
+                     const VocabularyPart& part);
+// What a frozen model adds at the predicting positions of examples.
+LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples, const VocabularyPart& part);
+std::vector<LogitTerm> frozen_terms(const std::vector<FrozenModel>& frozen, std::span<const Example* const> examples,
+                                    const VocabularyPart& part);
 
 }  // namespace cmc::train

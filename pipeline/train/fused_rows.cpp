@@ -90,7 +90,8 @@ void check_rows(const FusedRows& rows) {
 
 int64_t chunk_rows(const FusedRows& rows, int64_t buffers) {
   const int64_t row_bytes =
-      buffers * rows.trained.weight.size(0) * static_cast<int64_t>(torch::elementSize(loss_dtype(rows.trained)));
+      buffers * rows.part.largest(rows.trained.weight.size(0)) *
+      static_cast<int64_t>(torch::elementSize(loss_dtype(rows.trained)));  // all ranks take the same chunks
   return std::clamp<int64_t>(rows.memory_bytes / std::max<int64_t>(row_bytes, 1), 1, rows.weights.size(0));
 }
 
@@ -121,9 +122,9 @@ double add_terms(const std::vector<LogitTerm>& terms, int64_t first, Tensor& log
   return add_to;
 }
 
-void for_each_row(const Tensor& logits, const std::function<void(int64_t, int64_t)>& work) {
+void for_each_row(const Tensor& logits, const VocabularyPart& part, const std::function<void(int64_t, int64_t)>& work) {
   const int64_t rows = logits.size(0);
-  if (!logits.device().is_cpu()) return work(0, rows);
+  if (!logits.device().is_cpu() || part.is_split()) return work(0, rows);
   at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
     for (int64_t row = begin; row < end; ++row) work(row, 1);
@@ -147,7 +148,7 @@ void compare_rows(const FusedRows& rows, const LogitTerm* other, GatheredGradien
     }
     const Tensor slope = add_term(rows.trained, first, add_to, fused);
     if (!other) theirs.copy_(fused);
-    for_each_row(fused, [&](int64_t row, int64_t some) {
+    for_each_row(fused, rows.part, [&](int64_t row, int64_t some) {
       work({first + row, some, theirs.narrow(0, row, some), fused.narrow(0, row, some)});
     });
     gradient.add(first, fused, slope);

@@ -4,12 +4,14 @@
 #include <functional>
 #include <vector>
 
+#include "pipeline/train/vocabulary_part.hpp"
+
 namespace cmc::train {
 
 // One summand of the fused logits: coefficient * softcap(hidden · weightᵀ + bias).
 struct LogitTerm {
   torch::Tensor hidden;  // [N, D] states as the output layer reads them, D of its own
-  torch::Tensor weight;  // [V, D] output weight
+  torch::Tensor weight;  // [V, D] output weight; V: the vocabulary, or the own part of it
   double coefficient = 1.0;
   double final_softcap = 0;  // cap * tanh(x / cap); 0: none
   torch::Tensor bias = {};   // [V] of the output; undefined: none
@@ -23,6 +25,8 @@ struct FusedRows {
                                   // empty: plain fine-tuning of the trained model
   LogitTerm trained;              // gradients flow to hidden and weight; its coefficient is alpha
   torch::Tensor weights;          // [N] w_i, any sign, in loss_dtype(trained)
+  // Whose logits all terms give here. Where it is split, the gradients by hidden and weight are of the own part alone.
+  VocabularyPart part = {};
   // Where given, the gradient of trained.weight is added here in the forward pass, as for an upstream gradient of 1,
   // and autograd sees a constant weight: saves a second [V, D] where that is the model's largest tensor.
   torch::Tensor weight_gradient;
@@ -47,8 +51,10 @@ torch::Tensor add_term(const LogitTerm& term, int64_t first, double add_to, torc
 double add_terms(const std::vector<LogitTerm>& terms, int64_t first, torch::Tensor& logits);
 
 // Calls work(first, count) for all rows of `logits` [C, V]: on the CPU for one at a time, in parallel, so that a row
-// stays in the core's cache through all passes; elsewhere for all at once. Without gradients.
-void for_each_row(const torch::Tensor& logits, const std::function<void(int64_t, int64_t)>& work);
+// stays in the core's cache through all passes; elsewhere, and where ranks hold parts of them, for all at once. Without
+// gradients.
+void for_each_row(const torch::Tensor& logits, const VocabularyPart& part,
+                  const std::function<void(int64_t, int64_t)>& work);
 
 // Two fused distributions at some rows, as logits that a loss overwrites.
 struct PairedRows {

@@ -34,13 +34,14 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
     pass.packed.input.dropout_seed = together.front().batch.dropout_seed;
   }
   LossInput& rows = pass.rows;
-  rows.frozen = frozen_terms(training.frozen, all);
+  rows.part = vocabulary_part(training);
+  rows.frozen = frozen_terms(training.frozen, all, rows.part);
   const torch::Tensor hidden = model.hidden(pass.packed.input, nullptr).index_select(0, pass.packed.predicting);
-  rows.trained = {hidden, model.output_weight(), training.settings.alpha, model.config().final_softcap,
-                  model.output_bias()};
+  rows.trained = logit_term(model, model.group().fan_out(hidden), training.settings.alpha, rows.part);
   if (learns) {
-    rows.weight_gradient = model.output_weight().grad();
-    if (model.output_bias().defined()) rows.bias_gradient = model.output_bias().grad();
+    const auto own = [&](const torch::Tensor& of) { return model.group().is_split() ? of : rows.part.rows_of(of); };
+    rows.weight_gradient = own(model.output_weight().grad());
+    if (model.output_bias().defined()) rows.bias_gradient = own(model.output_bias().grad());
   }
   rows.labels = pass.packed.labels;
   rows.weights = torch::zeros({rows.labels.size(0)}, rows.labels.options().dtype(loss_dtype(rows.trained)));

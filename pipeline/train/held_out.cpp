@@ -81,19 +81,16 @@ HeldOutLoss held_out_loss(const Training& training, Reference* reference, const 
   return sum;
 }
 
-torch::Tensor copy_weights(const model::DecoderModel& model) {
-  std::vector<torch::Tensor> parts;
-  for (const auto& [name, parameter] : model.trainable()) parts.push_back(parameter.detach().reshape({-1}).cpu());
-  return torch::cat(parts);
+std::vector<torch::Tensor> copy_weights(const model::DecoderModel& model) {
+  std::vector<torch::Tensor> copies;
+  for (const auto& [name, parameter] : model.trainable())
+    copies.push_back(parameter.detach().to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true));
+  return copies;
 }
 
-void put_back(const torch::Tensor& weights, model::DecoderModel& model) {
+void put_back(const std::vector<torch::Tensor>& weights, model::DecoderModel& model) {
   const torch::NoGradGuard no_grad;
-  int64_t first = 0;
-  for (const auto& [name, parameter] : model.trainable()) {
-    torch::Tensor(parameter).copy_(weights.narrow(0, first, parameter.numel()).view(parameter.sizes()));
-    first += parameter.numel();
-  }
+  for (size_t i = 0; i < weights.size(); ++i) torch::Tensor(model.trainable()[i].second).copy_(weights[i]);
 }
 
 }  // namespace cmc::train

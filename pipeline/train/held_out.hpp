@@ -18,8 +18,8 @@ TrainData hold_out(TrainData& data, int64_t count);
 HeldOutLoss held_out_loss(const Training& training, Reference* reference, const std::vector<MicroBatch>& batches,
                           int64_t pass_tokens);
 
-// A copy of the trainable weights [elements] float32 on the host, and these put back.
-torch::Tensor copy_weights(const model::DecoderModel& model);
-void put_back(const torch::Tensor& weights, model::DecoderModel& model);
+// Copies of the trainable weights on the host, and these put back.
+std::vector<torch::Tensor> copy_weights(const model::DecoderModel& model);
+void put_back(const std::vector<torch::Tensor>& weights, model::DecoderModel& model);
 
 }  // namespace cmc::train

@@ -93,7 +93,8 @@ struct HiddenStore::Arena {
 };
 
 int64_t pass_tokens_for(const model::DecoderModel& model) {
-  return model.device().is_cpu() ? 0 : model::pass_tokens_on(model.device(), model.config(), model.dtype());
+  const bool alone = model.device().is_cpu();
+  return model.group().smallest(alone ? 0 : model::pass_tokens_on(model.device(), model.config(), model.dtype()));
 }
 
 namespace {
@@ -124,17 +125,21 @@ int64_t HiddenStore::spilled_bytes() const {
   return arena_->in_file;
 }
 
+model::Range HiddenStore::columns() const {
+  return model::share_of(model_->output_weight().size(1), model_->group().tensor_rank());
+}
+
 int64_t HiddenStore::row_bytes() const {
-  return model_->config().hidden * static_cast<int64_t>(torch::elementSize(kept_as_));
+  return columns().count * static_cast<int64_t>(torch::elementSize(kept_as_));
 }
 
 torch::Tensor HiddenStore::at(const Place& place) const {
   if (place.on_device.defined()) return place.on_device;
-  return torch::from_blob(place.at, {place.rows, model_->config().hidden}, kept_as_);
+  return torch::from_blob(place.at, {place.rows, columns().count}, kept_as_);
 }
 
-// `states` [rows, hidden] of kept_as_, on the model's device or the host, whose memory is the caller's. They lie on the
-// device while the budget lasts.
+// `states` [rows, own columns] of kept_as_, on the model's device or the host, whose memory is the caller's. They lie
+// on the device while the budget lasts.
 void HiddenStore::keep(const std::string& key, const torch::Tensor& states) {
   if (places_.contains(key)) return;
   Place place;
@@ -152,7 +157,8 @@ void HiddenStore::keep(const std::string& key, const torch::Tensor& states) {
 
 // One pass, whose states are kept on the device as they lie, or brought to the host at once.
 void HiddenStore::run(std::span<const Example* const> examples) {
-  torch::Tensor states = frozen_states(*model_, examples).to(kept_as_);
+  const model::Range own = columns();
+  torch::Tensor states = frozen_states(*model_, examples).narrow(1, own.first, own.count).to(kept_as_);
   const bool fits = on_device_ + static_cast<int64_t>(states.nbytes()) <= device_budget_;
   if (!fits) states = states.cpu();
   int64_t first = 0;
@@ -180,7 +186,8 @@ torch::Tensor HiddenStore::states(std::span<const Example* const> examples) {
   const auto on_host = [](const torch::Tensor& part) { return part.is_cpu(); };
   if (!std::ranges::all_of(parts, on_host))  // else they are joined there and copied once
     for (torch::Tensor& part : parts) part = part.to(model_->device());
-  return torch::cat(parts).to(model_->device(), model_->dtype());
+  return model_->group().gather_columns(torch::cat(parts).to(model_->device(), model_->dtype()),
+                                        model_->output_weight().size(1));
 }
 
 std::vector<const Example*> HiddenStore::missing_anywhere(std::span<const Example* const> examples,
@@ -238,7 +245,7 @@ void HiddenStore::exchange(std::span<const Example* const> examples, int root, i
   }
   group.broadcast(buffer, root);
   each([&](const Example& example, int64_t rows) {
-    keep(content_key(example), torch::from_blob(next, {rows, model_->config().hidden}, kept_as_));
+    keep(content_key(example), torch::from_blob(next, {rows, columns().count}, kept_as_));
   });
 }
 

@@ -35,7 +35,8 @@ int64_t pass_tokens_for(const model::DecoderModel& model);
 // Last hidden states of a frozen model at the predicting positions of examples, computed once (architecture.md "Speed
 // by design" 4). Known by the example's content, so one store serves all epochs, and all trainings with this model.
 // With pass_tokens = 0 each example is run alone, so its states have the same bits whichever examples share its batch,
-// before and after a resume. One thread at a time.
+// before and after a resume. The ranks of a split model compute states together and keep a share of the columns each.
+// One thread at a time.
 class HiddenStore {
  public:
   HiddenStore(std::shared_ptr<const model::DecoderModel> model, HiddenStoreSettings settings);
@@ -65,6 +66,7 @@ class HiddenStore {
     int64_t rows = 0;
     torch::Tensor on_device;  // in place of it
   };
+  model::Range columns() const;  // of the states that this rank keeps
   int64_t row_bytes() const;
   torch::Tensor at(const Place& place) const;
   void run(std::span<const Example* const> examples);

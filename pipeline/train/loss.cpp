@@ -9,16 +9,17 @@ namespace {
 using torch::Tensor;
 
 // Replaces logits z by w (softmax(z) − onehot) and writes the cross-entropies.
-void softmax_minus_onehot(Tensor z, const Tensor& labels, const Tensor& weights, Tensor losses) {
-  const Tensor index = labels.unsqueeze(1);
-  const Tensor max = z.amax(1, true);
-  const Tensor at_label = z.gather(1, index) - max;
+void softmax_minus_onehot(const VocabularyPart& part, Tensor z, const Tensor& labels, const Tensor& weights,
+                          Tensor losses) {
+  const VocabularyPart::Places places = part.places(labels);
+  const Tensor max = part.max(z);
+  const Tensor at_label = part.at(z, places) - max;
   z.sub_(max).exp_();
-  const Tensor sum = z.sum(1, true);
+  const Tensor sum = part.sum(z);
   losses.copy_((sum.log() - at_label).squeeze(1));
   const Tensor w = weights.unsqueeze(1);
   z.mul_(w / sum);
-  z.scatter_(1, index, z.gather(1, index) - w);  // not scatter_add_, which on CUDA adds in any order
+  part.add_at(z, places, -w);
 }
 
 void check_input(const LossInput& input) {
@@ -26,7 +27,8 @@ void check_input(const LossInput& input) {
   const Tensor& labels = input.labels;
   expect(labels.sizes() == input.weights.sizes() && labels.scalar_type() == torch::kLong, "labels are [N] int64");
   if (labels.device().is_cpu()) {
-    expect(labels.min().item<int64_t>() >= 0 && labels.max().item<int64_t>() < input.trained.weight.size(0),
+    expect(labels.min().item<int64_t>() >= 0 &&
+               labels.max().item<int64_t>() < input.part.vocabulary(input.trained.weight.size(0)),
            "labels are ids of the vocabulary");
   }
 }
@@ -57,9 +59,10 @@ LossOutput fused_cross_entropy(const LossInput& input) {
       Tensor logits = buffer.narrow(0, 0, count);
       const double add_to = add_terms(input.frozen, first, logits);
       const Tensor slope = add_term(input.trained, first, add_to, logits);
-      for_each_row(logits, [&](int64_t row, int64_t rows) {
+      for_each_row(logits, input.part, [&](int64_t row, int64_t rows) {
         const auto of = [&](const Tensor& all) { return all.narrow(0, first + row, rows); };
-        softmax_minus_onehot(logits.narrow(0, row, rows), of(input.labels), of(input.weights), of(token_loss));
+        softmax_minus_onehot(input.part, logits.narrow(0, row, rows), of(input.labels), of(input.weights),
+                             of(token_loss));
       });
       gradient.add(first, logits, slope);
     }

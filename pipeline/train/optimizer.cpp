@@ -46,20 +46,10 @@ void AdamW::step(FlatTensors& gradients, double learning_rate) {
   }
 }
 
-void AdamW::restore(const torch::Tensor& first, const torch::Tensor& second, int64_t steps) {
-  expect(first.numel() == first_.flat().numel() && second.numel() == second_.flat().numel(),
-         "saved moments are as long as the parameters");
-  first_.flat().copy_(first);
-  second_.flat().copy_(second);
-  steps_ = steps;
-}
-
-double clip_gradients(FlatTensors& gradients, double max_norm) {
+void clip_gradients(FlatTensors& gradients, double norm, double max_norm) {
   const torch::NoGradGuard no_grad;
-  const double norm = torch::linalg_vector_norm(torch::stack(at::_foreach_norm(gradients.views()))).item<double>();
   const double scale = max_norm / (norm + 1e-6);
   if (max_norm > 0 && scale < 1.0) gradients.values().mul_(scale);
-  return norm;
 }
 
 }  // namespace cmc::train

@@ -2,12 +2,13 @@
 #include <torch/types.h>
 
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "pipeline/model/trained_parts.hpp"
 
 namespace cmc::train {
 
-using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
+using model::NamedTensors;
 
 // Which weights decay.
 enum class DecayedWeights {
@@ -50,8 +51,8 @@ class AdamW {
   int64_t steps() const { return steps_; }
   FlatTensors& first_moment() { return first_; }
   FlatTensors& second_moment() { return second_; }
-  // Goes on from saved moments (flat, in the order of the parameters).
-  void restore(const torch::Tensor& first, const torch::Tensor& second, int64_t steps);
+  // Goes on behind so many steps, whose moments have been put back.
+  void go_on_behind(int64_t steps) { steps_ = steps; }
 
  private:
   std::vector<torch::Tensor> parameters_;
@@ -61,8 +62,8 @@ class AdamW {
   int64_t steps_ = 0;
 };
 
-// Scales the gradients so that their global L2 norm is at most `max_norm` (as torch.nn.utils.clip_grad_norm_); 0:
-// measures only. Returns the norm before.
-double clip_gradients(FlatTensors& gradients, double max_norm);
+// Scales gradients of this L2 norm so that it is at most `max_norm` (as torch.nn.utils.clip_grad_norm_); 0: leaves
+// them.
+void clip_gradients(FlatTensors& gradients, double norm, double max_norm);
 
 }  // namespace cmc::train

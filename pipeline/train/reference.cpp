@@ -8,7 +8,7 @@
 namespace cmc::train {
 
 Reference::Reference(const Training& training)
-    : frozen_(training.frozen), memory_bytes_(training.settings.loss_memory_bytes) {
+    : frozen_(training.frozen), part_(vocabulary_part(training)), memory_bytes_(training.settings.loss_memory_bytes) {
   trained_.model = std::make_shared<const model::DecoderModel>(training.trained.snapshot());
   const HiddenStoreSettings& settings = training.settings.reference_states;
   pass_tokens_ = settings.pass_tokens ? *settings.pass_tokens : pass_tokens_for(*trained_.model);
@@ -29,8 +29,9 @@ std::vector<double> Reference::losses(std::span<const Example* const> examples) 
 void Reference::compute_losses(const std::vector<const Example*>& pass) {
   const torch::NoGradGuard no_grad;
   LossInput input;
-  input.frozen = frozen_terms(frozen_, pass);
-  input.trained = frozen_term({trained_.model, nullptr, trained_.coefficient}, pass);
+  input.part = part_;
+  input.frozen = frozen_terms(frozen_, pass, part_);
+  input.trained = frozen_term({trained_.model, nullptr, trained_.coefficient}, pass, part_);
   input.labels = pack(pass, trained_.model->device()).labels;
   input.weights = torch::ones({input.labels.size(0)}, input.labels.options().dtype(loss_dtype(input.trained)));
   input.memory_bytes = memory_bytes_;

@@ -18,7 +18,7 @@ class Reference {
   explicit Reference(const Training& training);
 
   // What the trained model added to the fused logits at the predicting positions of examples; its states are kept.
-  LogitTerm term(std::span<const Example* const> examples) const { return frozen_term(trained_, examples); }
+  LogitTerm term(std::span<const Example* const> examples) const { return frozen_term(trained_, examples, part_); }
   HiddenStore& states() { return *trained_.states; }
 
   // Sum of cross-entropies of each example's labels (nat).
@@ -28,6 +28,7 @@ class Reference {
   void compute_losses(const std::vector<const Example*>& pass);
 
   const std::vector<FrozenModel>& frozen_;
+  VocabularyPart part_;
   FrozenModel trained_;
   int64_t memory_bytes_, pass_tokens_;
   std::unordered_map<std::string, double> losses_;  // by content key

@@ -8,13 +8,14 @@ using torch::Tensor;
 
 // Replaces the fused logits by w (softmax(fused) − target).
 void pull(const PairedRows& rows, const SoftTargetInput& input, const SoftTargetOutput& output) {
-  const Tensor index = rows.of(input.labels).unsqueeze(1);
+  const VocabularyPart& part = input.part;
+  const VocabularyPart::Places labels = part.places(rows.of(input.labels));
   Tensor target = rows.other, q = rows.fused;
-  target.scatter_(1, index, target.gather(1, index) - input.penalty);
-  target.sub_(target.logsumexp(1, true)).exp_();
-  q.sub_(q.logsumexp(1, true));
-  rows.of(output.label_loss).copy_(-q.gather(1, index).squeeze(1));
-  rows.of(output.token_loss).copy_(-(target * q).sum(1));
+  part.add_at(target, labels, torch::full_like(labels.index, -input.penalty, target.options()));
+  target.sub_(part.logsumexp(target)).exp_();
+  q.sub_(part.logsumexp(q));
+  rows.of(output.label_loss).copy_(-part.at(q, labels).squeeze(1));
+  rows.of(output.token_loss).copy_(-part.sum(target * q).squeeze(1));
   q.exp_().sub_(target).mul_(rows.of(input.weights).unsqueeze(1));
 }
 

@@ -136,10 +136,12 @@ int64_t pass_tokens_of(const Training& training) {
   constexpr int64_t enough = 16384;  // fills any card
   const auto& config = training.trained.config();
   // Numbers of one token that the backward pass finds again in each layer: about these, or the layer's input alone.
+  const int64_t ranks = training.trained.group().tensor_rank().size;
   const int64_t within =
-      12 * config.hidden + 4 * (config.heads + config.kv_heads) * config.head_dim + 4 * config.intermediate;
+      12 * config.hidden + (4 * (config.heads + config.kv_heads) * config.head_dim + 4 * config.intermediate) / ranks;
   const int64_t numbers = settings.recompute_layers ? config.layers * config.hidden + within : config.layers * within;
-  return std::clamp<int64_t>(model::memory_of(device).free / 2 / (4 * numbers), 0, enough);
+  const int64_t fits = std::clamp<int64_t>(model::memory_of(device).free / 2 / (4 * numbers), 0, enough);
+  return vocabulary_part(training).group().smallest(fits);
 }
 
 // PyTorch's deterministic algorithms for as long as this lives.
@@ -168,8 +170,11 @@ class Trainer {
         per_epoch_(steps_per_epoch(settings_, std::ssize(training.data.examples))),
         warmup_(warmup_steps(settings_.warmup, total_, per_epoch_)),
         pass_tokens_(pass_tokens_of(training)),
+        part_(vocabulary_part(training)),
+        parts_(training.trained.trained_parts()),
         optimizer_(training.trained.trainable(), settings_.adamw),
         sum_(training.trained.trainable(), extra_count) {
+    expect(!part_.is_split() || training.group.size() == 1, "ranks share out the examples or the model, not both");
     if (parts_of(settings_.objective).compares()) reference_.emplace(training);
     if (settings_.evaluate_every > 0) held_out_ = batches_in_order(*training.held_out, settings_);
     state_.identity = identity_of(training);
@@ -200,7 +205,7 @@ class Trainer {
       if (!last && (stop || due)) save();
       if (!last && stop) throw_stopped();
     }
-    if (state_.best.defined()) put_back(state_.best, training_.trained);
+    if (!state_.best.empty()) put_back(state_.best, training_.trained);
     return std::move(state_.history);
   }
 
@@ -213,11 +218,18 @@ class Trainer {
   void fill_states(const std::vector<MicroBatch>& step);
   void run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step);
   void sum_over_ranks();
+  double complete_gradients();
+  // All ranks of the training, which share out its examples or hold a model together.
+  const distributed::Communicator& everyone() const {
+    return part_.is_split() ? part_.group().ranks() : training_.group;
+  }
   [[noreturn]] void throw_stopped() const;
 
   const Training& training_;
   const TrainSettings& settings_;
   int64_t total_, per_epoch_, warmup_, pass_tokens_;
+  VocabularyPart part_;
+  model::TrainedParts parts_;
   int first_share_ = 0;
   AdamW optimizer_;
   FlatTensors sum_;
@@ -230,8 +242,8 @@ class Trainer {
 void Trainer::resume() {
   if (training_.checkpoints.empty()) return;
   int64_t step = -1;
-  if (training_.group.rank() == 0) step = newest_checkpoint(training_.checkpoints);
-  training_.group.broadcast(std::as_writable_bytes(std::span(&step, 1)), 0);
+  if (everyone().rank() == 0) step = newest_checkpoint(training_.checkpoints);
+  everyone().broadcast(std::as_writable_bytes(std::span(&step, 1)), 0);
   if (step < 0) return;
   state_ = read_checkpoint(training_.checkpoints, step, state_.identity, training_.trained, optimizer_);
 }
@@ -242,18 +254,19 @@ void Trainer::save() {
   if (training_.checkpoints.empty()) return;
   std::exception_ptr failure;
   std::string reason;
-  if (training_.group.rank() == 0) {
+  const SavedTraining saved = saved_training(state_, training_.trained, optimizer_);
+  if (everyone().rank() == 0) {
     try {
-      write_checkpoint(training_.checkpoints, state_, training_.trained, optimizer_);
+      write_checkpoint(training_.checkpoints, state_, saved);
     } catch (const std::exception& error) {
       failure = std::current_exception();
       reason = error.what();
     }
   }
   char failed = failure ? 1 : 0;
-  training_.group.broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
+  everyone().broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
   if (!failed) return;
-  reason = training_.group.all_gather(reason).front();
+  reason = everyone().all_gather(reason).front();
   if (failure) std::rethrow_exception(failure);
   throw IoError({training_.checkpoints.string(), "rank 0 could not write a checkpoint: " + reason, ""});
 }
@@ -317,7 +330,7 @@ void Trainer::evaluate() {
   losses.back().step = state_.step;
   if (settings_.keep == KeptWeights::best && best_of(losses) == losses.size() - 1)
     state_.best = copy_weights(training_.trained);
-  if (training_.evaluated && training_.group.rank() == 0) training_.evaluated(losses.back());
+  if (training_.evaluated && everyone().rank() == 0) training_.evaluated(losses.back());
 }
 
 void Trainer::sum_over_ranks() {
@@ -332,11 +345,20 @@ void Trainer::sum_over_ranks() {
   if (!sum.is_same(sum_.flat())) sum_.flat().copy_(sum);
 }
 
+// What this rank's part gave, made the whole model's. Returns its norm.
+double Trainer::complete_gradients() {
+  const bool is_whole = !training_.trained.group().is_split();
+  if (is_whole && part_.is_split()) sum_.values().copy_(part_.group().sum(sum_.values()));
+  parts_.complete(sum_.views());
+  return parts_.norm(sum_.views());
+}
+
 bool Trainer::run_step() {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<MicroBatch> step = batches_of_step(training_.data, settings_, state_.step);
   fill_states(step);
-  const bool wants_stop = training_.stop && training_.stop();
+  bool wants_stop = training_.stop && training_.stop();
+  if (part_.is_split()) wants_stop = everyone().any(wants_stop);
   if (settings_.shares == 1 && training_.group.size() == 1) {
     run_share(0, sum_, step);
     sum_.extra()[extra_stop] = wants_stop ? 1.0 : 0.0;
@@ -347,7 +369,8 @@ bool Trainer::run_step() {
     }
     sum_over_ranks();
   }
-  const double norm = clip_gradients(sum_, settings_.max_gradient_norm);
+  const double norm = complete_gradients();
+  clip_gradients(sum_, norm, settings_.max_gradient_norm);
   const double rate = settings_.learning_rate *
                       learning_rate_factor(settings_.schedule, state_.step, warmup_, total_, settings_.schedule_floor);
   optimizer_.step(sum_, rate);
@@ -367,7 +390,7 @@ bool Trainer::run_step() {
        .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
        .tokens = static_cast<int64_t>(values[extra_tokens]),
        .labels = static_cast<int64_t>(values[extra_labels])});
-  if (training_.report && training_.group.rank() == 0) training_.report(state_.history.steps.back());
+  if (training_.report && everyone().rank() == 0) training_.report(state_.history.steps.back());
   return values[extra_stop] > 0;
 }
 

@@ -27,6 +27,14 @@ std::optional<size_t> best_of(const std::vector<HeldOutLoss>& losses) {
   return best;
 }
 
+VocabularyPart vocabulary_part(const Training& training) {
+  const int64_t vocabulary = training.trained.config().vocabulary;
+  if (training.trained.group().is_split()) return {training.trained.group(), vocabulary};
+  for (const FrozenModel& frozen : training.frozen)
+    if (frozen.model->group().is_split()) return {frozen.model->group(), vocabulary};
+  return {};
+}
+
 int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples) {
   const int64_t per_step = settings.batch * settings.accumulation;
   return (examples + per_step - 1) / per_step;

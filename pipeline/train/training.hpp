@@ -116,13 +116,19 @@ struct Training {
   const TrainData& data;
   const TrainData* held_out = nullptr;  // never trained on; needed where settings.evaluate_every asks for it
   TrainSettings settings;
-  distributed::Communicator group;                // data parallel; null: this process alone
+  // Data parallel; null: this process alone. Where ranks hold a model together they are that model's group, and this is
+  // null: all of them take every share, one after the other.
+  distributed::Communicator group;
   std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
   std::string identity;                           // what made it (task key); a checkpoint of another one is refused
   std::function<void(const StepReport&)> report;  // rank 0, after every step
   std::function<void(const HeldOutLoss&)> evaluated = {};  // rank 0, after every evaluation
   std::function<bool()> stop;  // any rank: true = write a checkpoint after this step and throw Stopped
 };
+
+// The part of the vocabulary that this rank computes losses of: where the trained model or one beside it is split over
+// ranks, all of them share out every row of logits.
+VocabularyPart vocabulary_part(const Training& training);
 
 int64_t steps_per_epoch(const TrainSettings& settings, int64_t examples);
 int64_t total_steps(const TrainSettings& settings, int64_t examples);

@@ -172,6 +172,11 @@ int Planner::tensor_parallel(const std::string& name) {
                    "set one of " + fitting);
 }
 
+void Planner::deal_shares(distributed::Task& task, int64_t shares, const std::string& name) {
+  task.tensor_parallel = tensor_parallel(name);
+  task.shares = task.tensor_parallel > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
+}
+
 void Planner::expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
                                    const std::string& name) {
   const auto known = checkpoint::linear_layers(config(name));

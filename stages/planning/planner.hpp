@@ -62,6 +62,8 @@ class Planner {
   // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be
   // shared out so.
   int tensor_parallel(const std::string& model_name);
+  // Of a training of (or beside) model.<name>: how many ranks can work on its shares together, or which hold the model.
+  void deal_shares(distributed::Task& task, int64_t shares, const std::string& model_name);
   // Throws BadExperiment naming `key` where model.<name> has none of the linear layers `modules`.
   void expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
                             const std::string& model_name);

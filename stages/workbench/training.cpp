@@ -60,12 +60,15 @@ records::TrainingParameters with_lora(records::TrainingParameters training, cons
   return training;
 }
 
-model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training,
-                                 uint64_t seed, const Workbench& bench) {
-  if (!training.lora) return bench.load(reference, torch::kFloat32);
+model::DecoderModel trained_part(const distributed::Task& task, const records::ModelReference& reference,
+                                 const records::TrainingParameters& training, Workbench& bench) {
+  const bool splits = task.tensor_parallel > 1;
+  const torch::Dtype dtype = training.lora ? bench.compute().dtype : torch::kFloat32;
+  const auto base = splits ? bench.load_split(reference, dtype) : bench.load(reference, dtype);
+  if (!training.lora) return base;
   const auto& lora = *training.lora;
-  return bench.load(reference, bench.compute().dtype)
-      .with_adapters({.rank = lora.rank, .alpha = lora.alpha, .dropout = lora.dropout, .targets = lora.modules}, seed);
+  return base.with_adapters({.rank = lora.rank, .alpha = lora.alpha, .dropout = lora.dropout, .targets = lora.modules},
+                            task.seed);
 }
 
 train::TrainSettings training_settings(const records::TrainingParameters& p, train::TrainSettings settings) {
@@ -156,6 +159,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
     run.settings.reference_states.device_bytes = 0;
     run.settings.recompute_layers = true;
   }
+  const bool splits = run.task.tensor_parallel > 1;  // the ranks hold a model together
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
   if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
     log_info(run.task.name, " goes on behind step ", step);
@@ -172,15 +176,16 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
                                      .data = run.data,
                                      .held_out = &held_out,
                                      .settings = run.settings,
-                                     .group = group,
+                                     .group = splits ? distributed::Communicator() : group,
                                      .checkpoints = unfinished,
                                      .identity = run.task.key,
                                      .report = report,
                                      .evaluated = evaluated,
                                      .stop = bench.stop()});
   store::Unit unit;
-  if (group.rank() == 0) {
+  if (run.trained.group().is_split() || group.rank() == 0)
     train::save_model(run.trained, run.tokenizer_folder, finished);
+  if (group.rank() == 0) {
     std::error_code ignored;  // left-over checkpoints only cost space
     std::filesystem::remove_all(unfinished, ignored);
   }

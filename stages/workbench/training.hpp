@@ -14,9 +14,10 @@ records::TrainingParameters training_parameters(const sections::Training& sectio
 // The same for LoRA: its own learning rate, and the section's adapters.
 records::TrainingParameters with_lora(records::TrainingParameters training, const sections::Lora& lora);
 // What is trained of the model that `reference` names: all of it, in float32; or where the parameters ask for LoRA new
-// adapters, in float32 beside the frozen model in compute().dtype.
-model::DecoderModel trained_part(const records::ModelReference& reference, const records::TrainingParameters& training,
-                                 uint64_t seed, const Workbench& bench);
+// adapters, in float32 beside the frozen model in compute().dtype. Over the ranks of the task's tensor-parallel group
+// where it has one.
+model::DecoderModel trained_part(const distributed::Task& task, const records::ModelReference& reference,
+                                 const records::TrainingParameters& training, Workbench& bench);
 train::TrainSettings training_settings(const records::TrainingParameters& training,
                                        train::TrainSettings protocol_defaults);
 

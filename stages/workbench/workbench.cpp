@@ -118,13 +118,15 @@ std::shared_ptr<const model::DecoderModel> Workbench::target(const records::Mode
   if (tensor_group.size() == 1) return model(reference, bits);
   expect(bits == 0, "a split model is not rounded: the plan asks for none");
   auto& model = models_[split_model + reference.identity()];
-  if (!model) {
-    const model::TensorGroup group(tensor_group, compute_.device);
-    log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
-    model =
-        std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.tensor_rank()).over(group));
-  }
+  if (!model) model = std::make_shared<const model::DecoderModel>(load_split(reference, compute_.dtype));
   return model;
+}
+
+model::DecoderModel Workbench::load_split(const records::ModelReference& reference, torch::Dtype dtype) {
+  const distributed::Communicator& tensor_group = tensor_group_.group();
+  const model::TensorGroup group(tensor_group, compute_.device);
+  log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
+  return load(reference, dtype, group.tensor_rank()).over(group);
 }
 
 std::shared_ptr<const text::Tokenizer> Workbench::tokenizer(const records::ModelReference& reference) {
@@ -154,14 +156,15 @@ std::shared_ptr<const token_map::TokenMap> Workbench::token_map(const std::strin
   return map = std::move(loaded);
 }
 
-std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::ModelReference& reference) {
+std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::ModelReference& reference,
+                                                             std::shared_ptr<const model::DecoderModel> model) {
   auto& states = hidden_[reference.identity()];
-  if (!states) {
+  if (!states || &states->model() != model.get()) {
     train::HiddenStoreSettings settings;
     settings.spill_folder = output_;
     settings.pass_tokens = frozen_pass_tokens();
     if (halvings_ > 0) settings.device_bytes = 0;
-    states = std::make_shared<train::HiddenStore>(model(reference), settings);
+    states = std::make_shared<train::HiddenStore>(std::move(model), settings);
   }
   return states;
 }

@@ -54,6 +54,8 @@ class Workbench {
   // LoRA adapters are merged into their base. On compute().device.
   model::DecoderModel load(const records::ModelReference& reference, torch::Dtype dtype,
                            model::TensorRank tensor_rank = {}) const;
+  // The part that this rank holds of it, run over the tensor-parallel group. Collective.
+  model::DecoderModel load_split(const records::ModelReference& reference, torch::Dtype dtype);
   // The same in compute().dtype, kept; `bits`: rounded to integers of so many (DecoderModel::rounded), 0: as it is.
   std::shared_ptr<const model::DecoderModel> model(const records::ModelReference& reference, int bits = 0);
   // The same for a model that the tensor-parallel group holds together: split over it, where it is more than this rank.
@@ -67,8 +69,9 @@ class Workbench {
   std::filesystem::path folder(const records::TokenizerReference& reference) const { return place(reference.sha256); }
   // The unit of a token_map task; null for an empty key (same vocabulary).
   std::shared_ptr<const token_map::TokenMap> token_map(const std::string& key);
-  // The template's kept states, shared by all trainings beside it.
-  std::shared_ptr<train::HiddenStore> hidden_states(const records::ModelReference& template_reference);
+  // The kept states of a frozen model, which is the reference's, shared by all trainings beside it.
+  std::shared_ptr<train::HiddenStore> hidden_states(const records::ModelReference& reference,
+                                                    std::shared_ptr<const model::DecoderModel> model);
 
   std::filesystem::path trained_folder(const std::string& key) const { return output_ / "checkpoints" / key; }
   // Where a training that is not finished keeps its checkpoints.

@@ -167,7 +167,7 @@ Json gradient(const Json& request) {
   std::vector<torch::Tensor> gradients;
   for (const auto& [name, tensor] : model.trainable())
     gradients.push_back(tensor.grad().defined() ? tensor.grad() : torch::zeros_like(tensor));
-  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), model.as_stored(gradients));
+  cmc::checkpoint::write_safetensors(request.at("out").get<std::string>(), model.trained_parts().as_stored(gradients));
   return {{"loss", loss.item<double>()}};
 }
 

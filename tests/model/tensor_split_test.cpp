@@ -127,7 +127,7 @@ TEST(TensorGroup, ColumnsComeTogetherAndTokensAreCompared) {
   }
 }
 
-TEST(SplitModel, RunsOverItsGroupOnlyAndIsNotTrained) {
+TEST(SplitModel, RunsOverItsGroupOnlyAndIsNotSavedByOneRank) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "split_model";
   std::filesystem::create_directories(folder);
   const auto config = checkpoint::parse_model_config({{"architectures", {"LlamaForCausalLM"}},
@@ -146,8 +146,7 @@ TEST(SplitModel, RunsOverItsGroupOnlyAndIsNotTrained) {
   input.spans = {{0, 2}};
   EXPECT_THROW(part.hidden(input, nullptr), Internal);
   EXPECT_THROW(part.over(TensorGroup()), Internal);
-  EXPECT_THROW(part.require_gradients(true), Internal);
-  EXPECT_THROW(part.output_weight(), Internal);
+  EXPECT_EQ(part.output_weight().size(0), 10) << "its share of the vocabulary";
   EXPECT_THROW(part.save(folder), Internal);
 }
 

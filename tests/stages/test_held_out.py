@@ -141,7 +141,7 @@ def test_a_killed_run_goes_on_to_the_same(world):
     with subprocess.Popen([mpi.program("cmc"), "run", experiment, "--output", folder, *options], env=mpi.environment(),
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
         end = time.monotonic() + 60
-        while not list(folder.glob("checkpoints/.*/step-*/best.f32")) and job.poll() is None and time.monotonic() < end:
+        while not list(folder.glob("checkpoints/.*/step-*/best.safetensors")) and job.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         job.kill()
     assert list(folder.glob("checkpoints/.*/step-*")) and not support.units(folder), "it ended before: nothing was checked"

@@ -21,6 +21,7 @@ namespace {
 
 struct Request {
   Json json;
+  model::TensorGroup group = {};  // that holds what is "split": the trained model, frozen ones
   std::vector<Example> examples(const std::string& key) const {
     std::vector<Example> all;
     for (const Json& each : json.value(key, Json::array())) all.push_back({each["tokens"], each["labels"]});
@@ -30,6 +31,12 @@ struct Request {
   int64_t held_out() const { return json.value("held_out", int64_t{0}); }  // last examples, evaluated on
   TrainSettings settings() const;
   std::vector<FrozenModel> frozen() const;
+  bool is_split() const { return group.is_split(); }
+  model::DecoderModel load(const Json& folder, bool split) const {
+    if (!split) return model::DecoderModel::load(folder.get<std::string>(), torch::kFloat32, torch::kCPU);
+    return model::DecoderModel::load(folder.get<std::string>(), torch::kFloat32, torch::kCPU, group.tensor_rank())
+        .over(group);
+  }
 };
 
 TrainSettings Request::settings() const {
@@ -75,8 +82,7 @@ std::vector<FrozenModel> Request::frozen() const {
   for (const Json& each : json.value("frozen", Json::array())) {
     FrozenModel frozen;
     frozen.coefficient = each.value("coefficient", 1.0);
-    frozen.model = std::make_shared<const model::DecoderModel>(
-        model::DecoderModel::load(each["folder"].get<std::string>(), torch::kFloat32, torch::kCPU));
+    frozen.model = std::make_shared<const model::DecoderModel>(load(each["folder"], each.value("split", false)));
     HiddenStoreSettings settings;
     settings.memory_bytes = each.value("memory_bytes", settings.memory_bytes);
     settings.spill_folder = each.value("spill_folder", "");
@@ -114,8 +120,7 @@ Json to_json(const HeldOutLoss& h) {
 
 // "adapters": a peft folder, or the settings of new ones.
 model::DecoderModel trained_model(const Request& request) {
-  const auto model =
-      model::DecoderModel::load(request.json["trained"].get<std::string>(), torch::kFloat32, torch::kCPU);
+  const auto model = request.load(request.json["trained"], request.json.value("split", false));
   if (!request.json.contains("adapters")) return model;
   const Json& adapters = request.json["adapters"];
   if (adapters.is_string()) return model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
@@ -136,7 +141,7 @@ Json train_from(const Request& request, const distributed::Session& session) {
                     .data = data,
                     .held_out = request.held_out() > 0 ? &held_out : nullptr,
                     .settings = request.settings(),
-                    .group = session.world(),
+                    .group = request.is_split() ? distributed::Communicator() : session.world(),
                     .checkpoints = request.json.value("checkpoints", ""),
                     .identity = request.json.value("identity", ""),
                     .report = {},
@@ -158,7 +163,7 @@ Json train_from(const Request& request, const distributed::Session& session) {
                                 {"memory_bytes", frozen.states->memory_bytes()},
                                 {"spilled_bytes", frozen.states->spilled_bytes()}});
   }
-  if (request.json.contains("output") && session.world().rank() == 0) {
+  if (request.json.contains("output") && (session.world().rank() == 0 || trained.group().is_split())) {
     save_model(trained, request.json["tokenizer"].get<std::string>(), request.json["output"].get<std::string>());
   }
   return answer;
@@ -192,11 +197,12 @@ Json gradient_from(const Request& request) {
     together.clear();
   }
   if (!together.empty()) loss += add_gradient(training, reference ? &*reference : nullptr, together).loss;
-  Json answer = {{"loss", loss}, {"gradients", Json::object()}};
-  for (size_t i = 0; i < trained.trainable().size(); ++i) {
-    const torch::Tensor flat = gradients.views()[i].reshape({-1}).contiguous();
-    answer["gradients"][trained.trainable()[i].first] =
-        std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
+  const model::TrainedParts parts = trained.trained_parts();
+  parts.complete(gradients.views());
+  Json answer = {{"loss", loss}, {"gradients", Json::object()}, {"norm", parts.norm(gradients.views())}};
+  for (const auto& [name, gradient] : parts.as_stored(gradients.views())) {
+    const torch::Tensor flat = gradient.reshape({-1}).contiguous();
+    answer["gradients"][name] = std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
   }
   return answer;
 }
@@ -282,7 +288,9 @@ int main(int argc, char** argv) {
     cmc::distributed::Session session(argc, argv);
     torch::set_num_threads(cmc::distributed::threads_of_this_rank(session));
     if (argc != 2) throw cmc::Usage({"probe_train", "takes one request file", ""});
-    const cmc::Json answer = cmc::train::answer({cmc::read_json(argv[1])}, session);
+    cmc::train::Request request{cmc::read_json(argv[1])};
+    if (request.json.value("tensor_parallel", false)) request.group = {session.world(), torch::kCPU};
+    const cmc::Json answer = cmc::train::answer(request, session);
     if (session.world().rank() == 0) std::cout << answer.dump() << std::endl;
     return 0;
   } catch (const cmc::Error& error) {

@@ -138,11 +138,11 @@ def test_stopped_behind_the_best_on_other_ranks(world, tmp_path):
     assert stopped < STEPS
     folder = tmp_path / "checkpoints"
     run_probe(tmp_path, request(world, settings, checkpoints=str(folder), stop_after=stopped), expect=75)
-    best = folder / f"step-{stopped:08d}" / "best.f32"
+    best = folder / f"step-{stopped:08d}" / "best.safetensors"
     assert best.stat().st_size == 4 * sum(value.numel() for value in dict(load(world["delta"]).named_parameters()).values())
     damaged = shutil.copytree(folder, tmp_path / "damaged") / best.parent.name / best.name
     damaged.write_bytes(damaged.read_bytes()[::-1])
-    assert "best.f32" in run_probe(tmp_path, request(world, settings, checkpoints=str(tmp_path / "damaged")), expect=65)
+    assert "best.safetensors" in run_probe(tmp_path, request(world, settings, checkpoints=str(tmp_path / "damaged")), expect=65)
     other = request(world, {**settings, "keep": "last"}, checkpoints=str(folder))
     assert "other settings" in run_probe(tmp_path, other, expect=65)
     other = request({**world, "examples": world["examples"][:-1] + world["examples"][:1]}, settings, checkpoints=str(folder))

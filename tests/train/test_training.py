@@ -276,11 +276,11 @@ def test_foreign_and_damaged_checkpoints_are_refused(world, tmp_path):
     other = {**stop, "settings": {**SETTINGS, "seed": 12}}
     assert "other settings" in run_probe(tmp_path, other, expect=65)
     assert "other settings" in run_probe(tmp_path, {**stop, "identity": "another task"}, expect=65)
-    moments = next(folder.glob("step-*")) / "moments.f32"
+    moments = next(folder.glob("step-*")) / "moments.safetensors"
     content = bytearray(moments.read_bytes())
     content[len(content) // 2] ^= 1
     moments.write_bytes(content)
-    assert "moments.f32" in run_probe(tmp_path, stop, expect=65)
+    assert "moments.safetensors" in run_probe(tmp_path, stop, expect=65)
     (moments.parent / "state.json").write_text("{")
     assert "state.json" in run_probe(tmp_path, stop, expect=65)
 
