@@ -3,14 +3,19 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+import pandas
 import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 import made_data
-from support_pipeline import cmc, mpi, tiny
+from support_pipeline import assert_same, cmc, mpi, tiny, units
+
+sys.path.insert(0, str(Path(tiny.SOURCE) / "analysis/python"))
+import cmc_results  # noqa: E402
 
 EXPERIMENTS = Path(tiny.SOURCE) / "jobs" / "experiments"
 FILES = ["table1", "table2", "table3", "table4", "figure2", "figure4", "appendix_similarity", "paper", "unlearning_audit", "composition",
@@ -50,9 +55,9 @@ def places(tmp_path_factory):
         os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def settings(name):
+def settings(name, held_by=2):
     said = (EXPERIMENTS / f"{name}.ini").read_text()
-    split = {"model.llama2_70b.tensor_parallel": 2} if "tensor_parallel" in said else {}
+    split = {"model.llama2_70b.tensor_parallel": held_by} if "tensor_parallel" in said else {}
     held_out = {"train_instruct.held_out_items": 2, "train_instruct.evaluation_steps": 1} if "held_out_items" in said else {}
     few = {"byte_exact.items": 1} if "[byte_exact]" in said else {}
     return [text for key, value in {**SMALL, **split, **held_out, **few}.items() for text in ("--set", f"{key}={value}")]
@@ -72,6 +77,17 @@ def test_runs_whole(places, name):
     report = subprocess.run([mpi.program("cmc-report"), str(output)], capture_output=True, text=True)
     assert report.returncode == 0, report.stderr
     assert (output / "report" / "index.html").exists()
+
+
+def test_table_1_with_a_model_that_four_ranks_hold(places):
+    """Its 70B over four ranks: LoRA, responses and all the rest are those of one rank, to the last row."""
+    for ranks in [None, 4]:
+        cmc("run", EXPERIMENTS / "table1.ini", "--output", places / f"table1_{ranks}", *settings("table1", held_by=ranks or 1), ranks=ranks)
+    assert_same(units(places / "table1_None"), units(places / "table1_4"), tolerance=1e-4)
+    tables = [cmc_results.open(places / f"table1_{ranks}" / "results.h5").summary() for ranks in [None, 4]]
+    of_cost = tables[0]["metric"].str.contains("second|bytes|flops")
+    assert 0 < of_cost.sum() < len(of_cost)
+    pandas.testing.assert_frame_equal(*(table[~of_cost] for table in tables), rtol=1e-4, atol=1e-4)
 
 
 def test_the_plan_of_the_whole_paper(places):
