@@ -54,7 +54,8 @@ torch::Tensor mixed(Pass& pass, const LayerWeights& layer, const torch::Tensor& 
   const HeadNorms norms{whole ? none : layer.query_norm, whole ? none : layer.key_norm};
   if (pass.cache == nullptr)
     return pass.packed(rotated_heads(joined, pass.config, norms, turn, pass.plan), reach, terms);
-  const CacheLayer stored{pass.cache->keys(index), pass.cache->values(index), pass.cache->capacity(), pass.cells};
+  const int64_t own = index - pass.first_layer;
+  const CacheLayer stored{pass.cache->keys(own), pass.cache->values(own), pass.cache->capacity(), pass.cells};
   return pass.cached(rope_cache(joined, pass.config, norms, turn, pass.plan, stored), stored, reach, terms);
 }
 

@@ -13,7 +13,8 @@ struct Pass {
   const checkpoint::ModelConfig& config;  // with this rank's heads
   TensorGroup group;
   DevicePlan plan;
-  KvCache* cache;
+  KvCache* cache;       // of this rank's layers
+  int64_t first_layer;  // of these
   torch::Tensor cells;  // see CacheLayer
   Rotation turn, local_turn, still;
   torch::Tensor bias;  // [heads, positions] of scores; undefined: none

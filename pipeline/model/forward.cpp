@@ -141,6 +141,7 @@ torch::Tensor DecoderModel::hidden(const ModelInput& input, KvCache* cache) cons
 
 torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const PassOptions& options) const {
   const ModelConfig& local = weights_->split.local;
+  const Range own_layers = weights_->split.layers;
   const auto turns = [&](const checkpoint::Rope& rope, const RotationTable& table) {
     return scales_with_length(rope) ? Rotation(rope, table.layout(), plan, device()) : Rotation(table, plan);
   };
@@ -154,14 +155,18 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
   if (cache != nullptr && path_of(weights_->embedding) == OpPath::torch)
     cells = (plan.slots * cache->capacity() + plan.places).to(torch::kInt64);
   const auto pass =
-      std::make_shared<Pass>(Pass{local, group_, plan, cache, cells, turn,
+      std::make_shared<Pass>(Pass{local, group_.block(), plan, cache, own_layers.first, cells, turn,
                                   config_.window > 0 ? turns(config_.local_rope, tables_->local_turn) : turn,
                                   Rotation(tables_->still, plan), bias, PackedAttention(local, plan, options.tree_mask),
                                   CachedAttention(local, plan, options.tree_mask), options.dropout_seed});
   Stream stream{embed(plan), {}};
-  if (options.recompute_layers && !stream.x.requires_grad())
+  const LayerPipeline& pipeline = group_.pipeline();
+  const bool trains_embedding = stream.x.requires_grad();
+  const bool learns = torch::GradMode::is_enabled() && trainable().front().second.requires_grad();
+  if (!trains_embedding && (options.recompute_layers || (pipeline.is_split() && learns)))
     stream.x.requires_grad_(true);  // under adapters the embedding is frozen
-  for (int64_t index = 0; index < config_.layers; ++index) {
+  stream.x = pipeline.take_over(stream.x, trains_embedding);
+  for (int64_t index = own_layers.first; index < own_layers.first + own_layers.count; ++index) {
     const LayerWeights& layer = weights_->layers[static_cast<size_t>(index)];
     if (!options.recompute_layers) {
       run_layer(*pass, layer, stream, index);
@@ -174,10 +179,12 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
     };
     stream.x = recomputed(one_layer, stream.x);
   }
-  if (plan.shape.selects) {
+  if (pipeline.is_split()) stream = {stream.x + stream.added.scaled(), {}};
+  if (plan.shape.selects && pipeline.is_last()) {
     stream.x = stream.x.index_select(0, plan.wanted);
     if (auto& added = stream.added.values; added.defined()) added = added.index_select(0, plan.wanted);
   }
+  stream.x = pipeline.hand_on(stream.x, plan.shape.selects ? plan.shape.wanted : plan.shape.tokens);
   torch::Tensor states = add_norm(stream.x, stream.added, weights_->final_norm);
   if (weights_->project_out.is_there()) states = weights_->project_out(states);
   return config_.output_scale == 1.0 ? states : states * config_.output_scale;

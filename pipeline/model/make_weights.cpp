@@ -22,7 +22,10 @@ class Layers {
 
   LayerWeights make(int64_t number) {
     prefix_ = prefix_of(number);
-    build_.begin(RankGradient::partial);
+    using Held = WeightBuilder::Held;
+    const Range& own = split_.layers;
+    const Held held = number >= own.first && number < own.first + own.count ? Held::by_this_rank : Held::elsewhere;
+    build_.begin(RankGradient::partial, held);
     LayerWeights layer;
     if (config_.has_latent())
       add_latent(layer);
@@ -39,8 +42,9 @@ class Layers {
       add_experts(layer.experts);
     else
       add_mlp(layer, stored);
-    build_.begin(RankGradient::complete);
+    build_.begin(RankGradient::complete, held);
     add_norms(layer, number);
+    build_.begin(RankGradient::complete);
     return layer;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,14 +67,42 @@ bool each_has_its_own(const distributed::Communicator& ranks, const std::string&
   return std::set<std::string>(all.begin(), all.end()).size() == all.size();
 }
 
-TensorGroup::TensorGroup(const distributed::Communicator& ranks, torch::Device device)
-    : tensor_rank_{ranks.rank(), ranks.size()}, ranks_(ranks.awake(between_sums)) {
+struct TensorGroup::Blocks {
+  TensorGroup own;
+  LayerPipeline pipeline;
+};
+
+namespace {
+
+distributed::Communicator ranks_of_block(const distributed::Communicator& ranks, TensorRank rank) {
+  const int size = rank.in_block().size;
+  std::vector<int> members(static_cast<size_t>(size));
+  std::iota(members.begin(), members.end(), rank.block().index * size);
+  return ranks.group(members, rank.block().index);
+}
+
+}  // namespace
+
+TensorGroup::TensorGroup(const distributed::Communicator& ranks, torch::Device device, int blocks)
+    : tensor_rank_{ranks.rank(), ranks.size(), blocks}, ranks_(ranks.awake(between_sums)) {
+  if (blocks > 1)
+    blocks_ = std::make_shared<const Blocks>(
+        Blocks{TensorGroup(ranks_of_block(ranks, tensor_rank_), device), LayerPipeline(ranks_, tensor_rank_)});
   if (!device.is_cuda() || tensor_rank_.size == 1) return;
   if (each_has_its_own(ranks_, device_identity(device))) {
     device_sum_ = make_device_sum(ranks_, device);
   } else if (tensor_rank_.index == 0) {
     log_warning("ranks of a split model share a device: their sums go through the host, slowly");
   }
+}
+
+TensorGroup TensorGroup::block() const {
+  return blocks_ ? blocks_->own : *this;
+}
+
+const LayerPipeline& TensorGroup::pipeline() const {
+  static const LayerPipeline none;
+  return blocks_ ? blocks_->pipeline : none;
 }
 
 torch::Tensor TensorGroup::sum(const torch::Tensor& partial) const {

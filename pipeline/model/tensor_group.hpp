@@ -2,10 +2,12 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
 #include "pipeline/distributed/communicator.hpp"
+#include "pipeline/model/layer_pipeline.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
@@ -25,10 +27,13 @@ bool each_has_its_own(const distributed::Communicator& ranks, const std::string&
 class TensorGroup {
  public:
   TensorGroup() = default;
-  // Collective over `ranks`.
-  TensorGroup(const distributed::Communicator& ranks, torch::Device device);
+  // Collective over `ranks`, which lie in so many blocks of equal size, one after the other.
+  TensorGroup(const distributed::Communicator& ranks, torch::Device device, int blocks = 1);
 
   TensorRank tensor_rank() const { return tensor_rank_; }
+  // The ranks of this one's block, which hold parts of the same layers; where there is one block, this group.
+  TensorGroup block() const;
+  const LayerPipeline& pipeline() const;  // through the blocks
   bool is_split() const { return tensor_rank_.size > 1; }
   // The ranks, to agree on the host.
   const distributed::Communicator& ranks() const { return ranks_; }
@@ -47,13 +52,15 @@ class TensorGroup {
   // hash, on the host.
   void expect_same(std::span<const int32_t> plan) const;
   // Whether sums wait for nothing but the device.
-  bool stays_on_device() const { return tensor_rank_.size == 1 || device_sum_ != nullptr; }
+  bool stays_on_device() const { return tensor_rank_.size == 1 || (!blocks_ && device_sum_ != nullptr); }
 
  private:
+  struct Blocks;
   torch::Tensor summed(const torch::Tensor& partial) const;
   TensorRank tensor_rank_;
   distributed::Communicator ranks_;
-  DeviceSum device_sum_;  // empty on a CPU and where ranks share a device: sums go through the host
+  std::shared_ptr<const Blocks> blocks_;  // null: one
+  DeviceSum device_sum_;                  // empty on a CPU and where ranks share a device: sums go through the host
 };
 
 }  // namespace cmc::model

@@ -89,16 +89,22 @@ Range share_of(int64_t whole, TensorRank tensor_rank) {
   return {first, whole * (tensor_rank.index + 1) / tensor_rank.size - first, 1};
 }
 
-TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor_rank) {
-  expect(tensor_rank.index >= 0 && tensor_rank.index < tensor_rank.size, "a rank is one of its group");
+TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank of_all) {
+  expect(of_all.index >= 0 && of_all.index < of_all.size && of_all.size % of_all.blocks == 0,
+         "a rank is one of its group, whose blocks are of one size");
+  const TensorRank tensor_rank = of_all.in_block();
+  if (config.layers < of_all.blocks)
+    throw Refused({config.architecture + " in " + std::to_string(of_all.blocks) + " blocks",
+                   "cannot be split: it has " + std::to_string(config.layers) + " layers",
+                   "set pipeline_parallel to fewer"});
   if (config.heads % tensor_rank.size != 0) {
     refuse(config, tensor_rank, "cannot be split: it has " + std::to_string(config.heads) + " attention heads");
   }
   const auto leaves_nothing = [&](int64_t width) { return width > 0 && width < tensor_rank.size; };
   if (leaves_nothing(config.intermediate) || leaves_nothing(config.experts.intermediate) ||
-      leaves_nothing(config.experts.shared_intermediate) || leaves_nothing(config.vocabulary))
+      leaves_nothing(config.experts.shared_intermediate) || config.vocabulary < of_all.size)
     refuse(config, tensor_rank, "leaves a rank nothing");
-  TensorSplit split{tensor_rank, config, {}, {}, {}, {}, {}, {}};
+  TensorSplit split{of_all, config, share_of(config.layers, of_all.block()), {}, {}, {}, {}, {}, {}};
   const int64_t heads = config.heads / tensor_rank.size, first = heads * tensor_rank.index,
                 group = config.heads / config.kv_heads;
   // Attention wants one number of query heads for each key/value head. The largest that fits: a head that queries of
@@ -110,7 +116,8 @@ TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor
   split.intermediate = share(config.intermediate);
   split.expert_intermediate = share(config.experts.intermediate);
   split.shared_intermediate = share(config.experts.shared_intermediate);
-  split.vocabulary = share(config.vocabulary);
+  split.vocabulary = {config.vocabulary, {share_of(config.vocabulary, of_all)}};
+  split.local.layers = split.layers.count;
   split.local.heads = heads;
   split.local.kv_heads = std::ssize(split.key_heads);
   split.local.intermediate = split.intermediate.count();

@@ -8,10 +8,15 @@
 
 namespace cmc::model {
 
-// A rank's place among those that a model is split over.
+// A rank's place among those that a model is split over: blocks of ranks, one after the other, hold consecutive layers
+// (pipeline parallelism), and the ranks of a block parts of each of these (tensor parallelism).
 struct TensorRank {
   int index = 0, size = 1;
+  int blocks = 1;
   bool operator==(const TensorRank&) const = default;
+
+  TensorRank in_block() const { return {index % (size / blocks), size / blocks}; }
+  TensorRank block() const { return {index / (size / blocks), blocks}; }
 };
 
 // Numbers first, first + step, …
@@ -37,11 +42,13 @@ void add_slices(const torch::Tensor& held, const Slices& rows, const Slices& col
 // The same, where the slices are all of a stored tensor: what is to be stored.
 torch::Tensor stored_order(const torch::Tensor& held, const Slices& rows, const Slices& columns);
 
-// Which part of a model a rank holds (tensor parallelism; Shoeybi et al. 2019): whole query heads with the key/value
-// heads that they read, and contiguous shares of the MLP's width and of the vocabulary.
+// Which part of a model a rank holds (tensor parallelism; Shoeybi et al. 2019): of its block's layers whole query heads
+// with the key/value heads that they read and contiguous shares of the MLP's width; of the vocabulary a share among
+// all.
 struct TensorSplit {
   TensorRank tensor_rank;
-  checkpoint::ModelConfig local;   // the model's configuration with this rank's heads and widths
+  checkpoint::ModelConfig local;   // the model's configuration with this rank's heads, widths and number of layers
+  Range layers;                    // of the model's
   Range query_heads;               // of the model's
   std::vector<int64_t> key_heads;  // of the model's, those that these queries read, in the order of the cache
   Slices intermediate;             // of the MLP's width
@@ -52,7 +59,7 @@ struct TensorSplit {
 // Throws Refused when the heads cannot be dealt out evenly, or a rank would get nothing of the rest.
 TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank tensor_rank);
 
-// The share of a rank in `whole`, contiguous and as even as can be.
+// The share of a rank in `whole`, contiguous and as even as can be (blocks of ranks do not count).
 Range share_of(int64_t whole, TensorRank tensor_rank);
 
 }  // namespace cmc::model

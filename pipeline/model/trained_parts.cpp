@@ -43,6 +43,13 @@ NamedTensors stored(const std::vector<TensorPlan>& plans, const std::vector<torc
   return result;
 }
 
+// [count, 2] of counts at all places.
+torch::Tensor taken(const torch::Tensor& whole, const Slices& slices) {
+  torch::Tensor held = torch::empty({slices.count(), 2}, whole.options());
+  copy_slices(whole, slices, all_of(2), held);
+  return held;
+}
+
 }  // namespace
 
 TrainedParts::TrainedParts(std::vector<TensorPlan> plans, TensorGroup group, torch::Device device)
@@ -57,33 +64,26 @@ void TrainedParts::find_holders(torch::Device device) {
     own.push_back(counts(plan.rows, device));
     if (!is_vector(plan)) own.push_back(counts(plan.columns, device));
   }
-  const auto [index, ranks] = group_.tensor_rank();
-  const torch::Tensor by_rank = group_.gather_columns(torch::cat(own), ranks);  // [places, ranks]
-  const torch::Tensor all = torch::stack({by_rank.sum(1), by_rank.narrow(1, 0, index).sum(1)}, 1);
+  const TensorRank rank = group_.tensor_rank();
+  const torch::Tensor by_rank = group_.gather_columns(torch::cat(own), rank.size);  // [places, ranks]
+  // [places, 2] how often any rank, and a rank before this one, holds them.
+  const torch::Tensor all = torch::stack({by_rank.sum(1), by_rank.narrow(1, 0, rank.index).sum(1)}, 1);
   int64_t first = 0;
-  // [count, 2] how often any rank, and a rank before this one, holds these places.
-  const auto holders = [&](const Slices& slices) {
-    torch::Tensor held = torch::empty({slices.count(), 2}, all.options());
-    copy_slices(all.narrow(0, first, slices.whole), slices, all_of(2), held);
+  const auto next = [&](const Slices& slices) {
     first += slices.whole;
-    return held;
+    return all.narrow(0, first - slices.whole, slices.whole);
   };
   for (const TensorPlan& plan : plans_) {
-    torch::Tensor held = holders(plan.rows);
-    int64_t dealt = 0;
-    if (!is_vector(plan)) {
-      // Either all ranks hold all columns or all rows: the other dimension is the one that is dealt out.
-      const torch::Tensor by_column = holders(plan.columns);
-      const auto are_everywhere = [&, size = ranks](const torch::Tensor& of) {
-        return (of.select(1, 0) == size).all().item<bool>();
-      };
-      dealt = are_everywhere(by_column) ? 0 : 1;
-      expect(dealt == 0 || are_everywhere(held), "ranks hold whole rows or whole columns");
-      held = dealt == 0 ? held.unsqueeze(1) : by_column.unsqueeze(0);
-    }
+    const torch::Tensor rows = next(plan.rows), columns = is_vector(plan) ? torch::Tensor() : next(plan.columns);
+    // Either rows or columns are dealt out: of the others all that hold anything hold all.
+    const bool deals_columns =
+        columns.defined() && (columns.select(1, 0).mean() < rows.select(1, 0).mean()).item<bool>();
+    const torch::Tensor& dealt = deals_columns ? columns : rows;
+    torch::Tensor held = taken(dealt, deals_columns ? plan.columns : plan.rows);
+    if (columns.defined()) held = held.unsqueeze(deals_columns ? 0 : 1);
     const torch::Tensor times = held.select(-1, 0), before = held.select(-1, 1);
     const bool first_alone = plan.gradient == RankGradient::of_first_rank;
-    held_.push_back({(times > 1).any().item<bool>(), first_alone ? torch::ones_like(times) : 1 / times,
+    held_.push_back({(dealt.select(1, 0) > 1).any().item<bool>(), first_alone ? torch::ones_like(times) : 1 / times,
                      (before == 0).to(torch::kFloat32)});
   }
 }
@@ -94,7 +94,7 @@ void TrainedParts::complete(const std::vector<torch::Tensor>& gradients) const {
   std::vector<torch::Tensor> wholes;
   std::vector<size_t> shared;
   for (size_t i = 0; i < plans_.size(); ++i) {
-    if (plans_[i].gradient == RankGradient::of_first_rank && group_.tensor_rank().index > 0)
+    if (plans_[i].gradient == RankGradient::of_first_rank && group_.tensor_rank().in_block().index > 0)
       torch::Tensor(gradients[i]).zero_();
     if (plans_[i].gradient != RankGradient::partial || !held_[i].is_shared) continue;
     shared.push_back(i);

@@ -14,19 +14,22 @@ void WeightBuilder::keep_on_first_rank(const std::string& name) {
   for (size_t i = 0; i < weights_.plans.size(); ++i) {
     if (weights_.plans[i].name != name) continue;
     weights_.plans[i].gradient = RankGradient::of_first_rank;
-    if (weights_.split.tensor_rank.index > 0) weights_.named[i].second.zero_();
+    if (weights_.split.tensor_rank.in_block().index > 0) weights_.named[i].second.zero_();
   }
 }
 
-torch::Tensor WeightBuilder::matrix(const std::string& name, const Slices& rows, const Slices& columns) {
+torch::Tensor WeightBuilder::matrix(const std::string& name, const Slices& all_rows, const Slices& all_columns) {
+  const Slices rows = kept(all_rows), columns = kept(all_columns);
   return add({name, Fill::weights, rows, columns}, torch::empty({rows.count(), columns.count()}, options_));
 }
 
-torch::Tensor WeightBuilder::vector(const std::string& name, const Slices& rows, Fill kind) {
+torch::Tensor WeightBuilder::vector(const std::string& name, const Slices& all_rows, Fill kind) {
+  const Slices rows = kept(all_rows);
   return add({name, kind, rows, {}}, torch::empty({rows.count()}, options_));
 }
 
-torch::Tensor WeightBuilder::buffer(const std::string& name, const Slices& rows) {
+torch::Tensor WeightBuilder::buffer(const std::string& name, const Slices& all_rows) {
+  const Slices rows = kept(all_rows);
   const TensorPlan plan{name, Fill::buffer, rows, {}};
   torch::Tensor tensor = torch::empty({rows.count()}, options_.dtype(torch::kFloat32));
   fill_(plan, tensor);
@@ -43,13 +46,15 @@ Norm WeightBuilder::norm(const std::string& name, const checkpoint::NormKind& ki
 }
 
 Norm WeightBuilder::norm_of_heads(const std::string& name, const checkpoint::NormKind& kind,
-                                  const std::vector<int64_t>& heads, int64_t all, const Slices& width) {
+                                  const std::vector<int64_t>& heads, int64_t all, const Slices& whole_width) {
+  const Slices width = kept(whole_width);
   Norm norm{.kind = kind, .is_there = true};
   const auto filled = [&](const char* suffix, Fill fill, std::vector<torch::Tensor>& parts) {
     const std::string& between = config_.names.head_of_norm;
     if (between.empty()) {
       Slices rows{all, {}};
-      for (const int64_t head : heads) rows.ranges.push_back({head, 1, 1});
+      if (held_ == Held::by_this_rank)
+        for (const int64_t head : heads) rows.ranges.push_back({head, 1, 1});
       return add({name + suffix, fill, rows, width}, torch::empty({rows.count(), width.count()}, options_));
     }
     const torch::Tensor block = torch::empty({std::ssize(heads), width.count()}, options_);
@@ -64,16 +69,19 @@ Norm WeightBuilder::norm_of_heads(const std::string& name, const checkpoint::Nor
   return norm;
 }
 
-Linear WeightBuilder::linear(const std::vector<Output>& outputs, const Slices& inputs, bool with_bias, Stored stored) {
+Linear WeightBuilder::linear(const std::vector<Output>& outputs, const Slices& all_inputs, bool with_bias,
+                             Stored stored) {
+  const Slices inputs = kept(all_inputs);
   int64_t rows = 0;
-  for (const auto& [name, slices] : outputs) rows += slices.count();
+  for (const auto& [name, slices] : outputs) rows += kept(slices).count();
   Linear result;
   result.weight = torch::empty({rows, inputs.count()}, options_);
   result.columns = inputs;
   result.transposed = stored == Stored::transposed;
   if (with_bias) result.bias = torch::empty({rows}, options_);
   int64_t first = 0;
-  for (const auto& [name, slices] : outputs) {
+  for (const auto& [name, all_rows] : outputs) {
+    const Slices slices = kept(all_rows);
     const int64_t size = slices.count();
     result.modules.push_back(name);
     result.rows.push_back(slices);
@@ -89,17 +97,19 @@ Linear WeightBuilder::linear(const std::vector<Output>& outputs, const Slices& i
 }
 
 WeightBuilder::Stack WeightBuilder::stack(int64_t experts, const std::function<std::vector<Output>(int64_t)>& outputs,
-                                          const Slices& inputs) {
+                                          const Slices& all_inputs) {
+  const Slices inputs = kept(all_inputs);
   Stack result;
   int64_t rows = 0;
-  for (const auto& [name, slices] : outputs(0)) rows += slices.count();
+  for (const auto& [name, slices] : outputs(0)) rows += kept(slices).count();
   result.weight = torch::empty({experts, rows, inputs.count()}, options_);
   for (int64_t expert = 0; expert < experts; ++expert) {
     Linear& own = result.each.emplace_back();
     own.weight = result.weight.select(0, expert);
     own.columns = inputs;
     int64_t first = 0;
-    for (const auto& [name, slices] : outputs(expert)) {
+    for (const auto& [name, all_rows] : outputs(expert)) {
+      const Slices slices = kept(all_rows);
       own.modules.push_back(name);
       own.rows.push_back(slices);
       own.weights.push_back(
@@ -110,8 +120,10 @@ WeightBuilder::Stack WeightBuilder::stack(int64_t experts, const std::function<s
   return result;
 }
 
-WeightBuilder::Stack WeightBuilder::stored_stack(int64_t experts, const Output& output, const Slices& inputs,
+WeightBuilder::Stack WeightBuilder::stored_stack(int64_t experts, const Output& whole, const Slices& all_inputs,
                                                  bool with_bias) {
+  const Output output{whole.name, kept(whole.rows)};
+  const Slices inputs = kept(all_inputs);
   Stack result;
   const int64_t rows = output.rows.count();
   result.weight = torch::empty({experts, rows, inputs.count()}, options_);

@@ -40,8 +40,10 @@ class WeightBuilder {
   // All of them in one stored tensor `name` [experts, inputs, outputs], biases in `name`_bias.
   Stack stored_stack(int64_t experts, const Output& output, const Slices& inputs, bool with_bias);
 
-  // What ranks' gradients are of the tensors that are added from here on.
-  void begin(RankGradient gradient) { gradient_ = gradient; }
+  // What ranks' gradients are of the tensors that are added from here on, and whether this rank holds any of them: what
+  // it does not has a tensor without numbers, so that all ranks have the same tensors in one order.
+  enum class Held { by_this_rank, elsewhere };
+  void begin(RankGradient gradient, Held held = Held::by_this_rank) { gradient_ = gradient, held_ = held; }
   // A bias behind a product of which each rank has a part: the first rank alone adds it, the others hold zeros.
   void keep_on_first_rank(const std::string& name);
 
@@ -49,11 +51,13 @@ class WeightBuilder {
   torch::Tensor add(const TensorPlan& plan, torch::Tensor tensor, const std::string& label = "");
 
  private:
+  Slices kept(const Slices& slices) const { return held_ == Held::elsewhere ? Slices{slices.whole, {}} : slices; }
   const checkpoint::ModelConfig& config_;
   torch::TensorOptions options_;
   const FillTensor& fill_;
   ModelWeights& weights_;
   RankGradient gradient_ = RankGradient::complete;
+  Held held_ = Held::by_this_rank;
 };
 
 }  // namespace cmc::model

@@ -40,10 +40,15 @@ torch::Tensor tokens_of(const std::vector<int64_t>& tokens) {
   return torch::tensor(tokens, torch::kInt64);
 }
 
-cmc::model::TensorGroup group;  // all ranks
-std::string out_suffix;         // tells their files apart
+std::map<int, cmc::model::TensorGroup> groups;  // all ranks, by the number of their blocks
+std::string out_suffix;                         // tells their files apart
+
+const cmc::model::TensorGroup& group_of(const Json& request) {
+  return groups.at(request.value("blocks", 1));
+}
 
 DecoderModel load(const Json& request) {
+  const cmc::model::TensorGroup& group = group_of(request);
   const std::string type = request.value("dtype", "float32");
   const std::string folder = request.at("model");
   const torch::Dtype dtype = type == "bfloat16" ? torch::kBFloat16 : torch::kFloat32;
@@ -175,7 +180,7 @@ Json held(const Json& request) {
   const DecoderModel model = load(request);
   size_t bytes = 0;
   for (const auto& [name, tensor] : model.parameters()) bytes += tensor.nbytes();
-  return {{"bytes", bytes}, {"rank", group.tensor_rank().index}};
+  return {{"bytes", bytes}, {"rank", group_of(request).tensor_rank().index}};
 }
 
 Json random(const Json& request) {
@@ -205,7 +210,8 @@ int main(int argc, char** argv) {
   cmc::start_log({});  // stdout is for answers
   cmc::distributed::Session session(argc, argv);
   const auto& world = session.world();
-  group = cmc::model::TensorGroup(world, torch::kCPU);
+  for (const int blocks : {1, 2, 3})  // each collective
+    if (world.size() % blocks == 0) groups.emplace(blocks, cmc::model::TensorGroup(world, torch::kCPU, blocks));
   if (world.size() > 1) out_suffix = std::string(".").append(std::to_string(world.rank()));
   std::ifstream file;
   if (argc > 1) file.open(argv[1]);

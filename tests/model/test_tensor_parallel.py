@@ -65,14 +65,15 @@ def calls_of(tokens):
     return full, cached
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_logits_and_greedy_text(models, ranks, tmp_path):
+# Blocks of ranks hold the layers one after the other.
+@pytest.mark.parametrize("ranks,blocks", [(2, 1), (4, 1), (2, 2), (3, 3), (4, 2)])
+def test_logits_and_greedy_text(models, ranks, blocks, tmp_path):
     tokens, prompts = random_tokens(40, 1), [random_tokens(9, 2), random_tokens(14, 3), random_tokens(3, 4)]
     full, cached = calls_of(tokens)
     requests = []
     for split in [False, True]:
         for name, (folder, _) in models.items():
-            common = {"model": str(folder), "split": split}
+            common = {"model": str(folder), "split": split, "blocks": blocks}
             out = str(tmp_path / f"{name}.{'split' if split else 'whole'}")
             requests.append({"op": "run", "calls": full, "out": out + ".full", **common})
             requests.append({"op": "run", "calls": cached, "out": out + ".cached", "slots": 2, "capacity": 64, **common})

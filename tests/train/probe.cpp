@@ -289,7 +289,8 @@ int main(int argc, char** argv) {
     torch::set_num_threads(cmc::distributed::threads_of_this_rank(session));
     if (argc != 2) throw cmc::Usage({"probe_train", "takes one request file", ""});
     cmc::train::Request request{cmc::read_json(argv[1])};
-    if (request.json.value("tensor_parallel", false)) request.group = {session.world(), torch::kCPU};
+    if (request.json.value("tensor_parallel", false))
+      request.group = {session.world(), torch::kCPU, request.json.value("blocks", 1)};
     const cmc::Json answer = cmc::train::answer(request, session);
     if (session.world().rank() == 0) std::cout << answer.dump() << std::endl;
     return 0;

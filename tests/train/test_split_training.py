@@ -67,7 +67,8 @@ def worst(ours, truth):
 def on_ranks(folder, asked, ranks):
     """The answer, and what is published."""
     folder.mkdir()
-    split = {"split": True, "tensor_parallel": True} if ranks else {}
+    ranks, blocks = ranks if isinstance(ranks, tuple) else (ranks, 1)
+    split = {"split": True, "tensor_parallel": True, "blocks": blocks} if ranks else {}
     answer = run_probe(folder, {**asked, **split, "output": str(folder / "out")}, ranks=ranks)
     return answer, load_file(next((folder / "out").glob("*.safetensors")))
 
@@ -107,6 +108,23 @@ def test_first_gradients(models, name, ranks, tmp_path):
             assert (ours - theirs).abs().max() <= 2 * LIMIT * theirs.abs().max(), tensor
 
 
+@pytest.mark.parametrize("kind", ["adapters", "all"])
+@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2", "qwen2_moe", "deepseek_v3"])
+def test_blocks_of_layers(models, name, kind, tmp_path):
+    """Blocks of ranks hold the layers one after the other: gradients go back through all of them."""
+    more = {"adapters": adapters(name)} if kind == "adapters" else {"settings": {"learning_rate": 2e-4, "max_steps": 8}}
+    asked = request(models[name], "grad_diff", **more)
+    asked["settings"]["recompute_layers"] = name == "llama"
+    truth, whole = on_ranks(tmp_path / "whole", asked, None)
+    for ranks, blocks in [(2, 2), (4, 2)]:
+        answer, split = on_ranks(tmp_path / f"ranks{ranks}", asked, (ranks, blocks))
+        compare(answer, truth)
+        for weights in [split, whole]:
+            for tensor in [tensor for tensor in weights if tensor.endswith(KEY_BIASES)]:
+                del weights[tensor]
+        assert worst(split, whole) < LIMIT, ranks
+
+
 @pytest.mark.parametrize("objective", ["grad_diff", "kl", "dpo", "npo_grad_diff", "undial", "remember_uniform", "satimp"])
 @pytest.mark.parametrize("name", ["llama_uneven", "gemma2"])
 def test_objectives(models, name, objective, tmp_path):
@@ -135,8 +153,8 @@ def test_a_training_goes_on_with_another_number_of_ranks(models, kind, tmp_path)
     truth, whole = on_ranks(tmp_path / "whole", asked, None)
     asked["checkpoints"] = str(tmp_path / "checkpoints")
     split = {"split": True, "tensor_parallel": True}
-    for ranks, killed in [(4, 7), (None, 11), (2, 16)]:
-        run_probe(tmp_path, {**asked, **(split if ranks else {}), "kill_after": killed}, ranks=ranks, expect=137 if ranks else -9)
+    for ranks, blocks, killed in [(4, 1, 7), (None, 1, 11), (2, 2, 16)]:
+        run_probe(tmp_path, {**asked, **({**split, "blocks": blocks} if ranks else {}), "kill_after": killed}, ranks=ranks, expect=137 if ranks else -9)
         assert [int(step.name[5:]) for step in (tmp_path / "checkpoints").glob("step-*")] == [(killed - 1) // 3 * 3]
     answer, resumed = on_ranks(tmp_path / "resumed", asked, 4)
     compare(answer, truth)
@@ -160,8 +178,8 @@ def test_all_weights(models, name, tmp_path):
 
 
 @pytest.mark.parametrize("objective", ["cross_entropy", "grad_diff", "kl", "dpo", "undial_grad_diff", "remember_uniform"])
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_a_delta_beside_a_split_template(tmp_path, objective, ranks):
+@pytest.mark.parametrize("ranks,blocks", [(2, 1), (4, 1), (4, 2)])
+def test_a_delta_beside_a_split_template(tmp_path, objective, ranks, blocks):
     """Its vocabulary of 97 tokens is no multiple of the ranks; the first delta beside it is whole."""
     template = make_model(tmp_path / "template", 1, 32, 2, 4, 2, tied=False)
     anti = make_model(tmp_path / "anti", 3, 16, 1, 2, 1, tied=False)
@@ -173,7 +191,8 @@ def test_a_delta_beside_a_split_template(tmp_path, objective, ranks):
     frozen[0]["split"] = True
     folder = tmp_path / "split"
     folder.mkdir()
-    answer = run_probe(folder, {**asked, "frozen": frozen, "tensor_parallel": True, "output": str(folder / "out")}, ranks=ranks)
+    answer = run_probe(folder, {**asked, "frozen": frozen, "tensor_parallel": True, "blocks": blocks, "output": str(folder / "out")},
+                       ranks=ranks)
     compare(answer, truth)
     assert worst(load_file(folder / "out" / "model.safetensors"), whole) < LIMIT
     assert answer["stores"][0]["examples"] == truth["stores"][0]["examples"], "its states are kept, too"
