@@ -179,7 +179,7 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
     };
     stream.x = recomputed(one_layer, stream.x);
   }
-  if (pipeline.is_split()) stream = {stream.x + stream.added.scaled(), {}};
+  if (pipeline.is_split() && stream.added.values.defined()) stream = {stream.x + stream.added.scaled(), {}};
   if (plan.shape.selects && pipeline.is_last()) {
     stream.x = stream.x.index_select(0, plan.wanted);
     if (auto& added = stream.added.values; added.defined()) added = added.index_select(0, plan.wanted);

@@ -54,7 +54,12 @@ SavedModel DecoderModel::saved() const {
     return saved;
   }
   saved.config = saved_config(config_, dtype()).dump(2) + "\n";
-  for (const auto& [plan, tensor] : weights_->buffers) saved.tensors.emplace_back(plan.name, tensor);
+  if (weights_->buffers.empty()) return saved;
+  std::vector<TensorPlan> plans;
+  std::vector<torch::Tensor> buffers;
+  for (const auto& [plan, tensor] : weights_->buffers) plans.push_back(plan), buffers.push_back(tensor);
+  for (auto& stored : TrainedParts(plans, group_, device()).as_stored(buffers))
+    saved.tensors.push_back(std::move(stored));
   return saved;
 }
 
