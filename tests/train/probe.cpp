@@ -1,8 +1,13 @@
 // Drives pipeline/train from Python: one JSON request (a file) in, one JSON answer on stdout.
 #include <ATen/Parallel.h>
+
+#include <atomic>
+#include <chrono>
 #include <csignal>
+#include <fstream>
 #include <iostream>
 #include <optional>
+#include <thread>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
@@ -37,6 +42,30 @@ struct Request {
     return model::DecoderModel::load(folder.get<std::string>(), torch::kFloat32, torch::kCPU, group.tensor_rank())
         .over(group);
   }
+};
+
+// The most memory of its own that this process holds while this lives, beyond what it held before; pages of mapped
+// files, which ranks of a node share, do not count.
+class PeakMemory {
+ public:
+  PeakMemory() : before_(held()), thread_([this](const std::stop_token& end) {
+    while (!end.stop_requested()) {
+      most_ = std::max<int64_t>(most_, held());
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }) {}
+  int64_t bytes() const { return most_ - before_; }
+
+ private:
+  static int64_t held() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8)) * 1024;
+    return 0;
+  }
+  int64_t before_;
+  std::atomic<int64_t> most_ = 0;
+  std::jthread thread_;
 };
 
 TrainSettings Request::settings() const {
@@ -133,6 +162,7 @@ model::DecoderModel trained_model(const Request& request) {
 
 // Trains; `kill_after`: ends this process with -9 after that step, as the machine may.
 Json train_from(const Request& request, const distributed::Session& session) {
+  const PeakMemory memory;
   model::DecoderModel trained = trained_model(request);
   TrainData data = request.data();
   const TrainData held_out = hold_out(data, request.held_out());
@@ -155,6 +185,9 @@ Json train_from(const Request& request, const distributed::Session& session) {
   training.stop = [&] { return ++steps == stop_after; };
   Json answer = {{"reports", Json::array()}, {"held_out", Json::array()}, {"stores", Json::array()}};
   const History history = train(training);
+  if (request.json.value("tells_memory", false))
+    for (const std::string& bytes : session.world().all_gather(std::to_string(memory.bytes())))
+      answer["peak_bytes"].push_back(std::stoll(bytes));
   for (const StepReport& report : history.steps) answer["reports"].push_back(to_json(report));
   for (const HeldOutLoss& loss : history.held_out) answer["held_out"].push_back(to_json(loss));
   for (const FrozenModel& frozen : training.frozen) {
