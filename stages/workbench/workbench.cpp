@@ -3,11 +3,13 @@
 #include <torch/cuda.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
+#include "pipeline/core/json.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/device_memory.hpp"
 #include "pipeline/records/rows.hpp"
@@ -101,28 +103,37 @@ model::DecoderModel Workbench::load(const records::ModelReference& reference, to
   return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
 }
 
+namespace {
+
+const std::string split_model = "split: ";
+
+// What a model is kept under.
+std::string kept_as(const records::ModelReference& reference, int bits) {
+  return reference.identity() + (bits > 0 ? " int" + std::to_string(bits) : "");
+}
+
+std::shared_ptr<const model::DecoderModel> kept(model::DecoderModel loaded, int bits) {
+  return std::make_shared<const model::DecoderModel>(bits > 0 ? std::move(loaded).rounded(bits) : std::move(loaded));
+}
+
+}  // namespace
+
 std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference, int bits) {
-  auto& model = models_[reference.identity() + (bits > 0 ? " int" + std::to_string(bits) : "")];
+  auto& model = models_[kept_as(reference, bits)];
   if (model) return model;
   log_info("loading ", folder(reference).string());
   auto loaded = load(reference, compute_.dtype);
-  return model = std::make_shared<const model::DecoderModel>(bits > 0 ? loaded.rounded(bits) : std::move(loaded));
-}
-
-namespace {
-const std::string split_model = "split: ";
+  return model = kept(std::move(loaded), bits);
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference, int bits) {
   const distributed::Communicator& tensor_group = tensor_group_.group();
   if (tensor_group.size() == 1) return model(reference, bits);
-  expect(bits == 0, "a split model is not rounded: the plan asks for none");
-  auto& model = models_[split_model + reference.identity()];
+  auto& model = models_[split_model + kept_as(reference, bits)];
   if (!model) {
     const model::TensorGroup group(tensor_group, compute_.device);
     log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
-    model =
-        std::make_shared<const model::DecoderModel>(load(reference, compute_.dtype, group.tensor_rank()).over(group));
+    model = kept(load(reference, compute_.dtype, group.tensor_rank()).over(group), bits);
   }
   return model;
 }
@@ -166,13 +177,36 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::Mode
   return states;
 }
 
+namespace {
+
+// Collective.
+std::set<std::string> held_by_all(std::set<std::string> names, const distributed::Communicator& group) {
+  for (const std::string& other : group.all_gather(Json(names).dump())) {
+    const auto theirs = Json::parse(other).get<std::set<std::string>>();
+    std::erase_if(names, [&](const std::string& name) { return !theirs.contains(name); });
+  }
+  return names;
+}
+
+}  // namespace
+
 void Workbench::regroup_split_models() {
-  if (tensor_group_.group().transport() == std::exchange(grouped_, tensor_group_.group().transport())) return;
-  const bool any = std::ranges::any_of(models_, [](const auto& entry) { return entry.first.starts_with(split_model); });
-  if (!any) return;
-  const model::TensorGroup group(tensor_group_.group(), compute_.device);
-  for (auto& [reference, model] : models_)
-    if (reference.starts_with(split_model)) model = std::make_shared<const model::DecoderModel>(model->over(group));
+  const distributed::Communicator& group = tensor_group_.group();
+  if (group.transport() == std::exchange(grouped_, group.transport())) return;
+  std::set<std::string> held;
+  for (const auto& [name, model] : models_)
+    if (model && name.starts_with(split_model)) held.insert(name);
+  // Memory may have run out on one rank while it loaded what another has: all load that again, together.
+  const std::set<std::string> by_all = held_by_all(held, group);
+  std::erase_if(models_, [&](const auto& entry) {
+    return entry.first.starts_with(split_model) && !by_all.contains(entry.first);
+  });
+  if (by_all.empty()) return;
+  const model::TensorGroup over(group, compute_.device);
+  for (const auto& name : by_all) {
+    auto& model = models_.at(name);
+    model = std::make_shared<const model::DecoderModel>(model->over(over));
+  }
 }
 
 bool Workbench::spare_memory() {
