@@ -39,8 +39,8 @@ void add(Planner& planner, const Evaluated& evaluated, const records::Stress& st
   const auto items = static_cast<double>(taken(p.items, tofu_items(planner, file.stem) / 2));
   task.tensor_parallel = 1;
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(stress.epochs));
-  task.bytes = static_cast<int64_t>(parameters * (static_cast<double>(computed_bytes(experiment)) + 2));
   task.shares = static_cast<int>(p.training.shares);
+  planner.takes(task, target, training_bytes(experiment, planner.config(target), p.training), Held::trained);
   task.resumable = true;
   planner.remember(records::describe(stress), describe_curve(evaluated.system), planner.add(std::move(task), p));
 }

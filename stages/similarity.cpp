@@ -78,8 +78,7 @@ void plan(Planner& planner) {
     task.tensor_parallel = ranks_of(planner, pair);
     // As they were and tuned, the other one on two sets of data.
     for (const auto& [side, models] : {std::pair(pair.reference, 2), std::pair(pair.other, 3)})
-      task.bytes += models * decoding_bytes(experiment, planner.config(side), p.new_tokens,
-                                            planner.tensor_parallel(side) > 1 ? task.tensor_parallel : 1);
+      planner.takes(task, side, decoding_bytes(experiment, planner.config(side), p.new_tokens).times(models));
     planner.add(std::move(task), p);
   }
 }

@@ -9,7 +9,6 @@
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
-#include "pipeline/core/json.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/device_memory.hpp"
 #include "pipeline/records/rows.hpp"
@@ -22,6 +21,13 @@ Compute compute_of(const Experiment& experiment, int rank_on_node) {
   auto compute = compute_named(experiment.compute.device, experiment.compute.dtype, rank_on_node);
   compute.deterministic = experiment.compute.deterministic;
   return compute;
+}
+
+int64_t device_bytes_of(const Experiment& experiment) {
+  const double set = experiment.compute.device_memory;
+  if (set > 0) return static_cast<int64_t>(set * 0x1p30);
+  const bool is_here = plans_for_gpus(experiment) && torch::cuda::is_available();
+  return is_here ? model::memory_of({torch::kCUDA, 0}).total : 0;
 }
 
 std::string name_of(const Compute& compute) {
@@ -181,10 +187,10 @@ namespace {
 
 // Collective.
 std::set<std::string> held_by_all(std::set<std::string> names, const distributed::Communicator& group) {
-  for (const std::string& other : group.all_gather(Json(names).dump())) {
-    const auto theirs = Json::parse(other).get<std::set<std::string>>();
-    std::erase_if(names, [&](const std::string& name) { return !theirs.contains(name); });
-  }
+  std::string lines = "\n";
+  for (const auto& name : names) lines += name + "\n";
+  for (const std::string& theirs : group.all_gather(lines))
+    std::erase_if(names, [&](const auto& name) { return theirs.find("\n" + name + "\n") == std::string::npos; });
   return names;
 }
 
