@@ -64,12 +64,8 @@ void add(Planner& planner, const std::string& target, Method method, AdaptPurpos
   const double parameters = footprint_of(planner.config(target)).weights();
   const double tokens = p.data.tofu ? 160 * 70 : 250.0 * static_cast<double>(p.data.instructions->items);
   task.seconds = 3 * forward_seconds(parameters, tokens * static_cast<double>(p.training.epochs));
-  // Frozen weights in the type that models compute in, and half a float each for adapters and what layers keep for
-  // them; else each with its gradient, Adam's two moments, and the best so far where they are kept.
-  const double whole = held_out.keep == "best" ? 20 : 16;
-  task.bytes = static_cast<int64_t>(
-      parameters * (method == Method::lora ? static_cast<double>(computed_bytes(experiment)) + 2 : whole));
   planner.deal_shares(task, section_of(experiment, purpose).shares, target);
+  planner.takes(task, target, training_bytes(experiment, planner.config(target), p.training), Held::trained);
   task.resumable = true;
   planner.remember("adapt." + name, target, planner.add(std::move(task), p));
 }

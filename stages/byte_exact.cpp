@@ -48,7 +48,7 @@ void add(Planner& planner, const Evaluated& evaluated, const std::vector<std::st
   const auto& config = planner.config(evaluated.system.target);
   const auto positions = static_cast<double>(p.items * p.tokens);
   task.seconds = positions * 0.05 + forward_seconds(footprint_of(config).weights(), positions * 100);
-  task.bytes = decoding_bytes(experiment, config, 300, task.tensor_parallel);
+  planner.takes(task, evaluated.system.target, decoding_bytes(experiment, config, 300));
   planner.add(std::move(task), p);
 }
 

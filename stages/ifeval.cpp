@@ -31,7 +31,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, const records::Slic
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(evaluated.system.target);
   task.seconds = forward_seconds(footprint_of(config).weights(), rows * (100 + static_cast<double>(p.new_tokens)));
-  task.bytes = decoding_bytes(experiment, config, 100 + p.new_tokens, task.tensor_parallel);
+  planner.takes(task, evaluated.system.target, decoding_bytes(experiment, config, 100 + p.new_tokens));
   planner.add(std::move(task), p);
 }
 

@@ -38,7 +38,7 @@ void add_slice(Planner& planner, const Evaluated& evaluated, Prompts prompts, co
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.evaluation.strengths.size());
   const auto& config = planner.config(system.target);
   task.seconds = forward_seconds(footprint_of(config).weights(), rows * (300 + 2 * static_cast<double>(p.new_tokens)));
-  task.bytes = decoding_bytes(experiment, config, 300 + p.new_tokens, task.tensor_parallel);
+  planner.takes(task, system.target, decoding_bytes(experiment, config, 300 + p.new_tokens));
   planner.add(std::move(task), p);
 }
 

@@ -101,8 +101,8 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().instruct.new_tokens);  // both orders
   const auto rows = static_cast<double>(slice.count) * static_cast<double>(p.strengths.size());
   task.seconds = forward_seconds(parameters, rows * tokens);
-  task.bytes =
-      decoding_bytes(planner.experiment(), planner.config(judge), 0, task.tensor_parallel);  // it reads without a cache
+  planner.takes(task, judge,
+                decoding_bytes(planner.experiment(), planner.config(judge), 0));  // it reads without a cache
   planner.add(std::move(task), p);
 }
 

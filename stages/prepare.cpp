@@ -33,8 +33,8 @@ void add(Planner& planner, const std::string& name, Part part) {
   const double parameters = footprint_of(planner.config(name)).weights();
   const double items = (part == Part::all ? 40.0 : 0.0) + static_cast<double>(experiment.prepare.retain_items);
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(experiment.prepare.epochs));
-  task.bytes = static_cast<int64_t>(parameters * 16);  // weights, gradients, two moments in float32
   planner.deal_shares(task, experiment.prepare.shares, name);
+  planner.takes(task, name, training_bytes(experiment, planner.config(name), p.training), Held::trained);
   planner.remember(part == Part::all ? "prepare" : std::string(name_of(records::Method::retain_only)), name,
                    planner.add(std::move(task), p));
 }

@@ -38,8 +38,8 @@ void add(Planner& planner, const Evaluated& evaluated, const records::Stress& st
   const double parameters = footprint_of(planner.config(target)).weights();
   const auto items = static_cast<double>(taken(p.items, tofu_items(planner, file.stem) / 2));
   task.seconds = 3 * forward_seconds(parameters, items * 70 * static_cast<double>(stress.epochs));
-  task.bytes = static_cast<int64_t>(parameters * (static_cast<double>(computed_bytes(experiment)) + 2));
   planner.deal_shares(task, p.training.shares, target);
+  planner.takes(task, target, training_bytes(experiment, planner.config(target), p.training), Held::trained);
   task.resumable = true;
   planner.remember(records::describe(stress), describe_curve(evaluated.system), planner.add(std::move(task), p));
 }

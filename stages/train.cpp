@@ -59,8 +59,8 @@ void estimate(Planner& planner, distributed::Task& task, const TrainParameters& 
   const double output = static_cast<double>(config.vocabulary * config.hidden);
   task.seconds = forward_seconds(footprint_of(config).weights(), tokens) +
                  forward_seconds(1.4 * output, tokens * static_cast<double>(p.training.epochs));
-  const int64_t states = static_cast<int64_t>(tokens) * config.hidden * computed_bytes(planner.experiment());
-  task.bytes = decoding_bytes(planner.experiment(), config, 0, task.tensor_parallel) + states / task.tensor_parallel;
+  // Kept states take what is free.
+  planner.takes(task, planner.experiment().template_of(p.kind), decoding_bytes(planner.experiment(), config, 0));
 }
 
 // Methods that add what was trained in one role share the training.

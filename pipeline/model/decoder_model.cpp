@@ -12,6 +12,7 @@
 #include "pipeline/model/lora.hpp"
 #include "pipeline/model/make_weights.hpp"
 #include "pipeline/model/pass_tables.hpp"
+#include "pipeline/model/round_weights.hpp"
 #include "pipeline/model/weight_upload.hpp"
 #include "pipeline/model/weights.hpp"
 
@@ -106,14 +107,6 @@ torch::Tensor random_tensor(const std::string& name, uint64_t seed, double devia
 
 std::string label_of(const TensorPlan& plan) {
   return plan.expert < 0 ? plan.name : plan.name + "." + std::to_string(plan.expert);
-}
-
-void round_rows(torch::Tensor weight, int bits) {
-  expect(bits >= 2 && bits <= 8, "integers of 2 to 8 bits");
-  const double largest = (1 << (bits - 1)) - 1;
-  const torch::Tensor wide = weight.to(torch::kFloat32), scale = wide.abs().amax(1, true) / largest;
-  const torch::Tensor rounded = (wide / scale).round_() * scale;
-  weight.copy_(torch::where(scale > 0, rounded, wide));
 }
 
 // cuBLAS may otherwise add the parts of a long product in the type of its inputs.
@@ -255,15 +248,16 @@ DecoderModel DecoderModel::merged() const {
   return with(std::move(weights));
 }
 
-DecoderModel DecoderModel::rounded(int bits) const {
-  expect(!is_split() && !weights_->lora, "a whole plain model is rounded: a row's scale is that of all its columns");
-  const torch::NoGradGuard no_gradients;
-  ModelWeights weights = copy_weights(config_, *weights_);
-  for (Linear* block : layer_blocks(weights)) {
-    round_rows(block->weight, bits);
-    block->unpack();
-  }
-  return DecoderModel(config_, std::make_shared<ModelWeights>(std::move(weights)));
+DecoderModel DecoderModel::rounded(int bits) const& {
+  DecoderModel copy = *this;
+  return std::move(copy).rounded(bits);  // it shares its weights, so that these are copied
+}
+
+DecoderModel DecoderModel::rounded(int bits) && {
+  expect(!weights_->lora, "a plain model is rounded");
+  if (weights_.use_count() > 1) weights_ = std::make_shared<ModelWeights>(copy_weights(config_, *weights_));
+  round_layers(*weights_, bits, group_);
+  return std::move(*this);
 }
 
 DecoderModel DecoderModel::snapshot() const {

@@ -108,8 +108,11 @@ class DecoderModel {
   TrainedParts trained_parts() const;
   // A copy whose blocks' linear layers hold what symmetric integers of `bits` bits can say: s · round(w / s) with
   // s = max |w| of an output's row / (2^(bits − 1) − 1), rounded to the nearest, halves to even. Embedding, output
-  // layer, routers, norms and biases stay as they are, as GPTQ and bitsandbytes leave them.
-  DecoderModel rounded(int bits) const;
+  // layer, routers, norms and biases stay as they are, as GPTQ and bitsandbytes leave them. Parts of a split model are
+  // rounded as the whole one is: collective over their group. Of a model given away that nobody shares, the weights
+  // themselves are rounded, so that no second copy takes memory.
+  DecoderModel rounded(int bits) const&;
+  DecoderModel rounded(int bits) &&;
   // A model that keeps these values while this one is trained on; what is not trainable is shared.
   DecoderModel snapshot() const;
 

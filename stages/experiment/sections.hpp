@@ -211,6 +211,7 @@ struct Compute {
   std::string device = "auto", dtype = "auto";
   int64_t batch = 16;
   bool deterministic = false;
+  double device_memory = 0;  // GiB
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("device", self.device, Help("auto: CUDA where there is one", {"auto", "cpu", "cuda"}));
@@ -218,6 +219,11 @@ struct Compute {
     visit("batch", self.batch, Help("rows decoded together").from(1, 65536));
     visit("deterministic", self.deterministic,
           Help("yes: training on CUDA gives the same bits each time, by slower kernels"));
+    visit(
+        "device_memory", self.device_memory,
+        Help(
+            "GiB of each rank's device, into which every task must fit; 0: what a CUDA device has; of a CPU: not asked")
+            .from(0, 1e6));
   }
 };
 

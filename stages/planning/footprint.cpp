@@ -113,16 +113,22 @@ int64_t computed_bytes(const Experiment& experiment) {
   return compute_kind_of(experiment).bfloat16 ? 2 : 4;
 }
 
-int64_t decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens,
-                       int tensor_parallel) {
+DeviceBytes decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens) {
   const Footprint model = footprint_of(config);
   const auto rows = static_cast<double>(experiment.compute.batch),
              each = static_cast<double>(computed_bytes(experiment));
   const bool packs = !plans_for_gpus(experiment) && each == 4;
   const double packed = packs ? model.matrix_weights + model.output_weights : 0;
   const double numbers = model.weights() + packed + rows * static_cast<double>(tokens) * model.cache_per_token;
-  const double logits = 4 * rows * static_cast<double>(config.vocabulary);
-  return static_cast<int64_t>(each * numbers / tensor_parallel + logits);
+  return {each * numbers, 4 * rows * static_cast<double>(config.vocabulary)};
+}
+
+DeviceBytes training_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config,
+                           const records::TrainingParameters& training) {
+  constexpr double number = 4, moments = 2;  // of a float32
+  const double whole = number * (1 + 1 + moments + (training.keep ? 1 : 0));
+  const double of_weight = training.lora ? static_cast<double>(computed_bytes(experiment)) + number / 2 : whole;
+  return {of_weight * footprint_of(config).weights(), 0};
 }
 
 }  // namespace cmc::stages

@@ -1,5 +1,6 @@
 #pragma once
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/records/training_parameters.hpp"
 #include "stages/experiment/experiment.hpp"
 
 namespace cmc::stages {
@@ -26,10 +27,23 @@ Footprint footprint_of(const checkpoint::ModelConfig& config);
 // Bytes of a number in the type that models compute in (compute.dtype).
 int64_t computed_bytes(const Experiment& experiment);
 
-// Memory (bytes) that decoding or scoring with a model takes on the device of each of `tensor_parallel` ranks: its
-// weights in the type it computes in (the kernels of a CPU keep them packed besides), keys and values of compute.batch
-// sequences of `tokens`, and their logits in float32. What LibTorch itself and single operations take is not in it.
-int64_t decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens,
-                       int tensor_parallel = 1);
+// Memory of a device (bytes) that a model takes: what the ranks of a tensor-parallel group share out, and what each
+// holds whole.
+struct DeviceBytes {
+  double shared = 0, each = 0;
+  int64_t on(int ranks) const { return static_cast<int64_t>(shared / ranks + each); }
+  DeviceBytes times(int models) const { return {shared * models, each * models}; }
+};
+
+// Of decoding or scoring with a model: its weights in the type it computes in (the kernels of a CPU keep them packed
+// besides), keys and values of compute.batch sequences of `tokens`, and their logits in float32. What LibTorch itself
+// and single operations take is not in it.
+DeviceBytes decoding_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config, int64_t tokens);
+
+// Of training a model: all its weights with their gradients and Adam's two moments in float32, and the best so far
+// where they are kept; or with LoRA the frozen weights in the type that models compute in, and half a float each for
+// adapters and what layers keep for them.
+DeviceBytes training_bytes(const Experiment& experiment, const checkpoint::ModelConfig& config,
+                           const records::TrainingParameters& training);
 
 }  // namespace cmc::stages

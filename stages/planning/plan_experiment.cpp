@@ -52,6 +52,7 @@ ExperimentPlan plan_experiment(const std::vector<Stage>& stages, const Experimen
       all.whole.tasks.push_back(std::move(task));
     }
     all.absent.insert(planner.absent().by_path().begin(), planner.absent().by_path().end());
+    all.devices.add(planner.devices());
     all.places.insert(planner.places().begin(), planner.places().end());
   }
   distributed::check(all.whole);

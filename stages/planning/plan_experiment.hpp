@@ -15,6 +15,7 @@ struct ExperimentPlan {
   Places places;
   std::map<std::string, AbsentInput> absent;  // by path: what was assumed
   std::set<std::string> provisional;          // keys of the tasks that rest on it
+  DeviceUse devices;
 };
 
 // The whole plan that `stages` make of an experiment, every seed of it, checked, and what is chosen of it: the stages

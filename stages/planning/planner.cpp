@@ -1,6 +1,7 @@
 #include "stages/planning/planner.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/checkpoint/identity.hpp"
 #include "pipeline/checkpoint/linear_layers.hpp"
@@ -205,6 +206,15 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
                                          });
 }
 
+void Planner::takes(distributed::Task& task, const std::string& name, const DeviceBytes& bytes, Held held) {
+  const int own = tensor_parallel(name), ranks = own > 1 ? task.tensor_parallel : 1;
+  const checkpoint::ModelConfig& model = config(name);
+  const double weights = footprint_of(model).weights() * static_cast<double>(computed_bytes(experiment_));
+  devices_.models[name] = {static_cast<int64_t>(weights), model.heads, own};
+  held_.push_back({name, bytes, ranks, held});
+  task.bytes += bytes.on(ranks);
+}
+
 void Planner::needs(distributed::Task& task, const records::ModelReference& reference) {
   reference.each_task([&](const std::string& key) { task.inputs.push_back(key); });
 }
@@ -219,6 +229,7 @@ std::string Planner::add_filled(distributed::Task task) {
   if (plans_for_gpus(experiment_)) task.seconds *= nominal_flops / nominal_gpu_flops;
   seeds_.fill(task, experiment_);
   const std::string key = task.key;
+  if (!held_.empty()) devices_.held[key] = std::exchange(held_, {});
   if (absent_.are_in(task.parameters) ||
       std::ranges::any_of(task.inputs, [this](const std::string& input) { return is_provisional(input); }))
     provisional_.insert(key);

@@ -11,6 +11,7 @@
 #include "pipeline/text/tokenizer.hpp"
 #include "stages/experiment/experiment.hpp"
 #include "stages/planning/absent_inputs.hpp"
+#include "stages/planning/device_use.hpp"
 #include "stages/planning/prompts.hpp"
 #include "stages/planning/task_seeds.hpp"
 
@@ -70,6 +71,10 @@ class Planner {
   // Makes `reference`, a model of model.<name>'s sizes, what `task` needs loaded, split over the ranks of its
   // tensor-parallel group.
   void keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& model_name);
+  // Adds what `task` takes of a device for model.<name> to its bytes. A model that several ranks hold is split over
+  // those of the task, any other is whole on each.
+  void takes(distributed::Task& task, const std::string& model_name, const DeviceBytes& bytes,
+             Held held = Held::evaluated);
   // Whether both have one vocabulary, compared token by token: a delta of one then fits the other without a map. Where
   // one is not there: whether both are of one type and size.
   bool share_vocabulary(const std::string& model_name, const std::string& other_model_name);
@@ -92,6 +97,7 @@ class Planner {
   const std::vector<distributed::Task>& tasks() const { return plan_.tasks; }  // so far
   distributed::Plan take() { return std::move(plan_); }
   const Places& places() const { return places_; }
+  const DeviceUse& devices() const { return devices_; }
 
  private:
   bool is_absent(const std::string& model_name);
@@ -113,6 +119,8 @@ class Planner {
   std::map<std::string, checkpoint::ModelConfig> configs_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
   std::map<std::pair<std::string, std::string>, bool> shares_;
+  std::vector<HeldModel> held_;  // by the task that is added next
+  DeviceUse devices_;
   std::map<std::pair<std::string, std::string>, std::string> remembered_;
 };
 

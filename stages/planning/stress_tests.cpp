@@ -30,10 +30,6 @@ std::vector<Stress> stress_tests_of(Planner& planner, const Evaluated& evaluated
   const auto& [target, adds_delta] = std::pair(evaluated.system.target, evaluated.system.adds_delta());
   std::vector<Stress> tests;
   for (const StressTest test : experiment.robustness.tests) {
-    if (records::bits_of(test) > 0 && planner.tensor_parallel(target) > 1)
-      experiment.fail("robustness.tests",
-                      "holds " + std::string(name_of(test)) + ", and several ranks hold " + target + " together",
-                      "leave it out, or test a target that one device holds: a row is rounded by its largest number");
     if (test != StressTest::relearn) {
       tests.push_back({test, 0, test == StressTest::prefix ? experiment.robustness.prefix.text : ""});
     } else if (!adds_delta || evaluated.system.fusion.map.empty()) {

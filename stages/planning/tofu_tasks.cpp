@@ -36,7 +36,7 @@ records::UnlearnParameters tofu_parameters(Planner& planner, const Evaluated& ev
   const auto& config = planner.config(evaluated.system.target);
   task.seconds =
       forward_seconds(footprint_of(config).weights(), rows * 1.5 * static_cast<double>(p.new_tokens) + rows * 6 * 80);
-  task.bytes = decoding_bytes(experiment, config, 80 + p.new_tokens, task.tensor_parallel);
+  planner.takes(task, evaluated.system.target, decoding_bytes(experiment, config, 80 + p.new_tokens));
   return p;
 }
 

@@ -75,6 +75,14 @@ std::vector<std::string> finished_of(std::vector<std::string> keys, const std::v
   return keys;
 }
 
+std::vector<distributed::Task> unfinished(const Work& work) {
+  const std::set<std::string> done(work.finished.begin(), work.finished.end());
+  std::vector<distributed::Task> left;
+  for (const auto& task : work.plan.tasks)
+    if (!done.contains(task.key)) left.push_back(task);
+  return left;
+}
+
 Work found_work(const RunRequest& request, const Json& environment) {
   Work work;
   auto planned = plan_experiment(stages(), request.experiment, request.output.path(), request.only, Absent::fails);
@@ -90,6 +98,7 @@ Work found_work(const RunRequest& request, const Json& environment) {
   keep_shard(work.plan, request.shard);
   work.places = std::move(planned.places);
   work.finished = finished_of(keys_of(work.plan), present);
+  expect_fits(request.experiment, planned.devices, unfinished(work), device_bytes_of(request.experiment));
   return work;
 }
 

@@ -8,7 +8,9 @@
 #include "stages/running/progress_line.hpp"
 #include "stages/running/simulated_runs.hpp"
 #include "stages/verbs/experiment_options.hpp"
+#include "stages/verbs/memory_table.hpp"
 #include "stages/verbs/plan_text.hpp"
+#include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -23,8 +25,14 @@ std::string assumption(const Experiment& experiment, bool measured) {
          "; --costs of a finished run calibrates";
 }
 
+// What the plan asks of the ranks' devices.
+struct Memory {
+  int64_t device_bytes = 0;  // 0: not known
+  std::vector<ModelNeed> needs = {};
+};
+
 // For people, with --simulate's table or without.
-void print(const ExperimentPlan& plan, const std::string& assumed, const std::string& simulated,
+void print(const ExperimentPlan& plan, const Memory& memory, const std::string& assumed, const std::string& simulated,
            const Arguments& arguments) {
   if (simulated.empty()) std::cout << task_lines(plan) << "\n";
   std::cout << sums_by_stage(plan.chosen);
@@ -37,7 +45,7 @@ void print(const ExperimentPlan& plan, const std::string& assumed, const std::st
   } else {
     std::cout << assumed << ":\n" << simulated;
   }
-  std::cout << text_of_absent(plan, arguments.get("experiment"));
+  std::cout << memory_table(memory.needs, memory.device_bytes) << text_of_absent(plan, arguments.get("experiment"));
 }
 
 Json absent_json(const ExperimentPlan& plan) {
@@ -93,12 +101,21 @@ ExitCode run(const std::vector<std::string>& given, const distributed::Session& 
   plan.chosen = with_costs_of(costs, fit, plan.chosen);
   const bool simulates = arguments.has("simulate");
   const auto runs = simulates ? simulated(plan.chosen, arguments) : std::vector<SimulatedRun>{};
+  Memory memory{device_bytes_of(experiment)};
+  memory.needs = needs_of(plan.devices, plan.chosen.tasks, memory.device_bytes);
   if (!arguments.has("json"))
-    print(plan, assumption(experiment, !fit.factors().empty()), simulates ? table_of(runs) : "", arguments);
+    print(plan, memory, assumption(experiment, !fit.factors().empty()), simulates ? table_of(runs) : "", arguments);
   else if (simulates)
     std::cout << Json{{"simulated", runs_json(runs)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
   else
-    std::cout << Json{{"tasks", tasks_json(plan)}, {"absent", absent_json(plan)}}.dump(2) << "\n";
+    std::cout << Json{{"tasks", tasks_json(plan)},
+                      {"absent", absent_json(plan)},
+                      {"models", memory_json(memory.needs)},
+                      {"device_bytes", memory.device_bytes}}
+                     .dump(2)
+              << "\n";
+  std::cout.flush();
+  expect_fits(experiment, plan.devices, plan.chosen.tasks, memory.device_bytes);
   return ExitCode::done;
 }
 

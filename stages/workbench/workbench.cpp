@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "pipeline/checkpoint/identity.hpp"
@@ -20,6 +21,13 @@ Compute compute_of(const Experiment& experiment, int rank_on_node) {
   auto compute = compute_named(experiment.compute.device, experiment.compute.dtype, rank_on_node);
   compute.deterministic = experiment.compute.deterministic;
   return compute;
+}
+
+int64_t device_bytes_of(const Experiment& experiment) {
+  const double set = experiment.compute.device_memory;
+  if (set > 0) return static_cast<int64_t>(set * 0x1p30);
+  const bool is_here = plans_for_gpus(experiment) && torch::cuda::is_available();
+  return is_here ? model::memory_of({torch::kCUDA, 0}).total : 0;
 }
 
 std::string name_of(const Compute& compute) {
@@ -101,24 +109,34 @@ model::DecoderModel Workbench::load(const records::ModelReference& reference, to
   return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
 }
 
+namespace {
+
+const std::string split_model = "split: ";
+
+// What a model is kept under.
+std::string kept_as(const records::ModelReference& reference, int bits) {
+  return reference.identity() + (bits > 0 ? " int" + std::to_string(bits) : "");
+}
+
+std::shared_ptr<const model::DecoderModel> kept(model::DecoderModel loaded, int bits) {
+  return std::make_shared<const model::DecoderModel>(bits > 0 ? std::move(loaded).rounded(bits) : std::move(loaded));
+}
+
+}  // namespace
+
 std::shared_ptr<const model::DecoderModel> Workbench::model(const records::ModelReference& reference, int bits) {
-  auto& model = models_[reference.identity() + (bits > 0 ? " int" + std::to_string(bits) : "")];
+  auto& model = models_[kept_as(reference, bits)];
   if (model) return model;
   log_info("loading ", folder(reference).string());
   auto loaded = load(reference, compute_.dtype);
-  return model = std::make_shared<const model::DecoderModel>(bits > 0 ? loaded.rounded(bits) : std::move(loaded));
-}
-
-namespace {
-const std::string split_model = "split: ";
+  return model = kept(std::move(loaded), bits);
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference, int bits) {
   const distributed::Communicator& tensor_group = tensor_group_.group();
   if (tensor_group.size() == 1) return model(reference, bits);
-  expect(bits == 0, "a split model is not rounded: the plan asks for none");
-  auto& model = models_[split_model + reference.identity()];
-  if (!model) model = std::make_shared<const model::DecoderModel>(load_split(reference, compute_.dtype));
+  auto& model = models_[split_model + kept_as(reference, bits)];
+  if (!model) model = kept(load_split(reference, compute_.dtype), bits);
   return model;
 }
 
@@ -169,13 +187,36 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::Mode
   return states;
 }
 
+namespace {
+
+// Collective.
+std::set<std::string> held_by_all(std::set<std::string> names, const distributed::Communicator& group) {
+  std::string lines = "\n";
+  for (const auto& name : names) lines += name + "\n";
+  for (const std::string& theirs : group.all_gather(lines))
+    std::erase_if(names, [&](const auto& name) { return theirs.find("\n" + name + "\n") == std::string::npos; });
+  return names;
+}
+
+}  // namespace
+
 void Workbench::regroup_split_models() {
-  if (tensor_group_.group().transport() == std::exchange(grouped_, tensor_group_.group().transport())) return;
-  const bool any = std::ranges::any_of(models_, [](const auto& entry) { return entry.first.starts_with(split_model); });
-  if (!any) return;
-  const model::TensorGroup group(tensor_group_.group(), compute_.device);
-  for (auto& [reference, model] : models_)
-    if (reference.starts_with(split_model)) model = std::make_shared<const model::DecoderModel>(model->over(group));
+  const distributed::Communicator& group = tensor_group_.group();
+  if (group.transport() == std::exchange(grouped_, group.transport())) return;
+  std::set<std::string> held;
+  for (const auto& [name, model] : models_)
+    if (model && name.starts_with(split_model)) held.insert(name);
+  // Memory may have run out on one rank while it loaded what another has: all load that again, together.
+  const std::set<std::string> by_all = held_by_all(held, group);
+  std::erase_if(models_, [&](const auto& entry) {
+    return entry.first.starts_with(split_model) && !by_all.contains(entry.first);
+  });
+  if (by_all.empty()) return;
+  const model::TensorGroup over(group, compute_.device);
+  for (const auto& name : by_all) {
+    auto& model = models_.at(name);
+    model = std::make_shared<const model::DecoderModel>(model->over(over));
+  }
 }
 
 bool Workbench::spare_memory() {

@@ -29,6 +29,8 @@ struct Compute {
 Compute compute_named(const std::string& device, const std::string& dtype, int rank_on_node);
 std::string name_of(const Compute& compute);  // as Task::compute
 Compute compute_of(const Experiment& experiment, int rank_on_node);
+// Bytes of the device of each rank: compute.device_memory, or what a CUDA device here has; 0: not known.
+int64_t device_bytes_of(const Experiment& experiment);
 
 // What a rank works with: loads models, tokenizers and maps by their references in task parameters, and keeps what the
 // current residency (target model) needs.

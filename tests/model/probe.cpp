@@ -13,7 +13,7 @@
 //   With a file of requests as its argument it may run under mpirun: each rank answers. Then "split": true splits the
 //   model over the ranks, and "out" gets ".RANK" appended.
 //   Wherever "model" is read: "adapters": DIR of peft, or {"rank", "alpha", "dropout", "targets", "seed"} of new ones;
-//   "merge": true adds them to the weights
+//   "merge": true adds them to the weights; "bits": n rounds the layers to integers of n bits
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
@@ -68,6 +68,7 @@ DecoderModel load(const Json& request) {
   }
   if (merge) model = model.merged();
   if (split) model = model.over(group);
+  if (request.contains("bits")) model = std::move(model).rounded(request.at("bits"));
   if (request.value("gradients", false)) model.require_gradients(true);
   return model;
 }

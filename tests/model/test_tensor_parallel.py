@@ -138,6 +138,24 @@ def test_adapters_are_split_with_their_model(models, probe, tmp_path):
     assert relative(split, whole) < LIMIT
 
 
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_rounded_parts_are_those_of_the_rounded_whole(models, ranks, tmp_path):
+    """A row's scale is that of all its columns, whichever rank holds them."""
+    calls = [{"spans": [[0, random_tokens(30, 6)]]}]
+    requests, kinds = [], {"plain": {}, "whole": {"bits": 4}, "split": {"bits": 4, "split": True}}
+    for name, (folder, _) in models.items():
+        for kind, how in kinds.items():
+            requests.append({"op": "run", "model": str(folder), "calls": calls, "out": str(tmp_path / f"{name}.{kind}"), **how})
+    for answer in ask(ranks, requests, tmp_path):
+        assert not [line for line in answer if "error" in line], answer
+    for name in models:
+        plain, whole = (load_file(tmp_path / f"{name}.{kind}.0")["0"] for kind in ["plain", "whole"])
+        parts = [load_file(tmp_path / f"{name}.split.{rank}")["0"] for rank in range(ranks)]
+        assert worst(plain, whole) > 100 * worst(parts[0], whole), name
+        assert relative(parts[0], whole) < LIMIT, name
+        assert all(torch.equal(part, parts[0]) for part in parts[1:])
+
+
 def test_heads_that_cannot_be_dealt_are_refused(models, tmp_path):
     folder, _ = models["llama"]
     for answer in ask(3, [{"op": "held", "model": str(folder), "split": True}], tmp_path):

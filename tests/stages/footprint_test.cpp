@@ -35,7 +35,7 @@ TEST(DecodingBytes, AreThoseOfWeightsCacheAndLogits) {
     const auto at = [&](const char* dtype, const char* device, int64_t tokens, int ranks) {
       const auto experiment =
           experiment_with({{"compute.dtype", dtype}, {"compute.device", device}, {"compute.batch", "5"}});
-      return static_cast<size_t>(decoding_bytes(experiment, config, tokens, ranks));
+      return static_cast<size_t>(decoding_bytes(experiment, config, tokens).on(ranks));
     };
     EXPECT_EQ(at("bfloat16", "cpu", 70, 1), weights + kept + logits);
     EXPECT_EQ(at("auto", "cuda", 70, 1), weights + kept + logits);
@@ -49,6 +49,19 @@ TEST(DecodingBytes, AreThoseOfWeightsCacheAndLogits) {
         matrices += tensor.nbytes();
     EXPECT_EQ(at("auto", "cpu", 70, 1), 2 * (weights + kept + matrices) + logits);
   }
+}
+
+TEST(TrainingBytes, AreSharedOut) {
+  const auto config = shape_named("tiny", 1);
+  const auto weights = static_cast<int64_t>(footprint_of(config).weights());
+  const auto experiment = experiment_with({{"compute.device", "cuda"}});
+  records::TrainingParameters training;
+  EXPECT_EQ(training_bytes(experiment, config, training).on(1), 16 * weights);
+  EXPECT_EQ(training_bytes(experiment, config, training).on(4), 4 * weights);
+  training.keep = "best";
+  EXPECT_EQ(training_bytes(experiment, config, training).on(1), 20 * weights);
+  training.lora.emplace();
+  EXPECT_EQ(training_bytes(experiment, config, training).on(1), (2 + 2) * weights);
 }
 
 // Of every kind of family: all parameters, and what a token's keys and values take.

@@ -124,7 +124,6 @@ def test_int4_is_coarser_than_int8(run):
     ({"robustness.methods": "full"}, ["robustness.methods", "methods.unlearn"]),
     ({"robustness.tests": "int3"}, ["robustness.tests", "int8"]),
     ({"relearn.lora_modules": "c_attn"}, ["relearn.lora_modules", "c_attn"]),
-    ({"model.large.tensor_parallel": 2}, ["robustness.tests", "int8", "large"]),
 ], ids=lambda value: str(value)[:30])
 def test_what_cannot_be_tested_is_refused(run, settings, named):
     done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *options({**SETTINGS, **settings}), expect=78)
