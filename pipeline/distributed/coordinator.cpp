@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "pipeline/core/log.hpp"
+#include "pipeline/distributed/find_approach.hpp"
 #include "pipeline/distributed/pause.hpp"
 
 namespace cmc::distributed {
@@ -17,6 +18,13 @@ Json to_json(const Outcome& outcome) {
           {"not_run", outcome.not_run}, {"stopped", outcome.stopped}, {"lost", outcome.lost}};
 }
 
+DispatchRules rules_of(const Plan& plan, const std::vector<std::string>& finished, int ranks,
+                       const SchedulerSettings& settings) {
+  DispatchRules rules{.attempts = settings.attempts, .nodes = settings.nodes};
+  rules.approach = find_approach(plan, finished, ranks, rules);
+  return rules;
+}
+
 }  // namespace
 
 double heartbeat_seconds(const SchedulerSettings& settings) {
@@ -28,7 +36,7 @@ Coordinator::Coordinator(const Plan& plan, const std::vector<std::string>& finis
     : plan_(plan),
       worker_(worker),
       settings_(settings),
-      dispatcher_(plan, finished, world.size(), {.attempts = settings.attempts, .nodes = settings.nodes}),
+      dispatcher_(plan, finished, world.size(), rules_of(plan, finished, world.size(), settings)),
       mailbox_(world),
       size_(world.size()),
       heard_(world.size(), 0) {}

@@ -47,9 +47,18 @@ GroupInMaking DispatchPolicy::group_on_a_node(int task, int avoid, double now) c
 
 double DispatchPolicy::free_at(int rank, double now) const {
   if (state_.pool.state(rank) == RankPool::State::free) return now;
+  if (goes_on(rank)) return never;
   const int assignment = state_.pool.assignment(rank);
   if (!state_.running.contains(assignment)) return never;  // reserved for another group
   return state_.running.expected_end(assignment, now, state_.speeds);
+}
+
+// Whether the rank belongs to a group that has more to do together.
+bool DispatchPolicy::goes_on(int rank) const {
+  const int held = state_.pool.held_by(rank);
+  if (held == none) return false;
+  const Bundle& bundle = state_.graph.bundle(held);
+  return bundle.residency.ranks > 1 && !bundle.ready.empty();
 }
 
 // When the busy ranks are free, the soonest first.
@@ -72,13 +81,13 @@ double DispatchPolicy::seconds_allowed(int task, double now) const {
 }
 
 // As many as keep the task from deciding the end, and from outlasting the work that is ready or runs (ranks would idle
-// until it ends).
+// until it ends), by more than the approach trusts other tasks to make ready.
 size_t DispatchPolicy::wanted_ranks(int task, double now) const {
   const Task& work = state_.graph.task(task);
   const int most = std::min(work.shares, state_.pool.alive());
   const double ready_or_running = state_.graph.ready_seconds() + state_.running.work_left(now, state_.speeds);
   const double spread_now = (ready_or_running + work.seconds) / state_.pool.alive();
-  const double allowed = std::min(spread_now, seconds_allowed(task, now)) * (1 + 1e-9);
+  const double allowed = std::min(spread_now * approach_.outlast, seconds_allowed(task, now)) * (1 + 1e-9);
   int wanted = 1;
   while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
   return useful_ranks(work, wanted);

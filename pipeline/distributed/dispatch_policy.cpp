@@ -6,13 +6,17 @@
 namespace cmc::distributed {
 
 int DispatchPolicy::next_bundle(double now) {
-  Claim best;
-  int chosen = none;
-  for (const int id : state_.graph.ready_bundles()) {
-    const Claim claim = claim_of(id, now);
-    if (best < claim) best = claim, chosen = id;
+  for (;;) {
+    Claim best;
+    int chosen = none;
+    for (const int id : state_.graph.ready_bundles()) {
+      const Claim claim = claim_of(id, now);
+      if (best < claim) best = claim, chosen = id;
+    }
+    if (chosen == none || best.rule == Rule::resident || finds_ranks(chosen, &RankPool::Count::free)) return chosen;
+    forecasts_[chosen].complete_at = never;  // what was expected of it may have come otherwise meanwhile
+    if (complete_at(chosen, now) < never) return chosen;
   }
-  return chosen;
 }
 
 DispatchPolicy::Claim DispatchPolicy::claim_of(int id, double now) {
@@ -33,7 +37,9 @@ DispatchPolicy::Claim DispatchPolicy::claim_of(int id, double now) {
   }
   if (holders > 0) return {Rule::share, ready / holders};
   if (critical > (spread_work() + bundle.load_seconds) * (1 + 1e-9)) return {Rule::decides_the_end, critical};
-  const double own = seconds_on(state_.graph.task(task), 1);
+  const Task& work = state_.graph.task(task);
+  const double own = seconds_on(work, 1), alone = critical - seconds_on(work, pool.size()) + own;
+  if (approach_.long_first && work.shares > 1 && alone > spread_work()) return {Rule::decides_the_end, alone};
   return {unready ? Rule::unready : Rule::longest_unheld,
           bundle.residency.kept ? ready + std::max(critical - own, 0.0) : critical};
 }
@@ -68,6 +74,7 @@ int DispatchPolicy::choose_rank(const GroupInMaking& group) const {
     if (rank == group.avoid && (pool.alive() > 1 || group.node != none)) continue;
     if (group.node == none && is_barred(rank, group.task)) continue;  // a group's node was chosen with that in mind
     if (group.node != none && (pool.node(rank) != group.node || pool.held_by(rank) == bundle)) continue;
+    if (state_.making && group.node != none && goes_on(rank)) continue;
     const int worth = worth_keeping(rank, bundle) + (group.node != none && pool.has_had(rank, bundle) ? 4 : 0);
     if (worth < least) least = worth, chosen = rank;
     if (worth == -1 || (worth == 0 && pool.free_holders(bundle) == 0)) break;

@@ -9,10 +9,20 @@
 
 namespace cmc::distributed {
 
+// How tasks with shares get ranks, where no rule is the best for every plan and number of ranks: find_approach().
+struct Approach {
+  // How long such a task may last, in times of the work that is ready or runs, spread over all ranks. More than 1
+  // trusts others to make more work ready until it ends; less leaves ranks free for what will be ready.
+  double outlast = 1;
+  // Those that would decide the end on one rank start before all others, the longest first.
+  bool long_first = false;
+};
+
 struct DispatchRules {
   int attempts = 2;        // how often a task is tried; on another rank where there is one
   double patience = 0.05;  // share of some work that ranks may idle for it, or spend on loading a model again
   Nodes nodes = {};        // of the ranks; empty: all are on one
+  std::optional<Approach> approach = {};  // unset: a run or simulation finds one, a dispatcher takes the default
 };
 
 // Ranks that wait for others, to take a task together.
@@ -53,11 +63,14 @@ struct DispatchState {
 // A bundle of tensor-parallel groups is held by groups of ranks of one node. Where no node has so many free ranks,
 // those that become free on the node where a group is soonest complete wait for the others, if that costs little or
 // there is nothing else to do. A group lasts until one of its ranks is needed elsewhere or fails.
-// A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more.
+// Ranks of a group that has more to do together are not waited for: each would take the model from the others.
+// A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more:
+// the Approach says how far that looks ahead.
 class DispatchPolicy {
  public:
   // `state` outlives the policy.
-  DispatchPolicy(const DispatchState& state, double patience) : state_(state), patience_(patience) {}
+  DispatchPolicy(const DispatchState& state, const DispatchRules& rules)
+      : state_(state), patience_(rules.patience), approach_(rules.approach.value_or(Approach{})) {}
 
   // The bundle that rules 2 to 6 say is next; the first among equals. `none`: no rank shall begin anything.
   int next_bundle(double now);
@@ -107,11 +120,13 @@ class DispatchPolicy {
   double seconds_allowed(int task, double now) const;
   size_t wanted_ranks(int task, double now) const;
   GroupInMaking group_on_a_node(int task, int avoid, double now) const;
+  bool goes_on(int rank) const;
   double free_at(int rank, double now) const;
   std::vector<double> ends_of_busy(double now) const;
 
   const DispatchState& state_;
   double patience_;
+  Approach approach_;
   std::vector<Forecast> forecasts_;  // by bundle
 };
 

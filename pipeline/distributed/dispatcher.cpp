@@ -6,7 +6,7 @@
 namespace cmc::distributed {
 
 Dispatcher::Dispatcher(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules)
-    : rules_(std::move(rules)), state_(plan, finished, ranks, rules_.nodes), policy_(state_, rules_.patience) {}
+    : rules_(std::move(rules)), state_(plan, finished, ranks, rules_.nodes), policy_(state_, rules_) {}
 
 std::vector<int> Dispatcher::report(double now, int id, int rank, Report report) {
   const std::vector<int> give_up = state_.running.report(id, rank, std::move(report));

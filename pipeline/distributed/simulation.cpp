@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/distributed/find_approach.hpp"
 
 namespace cmc::distributed {
 namespace {
@@ -35,7 +36,9 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
   check(plan);
   check_tensor_groups(plan, finished, settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes);
   expect(ranks > 0, "a simulation has at least one rank");
-  Dispatcher dispatcher(plan, finished, ranks, settings.rules);
+  DispatchRules rules = settings.rules;
+  if (!rules.approach) rules.approach = find_approach(plan, finished, ranks, rules);
+  Dispatcher dispatcher(plan, finished, ranks, rules);
   std::priority_queue<End, std::vector<End>, std::greater<>> ends;
   SimulationResult result;
   double now = 0, busy = 0;
