@@ -95,7 +95,7 @@ void add_slice(Planner& planner, const JudgeSettings& settings, const records::S
     task.inputs.insert(task.inputs.end(), p.vanilla.begin(), p.vanilla.end());
   }
   task.name = judge + " judges " + shown(slice) + " " + describe_curve(system);
-  task.tensor_parallel = planner.tensor_parallel(judge);
+  planner.hold_together(task, judge);
   planner.keeps(task, settings.judge, judge);
   const double parameters = footprint_of(planner.config(judge)).weights();
   const double tokens = 2 * 400 + 2 * static_cast<double>(planner.experiment().instruct.new_tokens);  // both orders

@@ -30,20 +30,24 @@ records::ModelReference tuned_on(Planner& planner, const std::string& name, reco
   return planner.fine_tuned(made, name, planner.model(name), method == records::Method::lora);
 }
 
-// Ranks that hold the models of a pair: those of the larger group, over which the other is split, too, where it is
-// split at all.
-int ranks_of(Planner& planner, const ModelPair& pair) {
-  const int reference = planner.tensor_parallel(pair.reference), other = planner.tensor_parallel(pair.other);
-  const int ranks = std::max(reference, other);
+// The ranks that hold the models of a pair are those of the larger group, over which the other is split, too, where it
+// is split at all.
+void hold_pair(Planner& planner, distributed::Task& task, const ModelPair& pair) {
+  const auto reference = planner.split(pair.reference), other = planner.split(pair.other);
+  const auto larger = other.ranks() > reference.ranks() ? other : reference;
   for (const auto& [name, own] : {std::pair(pair.reference, reference), std::pair(pair.other, other)}) {
-    if (own == 1 || planner.config(name).heads % ranks == 0) continue;
+    const auto& config = planner.config(name);
+    if (own.ranks() == 1 || (config.heads % larger.tensor_parallel == 0 && config.layers >= larger.pipeline_parallel))
+      continue;
     planner.experiment().fail("model." + name + ".tensor_parallel",
-                              "is " + std::to_string(own) + ", and similarity.pairs compares it with a model over " +
-                                  std::to_string(ranks) + " ranks, which its " +
-                                  std::to_string(planner.config(name).heads) + " attention heads cannot be dealt to",
+                              "is " + std::to_string(own.tensor_parallel) +
+                                  ", and similarity.pairs compares it with a model over " +
+                                  std::to_string(larger.ranks()) + " ranks, which its " + std::to_string(config.heads) +
+                                  " attention heads cannot be dealt to",
                               "give both models of a pair one number of ranks");
   }
-  return ranks;
+  task.tensor_parallel = larger.tensor_parallel;
+  task.pipeline_parallel = larger.pipeline_parallel;
 }
 
 void plan(Planner& planner) {
@@ -75,7 +79,7 @@ void plan(Planner& planner) {
     const double parameters =
         footprint_of(planner.config(pair.reference)).weights() + footprint_of(planner.config(pair.other)).weights();
     task.seconds = forward_seconds(4 * parameters, static_cast<double>(p.items * p.new_tokens));
-    task.tensor_parallel = ranks_of(planner, pair);
+    hold_pair(planner, task, pair);
     // As they were and tuned, the other one on two sets of data.
     for (const auto& [side, models] : {std::pair(pair.reference, 2), std::pair(pair.other, 3)})
       planner.takes(task, side, decoding_bytes(experiment, planner.config(side), p.new_tokens).times(models));
@@ -91,7 +95,8 @@ Side load(const TunedModel& models, const records::ModelReference& tuned,
           std::shared_ptr<const token_map::TokenMap> map, Workbench& bench) {
   const auto tokenizer = bench.tokenizer(models.base);
   // One that fits a device is whole on each rank of the group.
-  const bool is_split = bench.experiment().model.at(models.base.name).tensor_parallel > 1;
+  const auto& settings = bench.experiment().model.at(models.base.name);
+  const bool is_split = settings.tensor_parallel * settings.pipeline_parallel > 1;
   const auto loaded = [&](const records::ModelReference& model) {
     return is_split ? bench.target(model) : bench.model(model);
   };

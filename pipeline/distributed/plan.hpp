@@ -19,17 +19,23 @@ struct Task {
   Json parameters;                  // resolved; a task can be run from this alone
   std::vector<std::string> inputs;  // keys of the tasks it needs
   int revision = 1;                 // of the stage: raised where the same parameters come to give other results
-  std::string compute;      // device and type of numbers that its models run in, "cpu float32"; "": it runs none
-  uint64_t seed = 0;        // of its random numbers; follows from what is asked, not from how it is computed
-  std::string residency;    // what a worker keeps loaded between tasks ("" none): the target model
-  double seconds = 1;       // estimated work on one rank, without loading the residency
-  double load_seconds = 0;  // estimated time to load the residency on a rank that does not hold it
-  int64_t bytes = 0;        // estimated peak memory
-  int shares = 1;           // how many ranks can work on it together (data parallel)
-  int tensor_parallel = 1;  // ranks of one node that hold its model together; more than 1: with shares 1 only
-  bool resumable = false;   // goes on from its checkpoint: started even when less time is left than it needs
-  bool taken_over = false;  // set for the run: a rank that does not answer has it, too
+  std::string compute;        // device and type of numbers that its models run in, "cpu float32"; "": it runs none
+  uint64_t seed = 0;          // of its random numbers; follows from what is asked, not from how it is computed
+  std::string residency;      // what a worker keeps loaded between tasks ("" none): the target model
+  double seconds = 1;         // estimated work on one rank, without loading the residency
+  double load_seconds = 0;    // estimated time to load the residency on a rank that does not hold it
+  int64_t bytes = 0;          // estimated peak memory
+  int shares = 1;             // how many ranks can work on it together (data parallel)
+  int tensor_parallel = 1;    // ranks of one node that hold its model together; more than 1: with shares 1 only
+  int pipeline_parallel = 1;  // blocks of such ranks, which hold its layers one after the other
+  bool resumable = false;     // goes on from its checkpoint: started even when less time is left than it needs
+  bool taken_over = false;    // set for the run: a rank that does not answer has it, too
 };
+
+// Ranks that hold the task's model together, block after block.
+inline int ranks_together(const Task& task) {
+  return task.tensor_parallel * task.pipeline_parallel;
+}
 
 // A DAG of tasks, in an order in which inputs come first.
 struct Plan {

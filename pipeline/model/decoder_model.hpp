@@ -14,10 +14,6 @@
 #include "pipeline/model/saved_model.hpp"
 #include "pipeline/model/tensor_group.hpp"
 
-namespace cmc::checkpoint {
-class TensorFile;
-}
-
 namespace cmc::model {
 
 struct LoraSettings;
@@ -123,8 +119,8 @@ class DecoderModel {
   // Puts the values of a folder that was saved back. Throws BadData when it is another model's.
   void restore(const std::filesystem::path& folder);
   // Fills values shaped like trainable() with what as_stored() gave of them, from a file under names behind `prefix`.
-  // Throws as restore() does; `where`: the file, in errors.
-  void take_stored(const checkpoint::TensorFile& file, const std::string& where, const std::string& prefix,
+  // Throws as restore() does.
+  void take_stored(const std::filesystem::path& file, const std::string& prefix,
                    const std::vector<torch::Tensor>& values) const;
   // The file in such a folder that holds the values.
   std::string weights_file() const;

@@ -27,8 +27,10 @@ void round_layers(ModelWeights& weights, int bits, const TensorGroup& group) {
   expect(bits >= 2 && bits <= 8, "integers of 2 to 8 bits");
   expect(group.tensor_rank() == weights.split.tensor_rank, "parts of a model are rounded over their group");
   const torch::NoGradGuard no_gradients;
+  const TensorGroup together = group.block();  // that hold these layers
   for (Linear* block : layer_blocks(weights)) {
-    round_rows(*block, bits, group);
+    if (block->weight.numel() == 0) continue;  // another block's
+    round_rows(*block, bits, together);
     block->unpack();
   }
 }

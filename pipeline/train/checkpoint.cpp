@@ -3,8 +3,6 @@
 #include <charconv>
 #include <cstdio>
 
-#include "pipeline/checkpoint/safetensors_writer.hpp"
-#include "pipeline/checkpoint/tensor_file.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/files.hpp"
 #include "pipeline/core/hash.hpp"
@@ -87,7 +85,7 @@ void write_checkpoint(const fs::path& folder, const TrainingState& state, const 
   publish_folder(folder_of(folder, state.step), [&](const fs::path& temporary) {
     create_folder(temporary / "model");
     saved.model.write(temporary / "model");
-    checkpoint::write_safetensors(temporary / moments_file, saved.moments);
+    model::write_tensors(temporary / moments_file, saved.moments);
     Json json = {{"step", state.step},
                  {"identity", state.identity},
                  {"optimizer_steps", saved.optimizer_steps},
@@ -97,7 +95,7 @@ void write_checkpoint(const fs::path& folder, const TrainingState& state, const 
     for (const StepReport& report : state.history.steps) json["reports"].push_back(to_json(report));
     for (const HeldOutLoss& loss : state.history.held_out) json["held_out"].push_back(to_json(loss));
     if (!saved.best.empty()) {
-      checkpoint::write_safetensors(temporary / best_file, saved.best);
+      model::write_tensors(temporary / best_file, saved.best);
       json["best_sha256"] = sha256_file(temporary / best_file);
     }
     publish_file(temporary / "state.json", json.dump());
@@ -124,6 +122,8 @@ TrainingState read_checkpoint(const fs::path& folder, int64_t step, const std::s
     throw BadData({found.string(), "belongs to a training with other settings, data or models",
                    "give another checkpoint folder, or remove this one"});
   }
+  if (!fs::exists(found / moments_file))
+    throw BadData({found.string(), "is a checkpoint of an older program", "remove it: the training starts anew"});
   check_hash(found / "model" / model.weights_file(), json, "weights_sha256", where);
   check_hash(found / moments_file, json, "moments_sha256", where);
   for (const Json& report : json_field<Json>(json, "reports", where))
@@ -133,8 +133,7 @@ TrainingState read_checkpoint(const fs::path& folder, int64_t step, const std::s
   if (std::ssize(state.history.steps) != state.step)
     throw_bad_field(where, "reports", "does not have one entry per step");
   const auto take = [&](std::string_view file, std::string_view names, const std::vector<torch::Tensor>& values) {
-    const std::string path = (found / file).string();
-    model.take_stored(checkpoint::TensorFile(path), path, std::string(names), values);
+    model.take_stored(found / file, std::string(names), values);
   };
   if (json.contains("best_sha256")) {
     check_hash(found / best_file, json, "best_sha256", where);

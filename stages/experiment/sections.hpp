@@ -73,7 +73,7 @@ struct Sizes {
 struct Model {
   std::filesystem::path path;
   std::string shape;
-  int64_t tensor_parallel = 1;
+  int64_t tensor_parallel = 1, pipeline_parallel = 1;
   std::filesystem::path tokenizer;
   Sizes sizes;
   Prompt prompt{"open_instruct", {}, {}}, other_prompt{"plain", {}, {}};
@@ -83,7 +83,10 @@ struct Model {
     visit("shape", self.shape,
           Help("for cmc plan while path does not exist: a config.json, or a name that cmc bench --help lists"));
     visit("tensor_parallel", self.tensor_parallel,
-          Help("ranks of a node that hold it together where it is evaluated as a target").from(1, 1024));
+          Help("ranks of a node that hold it together: each a part of every layer").from(1, 1024));
+    visit(
+        "pipeline_parallel", self.pipeline_parallel,
+        Help("blocks of so many ranks that hold its layers one after the other, on one node or several").from(1, 1024));
     visit("tokenizer", self.tokenizer, Help("folder with the tokenizer of a model that is pre-trained here"));
     visit("hidden", self.sizes.hidden, Help("its width").from(0, 65536));
     visit("layers", self.sizes.layers, Help("its layers").from(0, 1000));

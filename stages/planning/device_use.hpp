@@ -22,7 +22,7 @@ struct HeldModel {
 struct SizedModel {
   int64_t weights = 0;  // bytes, in the type that models compute in
   int64_t heads = 0;
-  int tensor_parallel = 1;  // as set
+  int tensor_parallel = 1, pipeline_parallel = 1;  // as set
 };
 
 // What the tasks of a plan hold on their devices.

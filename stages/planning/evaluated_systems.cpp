@@ -157,7 +157,7 @@ records::Evaluation evaluation_of(Planner& planner, const Evaluated& e, const st
                                   distributed::Task& task) {
   const auto& experiment = planner.experiment();
   records::Evaluation p{{}, e.system, {0}, e.model, {}};
-  task.tensor_parallel = planner.tensor_parallel(e.system.target);
+  planner.hold_together(task, e.system.target);
   planner.keeps(task, e.model, e.system.target);
   const auto& traits = records::traits_of(e.system.method);
   if (!e.system.is_vanilla() && !traits.contrasts) p.system.seed = experiment.seed();  // a training's

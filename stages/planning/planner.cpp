@@ -162,9 +162,15 @@ int32_t Planner::vocabulary_size(const std::string& name) {
                          [&] { return static_cast<int32_t>(config(name).vocabulary); });
 }
 
-int Planner::tensor_parallel(const std::string& name) {
-  const int64_t ranks = experiment_.model.at(name).tensor_parallel, heads = config(name).heads;
-  if (ranks > 0 && heads % ranks == 0) return static_cast<int>(ranks);
+Planner::Split Planner::split(const std::string& name) {
+  const auto& [model, config] = std::tie(experiment_.model.at(name), this->config(name));
+  const int64_t ranks = model.tensor_parallel, heads = config.heads, blocks = model.pipeline_parallel;
+  if (blocks > config.layers)
+    experiment_.fail(
+        "model." + name + ".pipeline_parallel",
+        "is " + std::to_string(blocks) + ", but the model has " + std::to_string(config.layers) + " layers",
+        "set no more");
+  if (ranks > 0 && heads % ranks == 0) return {static_cast<int>(ranks), static_cast<int>(blocks)};
   std::string fitting;
   for (int64_t size = 1; size <= heads; ++size)
     if (heads % size == 0) fitting += (fitting.empty() ? "" : ", ") + std::to_string(size);
@@ -173,9 +179,15 @@ int Planner::tensor_parallel(const std::string& name) {
                    "set one of " + fitting);
 }
 
+void Planner::hold_together(distributed::Task& task, const std::string& name) {
+  const Split split = this->split(name);
+  task.tensor_parallel = split.tensor_parallel;
+  task.pipeline_parallel = split.pipeline_parallel;
+}
+
 void Planner::deal_shares(distributed::Task& task, int64_t shares, const std::string& name) {
-  task.tensor_parallel = tensor_parallel(name);
-  task.shares = task.tensor_parallel > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
+  hold_together(task, name);
+  task.shares = ranks_together(task) > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
 }
 
 void Planner::expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
@@ -192,7 +204,7 @@ void Planner::keeps(distributed::Task& task, const records::ModelReference& refe
   needs(task, reference);
   task.residency = reference.identity();
   task.load_seconds =
-      1 + 4 * footprint_of(config(name)).weights() / task.tensor_parallel / 500e6;  // float32 from disk at 500 MB/s
+      1 + 4 * footprint_of(config(name)).weights() / ranks_together(task) / 500e6;  // float32 from disk at 500 MB/s
 }
 
 bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
@@ -207,10 +219,11 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
 }
 
 void Planner::takes(distributed::Task& task, const std::string& name, const DeviceBytes& bytes, Held held) {
-  const int own = tensor_parallel(name), ranks = own > 1 ? task.tensor_parallel : 1;
+  const Split own = split(name);
+  const int ranks = own.ranks() > 1 ? ranks_together(task) : 1;
   const checkpoint::ModelConfig& model = config(name);
   const double weights = footprint_of(model).weights() * static_cast<double>(computed_bytes(experiment_));
-  devices_.models[name] = {static_cast<int64_t>(weights), model.heads, own};
+  devices_.models[name] = {static_cast<int64_t>(weights), model.heads, own.tensor_parallel, own.pipeline_parallel};
   held_.push_back({name, bytes, ranks, held});
   task.bytes += bytes.on(ranks);
 }

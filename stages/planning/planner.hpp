@@ -60,9 +60,15 @@ class Planner {
   const checkpoint::ModelConfig& config(const std::string& model_name);
   const text::Tokenizer& tokenizer(const std::string& model_name);
   int32_t vocabulary_size(const std::string& model_name);  // of its tokenizer; of its config where that is not there
-  // model.<name>.tensor_parallel: ranks that hold the model together. Throws BadExperiment when its heads cannot be
-  // shared out so.
-  int tensor_parallel(const std::string& model_name);
+  // How ranks hold model.<name> together: its tensor_parallel, and so many blocks of them. Throws BadExperiment when
+  // its heads or layers cannot be dealt out so.
+  struct Split {
+    int tensor_parallel = 1, pipeline_parallel = 1;
+    int ranks() const { return tensor_parallel * pipeline_parallel; }
+  };
+  Split split(const std::string& model_name);
+  // `task` is done by the ranks that hold model.<name> together.
+  void hold_together(distributed::Task& task, const std::string& model_name);
   // Of a training of (or beside) model.<name>: how many ranks can work on its shares together, or which hold the model.
   void deal_shares(distributed::Task& task, int64_t shares, const std::string& model_name);
   // Throws BadExperiment naming `key` where model.<name> has none of the linear layers `modules`.

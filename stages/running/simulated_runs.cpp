@@ -25,7 +25,7 @@ double above_least(const distributed::SimulationResult& result) {
 
 int largest_group(const distributed::Plan& plan) {
   int most = 1;
-  for (const auto& task : plan.tasks) most = std::max(most, task.tensor_parallel);
+  for (const auto& task : plan.tasks) most = std::max(most, ranks_together(task));
   return most;
 }
 

@@ -15,6 +15,12 @@ std::string right(const std::string& text, size_t width) {
   return std::string(width > shown ? width - shown : 0, ' ') + text;
 }
 
+// As set: of blocks "4 x 2".
+std::string ranks_of(const SizedModel& sized) {
+  const std::string ranks = std::to_string(sized.tensor_parallel);
+  return sized.pipeline_parallel == 1 ? ranks : ranks + " x " + std::to_string(sized.pipeline_parallel);
+}
+
 std::string devices_of(const Need& need, int64_t device_bytes) {
   if (need.bytes == 0 || device_bytes == 0) return "–";
   return need.devices == 0 ? "none fit" : std::to_string(need.devices);
@@ -40,9 +46,9 @@ std::string memory_table(const std::vector<ModelNeed>& needs, int64_t device_byt
   };
   line("model", {"weights", "tensor_parallel", "evaluated", "devices it needs", "trained", "devices it needs"});
   for (const auto& need : needs)
-    line(need.model, {shown_bytes(need.sized.weights), std::to_string(need.sized.tensor_parallel),
-                      shown_bytes(need.evaluated.bytes), devices_of(need.evaluated, device_bytes),
-                      shown_bytes(need.trained.bytes), devices_of(need.trained, device_bytes)});
+    line(need.model, {shown_bytes(need.sized.weights), ranks_of(need.sized), shown_bytes(need.evaluated.bytes),
+                      devices_of(need.evaluated, device_bytes), shown_bytes(need.trained.bytes),
+                      devices_of(need.trained, device_bytes)});
   return text;
 }
 
@@ -53,6 +59,7 @@ Json memory_json(const std::vector<ModelNeed>& needs) {
                       {"weights", need.sized.weights},
                       {"heads", need.sized.heads},
                       {"tensor_parallel", need.sized.tensor_parallel},
+                      {"pipeline_parallel", need.sized.pipeline_parallel},
                       {"evaluated", json_of(need.evaluated)},
                       {"trained", json_of(need.trained)}});
   return models;

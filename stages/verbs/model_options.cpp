@@ -65,7 +65,9 @@ void add_model_options(po::options_description& options) {
       "device", po::value<std::string>()->default_value("auto"), "auto, cpu or cuda")(
       "dtype", po::value<std::string>()->default_value("auto"), "auto, float32 or bfloat16")(
       "batch", po::value<int64_t>()->default_value(16), "sequences at once")(
-      "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun");
+      "tensor-parallel", po::bool_switch(), "split the target over all ranks of mpirun")(
+      "pipeline-parallel", po::value<int>()->default_value(1)->value_name("N"),
+      "in N blocks of these, which hold its layers one after the other");
 }
 
 void add_contrast_option(po::options_description& options) {
@@ -155,10 +157,19 @@ std::vector<fusion::Delta> load_deltas(const Arguments& arguments, const LoadMod
   return deltas;
 }
 
+int blocks_of(const Arguments& arguments, const distributed::Session& session) {
+  const int blocks = arguments.get<int>("pipeline-parallel"), ranks = session.world().size();
+  if (blocks >= 1 && ranks % blocks == 0) return blocks;
+  throw Usage({"--pipeline-parallel " + std::to_string(blocks),
+               "does not divide the " + std::to_string(ranks) + " ranks", "give a number that does"});
+}
+
 }  // namespace
 
 LoadedPair load_pair(const Arguments& arguments, const distributed::Session& session) {
   const bool contrasts = arguments.has("contrast");
+  if (!arguments.get<bool>("tensor-parallel"))
+    arguments.expect_not_given({"pipeline-parallel"}, "the target is not split over ranks");
   if (!arguments.has("delta") && !contrasts)
     arguments.expect_not_given({"alpha", "map", "top", "unmapped", "mode", "gate", "gate-threshold"},
                                "there is no --delta");
@@ -174,7 +185,7 @@ LoadedPair load_pair(const Arguments& arguments, const distributed::Session& ses
   const std::filesystem::path folder = arguments.get("model");
   fusion::Base base{nullptr, nullptr};
   if (arguments.get<bool>("tensor-parallel")) {
-    const model::TensorGroup group(session.world(), compute.device);
+    const model::TensorGroup group(session.world(), compute.device, blocks_of(arguments, session));
     const auto part = model::DecoderModel::load(folder, compute.dtype, compute.device, group.tensor_rank());
     base.model = std::make_shared<const model::DecoderModel>(part.over(group));
   } else {

@@ -75,12 +75,13 @@ const std::string& Workbench::place(const std::string& content) const {
   return found->second;
 }
 
-bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group) {
+bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group, int blocks) {
   if (residency == residency_ && tensor_group.transport() == tensor_group_.ranks().transport()) return false;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
   tensor_group_ = Attempts(tensor_group);
+  blocks_ = blocks;
   grouped_ = nullptr;
   batch_ = experiment_.compute.batch;
   halvings_ = 0;
@@ -142,7 +143,7 @@ std::shared_ptr<const model::DecoderModel> Workbench::target(const records::Mode
 
 model::DecoderModel Workbench::load_split(const records::ModelReference& reference, torch::Dtype dtype) {
   const distributed::Communicator& tensor_group = tensor_group_.group();
-  const model::TensorGroup group(tensor_group, compute_.device);
+  const model::TensorGroup group(tensor_group, compute_.device, blocks_);
   log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
   return load(reference, dtype, group.tensor_rank()).over(group);
 }
@@ -212,7 +213,7 @@ void Workbench::regroup_split_models() {
     return entry.first.starts_with(split_model) && !by_all.contains(entry.first);
   });
   if (by_all.empty()) return;
-  const model::TensorGroup over(group, compute_.device);
+  const model::TensorGroup over(group, compute_.device, blocks_);
   for (const auto& name : by_all) {
     auto& model = models_.at(name);
     model = std::make_shared<const model::DecoderModel>(model->over(over));

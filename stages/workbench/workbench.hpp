@@ -47,7 +47,8 @@ class Workbench {
 
   // Drops what another residency left behind, or another group of ranks that held it together. False: it was here
   // already.
-  bool enter(const std::string& residency, const distributed::Communicator& tensor_group);
+  // `blocks`: of these ranks, that hold its layers one after the other.
+  bool enter(const std::string& residency, const distributed::Communicator& tensor_group, int blocks = 1);
   // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
   Attempts& tensor_group() { return tensor_group_; }
   // Runs split models over the present tensor-parallel group, where that has become another one since they were.
@@ -102,6 +103,7 @@ class Workbench {
   int64_t batch_;
   int halvings_ = 0;
   Attempts tensor_group_{distributed::Communicator()};
+  int blocks_ = 1;
   const distributed::Transport* grouped_ = nullptr;  // of the group that split models run over, which keep it alive
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;

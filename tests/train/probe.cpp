@@ -48,12 +48,13 @@ struct Request {
 // files, which ranks of a node share, do not count.
 class PeakMemory {
  public:
-  PeakMemory() : before_(held()), thread_([this](const std::stop_token& end) {
-    while (!end.stop_requested()) {
-      most_ = std::max<int64_t>(most_, held());
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }) {}
+  PeakMemory()
+      : before_(held()), thread_([this](const std::stop_token& end) {
+          while (!end.stop_requested()) {
+            most_ = std::max<int64_t>(most_, held());
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+          }
+        }) {}
   int64_t bytes() const { return most_ - before_; }
 
  private:
