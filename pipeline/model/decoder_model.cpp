@@ -1,90 +1,20 @@
 #include "pipeline/model/decoder_model.hpp"
 
 #include <algorithm>
-#include <set>
-#include <thread>
 
-#include "pipeline/checkpoint/weight_files.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
-#include "pipeline/core/log.hpp"
 #include "pipeline/core/random.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/model/make_weights.hpp"
 #include "pipeline/model/pass_tables.hpp"
 #include "pipeline/model/round_weights.hpp"
-#include "pipeline/model/weight_upload.hpp"
+#include "pipeline/model/tensor_plan.hpp"
 #include "pipeline/model/weights.hpp"
 
 namespace cmc::model {
 
 namespace {
-
-std::string shape_text(torch::IntArrayRef shape) {
-  std::string text = "[";
-  for (const int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
-// Tensors a folder may hold beside the model's own: an output that is tied, and tables that old versions saved.
-// Other ranks read what belongs to their heads alone.
-bool may_be_left(const std::string& name, const checkpoint::ModelConfig& config, TensorRank tensor_rank) {
-  const std::string& of_head = config.names.head_of_norm;
-  if (tensor_rank.size > 1 && !of_head.empty() && name.find(of_head) != std::string::npos) return true;
-  if (name == config.names.output + ".weight") return config.tied_output;
-  for (const char* part : {"vision_tower.", "multi_modal_projector."}) {
-    if (name.find(part) != std::string::npos) return true;
-  }
-  for (const char* table : {"rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "attention.bias",
-                            "attention.masked_bias", "attn.attention.bias", "attn.attention.masked_bias"}) {
-    if (name.ends_with(table)) return true;
-  }
-  return false;
-}
-
-// What a tensor is called in the files. A checkpoint of the bare model, without its output layer, leaves out what the
-// other's names begin with.
-std::string name_in(const checkpoint::WeightFiles& files, const checkpoint::ModelConfig& config,
-                    const std::string& name) {
-  const std::string& base = config.names.base;
-  if (files.contains(name) || base.empty() || !name.starts_with(base)) return name;
-  const std::string bare = name.substr(base.size());
-  // As the text part of a model that reads images: transformers 5's way, and the one before.
-  for (const std::string& stored : {bare, base + "language_model." + bare, "language_model." + name})
-    if (files.contains(stored)) return stored;
-  // Of two tied matrices one is enough, whichever it is.
-  const std::string output = config.names.output + ".weight";
-  const bool is_tied = config.tied_output && name == config.names.embedding + ".weight";
-  return is_tied && files.contains(output) ? output : name;
-}
-
-// transformers loads such a folder, and warns.
-void warn_of_unused(const std::vector<std::string>& unused, const std::string& where) {
-  if (unused.empty()) return;
-  std::string names;
-  for (size_t i = 0; i < std::min<size_t>(unused.size(), 3); ++i) names += (i > 0 ? ", " : "") + unused[i];
-  log_warning_once(where, ": ", unused.size(),
-                   " tensors are no part of the model as config.json describes it and are left aside, ",
-                   "as transformers does: ", names, unused.size() > 3 ? ", …" : "");
-}
-
-// transformers ties an output to the embedding only where no other one is stored.
-void untie_what_differs(const checkpoint::WeightFiles& files, checkpoint::ModelConfig& config,
-                        const std::string& where) {
-  const std::string output = config.names.output + ".weight",
-                    embedding = name_in(files, config, config.names.embedding + ".weight");
-  if (!config.tied_output || !files.contains(output) || !files.contains(embedding)) return;
-  const torch::Tensor a = files.view(output), b = files.view(embedding);
-  if (a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && torch::equal(a, b)) return;
-  config.tied_output = false;
-  log_warning_once(where, ": tie_word_embeddings is set, but ", output,
-                   " is another matrix than the embedding: it is kept, ", "as transformers does");
-}
-
-constexpr int64_t loading_buffer = int64_t{32} << 20;
-int loading_threads() {
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
-}
 
 // Sum of twelve 16-bit uniforms (Irwin-Hall): standard normal to 6 sigma from integers alone, so that every machine
 // and compiler gives the same bits, which logarithms and cosines do not.
@@ -122,42 +52,6 @@ DecoderModel::DecoderModel(checkpoint::ModelConfig config, std::shared_ptr<Model
       weights_(std::move(weights)),
       tables_(std::make_shared<PassTables>(config_, device())) {
   if (device().is_cuda()) sum_in_float32();
-}
-
-DecoderModel DecoderModel::load(const std::filesystem::path& folder, torch::Dtype dtype, torch::Device device,
-                                TensorRank tensor_rank) {
-  checkpoint::ModelConfig config = checkpoint::read_model_config(folder);
-  const checkpoint::WeightFiles files(folder);
-  untie_what_differs(files, config, folder.string());
-  std::set<std::string> used;
-  std::optional<WeightUpload> upload;
-  if (!device.is_cpu()) upload.emplace(device, loading_threads(), loading_buffer);
-  const FillTensor fill = [&](const TensorPlan& plan, torch::Tensor& target) {
-    const std::string name = name_in(files, config, plan.name);
-    const torch::Tensor stored = files.view(name);
-    const std::vector<int64_t> shape = stored_shape(plan, target.dim());
-    if (stored.sizes() != shape) {
-      throw BadData({folder.string() + ": " + name,
-                     "has shape " + shape_text(stored.sizes()) + ", config.json says " + shape_text(shape),
-                     "the weights belong to another configuration"});
-    }
-    if (!stored.is_floating_point()) {
-      throw BadData({folder.string() + ": " + name, "holds no floating-point numbers", "save the model de-quantised"});
-    }
-    const torch::Tensor matrix = stored_matrix(stored, plan);
-    if (upload && target.dim() == 2)
-      upload->add(matrix, plan.rows, plan.columns, target);
-    else
-      copy_slices(matrix, plan.rows, plan.columns, target);
-    used.insert(name);
-  };
-  auto weights = std::make_shared<ModelWeights>(make_weights(config, tensor_rank, dtype, device, fill));
-  if (upload) upload->finish();
-  std::vector<std::string> unused;
-  for (const std::string& name : files.names())
-    if (used.count(name) == 0 && !may_be_left(name, config, tensor_rank)) unused.push_back(name);
-  warn_of_unused(unused, folder.string());
-  return DecoderModel(config, std::move(weights));
 }
 
 DecoderModel DecoderModel::random(const checkpoint::ModelConfig& config, uint64_t seed, torch::Dtype dtype,
@@ -233,13 +127,6 @@ DecoderModel DecoderModel::with_adapters(const std::filesystem::path& folder) co
 
 const LoraSettings* DecoderModel::adapters() const {
   return weights_->lora ? &*weights_->lora : nullptr;
-}
-
-DecoderModel DecoderModel::load_merged(const std::filesystem::path& folder, const std::filesystem::path& adapters,
-                                       torch::Dtype dtype, torch::Device device) {
-  const DecoderModel model = load(folder, dtype, device).with_adapters(adapters);
-  merge_adapters(*model.weights_);
-  return model;
 }
 
 DecoderModel DecoderModel::merged() const {

@@ -9,7 +9,8 @@
 //   {"op": "gradient", "model": DIR, "sequences": [[tokens…], …], "out": FILE}          mean next-token loss, all
 //   gradients
 //   {"op": "save", "model": DIR, "folder": DIR}      {"op": "random", "config": DIR, "seed": n, "folder": DIR}
-//   {"op": "held", "model": DIR}          {"bytes": of the parameters in memory}
+//   {"op": "held", "model": DIR}          {"bytes": of the parameters in memory, "seconds": to load it}; "part":
+//   [index, size] of it alone
 //   With a file of requests as its argument it may run under mpirun: each rank answers. Then "split": true splits the
 //   model over the ranks, and "out" gets ".RANK" appended.
 //   Wherever "model" is read: "adapters": DIR of peft, or {"rank", "alpha", "dropout", "targets", "seed"} of new ones;
@@ -47,6 +48,12 @@ const cmc::model::TensorGroup& group_of(const Json& request) {
   return groups.at(request.value("blocks", 1));
 }
 
+// "part": [index, size] without a group, to load it alone.
+cmc::model::TensorRank part_of(const Json& request) {
+  if (!request.contains("part")) return {};
+  return {request.at("part").at(0), request.at("part").at(1)};
+}
+
 DecoderModel load(const Json& request) {
   const cmc::model::TensorGroup& group = group_of(request);
   const std::string type = request.value("dtype", "float32");
@@ -56,8 +63,7 @@ DecoderModel load(const Json& request) {
   const bool merge = request.value("merge", false), split = request.value("split", false);
   if (merge && adapters.is_string() && !split)
     return DecoderModel::load_merged(folder, adapters.get<std::string>(), dtype, torch::kCPU);
-  DecoderModel model =
-      DecoderModel::load(folder, dtype, torch::kCPU, split ? group.tensor_rank() : cmc::model::TensorRank{});
+  DecoderModel model = DecoderModel::load(folder, dtype, torch::kCPU, split ? group.tensor_rank() : part_of(request));
   if (adapters.is_string()) model = model.with_adapters(std::filesystem::path(adapters.get<std::string>()));
   if (adapters.is_object()) {
     model = model.with_adapters({.rank = adapters.at("rank"),
@@ -178,10 +184,12 @@ Json gradient(const Json& request) {
 }
 
 Json held(const Json& request) {
+  const auto start = std::chrono::steady_clock::now();
   const DecoderModel model = load(request);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   size_t bytes = 0;
   for (const auto& [name, tensor] : model.parameters()) bytes += tensor.nbytes();
-  return {{"bytes", bytes}, {"rank", group_of(request).tensor_rank().index}};
+  return {{"bytes", bytes}, {"rank", group_of(request).tensor_rank().index}, {"seconds", seconds}};
 }
 
 Json random(const Json& request) {

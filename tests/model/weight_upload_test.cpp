@@ -10,7 +10,8 @@ TEST(WeightUpload, GivesWhatOneCopyGives) {
   const std::vector<std::pair<Slices, Slices>> parts = {{all_of(37), all_of(20)},
                                                         {{37, {{3, 5}, {20, 17}}}, all_of(20)},
                                                         {all_of(37), {20, {{4, 9}}}},
-                                                        {{37, {{0, 1}, {5, 1}, {36, 1}}}, {20, {{0, 3}, {10, 10}}}}};
+                                                        {{37, {{0, 1}, {5, 1}, {36, 1}}}, {20, {{0, 3}, {10, 10}}}},
+                                                        {{37, {{0, 18, 2}, {1, 18, 2}}}, {20, {{1, 6, 3}}}}};
   for (const int64_t buffer : {40, 100, 1 << 20}) {  // shorter than a row, than a matrix, longer than all
     WeightUpload upload(torch::kCPU, 3, buffer);
     std::vector<torch::Tensor> targets, expected;
