@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <unordered_set>
 
 #include "pipeline/core/error.hpp"
@@ -20,6 +22,29 @@ Nodes nodes_of(int ranks, int ranks_on_each) {
   Nodes nodes;
   for (int rank = 0; rank < ranks; ++rank) nodes.push_back(rank / ranks_on_each);
   return nodes;
+}
+
+double least_group_seconds(const Plan& plan, const Nodes& nodes) {
+  std::map<int, int> ranks;
+  for (const int node : nodes) ++ranks[node];
+  std::set<int> sizes;
+  for (const Task& task : plan.tasks) sizes.insert(task.tensor_parallel);
+  double least = 0;
+  for (const int size : sizes) {
+    if (size == 1) continue;
+    double work = 0;
+    std::map<std::string, double> load;
+    for (const Task& task : plan.tasks) {
+      const int times = task.tensor_parallel / size;  // so many groups of this size are not there meanwhile
+      work += times * seconds_on(task, task.tensor_parallel);
+      if (!task.residency.empty()) load[task.residency] = std::max(load[task.residency], task.load_seconds * times);
+    }
+    for (const auto& [residency, seconds] : load) work += seconds;
+    int groups = 0;
+    for (const auto& [node, count] : ranks) groups += count / size;
+    if (groups > 0) least = std::max(least, work / groups);
+  }
+  return least;
 }
 
 void check_tensor_groups(const Plan& plan, const std::vector<std::string>& finished, const Nodes& nodes) {

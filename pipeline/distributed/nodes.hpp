@@ -16,4 +16,8 @@ Nodes nodes_of(int ranks, int ranks_on_each);           // in blocks, as launche
 // every node.
 void check_tensor_groups(const Plan& plan, const std::vector<std::string>& finished, const Nodes& nodes);
 
+// No schedule of the plan's groups is shorter: for each size of group, the work of those as large and one load of each
+// residency, over the groups of that size that the nodes hold at once.
+double least_group_seconds(const Plan& plan, const Nodes& nodes);
+
 }  // namespace cmc::distributed

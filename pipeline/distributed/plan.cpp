@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -64,6 +66,21 @@ void check(const Plan& plan) {
       if (found->second >= i)
         throw_bad_task(plan.tasks[i], "needs a task that comes later or is itself (a cycle?): " + input);
     }
+}
+
+Plan outline_of_unfinished(const Plan& plan, const std::vector<std::string>& finished) {
+  const std::unordered_set<std::string> done(finished.begin(), finished.end());
+  Plan rest;
+  for (const Task& task : plan.tasks) {
+    if (done.contains(task.key)) continue;
+    Task& kept = rest.tasks.emplace_back();
+    kept.key = task.key, kept.stage = task.stage, kept.name = task.name, kept.residency = task.residency;
+    kept.seconds = task.seconds, kept.load_seconds = task.load_seconds, kept.resumable = task.resumable;
+    kept.shares = task.shares, kept.tensor_parallel = task.tensor_parallel;
+    std::ranges::copy_if(task.inputs, std::back_inserter(kept.inputs),
+                         [&](const std::string& input) { return !done.contains(input); });
+  }
+  return rest;
 }
 
 double seconds_on(const Task& task, int ranks) {

@@ -47,6 +47,10 @@ std::string key_of(const Task& task);
 // and on figures that are no estimate (negative or not finite seconds, fewer than one share or rank, both together).
 void check(const Plan& plan);
 
+// The tasks that are not in `finished`, without those as inputs: what estimates need. The tasks' parameters, which may
+// be large, are left out.
+Plan outline_of_unfinished(const Plan& plan, const std::vector<std::string>& finished);
+
 // Seconds of `task` on a group of `ranks`: its shares are worked through in rounds, so 4 shares take 3 ranks two
 // rounds. A tensor-parallel group divides its work evenly.
 double seconds_on(const Task& task, int ranks);
