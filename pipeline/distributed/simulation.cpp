@@ -23,7 +23,7 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
                           const SimulationSettings& settings) {
   check(plan);
   const Nodes nodes = settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes;
-  check_tensor_groups(plan, finished, nodes);
+  check_groups(plan, finished, nodes);
   expect(ranks > 0, "a simulation has at least one rank");
   DispatchRules rules = settings.rules;
   if (!rules.approach) rules.approach = find_approach(plan, finished, ranks, rules);

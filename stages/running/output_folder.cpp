@@ -24,6 +24,7 @@ void each_field(Self& task, Visit&& visit) {
   visit("shares", task.shares, required);
   visit("load_seconds", task.load_seconds, optional);
   visit("tensor_parallel", task.tensor_parallel, optional);
+  visit("pipeline_parallel", task.pipeline_parallel, optional);
   visit("resumable", task.resumable, optional);
   visit("revision", task.revision, optional);
   visit("compute", task.compute, optional);
