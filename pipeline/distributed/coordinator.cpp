@@ -201,7 +201,7 @@ Progress Coordinator::progress() const {
     const Assignment& one = running.assignment;
     const Task& task = plan_.tasks[one.task];
     const double spent = (now() - running_.at(id).since) * static_cast<double>(one.ranks.size());
-    left -= std::min(spent, task.seconds * dispatcher_.speeds().slowness(task.stage));
+    left -= std::min(spent, rank_seconds(task) * dispatcher_.speeds().slowness(task.stage));
     for (const int rank : one.ranks) progress.current[rank] = task.name;
   }
   progress.seconds_left = std::max(left, 0.0) / size_;

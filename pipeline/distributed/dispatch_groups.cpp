@@ -1,5 +1,6 @@
 // How many ranks a task gets, and how long it waits for them.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "pipeline/distributed/dispatch_policy.hpp"
@@ -9,39 +10,65 @@ namespace cmc::distributed {
 GroupInMaking DispatchPolicy::group_for(int task, double now) const {
   const Task& work = state_.graph.task(task);
   const int avoid = state_.graph.failed_on(task);
-  if (work.tensor_parallel == 1)
+  if (group_ranks(work) == 1)
     return {.task = task, .wanted = work.shares > 1 ? wanted_ranks(task, now) : 1, .avoid = avoid};
   if (const RankPool::TensorGroup* free = state_.pool.free_group(state_.graph.bundle_of(task)))
     return {.task = task, .wanted = free->ranks.size(), .ranks = free->ranks};
-  const GroupInMaking elsewhere = group_on_a_node(task, avoid, now);
-  return elsewhere.node != none ? elsewhere : group_on_a_node(task, none, now);
+  GroupInMaking elsewhere = place_group(task, avoid, now);
+  return elsewhere.places.empty() ? place_group(task, none, now) : elsewhere;
 }
 
-// The node where a new tensor-parallel group is complete first.
-GroupInMaking DispatchPolicy::group_on_a_node(int task, int avoid, double now) const {
+// The ranks that may be in a new group, those that are free first.
+DispatchPolicy::Members DispatchPolicy::members_for(int task, int avoid, double now) const {
   const RankPool& pool = state_.pool;
   const int id = state_.graph.bundle_of(task);
-  const auto wanted = static_cast<size_t>(state_.graph.bundle(id).residency.ranks);
-  using Member = std::pair<double, int>;  // when it is free, how much it is missed elsewhere
-  std::vector<std::vector<Member>> members(pool.nodes());
+  Members members(pool.nodes());
   for (int rank = 0; rank < pool.size(); ++rank) {
     if (pool.state(rank) == RankPool::State::lost || rank == avoid) continue;
     if (pool.held_by(rank) == id || is_barred(rank, task)) continue;
     const bool is_free = pool.state(rank) == RankPool::State::free;  // who is about to end is not yet free
-    members[pool.node(rank)].emplace_back(is_free ? -never : free_at(rank, now), worth_keeping(rank, id));
+    const double at = is_free ? -never : free_at(rank, now);
+    if (at < never) members[pool.node(rank)].push_back({at, worth_keeping(rank, id)});
   }
-  GroupInMaking best{.task = task, .wanted = wanted, .avoid = avoid};
-  Member least(never, 0);
-  for (int node = 0; node < pool.nodes(); ++node) {
-    auto& here = members[node];
-    if (here.size() < wanted) continue;
-    std::ranges::sort(here);
-    if (here[wanted - 1].first == never) continue;
-    Member all(here[wanted - 1].first, 0);
-    for (size_t i = 0; i < wanted; ++i) all.second += here[i].second;
-    if (best.node == none || all < least) least = all, best.node = node;
+  for (auto& here : members) std::ranges::sort(here);
+  return members;
+}
+
+// The nodes where a new group is complete first; of these the fewest, and those whose ranks are missed least elsewhere.
+GroupInMaking DispatchPolicy::place_group(int task, int avoid, double now) const {
+  const auto [size, blocks, kept] = state_.graph.bundle(state_.graph.bundle_of(task)).residency;
+  GroupInMaking group{.task = task, .wanted = static_cast<size_t>(size * blocks), .avoid = avoid, .complete = never};
+  const Members members = members_for(task, avoid, now);
+  std::vector<double> ends;  // when each block that the nodes have room for is complete
+  for (const auto& here : members)
+    for (size_t last = size; last <= here.size(); last += size) ends.push_back(here[last - 1].free_at);
+  if (std::ssize(ends) < blocks) return group;
+  std::ranges::nth_element(ends, ends.begin() + (blocks - 1));
+  group.complete = ends[blocks - 1];
+  std::vector<int> room;  // blocks on each node until then
+  for (const auto& here : members)
+    room.push_back(
+        static_cast<int>(std::ranges::upper_bound(here, group.complete, {}, &Member::free_at) - here.begin()) / size);
+  for (int left = blocks; left > 0;) {
+    const int node = most_fitting_node(members, room, size, left);
+    const int taken = std::min(left, std::exchange(room[node], 0));
+    group.places[node] = taken * size, left -= taken;
   }
-  best.complete = least.first;
+  return group;
+}
+
+// The node that takes the most of the blocks that are left; of these one whose ranks are missed least elsewhere, then
+// one with the least room beside.
+int DispatchPolicy::most_fitting_node(const Members& members, const std::vector<int>& room, int size, int left) {
+  int best = none;
+  std::tuple<int, int, int> least;
+  for (int node = 0; node < std::ssize(room); ++node) {
+    const int taken = std::min(left, room[node]);
+    int worth = 0;
+    for (int i = 0; i < taken * size; ++i) worth += members[node][i].worth;
+    const std::tuple missed(-taken, worth, room[node]);
+    if (best == none || missed < least) best = node, least = missed;
+  }
   return best;
 }
 
@@ -58,7 +85,7 @@ bool DispatchPolicy::goes_on(int rank) const {
   const int held = state_.pool.held_by(rank);
   if (held == none) return false;
   const Bundle& bundle = state_.graph.bundle(held);
-  return bundle.residency.ranks > 1 && !bundle.ready.empty();
+  return bundle.residency.group() > 1 && !bundle.ready.empty();
 }
 
 // When the busy ranks are free, the soonest first.
@@ -104,8 +131,8 @@ double DispatchPolicy::longest_wait(int task, size_t ranks) const {
 
 bool DispatchPolicy::waits_too_long(const GroupInMaking& group, double now) const {
   const Bundle& bundle = state_.graph.bundle(state_.graph.bundle_of(group.task));
-  const double work = bundle.ready_seconds + state_.graph.task(group.task).seconds;
-  return costs_too_much(group.complete - now, bundle.residency.ranks, work);
+  const double work = bundle.ready_seconds + rank_seconds(state_.graph.task(group.task));
+  return costs_too_much(group.complete - now, bundle.residency.group(), work);
 }
 
 // It waits with those at hand where the others are expected soon. It is postponed, and those at hand do something else,

@@ -22,7 +22,7 @@ int DispatchPolicy::next_bundle(double now) {
 DispatchPolicy::Claim DispatchPolicy::claim_of(int id, double now) {
   const Bundle& bundle = state_.graph.bundle(id);
   const RankPool& pool = state_.pool;
-  const int holders = pool.holders(id), size = bundle.residency.ranks;
+  const int holders = pool.holders(id), size = bundle.residency.group();
   const auto [minus_critical, task] = *bundle.ready.begin();
   const double critical = -minus_critical, ready = bundle.ready_seconds / size;
   if (pool.free_holders(id) > 0) return {Rule::resident, critical};
@@ -49,33 +49,41 @@ double DispatchPolicy::complete_at(int id, double now) {
   if (forecasts_.size() <= static_cast<size_t>(id)) forecasts_.resize(id + 1);
   Forecast& known = forecasts_[id];
   if (known.complete_at == never || now > known.asked_at + (known.complete_at - known.asked_at) / 16)
-    known = {now, group_on_a_node(state_.graph.bundle(id).ready.begin()->second, none, now).complete};
+    known = {now, place_group(state_.graph.bundle(id).ready.begin()->second, none, now).complete};
   return known.complete_at;
 }
 
 bool DispatchPolicy::can_retry(int task, double now) const {
   const int id = state_.graph.bundle_of(task);
-  if (state_.graph.bundle(id).residency.ranks == 1)
+  if (state_.graph.bundle(id).residency.group() == 1)
     return choose_rank({.task = task, .avoid = state_.graph.failed_on(task)}) != none;
-  return state_.pool.free_holders(id) > 0 || (!state_.making && group_for(task, now).node != none);
+  return state_.pool.free_holders(id) > 0 || (!state_.making && !group_for(task, now).places.empty());
 }
 
-// Ranks that are lost may leave no node for a tensor-parallel group.
+// Ranks that are lost may leave no room for a group.
 bool DispatchPolicy::can_ever_start(int bundle) const {
-  const int size = state_.graph.bundle(bundle).residency.ranks;
-  return size == 1 || state_.pool.has_node_with(size, &RankPool::Count::alive);
+  const Residency& residency = state_.graph.bundle(bundle).residency;
+  return residency.group() == 1 || state_.pool.has_room_for(residency, &RankPool::Count::alive);
 }
 
 int DispatchPolicy::choose_rank(const GroupInMaking& group) const {
   const RankPool& pool = state_.pool;
   const int bundle = state_.graph.bundle_of(group.task);
+  const bool placed = !group.places.empty(), waits = state_.making && state_.making->task == group.task;
+  std::map<int, int> room = group.places;
+  if (placed)
+    for (const int rank : group.ranks) --room.at(pool.node(rank));
+  const auto has_room = [&](int rank) {
+    const auto here = room.find(pool.node(rank));
+    return here != room.end() && here->second > 0;
+  };
   int chosen = none, least = 8;
   for (const int rank : pool.free()) {
-    if (rank == group.avoid && (pool.alive() > 1 || group.node != none)) continue;
-    if (group.node == none && is_barred(rank, group.task)) continue;  // a group's node was chosen with that in mind
-    if (group.node != none && (pool.node(rank) != group.node || pool.held_by(rank) == bundle)) continue;
-    if (state_.making && group.node != none && goes_on(rank)) continue;
-    const int worth = worth_keeping(rank, bundle) + (group.node != none && pool.has_had(rank, bundle) ? 4 : 0);
+    if (rank == group.avoid && (pool.alive() > 1 || placed)) continue;
+    if (!placed && is_barred(rank, group.task)) continue;  // a group's nodes were chosen with that in mind
+    if (placed && (!has_room(rank) || pool.held_by(rank) == bundle)) continue;
+    if (placed && waits && goes_on(rank)) continue;
+    const int worth = worth_keeping(rank, bundle) + (placed && pool.has_had(rank, bundle) ? 4 : 0);
     if (worth < least) least = worth, chosen = rank;
     if (worth == -1 || (worth == 0 && pool.free_holders(bundle) == 0)) break;
   }
@@ -99,7 +107,7 @@ int DispatchPolicy::worth_keeping(int rank, int bundle) const {
 // Whether loading the bundle once more is a small part of `seconds` of work there, shared with its holders.
 bool DispatchPolicy::is_worth_loading(int id, double seconds) const {
   const Bundle& bundle = state_.graph.bundle(id);
-  return bundle.load_seconds * (state_.pool.holders(id) + 1) < patience_ * seconds / bundle.residency.ranks;
+  return bundle.load_seconds * (state_.pool.holders(id) + 1) < patience_ * seconds / bundle.residency.group();
 }
 
 // Ranks go back to what they have left only where nobody has it and nobody else could, or for long and for good.
@@ -119,7 +127,7 @@ bool DispatchPolicy::is_barred(int rank, int task) const {
 // Whether there are ranks that can begin with the bundle, now (free) or once they have ended their tasks (alive).
 bool DispatchPolicy::finds_ranks(int id, RankPool::Counted counted) const {
   if (!may_return(id)) return state_.pool.has_others(id, counted);
-  return state_.pool.has_node_with(state_.graph.bundle(id).residency.ranks, counted);
+  return state_.pool.has_room_for(state_.graph.bundle(id).residency, counted);
 }
 
 double DispatchPolicy::spread_work() const {

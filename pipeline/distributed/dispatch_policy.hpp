@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -28,12 +29,12 @@ struct DispatchRules {
 // Ranks that wait for others, to take a task together.
 struct GroupInMaking {
   int task = none;
-  size_t wanted = 1;            // ranks
-  double until = never;         // it starts then with those that are there
-  std::vector<int> ranks = {};  // reserved for it
-  int node = none;              // of a tensor-parallel group
-  int avoid = none;             // a rank
-  double complete = 0;          // when a tensor-parallel group's ranks will be free
+  size_t wanted = 1;               // ranks
+  double until = never;            // it starts then with those that are there
+  std::vector<int> ranks = {};     // reserved for it
+  std::map<int, int> places = {};  // node: ranks there; of a new group that holds a model
+  int avoid = none;                // a rank
+  double complete = 0;             // when the ranks of a group that holds a model will be free
 };
 
 // All that the rules look at.
@@ -60,12 +61,12 @@ struct DispatchState {
 //  leave it, so what is ready there must be worth it.
 // A rank does not go back to a bundle that it has left, unless nobody else can have it or loading it again is a small
 // part of what is left there: a group loads a model once.
-// A bundle of tensor-parallel groups is held by groups of ranks of one node. Where no node has so many free ranks,
-// those that become free on the node where a group is soonest complete wait for the others, if that costs little or
-// there is nothing else to do. A group lasts until one of its ranks is needed elsewhere or fails.
-// Ranks of a group that has more to do together are not waited for: each would take the model from the others.
-// A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle; no more:
-// the Approach says how far that looks ahead.
+// A bundle may be held by groups of ranks, each block of a group on one node, on as few nodes as possible. Where too
+// few ranks are free for that, those that become free on the nodes where a group is soonest complete wait for the
+// others, if that costs little or there is nothing else to do. A group lasts until one of its ranks is needed elsewhere
+// or fails. Ranks of a group that has more to do together are not waited for: each would take the model from the
+// others. A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle;
+// no more: the Approach says how far that looks ahead.
 class DispatchPolicy {
  public:
   // `state` outlives the policy.
@@ -79,8 +80,8 @@ class DispatchPolicy {
   // Whether ranks that are left could ever run the bundle.
   bool can_ever_start(int bundle) const;
 
-  // How many ranks a ready task shall have, and which: those of a free tensor-parallel group are named, else only the
-  // node of a new one.
+  // How many ranks a ready task shall have, and which: those of a free group that holds its model are named, else
+  // only the nodes of a new one.
   GroupInMaking group_for(int task, double now) const;
   // The best free rank for the group; `none` where there is none. A rank that holds the bundle; else the one whose own
   // bundle is least likely to be needed again.
@@ -92,7 +93,7 @@ class DispatchPolicy {
   WithFew decide_with_few(const GroupInMaking& group, size_t at_hand, double now) const;
   // Seconds that `ranks` may idle for others: together a small part of the task's work.
   double longest_wait(int task, size_t ranks) const;
-  // Whether ranks that wait for a tensor-parallel group's others cost more than their share of what it has to do.
+  // Whether ranks that wait for others of a model's group cost more than their share of what it has to do.
   bool waits_too_long(const GroupInMaking& group, double now) const;
   // Of `ranks`, as many as the task's rounds need.
   static size_t useful_ranks(const Task& task, int ranks);
@@ -119,7 +120,16 @@ class DispatchPolicy {
   double spread_work() const;
   double seconds_allowed(int task, double now) const;
   size_t wanted_ranks(int task, double now) const;
-  GroupInMaking group_on_a_node(int task, int avoid, double now) const;
+  struct Member {  // of a group that may be made
+    double free_at = never;
+    int worth = 0;  // see worth_keeping
+    auto operator<=>(const Member&) const = default;
+  };
+  using Members = std::vector<std::vector<Member>>;  // by node
+
+  Members members_for(int task, int avoid, double now) const;
+  static int most_fitting_node(const Members& members, const std::vector<int>& room, int size, int left);
+  GroupInMaking place_group(int task, int avoid, double now) const;
   bool goes_on(int rank) const;
   double free_at(int rank, double now) const;
   std::vector<double> ends_of_busy(double now) const;

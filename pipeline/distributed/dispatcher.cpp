@@ -28,12 +28,12 @@ std::vector<int> Dispatcher::lost(double now, int rank) {
     give_up = report(now, id, rank, {Result::failed, "rank " + std::to_string(rank) + " was lost"});
   }
   std::optional<GroupInMaking>& making = state_.making;
-  if (making && std::erase(making->ranks, rank) > 0 && making->ranks.empty() && making->node == none)
+  if (making && std::erase(making->ranks, rank) > 0 && making->ranks.empty() && making->places.empty())
     cancel_gathering();
   pool.lose(rank);
   if (!making) return give_up;
-  if (making->node == none) making->wanted = std::min<size_t>(making->wanted, std::max(pool.alive(), 1));
-  if (making->node == pool.node(rank)) cancel_gathering();  // another node may be better now
+  if (making->places.empty()) making->wanted = std::min<size_t>(making->wanted, std::max(pool.alive(), 1));
+  if (making->places.contains(pool.node(rank))) cancel_gathering();  // other nodes may be better now
   return give_up;
 }
 

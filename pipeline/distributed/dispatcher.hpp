@@ -13,7 +13,7 @@ namespace cmc::distributed {
 // starts: nothing of it could be stored.
 class Dispatcher {
  public:
-  // `plan` is checked by the caller (check, check_tensor_groups) and outlives the dispatcher. All ranks are free.
+  // `plan` is checked by the caller (check, check_groups) and outlives the dispatcher. All ranks are free.
   Dispatcher(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -43,7 +43,7 @@ class Dispatcher {
   const StageSpeeds& speeds() const { return state_.speeds; }
   int failed() const { return static_cast<int>(failures_.size()); }
   int assignment_of(int rank) const;  // that it has not reported; 0: none
-  double work_left() const;           // expected seconds on one rank, from the speeds so far; running tasks count whole
+  double work_left() const;           // expected seconds of ranks, from the speeds so far; running tasks count whole
 
  private:
   void end(double now, int id);

@@ -12,8 +12,9 @@ std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
     if (state_.making) cancel_gathering();
     return made;
   }
-  // Ranks that wait long for a tensor-parallel group's others do so only while they have nothing else to do.
-  if (state_.making && state_.making->node != none && policy_.waits_too_long(*state_.making, now)) cancel_gathering();
+  // Ranks that wait long for others of a model's group do so only while they have nothing else to do.
+  if (state_.making && !state_.making->places.empty() && policy_.waits_too_long(*state_.making, now))
+    cancel_gathering();
   continue_gathering(now, made);
   while (!state_.pool.free().empty() && retry_one(now, seconds_left, made)) {
   }
@@ -38,10 +39,10 @@ bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignme
 void Dispatcher::place(int task, double now, double seconds_left, std::vector<Assignment>& made) {
   using WithFew = DispatchPolicy::WithFew;
   const Task& work = state_.graph.task(task);
-  const bool needs_all = work.tensor_parallel > 1;
+  const bool needs_all = group_ranks(work) > 1;
   state_.graph.take(task);
   GroupInMaking group = policy_.group_for(task, now);
-  expect(!needs_all || group.node != none || !group.ranks.empty(), "a group is placed where it has a node");
+  expect(!needs_all || !group.places.empty() || !group.ranks.empty(), "a group is placed where it has nodes");
   const double seconds = seconds_on(work, static_cast<int>(group.wanted)) * state_.speeds.slowness(work.stage);
   if (!work.resumable && seconds > seconds_left) {
     left_by_stop_ = true;
@@ -77,7 +78,7 @@ void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
   if (!state_.making) return;
   GroupInMaking& group = *state_.making;
   gather(group);
-  const bool may_wait = group.node != none || !state_.running.empty();
+  const bool may_wait = !group.places.empty() || !state_.running.empty();
   if (group.ranks.size() < group.wanted && now < group.until && may_wait) return;
   start(*std::exchange(state_.making, std::nullopt), now, made);
 }
@@ -86,9 +87,12 @@ void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
 void Dispatcher::start(GroupInMaking group, double now, std::vector<Assignment>& made) {
   const Task& work = state_.graph.task(group.task);
   const int at_hand = static_cast<int>(group.ranks.size());
-  const size_t useful = work.tensor_parallel > 1 ? group.wanted : DispatchPolicy::useful_ranks(work, at_hand);
+  const bool holds_model = group_ranks(work) > 1;
+  const size_t useful = holds_model ? group.wanted : DispatchPolicy::useful_ranks(work, at_hand);
   for (; group.ranks.size() > useful; group.ranks.pop_back()) state_.pool.release(group.ranks.back());
-  std::ranges::sort(group.ranks);  // neighbours in the job are neighbours in the group
+  // Neighbours in the job are neighbours in the group. On a node of a group are whole blocks, so they lie one by one.
+  const auto place = [&](int rank) { return std::pair(holds_model ? state_.pool.node(rank) : 0, rank); };
+  std::ranges::sort(group.ranks, {}, place);
   state_.graph.start(group.task);
   Assignment assignment{.id = ++last_id_,
                         .task = group.task,
@@ -106,15 +110,15 @@ void Dispatcher::start(GroupInMaking group, double now, std::vector<Assignment>&
 void Dispatcher::load(Assignment& assignment) {
   RankPool& pool = state_.pool;
   const int bundle = state_.graph.bundle_of(assignment.task);
-  const auto& [ranks, kept] = state_.graph.bundle(bundle).residency;
-  if (ranks > 1) {
+  const Residency& residency = state_.graph.bundle(bundle).residency;
+  if (residency.group() > 1) {
     const bool had = std::ranges::any_of(assignment.ranks, [&](int rank) { return pool.has_had(rank, bundle); });
     const auto [number, made] = pool.join_group(bundle, assignment.ranks);
     assignment.tensor_group = number;
-    if (kept && made) assignment.loads = 1, assignment.reloads = had ? 1 : 0;
+    if (residency.kept && made) assignment.loads = 1, assignment.reloads = had ? 1 : 0;
     return;
   }
-  if (!kept) return;
+  if (!residency.kept) return;
   for (const int rank : assignment.ranks) {
     if (pool.held_by(rank) == bundle) continue;
     ++assignment.loads, assignment.reloads += pool.has_had(rank, bundle) ? 1 : 0;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/hash.hpp"
@@ -27,9 +29,11 @@ void check_estimates(const Task& task) {
   if (!(std::isfinite(task.load_seconds) && task.load_seconds >= 0))
     throw_bad_task(task, "has no valid estimate of load_seconds");
   if (task.shares < 1) throw_bad_task(task, "has " + std::to_string(task.shares) + " shares");
-  if (task.tensor_parallel < 1)
-    throw_bad_task(task, "has a tensor-parallel group of " + std::to_string(task.tensor_parallel));
-  if (task.tensor_parallel > 1 && task.shares > 1) throw_bad_task(task, "has both a tensor-parallel group and shares");
+  if (task.tensor_parallel < 1 || task.pipeline_parallel < 1)
+    throw_bad_task(task, "has a group of " + std::to_string(task.pipeline_parallel) + " blocks of " +
+                             std::to_string(task.tensor_parallel) + " ranks");
+  if (group_ranks(task) > 1 && task.shares > 1)
+    throw_bad_task(task, "has both a group that holds its model and shares");
 }
 
 }  // namespace
@@ -66,8 +70,24 @@ void check(const Plan& plan) {
     }
 }
 
+Plan outline_of_unfinished(const Plan& plan, const std::vector<std::string>& finished) {
+  const std::unordered_set<std::string> done(finished.begin(), finished.end());
+  Plan rest;
+  for (const Task& task : plan.tasks) {
+    if (done.contains(task.key)) continue;
+    Task& kept = rest.tasks.emplace_back();
+    kept.key = task.key, kept.stage = task.stage, kept.name = task.name, kept.residency = task.residency;
+    kept.seconds = task.seconds, kept.load_seconds = task.load_seconds, kept.resumable = task.resumable;
+    kept.shares = task.shares, kept.tensor_parallel = task.tensor_parallel;
+    kept.pipeline_parallel = task.pipeline_parallel;
+    std::ranges::copy_if(task.inputs, std::back_inserter(kept.inputs),
+                         [&](const std::string& input) { return !done.contains(input); });
+  }
+  return rest;
+}
+
 double seconds_on(const Task& task, int ranks) {
-  if (task.tensor_parallel > 1) return task.seconds / task.tensor_parallel;
+  if (group_ranks(task) > 1) return task.seconds / task.tensor_parallel;
   const int rounds = (task.shares + ranks - 1) / ranks;
   return task.seconds * std::max(rounds, 1) / task.shares;
 }
@@ -82,7 +102,7 @@ std::vector<double> critical_seconds(const Plan& plan, int ranks) {
     for (const std::string& input : plan.tasks[i].inputs) {
       const size_t needed = place.at(input);
       after[needed] = std::max(after[needed], critical[i]);
-      dependents[needed] += plan.tasks[i].seconds;
+      dependents[needed] += rank_seconds(plan.tasks[i]);
     }
   }
   return critical;
@@ -92,9 +112,9 @@ double least_seconds(const Plan& plan, int ranks) {
   double work = 0, longest = 0;
   std::map<std::string, double> load;
   for (const Task& task : plan.tasks) {
-    work += task.seconds;
+    work += rank_seconds(task);
     if (!task.residency.empty())
-      load[task.residency] = std::max(load[task.residency], task.load_seconds * task.tensor_parallel);
+      load[task.residency] = std::max(load[task.residency], task.load_seconds * group_ranks(task));
   }
   for (const auto& [residency, seconds] : load) work += seconds;
   for (const double path : critical_seconds(plan, ranks)) longest = std::max(longest, path);

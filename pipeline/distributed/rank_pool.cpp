@@ -22,18 +22,22 @@ int RankPool::held_by(int rank) const {
   return one.tensor_group > 0 ? groups_.at(one.tensor_group).residency : one.holds;
 }
 
-bool RankPool::has_node_with(int ranks, Counted counted) const {
-  return std::ranges::any_of(nodes_, [&](const Count& node) { return node.*counted >= ranks; });
+bool RankPool::has_room_for(const Residency& what, Counted counted) const {
+  int blocks = 0;
+  for (size_t node = 0; node < nodes_.size() && blocks < what.blocks; ++node)
+    blocks += nodes_[node].*counted / what.ranks;
+  return blocks >= what.blocks;
 }
 
 bool RankPool::has_others(int residency, Counted counted) const {
   const Holding& holding = holdings_[residency];
-  if (holding.what.ranks == 1) return (counted == &Count::free ? std::ssize(free_) : alive_) > holding.had.*counted;
-  for (size_t node = 0; node < nodes_.size(); ++node) {
+  if (holding.what.group() == 1) return (counted == &Count::free ? std::ssize(free_) : alive_) > holding.had.*counted;
+  int blocks = 0;
+  for (size_t node = 0; node < nodes_.size() && blocks < holding.what.blocks; ++node) {
     const int had = node < holding.had_on.size() ? holding.had_on[node].*counted : 0;
-    if (nodes_[node].*counted - had >= holding.what.ranks) return true;
+    blocks += (nodes_[node].*counted - had) / holding.what.ranks;
   }
-  return false;
+  return blocks >= holding.what.blocks;
 }
 
 void RankPool::set_state(int rank, State state) {
@@ -86,7 +90,7 @@ void RankPool::remember_held(int rank, int residency) {
   Holding& holding = holdings_[residency];
   if (!holding.what.kept || !ranks_[rank].had.insert(residency).second) return;
   ++holding.had.alive;
-  if (holding.what.ranks == 1) return;
+  if (holding.what.group() == 1) return;
   holding.had_on.resize(nodes_.size());
   ++holding.had_on[ranks_[rank].node].alive;
 }
@@ -95,7 +99,7 @@ void RankPool::count_had(int rank, Counted counted, int change) {
   for (const int residency : ranks_[rank].had) {
     Holding& holding = holdings_[residency];
     holding.had.*counted += change;
-    if (holding.what.ranks > 1) holding.had_on[ranks_[rank].node].*counted += change;
+    if (holding.what.group() > 1) holding.had_on[ranks_[rank].node].*counted += change;
   }
 }
 

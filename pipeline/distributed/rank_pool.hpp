@@ -7,10 +7,13 @@
 
 namespace cmc::distributed {
 
-// What a rank can keep loaded between tasks: the model of a bundle, alone or with the others of a group on its node.
+// What a rank can keep loaded between tasks: the model of a bundle, alone or with the others of a group.
 struct Residency {
-  int ranks = 1;      // that hold it together; more than 1: a tensor-parallel group
+  int ranks = 1;      // of one node, that hold a block of it together
+  int blocks = 1;     // that hold it together, on any nodes
   bool kept = false;  // false: nothing is loaded, so nothing is remembered
+
+  int group() const { return blocks * ranks; }  // ranks that hold it together
 };
 
 // The ranks: who is free, has a task, waits in a group or is silent; what each holds and has held, by the number of the
@@ -38,9 +41,9 @@ class RankPool {
   int holders(int residency) const { return holdings_[residency].holders; }  // ranks, or groups
   int free_holders(int residency) const { return holdings_[residency].free_holders; }
 
-  // Whether some node has at least `ranks` that are free, or alive.
-  bool has_node_with(int ranks, Counted counted) const;
-  // Whether ranks that never had the residency could take it; a group's are of one node.
+  // Whether the nodes have room for the residency's blocks, each on one, on ranks that are free, or alive.
+  bool has_room_for(const Residency& what, Counted counted) const;
+  // Whether ranks that never had the residency could take it; for a group as above.
   bool has_others(int residency, Counted counted) const;
 
   void reserve(int rank) { set_state(rank, State::reserved); }
@@ -50,7 +53,7 @@ class RankPool {
   void find(int rank);          // a lost rank is back and free
   void hold(int rank, int id);  // a rank that is not free: loads residency `id` instead of what it holds; or none
 
-  // Ranks of one node that hold a residency together and keep it from task to task.
+  // Ranks that hold a residency together, block by block, and keep it from task to task.
   struct TensorGroup {
     int residency = none;
     std::vector<int> ranks;

@@ -31,7 +31,7 @@ RunningTask RunningTasks::take(int id) {
 void RunningTasks::count(const RunningTask& one, int change) {
   const Task& task = plan_.tasks[one.assignment.task];
   const double ranks = change * static_cast<double>(one.assignment.ranks.size());
-  seconds_ += change * task.seconds;
+  seconds_ += change * rank_seconds(task);
   Started& started = stages_[task.stage];
   started.work += ranks * one.assignment.seconds, started.ranks += ranks, started.at += ranks * one.started;
 }

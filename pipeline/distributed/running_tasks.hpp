@@ -17,10 +17,10 @@ struct Assignment {
   int id = 0;              // counts from 1
   int task = 0;            // index into the plan
   std::vector<int> ranks;  // the first is rank 0 of the group
-  int loads = 0;           // how many of them do not hold the task's residency yet; a tensor-parallel group counts once
-  int reloads = 0;         // of these, how many held it before and left it for another
-  int tensor_group = 0;    // the same number: the same ranks, which kept their part of the model; 0: no such group
-  double seconds = 0;      // estimated, with loading
+  int loads = 0;    // how many of them do not hold the task's residency yet; a group that holds a model counts once
+  int reloads = 0;  // of these, how many held it before and left it for another
+  int tensor_group = 0;     // the same number: the same ranks, which kept their part of the model; 0: no such group
+  double seconds = 0;       // estimated, with loading
   bool taken_over = false;  // from a rank that is lost
 };
 
@@ -61,8 +61,8 @@ class RunningTasks {
   const RunningTask& at(int id) const { return running_.at(id); }
   const std::unordered_map<int, RunningTask>& all() const { return running_; }  // by id of the assignment
 
-  double seconds() const { return seconds_; }  // estimated for one rank, whole tasks
-  // Estimated seconds on one rank that they still need.
+  double seconds() const { return seconds_; }  // of ranks, estimated, whole tasks
+  // Estimated seconds of ranks that they still need.
   double work_left(double now, const StageSpeeds& speeds) const;
   // When the assignment is expected to end, not before `now`.
   double expected_end(int id, double now, const StageSpeeds& speeds) const;

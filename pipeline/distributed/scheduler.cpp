@@ -86,7 +86,7 @@ void require_same_plan(const Plan& plan, const Communicator& world) {
 Outcome run_plan(const Plan& plan, const std::vector<std::string>& finished, const Communicator& world,
                  const RunTask& run, const SchedulerSettings& settings) {
   check(plan);
-  check_tensor_groups(plan, finished, settings.nodes.empty() ? Nodes(world.size()) : settings.nodes);
+  check_groups(plan, finished, settings.nodes.empty() ? Nodes(world.size()) : settings.nodes);
   require_same_plan(plan, world);
   WorkerThread worker(plan, world, run);
   if (world.rank() == 0) return Coordinator(plan, finished, world, worker, settings).run();

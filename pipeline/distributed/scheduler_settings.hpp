@@ -9,10 +9,10 @@
 
 namespace cmc::distributed {
 
-// What a worker does with a task; `group` has up to task.shares ranks, or task.tensor_parallel, all of which call this.
-// A tensor-parallel group that goes on with its residency gets the same communicator again: what was loaded may keep
-// it. Throws on failure; Stopped when it ended early and can go on in a later run. Called on one thread of its own,
-// always the same one.
+// What a worker does with a task; `group` has up to task.shares ranks, or group_ranks(task), all of which call this:
+// block b of its model is on the ranks from b * task.tensor_parallel on. A group that holds a model and goes on with
+// its residency gets the same communicator again: what was loaded may keep it. Throws on failure; Stopped when it ended
+// early and can go on in a later run. Called on one thread of its own, always the same one.
 using RunTask = std::function<void(const Task& task, const Communicator& group)>;
 
 struct Progress {

@@ -2,24 +2,12 @@
 
 #include <algorithm>
 #include <queue>
-#include <unordered_set>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/distributed/find_approach.hpp"
 
 namespace cmc::distributed {
 namespace {
-
-Plan unfinished(const Plan& plan, const std::vector<std::string>& finished) {
-  const std::unordered_set<std::string> done(finished.begin(), finished.end());
-  Plan rest;
-  for (const Task& task : plan.tasks)
-    if (!done.contains(task.key)) {
-      Task& kept = rest.tasks.emplace_back(task);
-      std::erase_if(kept.inputs, [&](const std::string& input) { return done.contains(input); });
-    }
-  return rest;
-}
 
 struct End {
   double at;
@@ -34,7 +22,8 @@ struct End {
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings) {
   check(plan);
-  check_tensor_groups(plan, finished, settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes);
+  const Nodes nodes = settings.rules.nodes.empty() ? Nodes(ranks) : settings.rules.nodes;
+  check_groups(plan, finished, nodes);
   expect(ranks > 0, "a simulation has at least one rank");
   DispatchRules rules = settings.rules;
   if (!rules.approach) rules.approach = find_approach(plan, finished, ranks, rules);
@@ -69,7 +58,8 @@ SimulationResult simulate(const Plan& plan, const std::vector<std::string>& fini
     result.makespan = now;
   }
   result.outcome = dispatcher.outcome();
-  result.least = least_seconds(unfinished(plan, finished), ranks);
+  const Plan rest = outline_of_unfinished(plan, finished);
+  result.least = std::max(least_seconds(rest, ranks), least_group_seconds(rest, nodes));
   if (result.makespan > 0) result.idle_share = 1 - busy / (result.makespan * ranks);
   return result;
 }

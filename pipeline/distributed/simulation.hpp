@@ -27,7 +27,7 @@ struct SimulationResult {
 };
 
 // Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() and
-// check_tensor_groups() do.
+// check_groups() do.
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings = {});
 

@@ -13,7 +13,7 @@ TaskGraph::TaskGraph(const Plan& plan, const std::vector<std::string>& finished,
   const auto critical = distributed::critical_seconds(plan, ranks);
   const std::unordered_set<std::string> known(finished.begin(), finished.end());
   std::unordered_map<std::string, int> place;
-  BundleNumbers numbers = {{{"", 1}, 0}};
+  BundleNumbers numbers = {{{"", 1, 1}, 0}};
   for (int i = 0; i < static_cast<int>(nodes_.size()); ++i) {
     const Task& task = plan_.tasks[i];
     Node& node = nodes_[i];
@@ -42,12 +42,12 @@ void TaskGraph::add(int id, BundleNumbers& numbers) {
   const bool resident = !task.residency.empty();
   const int next = static_cast<int>(bundles_.size());
   const int number = nodes_[id].bundle =
-      numbers.emplace(std::pair(task.residency, task.tensor_parallel), next).first->second;
-  if (number == next) bundles_.emplace_back().residency = {.ranks = task.tensor_parallel, .kept = resident};
+      numbers.emplace(std::tuple(task.residency, task.tensor_parallel, task.pipeline_parallel), next).first->second;
+  if (number == next) bundles_.emplace_back().residency = {task.tensor_parallel, task.pipeline_parallel, resident};
   Bundle& bundle = bundles_[number];
   if (resident) bundle.load_seconds = std::max(bundle.load_seconds, task.load_seconds);
-  ++bundle.open, bundle.open_seconds += task.seconds;
-  ++total_, remaining_seconds_ += task.seconds, remaining_by_stage_[task.stage] += task.seconds;
+  ++bundle.open, bundle.open_seconds += rank_seconds(task);
+  ++total_, remaining_seconds_ += rank_seconds(task), remaining_by_stage_[task.stage] += rank_seconds(task);
 }
 
 std::vector<Residency> TaskGraph::residencies() const {
@@ -61,8 +61,8 @@ void TaskGraph::make_ready(int task) {
   Bundle& bundle = bundles_[node.bundle];
   node.state = State::ready;
   bundle.ready.emplace(-node.critical_seconds, task);
-  bundle.ready_seconds += plan_.tasks[task].seconds;
-  ready_seconds_ += plan_.tasks[task].seconds;
+  bundle.ready_seconds += rank_seconds(plan_.tasks[task]);
+  ready_seconds_ += rank_seconds(plan_.tasks[task]);
   ready_.insert(node.bundle);
 }
 
@@ -70,8 +70,8 @@ void TaskGraph::take(int task) {
   if (std::erase(retries_, task) > 0) return;
   Bundle& bundle = bundles_[nodes_[task].bundle];
   expect(bundle.ready.erase({-nodes_[task].critical_seconds, task}) == 1, "a task is taken from its queue once");
-  bundle.ready_seconds -= plan_.tasks[task].seconds;
-  ready_seconds_ -= plan_.tasks[task].seconds;
+  bundle.ready_seconds -= rank_seconds(plan_.tasks[task]);
+  ready_seconds_ -= rank_seconds(plan_.tasks[task]);
   if (bundle.ready.empty()) ready_.erase(nodes_[task].bundle), bundle.ready_seconds = 0;
 }
 
@@ -122,7 +122,7 @@ void TaskGraph::interrupt(int task) {
 
 void TaskGraph::close(int task, State state) {
   Node& node = nodes_[task];
-  const double seconds = plan_.tasks[task].seconds;
+  const double seconds = rank_seconds(plan_.tasks[task]);
   node.state = state;
   Bundle& bundle = bundles_[node.bundle];
   --bundle.open, bundle.open_seconds -= seconds;

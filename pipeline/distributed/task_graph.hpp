@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct Bundle {
   Residency residency;
   double load_seconds = 0;                 // the longest that a task of it expects
   std::set<std::pair<double, int>> ready;  // (-critical seconds, task)
-  double ready_seconds = 0;                // of these
+  double ready_seconds = 0;                // of these; rank_seconds, as all sums here
   int open = 0;                            // tasks that are not done, failed or left
   double open_seconds = 0;                 // of these
   int foreign = 0;  // inputs of these that other bundles have to make: until then who has it may have to leave it
@@ -75,7 +76,7 @@ class TaskGraph {
     double critical_seconds = 0;
     std::vector<int> dependents;
   };
-  using BundleNumbers = std::map<std::pair<std::string, int>, int>;
+  using BundleNumbers = std::map<std::tuple<std::string, int, int>, int>;
 
   void add(int task, BundleNumbers& numbers);
   void make_ready(int task);

@@ -187,7 +187,7 @@ void Planner::hold_together(distributed::Task& task, const std::string& name) {
 
 void Planner::deal_shares(distributed::Task& task, int64_t shares, const std::string& name) {
   hold_together(task, name);
-  task.shares = ranks_together(task) > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
+  task.shares = distributed::group_ranks(task) > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
 }
 
 void Planner::expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
@@ -204,7 +204,7 @@ void Planner::keeps(distributed::Task& task, const records::ModelReference& refe
   needs(task, reference);
   task.residency = reference.identity();
   task.load_seconds =
-      1 + 4 * footprint_of(config(name)).weights() / ranks_together(task) / 500e6;  // float32 from disk at 500 MB/s
+      1 + 4 * footprint_of(config(name)).weights() / distributed::group_ranks(task) / 500e6;  // float32 from disk at 500 MB/s
 }
 
 bool Planner::share_vocabulary(const std::string& name, const std::string& other) {
@@ -220,7 +220,7 @@ bool Planner::share_vocabulary(const std::string& name, const std::string& other
 
 void Planner::takes(distributed::Task& task, const std::string& name, const DeviceBytes& bytes, Held held) {
   const Split own = split(name);
-  const int ranks = own.ranks() > 1 ? ranks_together(task) : 1;
+  const int ranks = own.ranks() > 1 ? distributed::group_ranks(task) : 1;
   const checkpoint::ModelConfig& model = config(name);
   const double weights = footprint_of(model).weights() * static_cast<double>(computed_bytes(experiment_));
   devices_.models[name] = {static_cast<int64_t>(weights), model.heads, own.tensor_parallel, own.pipeline_parallel};

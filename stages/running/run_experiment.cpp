@@ -155,7 +155,7 @@ bool is_ours(const distributed::Task& task, Workbench& bench, const distributed:
 store::Unit run_stage(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group) {
   Attempts of_this_task(group);
   Attempts& attempts =
-      ranks_together(task) > 1 ? bench.tensor_group() : of_this_task;  // a split model stays, with its group
+      distributed::group_ranks(task) > 1 ? bench.tensor_group() : of_this_task;  // a split model stays, with its group
   const auto spare = [&] {
     model::release_cached_bytes(bench.compute().device);
     const bool spared = bench.spare_memory();
@@ -164,11 +164,11 @@ store::Unit run_stage(const distributed::Task& task, Workbench& bench, const dis
     return spared;
   };
   const auto work = [&](const distributed::Communicator& ranks) {
-    if (ranks_together(task) > 1) bench.regroup_split_models();
+    if (distributed::group_ranks(task) > 1) bench.regroup_split_models();
     return stage_named(task.stage).run(task, bench, ranks);
   };
   store::Unit unit = with_less_memory(attempts, work, spare);
-  if (ranks_together(task) == 1) attempts.close();
+  if (distributed::group_ranks(task) == 1) attempts.close();
   return unit;
 }
 
@@ -204,8 +204,9 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
   expect_compute(task, bench.compute());
   const auto start = Clock::now();
-  const bool loaded = bench.enter(task.residency, ranks_together(task) > 1 ? group : distributed::Communicator(),
-                                  task.pipeline_parallel);
+  const bool split = distributed::group_ranks(task) > 1;
+  const bool loaded =
+      bench.enter(task.residency, split ? group : distributed::Communicator(), task.pipeline_parallel);
   model::restart_peak_bytes(bench.compute().device);
   const double device_start = device_clock(bench.compute());
   store::Unit unit = run_stage(task, bench, group);

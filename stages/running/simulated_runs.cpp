@@ -23,16 +23,16 @@ double above_least(const distributed::SimulationResult& result) {
   return result.makespan > 0 ? std::max(0.0, 1 - result.least / result.makespan) : 0;
 }
 
-int largest_group(const distributed::Plan& plan) {
-  int most = 1;
-  for (const auto& task : plan.tasks) most = std::max(most, ranks_together(task));
-  return most;
-}
-
 int most_loads(const distributed::SimulationResult& result) {
   int most = 0;
   for (const auto& [residency, times] : result.loads) most = std::max(most, times);
   return most;
+}
+
+std::string needs_of(const SimulatedRun& run) {
+  const std::string block = std::to_string(run.needed_on_a_node);
+  if (run.needed == run.needed_on_a_node) return block + " ranks on a node";
+  return std::to_string(run.needed) + " ranks, each " + block + " on a node";
 }
 
 }  // namespace
@@ -43,8 +43,10 @@ std::vector<SimulatedRun> simulate_runs(const distributed::Plan& plan, const std
   for (const int count : ranks) {
     distributed::SimulationSettings settings;
     settings.rules.nodes = distributed::nodes_of(count, ranks_per_node);
-    auto& run = runs.emplace_back(SimulatedRun{count, largest_group(plan), {}});
-    if (run.needed <= std::min(count, ranks_per_node))
+    auto& run = runs.emplace_back(SimulatedRun{.ranks = count});
+    if (const auto* task = distributed::find_without_room(plan, finished, settings.rules.nodes))
+      run.needed = distributed::group_ranks(*task), run.needed_on_a_node = task->tensor_parallel;
+    else
       run.result = distributed::simulate(plan, finished, count, settings);
   }
   return runs;
@@ -68,9 +70,8 @@ std::string table_of(const std::vector<SimulatedRun>& runs) {
   for (const auto& run : runs) {
     char line[160];
     if (!run.result)
-      std::snprintf(line, sizeof line,
-                    "%9d             –             –      –             –   needs %d ranks on a node\n", run.ranks,
-                    run.needed);
+      std::snprintf(line, sizeof line, "%9d             –             –      –             –   needs %s\n", run.ranks,
+                    needs_of(run).c_str());
     else
       std::snprintf(line, sizeof line, "%9d  %12s  %12s  %4.1f %%        %4.1f %%   %-24d   %d\n", run.ranks,
                     clock_time(run.result->makespan).c_str(), clock_time(run.result->least).c_str(),

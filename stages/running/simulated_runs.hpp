@@ -10,8 +10,9 @@ namespace cmc::stages {
 
 struct SimulatedRun {
   int ranks = 0;
-  int needed = 1;                                       // ranks on one node that the plan's largest group takes
-  std::optional<distributed::SimulationResult> result;  // none: a node has fewer
+  int needed = 1;                                            // ranks that the largest group takes which finds no room
+  int needed_on_a_node = 1;                                  // of these, each block on one
+  std::optional<distributed::SimulationResult> result = {};  // none: the nodes have no room for it
 };
 
 // What `plan` would take on each number of ranks, `ranks_per_node` of them on a node.

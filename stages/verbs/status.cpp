@@ -74,7 +74,7 @@ Status gather(const OutputFolder& output) {
     else
       status.missing.push_back({task.key, task.name, task.stage});
   int ranks = output.environment().value("ranks", 1);
-  for (const auto& task : plan.tasks) ranks = std::max(ranks, ranks_together(task));
+  for (const auto& task : plan.tasks) ranks = std::max(ranks, distributed::group_ranks(task));
   status.done = std::ssize(done);
   status.total = std::ssize(plan.tasks);
   status.ranks = ranks;

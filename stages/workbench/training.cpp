@@ -62,7 +62,7 @@ records::TrainingParameters with_lora(records::TrainingParameters training, cons
 
 model::DecoderModel trained_part(const distributed::Task& task, const records::ModelReference& reference,
                                  const records::TrainingParameters& training, Workbench& bench) {
-  const bool splits = ranks_together(task) > 1;
+  const bool splits = distributed::group_ranks(task) > 1;
   const torch::Dtype dtype = training.lora ? bench.compute().dtype : torch::kFloat32;
   const auto base = splits ? bench.load_split(reference, dtype) : bench.load(reference, dtype);
   if (!training.lora) return base;
@@ -159,7 +159,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
     run.settings.reference_states.device_bytes = 0;
     run.settings.recompute_layers = true;
   }
-  const bool splits = ranks_together(run.task) > 1;  // the ranks hold a model together
+  const bool splits = distributed::group_ranks(run.task) > 1;  // the ranks hold a model together
   const auto finished = bench.trained_folder(run.task.key), unfinished = bench.training_folder(run.task.key);
   if (const int64_t step = train::newest_checkpoint(unfinished); step >= 0 && group.rank() == 0)
     log_info(run.task.name, " goes on behind step ", step);

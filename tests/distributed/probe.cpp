@@ -125,6 +125,7 @@ Plan plan_from(const Json& tasks) {
     task.load_seconds = one.value("load_seconds", 0.0);
     task.shares = one.value("shares", 1);
     task.tensor_parallel = one.value("tensor_parallel", 1);
+    task.pipeline_parallel = one.value("pipeline_parallel", 1);
     task.resumable = one.value("resumable", false);
   }
   return plan;
@@ -161,6 +162,7 @@ int run(const Session& session, const Json& with) {
   settings.seconds_left = [&] { return stop.seconds_left(); };
   settings.stop = [&] { return stop.asked(); };
   settings.stall_seconds = with.value("stall_seconds", 600.0);
+  settings.nodes = nodes_of(with.value("hosts", std::vector<std::string>(session.world().size(), "here")));
   if (with.value("watch", false)) print(session, {{"pid", getpid()}});
   const RunTask work = [&](const Task& task, const Communicator& group) {
     do_task(session, task, group, with.value("folder", "."));

@@ -53,8 +53,8 @@ TEST(RankPool, OthersAreThoseThatNeverHadIt) {
 
 TEST(RankPool, AGroupsOthersAreOfOneNode) {
   Pool pool;
-  EXPECT_TRUE(pool.has_node_with(2, &RankPool::Count::alive));
-  EXPECT_FALSE(pool.has_node_with(3, &RankPool::Count::alive));
+  EXPECT_TRUE(pool.has_room_for({.ranks = 2}, &RankPool::Count::alive));
+  EXPECT_FALSE(pool.has_room_for({.ranks = 3}, &RankPool::Count::alive));
   for (const int rank : {0, 1}) pool.reserve(rank);
   EXPECT_EQ(pool.join_group(pair, {0, 1}).number, 1);
   EXPECT_TRUE(pool.has_others(pair, &RankPool::Count::free));

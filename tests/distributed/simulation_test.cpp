@@ -185,7 +185,13 @@ TEST(Simulation, FourThousandRanks) {
 
 // The shape of the paper's plan in seconds on a GPU: deltas are trained beside the template, adapters of each target on
 // many ranks, every target is measured with every delta and its own adapter, and a judge reads all that they said.
-Plan paper_like_plan(int tensor_parallel) {
+struct PaperLike {
+  int tensor_parallel = 4;      // of the largest target
+  bool split_training = false;  // its adapters are trained by a tensor-parallel group, and others are compared by such
+  int shares = 64;              // of the training of adapters
+};
+
+Plan paper_like_plan(const PaperLike& like) {
   struct Target {
     const char* name;
     double adapt, each;
@@ -201,10 +207,14 @@ Plan paper_like_plan(int tensor_parallel) {
   for (int i = 0; i < 7; ++i) deltas.push_back(add(task("delta" + std::to_string(i), 3800, {}, "7b", 55), 16, 1));
   for (const Target& target : {Target{"7b", 31000, 28, 1},
                                {"13b", 61000, 53, 1},
-                               {"70b", 320000, 275, tensor_parallel},
+                               {"70b", 320000, 275, like.tensor_parallel},
                                {"other", 34000, 25, 1}}) {
     const std::string name = target.name;
-    const std::string adapters = add(task("adapt " + name, target.adapt), 64, 1);
+    const bool split = like.split_training && target.tensor_parallel > 1;
+    const Task training = task("adapt " + name, target.adapt, {}, split ? "adapting " + name : "", split ? 100 : 0);
+    const std::string adapters = add(training, split ? 1 : like.shares, split ? target.tensor_parallel : 1);
+    if (split)
+      for (int i = 0; i < 6; ++i) add(task("similarity" + std::to_string(i), 1000), 1, target.tensor_parallel);
     for (int i = 0; i < 260; ++i) {
       const auto inputs = i < 26 ? std::vector<std::string>{} : std::vector{deltas[i % 7]};
       const std::string key =
@@ -218,14 +228,50 @@ Plan paper_like_plan(int tensor_parallel) {
   return plan;
 }
 
+SimulationResult simulate_on_nodes_of_8(const Plan& plan, int ranks) {
+  return simulate(plan, {}, ranks, {.rules = {.nodes = nodes_of(ranks, 8)}});
+}
+
 TEST(Simulation, ThePapersPlanKeepsRanksBusyAndSeldomLoadsAModelAgain) {
-  for (const int ranks : {1, 2, 3, 4, 5, 8, 12, 16, 24, 28, 32, 40, 48, 56, 64}) {
-    SimulationSettings settings;
-    settings.rules.nodes = nodes_of(ranks, 8);
-    const auto result = simulate(paper_like_plan(ranks < 4 ? 1 : 4), {}, ranks, settings);
-    EXPECT_LE(result.reloads, ranks == 64 || ranks < 4 ? 0 : 2 * ranks) << ranks;
+  for (int ranks = 1; ranks <= 64; ++ranks) {
+    const Plan plan = paper_like_plan({.tensor_parallel = ranks < 4 ? 1 : 4, .shares = ranks % 3 ? 64 : 32});
+    const auto result = simulate_on_nodes_of_8(plan, ranks);
+    EXPECT_LE(result.reloads, ranks < 4 ? 0 : 2 * ranks) << ranks;
     EXPECT_LE(result.idle_share, 0.05) << ranks;
     EXPECT_LE(result.makespan, 1.1 * result.least) << ranks;
+  }
+}
+
+// Where the largest training is no longer shared, it alone decides the end of many ranks.
+TEST(Simulation, TrainingsOfASplitModelKeepRanksBusyOrEndAsSoonAsTheyCan) {
+  const Plan plan = paper_like_plan({.split_training = true});
+  for (int ranks = 4; ranks <= 64; ++ranks) {
+    const auto result = simulate_on_nodes_of_8(plan, ranks);
+    EXPECT_TRUE(result.idle_share <= 0.05 || result.makespan <= 1.05 * result.least)
+        << ranks << " ranks, idle " << result.idle_share << ", " << result.makespan << " of " << result.least;
+  }
+}
+
+// Four ranks hold one of two large models, three of the same node have nothing to do with the other: taking a rank from
+// the group would load both anew with every task.
+TEST(Simulation, RanksThatWaitForAGroupTakeNoneOfAnother) {
+  Plan plan;
+  for (const char* model : {"a", "b"}) add_bundle(plan, model, 20, 100, 140);
+  for (Task& one : plan.tasks) one.tensor_parallel = 4;
+  const auto result = simulate_on_nodes_of_8(plan, 7);
+  EXPECT_THAT(result.loads, testing::ElementsAre(std::pair("a", 1), std::pair("b", 1)));
+}
+
+TEST(Simulation, NoApproachIsBetterThanTheOneThatIsFound) {
+  const Plan plan = paper_like_plan({});
+  for (const int ranks : {31, 36}) {
+    SimulationSettings settings{.rules = {.nodes = nodes_of(ranks, 8)}};
+    const double found = simulate(plan, {}, ranks, settings).makespan;
+    for (const bool long_first : {false, true})
+      for (const double outlast : {1.0, 1.1, 1.4, 4.0}) {
+        settings.rules.approach = Approach{outlast, long_first};
+        EXPECT_LE(found, 1.01 * simulate(plan, {}, ranks, settings).makespan);
+      }
   }
 }
 

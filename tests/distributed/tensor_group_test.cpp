@@ -36,14 +36,14 @@ TEST(TensorParallelGroup, IsRefusedWhereNoNodeHoldsIt) {
   Plan plan;
   add_group_bundle(plan, "large", 4, 2, 1);
   try {
-    check_tensor_groups(plan, {}, nodes_of(9, 3));
+    check_groups(plan, {}, nodes_of(9, 3));
     FAIL() << "three ranks on a node hold no group of four";
   } catch (const BadExperiment& error) {
     for (const char* word : {"task large-0", "4 ranks", "has 3", "tensor_parallel"})
       EXPECT_THAT(error.what(), HasSubstr(word));
   }
-  EXPECT_NO_THROW(check_tensor_groups(plan, {"large-0", "large-1"}, nodes_of(9, 3)));  // done before, elsewhere
-  EXPECT_NO_THROW(check_tensor_groups(plan, {}, {0, 1, 1, 1, 1}));
+  EXPECT_NO_THROW(check_groups(plan, {"large-0", "large-1"}, nodes_of(9, 3)));  // done before, elsewhere
+  EXPECT_NO_THROW(check_groups(plan, {}, {0, 1, 1, 1, 1}));
   EXPECT_THROW(simulate(plan, {}, 3), BadExperiment);
 }
 

@@ -131,6 +131,25 @@ def test_a_tensor_parallel_group_larger_than_every_node_is_refused():
     mpi.probe(2, "run", {"tasks": [{"key": "large", "tensor_parallel": 3}]}, expect=65)
 
 
+@pytest.mark.parametrize("hosts", [["a", "b", "a", "b"], ["a", "a", "b", "b"], ["a", "b", "b", "b"]])
+def test_blocks_of_a_pipeline_lie_one_after_the_other_on_their_hosts(hosts):
+    tasks = [{"key": f"large{i}", "pipeline_parallel": 2, "tensor_parallel": 1 + (hosts.count("a") > 1), "residency": "large",
+              "sum": 1000, "seconds": 10, "load_seconds": 100} for i in range(5)]
+    tasks += [{"key": str(i), "sleep": 0.02} for i in range(6)]
+    lines = mpi.probe(4, "run", {"tasks": tasks, "hosts": hosts})
+    assert outcome_of(lines, 4)["done"] == 11
+    size = 2 * tasks[0]["tensor_parallel"]
+    together = {(line["group_rank"], line["rank"]) for line in ran(lines) if line["residency"] == "large"}
+    assert len(together) == size, "the same ranks at the same places for all tasks"
+    places = [hosts[rank] for _, rank in sorted(together)]
+    assert places == (["a", "a", "b", "b"] if size == 4 else ["b", "b"]), "on one host where it has room"
+
+
+def test_blocks_that_no_hosts_hold_are_refused():
+    task = {"key": "large", "pipeline_parallel": 2, "tensor_parallel": 2}
+    mpi.probe(4, "run", {"tasks": [task], "hosts": ["a", "b", "b", "b"]}, expect=65)
+
+
 def test_a_task_that_stops_ends_the_run():
     tasks = [{"key": "stops", "stop": True, "seconds": 100}] + [{"key": str(i), "sleep": 0.05} for i in range(60)]
     lines = mpi.probe(2, "run", {"tasks": tasks}, expect=75)
