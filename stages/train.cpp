@@ -76,8 +76,9 @@ void add(Planner& planner, Purpose kind, Role role, const std::string& delta) {
   distributed::Task task;
   task.name = "train " + (role == Role::delta ? "delta " : as + " ") + delta + " to " + shown;
   const std::string& beside = experiment.template_of(kind);
-  planner.deal_shares(task, section_of(experiment, kind).shares, beside);
+  planner.hold_together(task, beside);
   planner.keeps(task, p.template_model, beside);
+  planner.deal_shares(task, section_of(experiment, kind).shares, beside);
   Planner::needs(task, p.delta);
   task.resumable = true;
   estimate(planner, task, p);

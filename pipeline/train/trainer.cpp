@@ -174,7 +174,6 @@ class Trainer {
         parts_(training.trained.trained_parts()),
         optimizer_(training.trained.trainable(), settings_.adamw),
         sum_(training.trained.trainable(), extra_count) {
-    expect(!part_.is_split() || training.group.size() == 1, "ranks share out the examples or the model, not both");
     if (parts_of(settings_.objective).compares()) reference_.emplace(training);
     if (settings_.evaluate_every > 0) held_out_ = batches_in_order(*training.held_out, settings_);
     state_.identity = identity_of(training);
@@ -219,9 +218,12 @@ class Trainer {
   void run_share(int share, FlatTensors& gradients, const std::vector<MicroBatch>& step);
   void sum_over_ranks();
   double complete_gradients();
-  // All ranks of the training, which share out its examples or hold a model together.
-  const distributed::Communicator& everyone() const {
-    return part_.is_split() ? part_.group().ranks() : training_.group;
+  // The first of all ranks writes and reports. They share out the examples, and in groups of these hold a model.
+  bool leads() const { return training_.group.rank() == 0 && part_.group().tensor_rank().index == 0; }
+  // What the first rank says, on all of them.
+  void tell(std::span<std::byte> bytes) const {
+    if (part_.is_split()) part_.group().ranks().broadcast(bytes, 0);
+    training_.group.broadcast(bytes, 0);
   }
   [[noreturn]] void throw_stopped() const;
 
@@ -242,8 +244,8 @@ class Trainer {
 void Trainer::resume() {
   if (training_.checkpoints.empty()) return;
   int64_t step = -1;
-  if (everyone().rank() == 0) step = newest_checkpoint(training_.checkpoints);
-  everyone().broadcast(std::as_writable_bytes(std::span(&step, 1)), 0);
+  if (leads()) step = newest_checkpoint(training_.checkpoints);
+  tell(std::as_writable_bytes(std::span(&step, 1)));
   if (step < 0) return;
   state_ = read_checkpoint(training_.checkpoints, step, state_.identity, training_.trained, optimizer_);
 }
@@ -254,8 +256,10 @@ void Trainer::save() {
   if (training_.checkpoints.empty()) return;
   std::exception_ptr failure;
   std::string reason;
-  const SavedTraining saved = saved_training(state_, training_.trained, optimizer_);
-  if (everyone().rank() == 0) {
+  SavedTraining saved;
+  const bool gathers = training_.group.rank() == 0 && training_.trained.group().is_split();
+  if (gathers || leads()) saved = saved_training(state_, training_.trained, optimizer_);
+  if (leads()) {
     try {
       write_checkpoint(training_.checkpoints, state_, saved);
     } catch (const std::exception& error) {
@@ -264,9 +268,12 @@ void Trainer::save() {
     }
   }
   char failed = failure ? 1 : 0;
-  everyone().broadcast(std::as_writable_bytes(std::span(&failed, 1)), 0);
+  tell(std::as_writable_bytes(std::span(&failed, 1)));
   if (!failed) return;
-  reason = everyone().all_gather(reason).front();
+  auto length = static_cast<int64_t>(reason.size());
+  tell(std::as_writable_bytes(std::span(&length, 1)));
+  reason.resize(static_cast<size_t>(length));
+  tell(std::as_writable_bytes(std::span(reason)));
   if (failure) std::rethrow_exception(failure);
   throw IoError({training_.checkpoints.string(), "rank 0 could not write a checkpoint: " + reason, ""});
 }
@@ -330,7 +337,7 @@ void Trainer::evaluate() {
   losses.back().step = state_.step;
   if (settings_.keep == KeptWeights::best && best_of(losses) == losses.size() - 1)
     state_.best = copy_weights(training_.trained);
-  if (training_.evaluated && everyone().rank() == 0) training_.evaluated(losses.back());
+  if (training_.evaluated && leads()) training_.evaluated(losses.back());
 }
 
 void Trainer::sum_over_ranks() {
@@ -358,7 +365,7 @@ bool Trainer::run_step() {
   const std::vector<MicroBatch> step = batches_of_step(training_.data, settings_, state_.step);
   fill_states(step);
   bool wants_stop = training_.stop && training_.stop();
-  if (part_.is_split()) wants_stop = everyone().any(wants_stop);
+  if (part_.is_split()) wants_stop = part_.group().ranks().any(wants_stop);
   if (settings_.shares == 1 && training_.group.size() == 1) {
     run_share(0, sum_, step);
     sum_.extra()[extra_stop] = wants_stop ? 1.0 : 0.0;
@@ -390,7 +397,7 @@ bool Trainer::run_step() {
        .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
        .tokens = static_cast<int64_t>(values[extra_tokens]),
        .labels = static_cast<int64_t>(values[extra_labels])});
-  if (training_.report && everyone().rank() == 0) training_.report(state_.history.steps.back());
+  if (training_.report && leads()) training_.report(state_.history.steps.back());
   return values[extra_stop] > 0;
 }
 

@@ -116,8 +116,8 @@ struct Training {
   const TrainData& data;
   const TrainData* held_out = nullptr;  // never trained on; needed where settings.evaluate_every asks for it
   TrainSettings settings;
-  // Data parallel; null: this process alone. Where ranks hold a model together they are that model's group, and this is
-  // null: all of them take every share, one after the other.
+  // Data parallel; null: this process alone, or the ranks that hold a model together. Where several groups of ranks
+  // hold a model each, this joins the ranks with the same part of it.
   distributed::Communicator group;
   std::filesystem::path checkpoints;              // folder for step-NNNNNNNN; empty: no checkpoints, cannot be resumed
   std::string identity;                           // what made it (task key); a checkpoint of another one is refused

@@ -187,7 +187,9 @@ void Planner::hold_together(distributed::Task& task, const std::string& name) {
 
 void Planner::deal_shares(distributed::Task& task, int64_t shares, const std::string& name) {
   hold_together(task, name);
-  task.shares = distributed::group_ranks(task) > 1 ? 1 : static_cast<int>(shares);  // the group takes them one after the other
+  // A group that keeps its model loaded takes the shares one after the other.
+  const bool stays = distributed::group_ranks(task) > 1 && !task.residency.empty();
+  task.shares = stays ? 1 : static_cast<int>(shares);
 }
 
 void Planner::expect_linear_layers(const std::string& key, const std::vector<std::string>& modules,
@@ -203,8 +205,8 @@ void Planner::expect_linear_layers(const std::string& key, const std::vector<std
 void Planner::keeps(distributed::Task& task, const records::ModelReference& reference, const std::string& name) {
   needs(task, reference);
   task.residency = reference.identity();
-  task.load_seconds =
-      1 + 4 * footprint_of(config(name)).weights() / distributed::group_ranks(task) / 500e6;  // float32 from disk at 500 MB/s
+  task.load_seconds = 1 + 4 * footprint_of(config(name)).weights() / distributed::group_ranks(task) /
+                              500e6;  // float32 from disk at 500 MB/s
 }
 
 bool Planner::share_vocabulary(const std::string& name, const std::string& other) {

@@ -205,8 +205,8 @@ void run_task(const distributed::Task& task, Workbench& bench, const distributed
   expect_compute(task, bench.compute());
   const auto start = Clock::now();
   const bool split = distributed::group_ranks(task) > 1;
-  const bool loaded =
-      bench.enter(task.residency, split ? group : distributed::Communicator(), task.pipeline_parallel);
+  const bool loaded = bench.enter(task.residency, split ? group : distributed::Communicator(),
+                                  distributed::group_ranks(task), task.pipeline_parallel);
   model::restart_peak_bytes(bench.compute().device);
   const double device_start = device_clock(bench.compute());
   store::Unit unit = run_stage(task, bench, group);

@@ -176,15 +176,15 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
                                      .data = run.data,
                                      .held_out = &held_out,
                                      .settings = run.settings,
-                                     .group = splits ? distributed::Communicator() : group,
+                                     .group = splits ? bench.data_ranks() : group,
                                      .checkpoints = unfinished,
                                      .identity = run.task.key,
                                      .report = report,
                                      .evaluated = evaluated,
                                      .stop = bench.stop()});
   store::Unit unit;
-  if (run.trained.group().is_split() || group.rank() == 0)
-    train::save_model(run.trained, run.tokenizer_folder, finished);
+  const bool gathers = run.trained.group().is_split() && bench.data_ranks().rank() == 0;
+  if (gathers || group.rank() == 0) train::save_model(run.trained, run.tokenizer_folder, finished);
   if (group.rank() == 0) {
     std::error_code ignored;  // left-over checkpoints only cost space
     std::filesystem::remove_all(unfinished, ignored);

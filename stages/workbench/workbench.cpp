@@ -75,13 +75,17 @@ const std::string& Workbench::place(const std::string& content) const {
   return found->second;
 }
 
-bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group, int blocks) {
+bool Workbench::enter(const std::string& residency, const distributed::Communicator& tensor_group, int together,
+                      int blocks) {
   if (residency == residency_ && tensor_group.transport() == tensor_group_.ranks().transport()) return false;
   models_.clear();
   hidden_.clear();
   residency_ = residency;
   tensor_group_ = Attempts(tensor_group);
+  together_ = together;
   blocks_ = blocks;
+  model_ranks_ = data_ranks_ = {};
+  dealt_ = nullptr;
   grouped_ = nullptr;
   batch_ = experiment_.compute.batch;
   halvings_ = 0;
@@ -134,7 +138,7 @@ std::shared_ptr<const model::DecoderModel> Workbench::model(const records::Model
 }
 
 std::shared_ptr<const model::DecoderModel> Workbench::target(const records::ModelReference& reference, int bits) {
-  const distributed::Communicator& tensor_group = tensor_group_.group();
+  const distributed::Communicator& tensor_group = model_ranks();
   if (tensor_group.size() == 1) return model(reference, bits);
   auto& model = models_[split_model + kept_as(reference, bits)];
   if (!model) model = kept(load_split(reference, compute_.dtype), bits);
@@ -142,7 +146,7 @@ std::shared_ptr<const model::DecoderModel> Workbench::target(const records::Mode
 }
 
 model::DecoderModel Workbench::load_split(const records::ModelReference& reference, torch::Dtype dtype) {
-  const distributed::Communicator& tensor_group = tensor_group_.group();
+  const distributed::Communicator& tensor_group = model_ranks();
   const model::TensorGroup group(tensor_group, compute_.device, blocks_);
   log_info("loading part ", tensor_group.rank() + 1, " of ", tensor_group.size(), " of ", folder(reference).string());
   return load(reference, dtype, group.tensor_rank()).over(group);
@@ -188,6 +192,34 @@ std::shared_ptr<train::HiddenStore> Workbench::hidden_states(const records::Mode
   return states;
 }
 
+void Workbench::deal_ranks() {
+  const distributed::Communicator& all = tensor_group_.group();
+  if (all.transport() == dealt_) return;
+  model_ranks_ = all;
+  data_ranks_ = {};
+  if (all.size() > together_) {
+    const auto ranks = [&](int first, int count, int step) {
+      std::vector<int> members;
+      for (int i = 0; i < count; ++i) members.push_back(first + i * step);
+      return members;
+    };
+    const int group = all.rank() / together_, part = all.rank() % together_, groups = all.size() / together_;
+    model_ranks_ = all.group(ranks(group * together_, together_, 1), group);
+    data_ranks_ = all.group(ranks(part, groups, together_), groups + part);
+  }
+  dealt_ = all.transport();
+}
+
+const distributed::Communicator& Workbench::model_ranks() {
+  deal_ranks();
+  return model_ranks_;
+}
+
+const distributed::Communicator& Workbench::data_ranks() {
+  deal_ranks();
+  return data_ranks_;
+}
+
 namespace {
 
 // Collective.
@@ -202,7 +234,7 @@ std::set<std::string> held_by_all(std::set<std::string> names, const distributed
 }  // namespace
 
 void Workbench::regroup_split_models() {
-  const distributed::Communicator& group = tensor_group_.group();
+  const distributed::Communicator& group = model_ranks();
   if (group.transport() == std::exchange(grouped_, group.transport())) return;
   std::set<std::string> held;
   for (const auto& [name, model] : models_)

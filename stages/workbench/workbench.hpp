@@ -47,10 +47,16 @@ class Workbench {
 
   // Drops what another residency left behind, or another group of ranks that held it together. False: it was here
   // already.
-  // `blocks`: of these ranks, that hold its layers one after the other.
-  bool enter(const std::string& residency, const distributed::Communicator& tensor_group, int blocks = 1);
+  // `together`: how many of these ranks hold a model; others do the same with other shares of a training. `blocks`: of
+  // them, that hold its layers one after the other.
+  bool enter(const std::string& residency, const distributed::Communicator& tensor_group, int together = 1,
+             int blocks = 1);
   // The ranks that hold the residency's model together (tensor parallel); one rank: this one does alone.
   Attempts& tensor_group() { return tensor_group_; }
+  // Of those the ones that hold a model with this rank, and those that hold the same part of it elsewhere. Collective
+  // over all of them when they are made.
+  const distributed::Communicator& model_ranks();
+  const distributed::Communicator& data_ranks();
   // Runs split models over the present tensor-parallel group, where that has become another one since they were.
   void regroup_split_models();
 
@@ -92,6 +98,7 @@ class Workbench {
 
  private:
   const std::string& place(const std::string& content) const;
+  void deal_ranks();
 
   const Experiment& experiment_;
   std::map<std::string, std::string> places_;
@@ -103,7 +110,9 @@ class Workbench {
   int64_t batch_;
   int halvings_ = 0;
   Attempts tensor_group_{distributed::Communicator()};
-  int blocks_ = 1;
+  int together_ = 1, blocks_ = 1;
+  distributed::Communicator model_ranks_, data_ranks_;
+  const distributed::Transport* dealt_ = nullptr;    // of the group that both are of
   const distributed::Transport* grouped_ = nullptr;  // of the group that split models run over, which keep it alive
   std::map<std::string, std::shared_ptr<const model::DecoderModel>> models_;
   std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers_;
