@@ -53,6 +53,29 @@ def test_the_units_of_whole_targets(world, ranks):
     assert made_by["instruct", "small"] == made_by["robustness", "small"] == {1}
 
 
+def test_every_model_in_blocks_of_layers(world):
+    """Template, target and judge over two blocks of ranks, which hold the layers one after the other."""
+    root, experiment, settings = world
+    folder = root / "blocks"
+    blocks = {"model.small.pipeline_parallel": 2, "model.large.pipeline_parallel": 2, "model.other.tensor_parallel": 2,
+              "model.other.pipeline_parallel": 2}
+    cmc("run", experiment, "--output", folder, *settings, *(text for key, value in blocks.items() for text in ("--set", f"{key}={value}")), ranks=4)
+    support.assert_same(support.units(root / "whole"), support.units(folder), tolerance=1e-4)
+    made_by = ranks_of_units(folder)
+    assert made_by["train", None] == made_by["instruct", "small"] == made_by["unlearn", "large"] == {2}
+    assert made_by["unlearn", "other"] == {4} and made_by["prepare", "other"] == {4}
+
+
+def test_shares_of_groups_that_hold_a_model(world):
+    """Two groups of two ranks each take a share; one rank takes both."""
+    root, experiment, _ = world
+    common = ["--set", "prepare.shares=2", "--set", "prepare.accumulation=4", "--only", "prepare"]
+    cmc("run", experiment, "--output", root / "shares_whole", *common)
+    cmc("run", experiment, "--output", root / "shares", *common, "--set", "model.large.tensor_parallel=2", ranks=4)
+    support.assert_same(support.units(root / "shares_whole"), support.units(root / "shares"), tolerance=1e-4)
+    assert ranks_of_units(root / "shares")["prepare", "large"] == {4}
+
+
 def test_the_plan_asks_for_the_ranks(world):
     root, experiment, _ = world
     tasks = json.loads(cmc("plan", experiment, "--output", root / "unused", "--json", *SPLIT).stdout)["tasks"]
@@ -104,7 +127,7 @@ def test_verbs_split_over_all_ranks(world, verb, tmp_path):
     options = ["--model", root / "other", "--delta", root / "small", "--device", "cpu"]
     options += ["--prompts", file, "--new", 8] if verb == "generate" else ["--pairs", file]
     answers = []
-    for ranks, split in [(None, []), (2, ["--tensor-parallel"]), (2, [])]:
+    for ranks, split in [(None, []), (2, ["--tensor-parallel"]), (2, ["--tensor-parallel", "--pipeline-parallel", 2]), (2, [])]:
         done = cmc(verb, *options, *split, ranks=ranks).stdout
         answers.append([json.loads(line) for line in done.splitlines() if line.startswith("{")][:len(lines)])
     assert len(answers[0]) == len(lines)
