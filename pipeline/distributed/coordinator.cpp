@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "pipeline/core/log.hpp"
-#include "pipeline/distributed/find_approach.hpp"
 #include "pipeline/distributed/pause.hpp"
+#include "pipeline/distributed/simulation.hpp"
 
 namespace cmc::distributed {
 namespace {

@@ -26,9 +26,14 @@ struct SimulationResult {
   Outcome outcome;
 };
 
-// Discrete events in virtual time over the dispatcher that also drives the real run. Throws as check() and
-// check_groups() do.
+// Discrete events in virtual time over the dispatcher that also drives the real run, by the approach that is found
+// where the rules name none. Throws as check() and check_groups() do.
 SimulationResult simulate(const Plan& plan, const std::vector<std::string>& finished, int ranks,
                           const SimulationSettings& settings = {});
+
+// The approach by which a simulation of what is not in `finished` ends first, by the estimates; the default where it is
+// as good as any. A plan of very many tasks, whose simulation takes long, has fewer approaches tried or none: its ranks
+// always find something else to do.
+Approach find_approach(const Plan& plan, const std::vector<std::string>& finished, int ranks, DispatchRules rules);
 
 }  // namespace cmc::distributed

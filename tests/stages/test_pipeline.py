@@ -204,7 +204,7 @@ def test_a_plan_that_an_earlier_version_wrote_is_read(world, reference):
     old = support.copy_run(reference, root / "earlier")
     plan = json.loads((old / "plan.json").read_text())
     for task in plan["tasks"]:
-        del task["load_seconds"], task["tensor_parallel"], task["resumable"]
+        del task["load_seconds"], task["tensor_parallel"], task["pipeline_parallel"], task["resumable"]
     (old / "plan.json").write_text(json.dumps(plan))
     status = json.loads(cmc("status", old, "--json").stdout)
     assert status["done"] == status["total"] == len(plan["tasks"])
