@@ -26,7 +26,8 @@ namespace {
 
 struct Request {
   Json json;
-  model::TensorGroup group = {};  // that holds what is "split": the trained model, frozen ones
+  model::TensorGroup group = {};        // that holds what is "split": the trained model, frozen ones
+  distributed::Communicator data = {};  // the ranks with the same part of it in other groups
   std::vector<Example> examples(const std::string& key) const {
     std::vector<Example> all;
     for (const Json& each : json.value(key, Json::array())) all.push_back({each["tokens"], each["labels"]});
@@ -172,7 +173,7 @@ Json train_from(const Request& request, const distributed::Session& session) {
                     .data = data,
                     .held_out = request.held_out() > 0 ? &held_out : nullptr,
                     .settings = request.settings(),
-                    .group = request.is_split() ? distributed::Communicator() : session.world(),
+                    .group = request.is_split() ? request.data : session.world(),
                     .checkpoints = request.json.value("checkpoints", ""),
                     .identity = request.json.value("identity", ""),
                     .report = {},
@@ -303,6 +304,17 @@ Json create_from(const Request& request) {
   return {{"parameters", delta.parameter_count()}};
 }
 
+// "groups" of ranks hold a model each, in "blocks" of layers.
+void deal_ranks(const distributed::Communicator& world, Request& request) {
+  const int groups = request.json.value("groups", 1), together = world.size() / groups;
+  std::vector<int> mine, alike;
+  for (int i = 0; i < together; ++i) mine.push_back(world.rank() / together * together + i);
+  for (int i = 0; i < groups; ++i) alike.push_back(i * together + world.rank() % together);
+  request.group = {groups == 1 ? world : world.group(mine, world.rank() / together), torch::kCPU,
+                   request.json.value("blocks", 1)};
+  request.data = world.group(alike, groups + world.rank() % together);
+}
+
 Json answer(const Request& request, const distributed::Session& session) {
   const std::string command = json_field<std::string>(request.json, "command", "request");
   if (command == "train") return train_from(request, session);
@@ -323,8 +335,7 @@ int main(int argc, char** argv) {
     torch::set_num_threads(cmc::distributed::threads_of_this_rank(session));
     if (argc != 2) throw cmc::Usage({"probe_train", "takes one request file", ""});
     cmc::train::Request request{cmc::read_json(argv[1])};
-    if (request.json.value("tensor_parallel", false))
-      request.group = {session.world(), torch::kCPU, request.json.value("blocks", 1)};
+    if (request.json.value("tensor_parallel", false)) cmc::train::deal_ranks(session.world(), request);
     const cmc::Json answer = cmc::train::answer(request, session);
     if (session.world().rank() == 0) std::cout << answer.dump() << std::endl;
     return 0;

@@ -146,6 +146,24 @@ def test_dropout_and_recomputed_layers(models, tmp_path):
         assert worst(split, whole) < LIMIT, name
 
 
+def test_groups_of_ranks_share_out_a_step(models, tmp_path):
+    """Two groups hold the model each and take a share: the bits of one group that takes both, also after a kill."""
+    asked = request(models["llama"], adapters=adapters("llama", dropout=0.3), held_out=4,
+                    settings={"shares": 2, "checkpoint_every": 5, "evaluate_every": 4, "keep": "best"})
+    split = {"split": True, "tensor_parallel": True}
+    published = []
+    for name, ranks, groups in [("one", 2, 1), ("two", 4, 2)]:
+        folder = tmp_path / name
+        folder.mkdir()
+        again = {**asked, **split, "groups": groups, "output": str(folder / "out"), "checkpoints": str(folder / "checkpoints")}
+        if groups == 2:
+            run_probe(folder, {**again, "kill_after": 12}, ranks=ranks, expect=137)
+        answer = run_probe(folder, again, ranks=ranks)
+        published.append((folder / "out" / "adapter_model.safetensors").read_bytes())
+        assert len(answer["held_out"]) == 5
+    assert published[0] == published[1]
+
+
 @pytest.mark.parametrize("kind", ["adapters", "all"])
 def test_a_training_goes_on_with_another_number_of_ranks(models, kind, tmp_path):
     more = {"adapters": adapters("llama", dropout=0.3)} if kind == "adapters" else {}
