@@ -198,7 +198,8 @@ Json train_from(const Request& request, const distributed::Session& session) {
                                 {"memory_bytes", frozen.states->memory_bytes()},
                                 {"spilled_bytes", frozen.states->spilled_bytes()}});
   }
-  if (request.json.contains("output") && (session.world().rank() == 0 || trained.group().is_split())) {
+  if (request.json.contains("output") &&
+      (session.world().rank() == 0 || (trained.group().is_split() && training.group.rank() == 0))) {
     save_model(trained, request.json["tokenizer"].get<std::string>(), request.json["output"].get<std::string>());
   }
   return answer;
