@@ -10,12 +10,16 @@ namespace cmc::distributed {
 GroupInMaking DispatchPolicy::group_for(int task, double now) const {
   const Task& work = state_.graph.task(task);
   const int avoid = state_.graph.failed_on(task);
-  if (group_ranks(work) == 1)
-    return {.task = task, .wanted = work.shares > 1 ? wanted_ranks(task, now) : 1, .avoid = avoid};
+  const int groups = work.shares > 1 ? wanted_groups(task, now) : 1;
+  if (group_ranks(work) == 1) return {.task = task, .wanted = static_cast<size_t>(groups), .avoid = avoid};
   if (const RankPool::TensorGroup* free = state_.pool.free_group(state_.graph.bundle_of(task)))
     return {.task = task, .wanted = free->ranks.size(), .ranks = free->ranks};
-  GroupInMaking elsewhere = place_group(task, avoid, now);
-  return elsewhere.places.empty() ? place_group(task, none, now) : elsewhere;
+  return place_groups(task, groups, now);
+}
+
+GroupInMaking DispatchPolicy::place_groups(int task, int groups, double now) const {
+  GroupInMaking elsewhere = place_group(task, groups, state_.graph.failed_on(task), now);
+  return elsewhere.places.empty() ? place_group(task, groups, none, now) : elsewhere;
 }
 
 // The ranks that may be in a new group, those that are free first.
@@ -25,7 +29,8 @@ DispatchPolicy::Members DispatchPolicy::members_for(int task, int avoid, double 
   Members members(pool.nodes());
   for (int rank = 0; rank < pool.size(); ++rank) {
     if (pool.state(rank) == RankPool::State::lost || rank == avoid) continue;
-    if (pool.held_by(rank) == id || is_barred(rank, task)) continue;
+    const bool holds = pool.held_by(rank) == id && state_.graph.bundle(id).residency.kept;
+    if (holds || is_barred(rank, task)) continue;
     const bool is_free = pool.state(rank) == RankPool::State::free;  // who is about to end is not yet free
     const double at = is_free ? -never : free_at(rank, now);
     if (at < never) members[pool.node(rank)].push_back({at, worth_keeping(rank, id)});
@@ -34,16 +39,25 @@ DispatchPolicy::Members DispatchPolicy::members_for(int task, int avoid, double 
   return members;
 }
 
-// The nodes where a new group is complete first; of these the fewest, and those whose ranks are missed least elsewhere.
-GroupInMaking DispatchPolicy::place_group(int task, int avoid, double now) const {
-  const auto [size, blocks, kept] = state_.graph.bundle(state_.graph.bundle_of(task)).residency;
-  GroupInMaking group{.task = task, .wanted = static_cast<size_t>(size * blocks), .avoid = avoid, .complete = never};
-  const Members members = members_for(task, avoid, now);
-  std::vector<double> ends;  // when each block that the nodes have room for is complete
+// When each block that the nodes have room for is complete, the soonest first.
+std::vector<double> DispatchPolicy::ends_of_blocks(const Members& members, int size) {
+  std::vector<double> ends;
   for (const auto& here : members)
     for (size_t last = size; last <= here.size(); last += size) ends.push_back(here[last - 1].free_at);
-  if (std::ssize(ends) < blocks) return group;
-  std::ranges::nth_element(ends, ends.begin() + (blocks - 1));
+  std::ranges::sort(ends);
+  return ends;
+}
+
+// The nodes where new groups are complete first; of these the fewest, and those whose ranks are missed least elsewhere.
+GroupInMaking DispatchPolicy::place_group(int task, int groups, int avoid, double now) const {
+  const auto [size, blocks_each, kept] = state_.graph.bundle(state_.graph.bundle_of(task)).residency;
+  GroupInMaking group{.task = task, .avoid = avoid, .complete = never};
+  const Members members = members_for(task, avoid, now);
+  const auto ends = ends_of_blocks(members, size);
+  const int most = std::min(groups, static_cast<int>(ends.size()) / blocks_each);
+  if (most == 0) return group;
+  group.wanted = useful_ranks(state_.graph.task(task), most * blocks_each * size);
+  const int blocks = static_cast<int>(group.wanted) / size;
   group.complete = ends[blocks - 1];
   std::vector<int> room;  // blocks on each node until then
   for (const auto& here : members)
@@ -85,12 +99,19 @@ bool DispatchPolicy::goes_on(int rank) const {
   const int held = state_.pool.held_by(rank);
   if (held == none) return false;
   const Bundle& bundle = state_.graph.bundle(held);
-  return bundle.residency.group() > 1 && !bundle.ready.empty();
+  return bundle.residency.kept && bundle.residency.group() > 1 && !bundle.ready.empty();
 }
 
-// When the busy ranks are free, the soonest first.
-std::vector<double> DispatchPolicy::ends_of_busy(double now) const {
+// When the busy ranks are free, or the groups complete of which some are, the soonest first.
+std::vector<double> DispatchPolicy::ends_of_busy(const GroupInMaking& group, double now) const {
   std::vector<double> ends;
+  if (!group.places.empty()) {
+    const auto [size, blocks, kept] = state_.graph.bundle(state_.graph.bundle_of(group.task)).residency;
+    const auto all = ends_of_blocks(members_for(group.task, group.avoid, now), size);
+    for (size_t last = blocks; last <= all.size(); last += blocks)
+      if (all[last - 1] > -never) ends.push_back(all[last - 1]);
+    return ends;
+  }
   for (int rank = 0; rank < state_.pool.size(); ++rank)
     if (state_.pool.state(rank) == RankPool::State::busy) ends.push_back(free_at(rank, now));
   std::ranges::sort(ends);
@@ -100,8 +121,8 @@ std::vector<double> DispatchPolicy::ends_of_busy(double now) const {
 // What `task` may take without deciding the end: all work spread over the ranks, less what must come after it.
 double DispatchPolicy::seconds_allowed(int task, double now) const {
   const Task& work = state_.graph.task(task);
-  const double after =
-      state_.graph.critical_seconds(task) - seconds_on(work, std::min<int>(work.shares, state_.pool.size()));
+  const double after = state_.graph.critical_seconds(task) -
+                       seconds_on(work, std::min<int>(work.shares * group_ranks(work), state_.pool.size()));
   const double left =
       state_.graph.remaining_seconds() - state_.running.seconds() + state_.running.work_left(now, state_.speeds);
   return left / state_.pool.alive() - after;
@@ -109,24 +130,25 @@ double DispatchPolicy::seconds_allowed(int task, double now) const {
 
 // As many as keep the task from deciding the end, and from outlasting the work that is ready or runs (ranks would idle
 // until it ends), by more than the approach trusts other tasks to make ready.
-size_t DispatchPolicy::wanted_ranks(int task, double now) const {
+int DispatchPolicy::wanted_groups(int task, double now) const {
   const Task& work = state_.graph.task(task);
-  const int most = std::min(work.shares, state_.pool.alive());
+  const int each = group_ranks(work), most = std::min(work.shares, state_.pool.alive() / each);
   const double ready_or_running = state_.graph.ready_seconds() + state_.running.work_left(now, state_.speeds);
-  const double spread_now = (ready_or_running + work.seconds) / state_.pool.alive();
+  const double spread_now = (ready_or_running + rank_seconds(work)) / state_.pool.alive();
   const double allowed = std::min(spread_now * approach_.outlast, seconds_allowed(task, now)) * (1 + 1e-9);
   int wanted = 1;
-  while (wanted < most && seconds_on(work, wanted) > allowed) ++wanted;
-  return useful_ranks(work, wanted);
+  while (wanted < most && seconds_on(work, wanted * each) > allowed) ++wanted;
+  return static_cast<int>(useful_ranks(work, wanted * each)) / each;
 }
 
 size_t DispatchPolicy::useful_ranks(const Task& task, int ranks) {
-  const int rounds = (task.shares + ranks - 1) / ranks;
-  return (task.shares + rounds - 1) / rounds;
+  const int each = group_ranks(task), groups = ranks / each;
+  const int rounds = (task.shares + groups - 1) / groups;
+  return static_cast<size_t>((task.shares + rounds - 1) / rounds * each);
 }
 
 double DispatchPolicy::longest_wait(int task, size_t ranks) const {
-  return patience_ * state_.graph.task(task).seconds / static_cast<double>(ranks);
+  return patience_ * rank_seconds(state_.graph.task(task)) / static_cast<double>(ranks);
 }
 
 bool DispatchPolicy::waits_too_long(const GroupInMaking& group, double now) const {
@@ -140,15 +162,15 @@ bool DispatchPolicy::waits_too_long(const GroupInMaking& group, double now) cons
 // now.
 DispatchPolicy::WithFew DispatchPolicy::decide_with_few(const GroupInMaking& group, size_t at_hand, double now) const {
   const Task& work = state_.graph.task(group.task);
-  const auto ends = ends_of_busy(now);
-  const size_t missing = group.wanted - at_hand;
+  const auto ends = ends_of_busy(group, now);
+  const size_t each = group_ranks(work), missing = (group.wanted - at_hand) / each;
   const bool soon = ends.size() >= missing && ends[missing - 1] - now <= longest_wait(group.task, at_hand);
   if (soon && !state_.making) return WithFew::wait;
   const double at_once = seconds_on(work, static_cast<int>(at_hand));
   if (state_.graph.failed_on(group.task) != none || at_once <= seconds_allowed(group.task, now)) return WithFew::start;
   for (size_t more = 1; more <= std::min(ends.size(), missing); ++more) {
     const double wait = ends[more - 1] - now;
-    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more))) > wait) return WithFew::postpone;
+    if (at_once - (wait + seconds_on(work, static_cast<int>(at_hand + more * each))) > wait) return WithFew::postpone;
   }
   return WithFew::start;
 }

@@ -22,7 +22,7 @@ int DispatchPolicy::next_bundle(double now) {
 DispatchPolicy::Claim DispatchPolicy::claim_of(int id, double now) {
   const Bundle& bundle = state_.graph.bundle(id);
   const RankPool& pool = state_.pool;
-  const int holders = pool.holders(id), size = bundle.residency.group();
+  const int holders = bundle.residency.kept ? pool.holders(id) : 0, size = bundle.residency.group();
   const auto [minus_critical, task] = *bundle.ready.begin();
   const double critical = -minus_critical, ready = bundle.ready_seconds / size;
   if (pool.free_holders(id) > 0) return {Rule::resident, critical};
@@ -49,7 +49,7 @@ double DispatchPolicy::complete_at(int id, double now) {
   if (forecasts_.size() <= static_cast<size_t>(id)) forecasts_.resize(id + 1);
   Forecast& known = forecasts_[id];
   if (known.complete_at == never || now > known.asked_at + (known.complete_at - known.asked_at) / 16)
-    known = {now, place_group(state_.graph.bundle(id).ready.begin()->second, none, now).complete};
+    known = {now, place_group(state_.graph.bundle(id).ready.begin()->second, 1, none, now).complete};
   return known.complete_at;
 }
 
@@ -90,7 +90,12 @@ int DispatchPolicy::choose_rank(const GroupInMaking& group) const {
   return chosen;
 }
 
-size_t DispatchPolicy::ranks_at_hand(const GroupInMaking& group) const {
+size_t DispatchPolicy::ranks_at_hand(const GroupInMaking& group, double now) const {
+  if (const int each = group_ranks(state_.graph.task(group.task)); each > 1) {
+    const auto [size, blocks, kept] = state_.graph.bundle(state_.graph.bundle_of(group.task)).residency;
+    const auto ends = ends_of_blocks(members_for(group.task, group.avoid, now), size);
+    return std::ranges::count(ends, -never) / blocks * each;
+  }
   const auto may = [&](int rank) { return rank != group.avoid && !is_barred(rank, group.task); };
   return group.ranks.size() + static_cast<size_t>(std::ranges::count_if(state_.pool.free(), may));
 }

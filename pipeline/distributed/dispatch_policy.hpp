@@ -29,7 +29,7 @@ struct DispatchRules {
 // Ranks that wait for others, to take a task together.
 struct GroupInMaking {
   int task = none;
-  size_t wanted = 1;               // ranks
+  size_t wanted = 1;               // ranks, of one group or several
   double until = never;            // it starts then with those that are there
   std::vector<int> ranks = {};     // reserved for it
   std::map<int, int> places = {};  // node: ranks there; of a new group that holds a model
@@ -66,7 +66,8 @@ struct DispatchState {
 // others, if that costs little or there is nothing else to do. A group lasts until one of its ranks is needed elsewhere
 // or fails. Ranks of a group that has more to do together are not waited for: each would take the model from the
 // others. A task with several shares gets as many ranks as keep it from deciding the end, or from leaving ranks idle;
-// no more: the Approach says how far that looks ahead.
+// no more: the Approach says how far that looks ahead. Where it is groups that work on the shares, it gets groups by
+// the same rule. They keep nothing, so their ranks are free afterwards.
 class DispatchPolicy {
  public:
   // `state` outlives the policy.
@@ -81,13 +82,15 @@ class DispatchPolicy {
   bool can_ever_start(int bundle) const;
 
   // How many ranks a ready task shall have, and which: those of a free group that holds its model are named, else
-  // only the nodes of a new one.
+  // only the nodes of a new one, or of several. No nodes: too few of the ranks can be waited for.
   GroupInMaking group_for(int task, double now) const;
+  // The same for `groups` groups, or as many as there are ranks for.
+  GroupInMaking place_groups(int task, int groups, double now) const;
   // The best free rank for the group; `none` where there is none. A rank that holds the bundle; else the one whose own
   // bundle is least likely to be needed again.
   int choose_rank(const GroupInMaking& group) const;
-  // Free ranks that may take the group's task, those of its own included.
-  size_t ranks_at_hand(const GroupInMaking& group) const;
+  // Free ranks that may take the group's task, those of its own included; of whole groups, where these have shares.
+  size_t ranks_at_hand(const GroupInMaking& group, double now) const;
   enum class WithFew { start, wait, postpone };
   // What a task with shares does that finds `at_hand` ranks, fewer than it wants.
   WithFew decide_with_few(const GroupInMaking& group, size_t at_hand, double now) const;
@@ -95,7 +98,7 @@ class DispatchPolicy {
   double longest_wait(int task, size_t ranks) const;
   // Whether ranks that wait for others of a model's group cost more than their share of what it has to do.
   bool waits_too_long(const GroupInMaking& group, double now) const;
-  // Of `ranks`, as many as the task's rounds need.
+  // Of `ranks`, or the groups that they make, as many as the task's rounds need.
   static size_t useful_ranks(const Task& task, int ranks);
 
  private:
@@ -119,7 +122,7 @@ class DispatchPolicy {
   bool costs_too_much(double seconds, int ranks, double work) const { return seconds * ranks > patience_ * work; }
   double spread_work() const;
   double seconds_allowed(int task, double now) const;
-  size_t wanted_ranks(int task, double now) const;
+  int wanted_groups(int task, double now) const;
   struct Member {  // of a group that may be made
     double free_at = never;
     int worth = 0;  // see worth_keeping
@@ -129,10 +132,11 @@ class DispatchPolicy {
 
   Members members_for(int task, int avoid, double now) const;
   static int most_fitting_node(const Members& members, const std::vector<int>& room, int size, int left);
-  GroupInMaking place_group(int task, int avoid, double now) const;
+  static std::vector<double> ends_of_blocks(const Members& members, int size);
+  GroupInMaking place_group(int task, int groups, int avoid, double now) const;
   bool goes_on(int rank) const;
   double free_at(int rank, double now) const;
-  std::vector<double> ends_of_busy(double now) const;
+  std::vector<double> ends_of_busy(const GroupInMaking& group, double now) const;
 
   const DispatchState& state_;
   double patience_;

@@ -55,7 +55,9 @@ void Dispatcher::end(double now, int id) {
   const RunningTask ended = state_.running.take(id);
   const Assignment& assignment = ended.assignment;
   const Result result = ended.report.result;
-  if (assignment.tensor_group > 0) state_.pool.end_group_task(assignment.tensor_group, result != Result::failed);
+  const bool kept = state_.graph.bundle(state_.graph.bundle_of(assignment.task)).residency.kept;
+  if (assignment.tensor_group > 0)
+    state_.pool.end_group_task(assignment.tensor_group, kept && result != Result::failed);
   if (result == Result::failed) return retry_or_fail(ended);
   if (result == Result::stopped) {
     stop_ = left_by_stop_ = true;

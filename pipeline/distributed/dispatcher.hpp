@@ -51,9 +51,10 @@ class Dispatcher {
   void retry_or_fail(const RunningTask& failed);
 
   bool retry_one(double now, double seconds_left, std::vector<Assignment>& made);
-  void place(int task, double now, double seconds_left, std::vector<Assignment>& made);
+  void place(int task, double now, double seconds_left, std::vector<Assignment>& made, bool waited = false);
+  DispatchPolicy::WithFew fit_to_ranks(GroupInMaking& group, double now, bool waited) const;
   void gather(GroupInMaking& group);
-  void continue_gathering(double now, std::vector<Assignment>& made);
+  void continue_gathering(double now, double seconds_left, std::vector<Assignment>& made);
   void cancel_gathering();
   void start(GroupInMaking group, double now, std::vector<Assignment>& made);
   void load(Assignment& assignment);
@@ -61,7 +62,8 @@ class Dispatcher {
   DispatchRules rules_;
   DispatchState state_;
   DispatchPolicy policy_;
-  std::vector<int> postponed_;  // tasks with shares for which more ranks are better waited for; within `assign`
+  std::vector<int>
+      postponed_;  // tasks with shares for which more ranks have to be, or are better, waited for; within `assign`
   std::vector<Failure> failures_;
   int last_id_ = 0;
   int disk_failures_ = 0;  // in a row, of any tasks: a retry may have to wait long for another rank

@@ -15,7 +15,7 @@ std::vector<Assignment> Dispatcher::assign(double now, double seconds_left) {
   // Ranks that wait long for others of a model's group do so only while they have nothing else to do.
   if (state_.making && !state_.making->places.empty() && policy_.waits_too_long(*state_.making, now))
     cancel_gathering();
-  continue_gathering(now, made);
+  continue_gathering(now, seconds_left, made);
   while (!state_.pool.free().empty() && retry_one(now, seconds_left, made)) {
   }
   while (!state_.pool.free().empty()) {
@@ -35,26 +35,46 @@ bool Dispatcher::retry_one(double now, double seconds_left, std::vector<Assignme
   return true;
 }
 
-// Gives a ready task to the best free ranks, or lets them wait for more, or gives it up when too little time is left.
-void Dispatcher::place(int task, double now, double seconds_left, std::vector<Assignment>& made) {
+// What a task does that wants more ranks than are free. Several groups of which some can start shrink to these.
+DispatchPolicy::WithFew Dispatcher::fit_to_ranks(GroupInMaking& group, double now, bool waited) const {
+  using WithFew = DispatchPolicy::WithFew;
+  const Task& work = state_.graph.task(group.task);
+  if (work.shares == 1 || group.wanted == 1) return WithFew::wait;
+  const size_t at_hand = policy_.ranks_at_hand(group, now);
+  if (at_hand >= group.wanted) return WithFew::wait;
+  const int each = group_ranks(work);
+  if (at_hand == 0 && each > 1) {  // the first of the groups is waited for
+    group = policy_.place_groups(group.task, 1, now);
+    return WithFew::wait;
+  }
+  const WithFew with_few = waited ? WithFew::start : policy_.decide_with_few(group, at_hand, now);
+  if (with_few == WithFew::start && each > 1)
+    group = policy_.place_groups(group.task, static_cast<int>(at_hand) / each, now);
+  else if (with_few == WithFew::wait)
+    group.until = now + policy_.longest_wait(group.task, at_hand);
+  return with_few;
+}
+
+// Gives a ready task to the best free ranks, or lets them wait for more, unless they have `waited` before, or gives it
+// up when too little time is left.
+void Dispatcher::place(int task, double now, double seconds_left, std::vector<Assignment>& made, bool waited) {
   using WithFew = DispatchPolicy::WithFew;
   const Task& work = state_.graph.task(task);
-  const bool needs_all = group_ranks(work) > 1;
   state_.graph.take(task);
   GroupInMaking group = policy_.group_for(task, now);
-  expect(!needs_all || !group.places.empty() || !group.ranks.empty(), "a group is placed where it has nodes");
+  if (group_ranks(work) > 1 && group.places.empty() && group.ranks.empty()) {
+    expect(waited, "a group is placed where it has nodes");
+    return postponed_.push_back(task);
+  }
   const double seconds = seconds_on(work, static_cast<int>(group.wanted)) * state_.speeds.slowness(work.stage);
   if (!work.resumable && seconds > seconds_left) {
     left_by_stop_ = true;
     return state_.graph.drop(task);
   }
-  const size_t at_hand = group.wanted > 1 ? policy_.ranks_at_hand(group) : 1;
-  const WithFew with_few =
-      needs_all || at_hand >= group.wanted ? WithFew::wait : policy_.decide_with_few(group, at_hand, now);
+  const WithFew with_few = fit_to_ranks(group, now, waited);
   if (with_few == WithFew::postpone) return postponed_.push_back(task);
   gather(group);
   if (group.ranks.size() == group.wanted || with_few == WithFew::start) return start(std::move(group), now, made);
-  if (!needs_all) group.until = now + policy_.longest_wait(task, group.ranks.size());
   expect(!state_.making, "one group of ranks gathers at a time");
   state_.making = std::move(group);
 }
@@ -74,12 +94,18 @@ void Dispatcher::cancel_gathering() {
   state_.graph.give_back(group.task);
 }
 
-void Dispatcher::continue_gathering(double now, std::vector<Assignment>& made) {
+void Dispatcher::continue_gathering(double now, double seconds_left, std::vector<Assignment>& made) {
   if (!state_.making) return;
   GroupInMaking& group = *state_.making;
   gather(group);
   const bool may_wait = !group.places.empty() || !state_.running.empty();
   if (group.ranks.size() < group.wanted && now < group.until && may_wait) return;
+  const int task = group.task;
+  const Task& work = state_.graph.task(task);
+  if (group_ranks(work) > 1 && work.shares > 1) {  // the groups that can start now may be others
+    cancel_gathering();
+    return place(task, now, seconds_left, made, true);
+  }
   start(*std::exchange(state_.making, std::nullopt), now, made);
 }
 

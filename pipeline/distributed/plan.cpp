@@ -32,8 +32,8 @@ void check_estimates(const Task& task) {
   if (task.tensor_parallel < 1 || task.pipeline_parallel < 1)
     throw_bad_task(task, "has a group of " + std::to_string(task.pipeline_parallel) + " blocks of " +
                              std::to_string(task.tensor_parallel) + " ranks");
-  if (group_ranks(task) > 1 && task.shares > 1)
-    throw_bad_task(task, "has both a group that holds its model and shares");
+  if (group_ranks(task) > 1 && task.shares > 1 && !task.residency.empty())
+    throw_bad_task(task, "has both a group that keeps its model and shares");
 }
 
 }  // namespace
@@ -87,9 +87,9 @@ Plan outline_of_unfinished(const Plan& plan, const std::vector<std::string>& fin
 }
 
 double seconds_on(const Task& task, int ranks) {
-  if (group_ranks(task) > 1) return task.seconds / task.tensor_parallel;
-  const int rounds = (task.shares + ranks - 1) / ranks;
-  return task.seconds * std::max(rounds, 1) / task.shares;
+  const int groups = std::max(ranks / group_ranks(task), 1);
+  const int rounds = (task.shares + groups - 1) / groups;
+  return task.seconds / task.tensor_parallel * rounds / task.shares;
 }
 
 std::vector<double> critical_seconds(const Plan& plan, int ranks) {

@@ -25,9 +25,10 @@ struct Task {
   double seconds = 1;       // estimated work on one rank, without loading the residency
   double load_seconds = 0;  // estimated time to load the residency on a rank that does not hold it
   int64_t bytes = 0;        // estimated peak memory
-  int shares = 1;           // how many ranks can work on it together (data parallel)
+  int shares = 1;           // how many ranks, or groups, can work on it together (data parallel)
   // The ranks that hold its model together, a group: blocks that hold its layers in sequence, each of ranks of one node
-  // that split every layer; the blocks may be on several nodes. A group has no shares.
+  // that split every layer; the blocks may be on several nodes. Only a task without residency has shares, too: as many
+  // groups as there are shares can work on it. One that keeps its model loaded would have to leave it for that.
   int pipeline_parallel = 1;  // blocks
   int tensor_parallel = 1;    // ranks of a block
   bool resumable = false;     // goes on from its checkpoint: started even when less time is left than it needs
@@ -48,20 +49,21 @@ std::string key_of(const Task& task);
 
 // Throws Internal on an empty or duplicate key, an input that is unknown or does not come first (so also on a cycle),
 // and on figures that are no estimate (negative or not finite seconds, fewer than one share, block or rank, shares of a
-// group).
+// group that keeps its model).
 void check(const Plan& plan);
 
 // The tasks that are not in `finished`, without those as inputs: what estimates need. The tasks' parameters, which may
 // be large, are left out.
 Plan outline_of_unfinished(const Plan& plan, const std::vector<std::string>& finished);
 
-// Ranks of the group that holds the task's model; 1: it needs none.
+// Ranks of each group that holds the task's model; 1: it needs none.
 inline int group_ranks(const Task& task) {
   return task.pipeline_parallel * task.tensor_parallel;
 }
 
-// Seconds of `task` on `ranks` ranks: its shares are worked through in rounds, so 4 shares take 3 ranks two rounds. The
-// ranks of a group's block divide the work evenly; blocks work one after the other, so more of them are no faster.
+// Seconds of `task` on `ranks` ranks, or as many groups as they make, at least one: its shares are worked through in
+// rounds, so 4 shares take 3 ranks two rounds. The ranks of a group's block divide the work evenly; blocks work one
+// after the other, so more of them are no faster.
 double seconds_on(const Task& task, int ranks);
 
 // Seconds of ranks that the task takes: all ranks of a group are taken for as long as it lasts.

@@ -86,6 +86,62 @@ TEST(PipelineGroup, RanksOfTwoNodesWaitForOthers) {
   EXPECT_THAT(made[0].ranks, ElementsAre(0, 1));
 }
 
+// Its shares go to several groups.
+Task shared_task(const std::string& key, int blocks, int size, int shares, double seconds) {
+  Task one = task(key, seconds);
+  one.pipeline_parallel = blocks, one.tensor_parallel = size, one.shares = shares;
+  return one;
+}
+
+TEST(GroupsWithShares, WorkInRounds) {
+  const Task one = shared_task("a", 2, 3, 4, 120);
+  EXPECT_DOUBLE_EQ(rank_seconds(one), 240);
+  for (const auto& [ranks, seconds] : std::map<int, double>{{1, 40}, {6, 40}, {11, 40}, {12, 20}, {18, 20}, {24, 10}})
+    EXPECT_DOUBLE_EQ(seconds_on(one, ranks), seconds) << ranks << " ranks";
+  EXPECT_DOUBLE_EQ(least_seconds({{one}}, 12), 20);
+  EXPECT_DOUBLE_EQ(simulate({{one}}, {}, 18, {.rules = {.nodes = nodes_of(18, 9)}}).makespan, 20);
+  EXPECT_THROW(simulate({{one}}, {}, 5), BadExperiment);
+}
+
+TEST(GroupsWithShares, LieOneAfterTheOtherBlockByBlock) {
+  const Plan plan{{shared_task("a", 1, 2, 4, 100)}};
+  EXPECT_THAT(first_ranks(plan, {0, 1, 0, 1, 1}), ElementsAre(0, 2, 1, 3));
+  EXPECT_THAT(first_ranks({{shared_task("a", 2, 2, 2, 100)}}, {0, 1, 2, 1, 0, 2, 3, 3}),
+              ElementsAre(0, 4, 1, 3, 2, 5, 6, 7));
+  EXPECT_THAT(first_ranks(plan, nodes_of(6, 6)), ElementsAre(0, 1, 2, 3)) << "three groups need as many rounds as two";
+}
+
+TEST(GroupsWithShares, LeaveRanksToOtherTasksAndAreFreeAfterwards) {
+  Plan plan{{shared_task("a", 1, 2, 4, 40), task("b", 19), task("c", 19)}};
+  plan.tasks.push_back(task("d", 1, {"a"}));
+  plan.tasks.push_back(task("e", 1, {"a"}));
+  Dispatcher dispatcher(plan, {}, 4, {});
+  const auto made = dispatcher.assign(0);
+  ASSERT_EQ(made.size(), 3u);
+  const auto shared = std::ranges::find(made, 0, &Assignment::task);
+  ASSERT_NE(shared, made.end());
+  EXPECT_EQ(shared->ranks.size(), 2u);
+  EXPECT_EQ(shared->loads, 0);
+  for (const int rank : shared->ranks) dispatcher.report(20, shared->id, rank, {Result::done});
+  EXPECT_EQ(dispatcher.assign(20).size(), 2u);
+}
+
+TEST(GroupsWithShares, WaitALittleForMoreRanks) {
+  Plan plan{{task("first", 10), task("second", 10.5), shared_task("a", 1, 2, 2, 400)}};
+  plan.tasks[2].inputs = {"first"};
+  Dispatcher dispatcher(plan, {}, 4, {});
+  auto made = dispatcher.assign(0);
+  ASSERT_EQ(made.size(), 2u);
+  std::ranges::sort(made, {}, &Assignment::task);
+  dispatcher.report(10, made[0].id, made[0].ranks[0], {Result::done});
+  EXPECT_THAT(dispatcher.assign(10), IsEmpty()) << "the second group is soon complete";
+  EXPECT_LT(dispatcher.wake_up(), never);
+  dispatcher.report(10.5, made[1].id, made[1].ranks[0], {Result::done});
+  made = dispatcher.assign(10.5);
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0].ranks.size(), 4u);
+}
+
 Nodes random_nodes(Random& random, int ranks) {
   Nodes nodes;
   for (int node = 0; static_cast<int>(nodes.size()) < ranks; ++node)
@@ -95,7 +151,7 @@ Nodes random_nodes(Random& random, int ranks) {
   return nodes;
 }
 
-// Groups of every shape that the nodes hold, tasks with shares and tasks of one rank.
+// Groups of every shape that the nodes hold, with shares and without, tasks with shares and tasks of one rank.
 Plan random_plan(Random& random, const Nodes& nodes) {
   Plan plan;
   for (int i = 0; i < 30; ++i) {
@@ -104,8 +160,9 @@ Plan random_plan(Random& random, const Nodes& nodes) {
     one.residency = "m" + std::to_string(model), one.load_seconds = random.below(2) ? 3 : 0.01;
     if (model < 2) one.pipeline_parallel = 2 + static_cast<int>(random.below(2));
     if (model < 3) one.tensor_parallel = 1 + static_cast<int>(random.below(3));
+    if (model == 4 && random.below(2) == 0) one.tensor_parallel = 2, one.pipeline_parallel += random.below(3) == 0;
     if (find_without_room({{one}}, {}, nodes)) one.pipeline_parallel = one.tensor_parallel = 1;
-    if (model == 4) one.residency.clear(), one.shares = 1 + static_cast<int>(random.below(4));
+    if (model == 4) one.residency.clear(), one.shares = 1 + static_cast<int>(random.below(5));
     if (i > 0 && random.below(2) == 0) one.inputs = {"t" + std::to_string(random.below(i))};
     plan.tasks.push_back(one);
   }
@@ -115,7 +172,9 @@ Plan random_plan(Random& random, const Nodes& nodes) {
 void expect_blocks_on_nodes(const Task& work, const Assignment& one, const Nodes& nodes) {
   EXPECT_EQ(one.tensor_group > 0, group_ranks(work) > 1);
   if (group_ranks(work) == 1) return;
-  ASSERT_EQ(static_cast<int>(one.ranks.size()), group_ranks(work));
+  const int groups = static_cast<int>(one.ranks.size()) / group_ranks(work);
+  ASSERT_EQ(static_cast<int>(one.ranks.size()), groups * group_ranks(work));
+  EXPECT_TRUE(1 <= groups && groups <= work.shares) << groups << " groups";
   EXPECT_EQ(std::set<int>(one.ranks.begin(), one.ranks.end()).size(), one.ranks.size());
   for (size_t i = 0; i < one.ranks.size(); ++i)
     EXPECT_EQ(nodes[one.ranks[i]], nodes[one.ranks[i - i % work.tensor_parallel]]) << "a block on two nodes";

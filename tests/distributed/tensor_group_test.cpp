@@ -47,12 +47,14 @@ TEST(TensorParallelGroup, IsRefusedWhereNoNodeHoldsIt) {
   EXPECT_THROW(simulate(plan, {}, 3), BadExperiment);
 }
 
-TEST(TensorParallelGroup, HasNoShares) {
+TEST(TensorParallelGroup, HasNoSharesWhereItKeepsItsModel) {
   Plan plan;
   add_group_bundle(plan, "large", 2, 1, 1);
   EXPECT_NO_THROW(check(plan));
   plan.tasks[0].shares = 2;
   EXPECT_THROW(check(plan), Internal);
+  plan.tasks[0].residency.clear();
+  EXPECT_NO_THROW(check(plan));
   plan.tasks[0].shares = 1, plan.tasks[0].tensor_parallel = 0;
   EXPECT_THROW(check(plan), Internal);
 }

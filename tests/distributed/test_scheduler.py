@@ -145,6 +145,17 @@ def test_blocks_of_a_pipeline_lie_one_after_the_other_on_their_hosts(hosts):
     assert places == (["a", "a", "b", "b"] if size == 4 else ["b", "b"]), "on one host where it has room"
 
 
+@pytest.mark.parametrize("hosts", [["a", "b", "a", "b"], ["a", "a", "b", "b", "b"]])
+def test_shares_go_to_several_groups_that_lie_one_after_the_other(hosts):
+    tasks = [{"key": "large", "tensor_parallel": 2, "shares": 4, "sum": 1000, "seconds": 100}, {"key": "next", "inputs": ["large"]}]
+    lines = mpi.probe(len(hosts), "run", {"tasks": tasks, "hosts": hosts})
+    assert outcome_of(lines, len(hosts))["done"] == 2
+    together = [line for line in ran(lines) if line["ran"] == "large"]
+    assert len(together) == 4 and {line["group"] for line in together} == {4} and len({line["sum"] for line in together}) == 1
+    places = [hosts[line["rank"]] for line in sorted(together, key=lambda line: line["group_rank"])]
+    assert places == ["a", "a", "b", "b"]
+
+
 def test_blocks_that_no_hosts_hold_are_refused():
     task = {"key": "large", "pipeline_parallel": 2, "tensor_parallel": 2}
     mpi.probe(4, "run", {"tasks": [task], "hosts": ["a", "b", "b", "b"]}, expect=65)

@@ -62,10 +62,11 @@ FEWER_SHARES = ["--set", "train_instruct.shares=8", "--set", "adapt_instruct.sha
 @pytest.mark.parametrize("least,options", [(4, []), (1, ["--set", "model.llama2_70b.tensor_parallel=1"]), (4, SMALLER), (4, FEWER_SHARES)],
                          ids=["split", "whole", "fewer methods", "fewer shares"])
 def test_the_paper_leaves_few_ranks_idle_and_seldom_loads_a_model_again(environment, least, options):
-    """On every number of ranks: at each, other ranks end together."""
+    """On every number of ranks: at each, other ranks end together. Where a model's group has too few others of its size beside
+    it, no schedule is shorter."""
     output = ["--output", environment / "unused", "--set", "compute.device=cuda"]
     for run in simulated(PAPER, list(range(least, 65)), *output, *options):
-        assert run["idle_share"] < 0.05, run
+        assert run["idle_share"] < 0.05 or run["makespan"] < run["least"] * 1.005, run
         assert run["makespan"] > run["least"] * (1 - 1e-9) > 0
         assert run["reloads"] <= 4, "a rank left a model that it needed again"
         assert {"llama2_70b", "mistral_7b"} <= {name.split()[0] for name in run["loads"]}
