@@ -94,5 +94,7 @@ def test_measured_costs_calibrate(tmp_path):
     assert json.loads(cmc("status", output, "--json").stdout)["estimated_seconds_left"] == 0
     cmc("plan", experiment, "--simulate", "1", "--costs", tmp_path / "nowhere", expect=66)
     table = cmc("plan", experiment, "--simulate", "1,4", "--output", output).stdout
-    head, *runs = table.splitlines()[-3:]
-    assert "idle" in head and [int(run.split()[0]) for run in runs] == [1, 4] and "all: 72 tasks" in table
+    lines = table.splitlines()
+    head = next(i for i, line in enumerate(lines) if "makespan" in line)
+    runs = lines[head + 1:head + 3]
+    assert "idle" in lines[head] and [int(run.split()[0]) for run in runs] == [1, 4] and "all: 72 tasks" in table
