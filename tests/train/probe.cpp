@@ -26,8 +26,8 @@ namespace {
 
 struct Request {
   Json json;
-  model::TensorGroup group = {};        // that holds what is "split": the trained model, frozen ones
-  distributed::Communicator data = {};  // the ranks with the same part of it in other groups
+  model::TensorGroup group = {};         // that holds what is "split": the trained model, frozen ones
+  distributed::Communicator alike = {};  // the ranks with the same part of it in other groups
   std::vector<Example> examples(const std::string& key) const {
     std::vector<Example> all;
     for (const Json& each : json.value(key, Json::array())) all.push_back({each["tokens"], each["labels"]});
@@ -173,7 +173,7 @@ Json train_from(const Request& request, const distributed::Session& session) {
                     .data = data,
                     .held_out = request.held_out() > 0 ? &held_out : nullptr,
                     .settings = request.settings(),
-                    .group = request.is_split() ? request.data : session.world(),
+                    .group = request.is_split() ? request.alike : session.world(),
                     .checkpoints = request.json.value("checkpoints", ""),
                     .identity = request.json.value("identity", ""),
                     .report = {},
@@ -313,7 +313,7 @@ void deal_ranks(const distributed::Communicator& world, Request& request) {
   for (int i = 0; i < groups; ++i) alike.push_back(i * together + world.rank() % together);
   request.group = {groups == 1 ? world : world.group(mine, world.rank() / together), torch::kCPU,
                    request.json.value("blocks", 1)};
-  request.data = world.group(alike, groups + world.rank() % together);
+  request.alike = world.group(alike, groups + world.rank() % together);
 }
 
 Json answer(const Request& request, const distributed::Session& session) {
