@@ -69,7 +69,7 @@ def test_every_model_in_blocks_of_layers(world):
 def test_shares_of_groups_that_hold_a_model(world):
     """Two groups of two ranks each take a share; one rank takes both."""
     root, experiment, _ = world
-    common = ["--set", "prepare.shares=2", "--set", "prepare.accumulation=4", "--only", "prepare"]
+    common = ["--set", "prepare.shares=2", "--set", "models.template=large", "--set", "models.targets=large", "--only", "prepare"]
     cmc("run", experiment, "--output", root / "shares_whole", *common)
     cmc("run", experiment, "--output", root / "shares", *common, "--set", "model.large.tensor_parallel=2", ranks=4)
     support.assert_same(support.units(root / "shares_whole"), support.units(root / "shares"), tolerance=1e-4)
