@@ -93,7 +93,7 @@ TensorSplit split_model(const checkpoint::ModelConfig& config, TensorRank of_all
   expect(of_all.index >= 0 && of_all.index < of_all.size && of_all.size % of_all.blocks == 0,
          "a rank is one of its group, whose blocks are of one size");
   const TensorRank tensor_rank = of_all.in_block();
-  if (config.layers < of_all.blocks)
+  if (of_all.blocks > 1 && config.layers < of_all.blocks)
     throw Refused({config.architecture + " in " + std::to_string(of_all.blocks) + " blocks",
                    "cannot be split: it has " + std::to_string(config.layers) + " layers",
                    "set pipeline_parallel to fewer"});

@@ -25,7 +25,8 @@ OTHER_THINGS = {
     "pipeline/metrics/tofu.cpp": {"answer"},
     "pipeline/model/lora.cpp": {"alpha"},  # LoRA's
     "pipeline/text/property_members.cpp": {"alpha"},  # a Unicode property
-    "pipeline/train/trainer.cpp": {"alpha", "learning_rate", "steps"},  # settings
+    "pipeline/train/check_training.cpp": {"learning_rate"},  # settings
+    "pipeline/train/trainer.cpp": {"alpha", "steps"},
     "pipeline/world/files.cpp": {"question", "answer", "prompt", "full"},  # fields of data files; TOFU's set of all authors
     "pipeline/world/format.cpp": {"fact"},  # kind of check in a data file
     "stages/experiment/sections.hpp": {"prompt", "unmapped", "loss"},  # keys of an experiment file
