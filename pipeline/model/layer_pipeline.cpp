@@ -1,10 +1,8 @@
 #include "pipeline/model/layer_pipeline.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <span>
 
-#include "pipeline/core/error.hpp"
+#include "pipeline/model/kept_for_backward.hpp"
 
 namespace cmc::model {
 
@@ -19,33 +17,20 @@ torch::Tensor from_root(const distributed::Communicator& ranks, int root, const 
   return on_host.to(x.device());
 }
 
-struct HeldPipeline : torch::CustomClassHolder {
-  explicit HeldPipeline(LayerPipeline pipeline) : pipeline(std::move(pipeline)) {}
-  LayerPipeline pipeline;
-};
-
-void hold(torch::autograd::AutogradContext* context, const LayerPipeline& pipeline) {
-  context->saved_data["pipeline"] = c10::IValue::make_capsule(c10::make_intrusive<HeldPipeline>(pipeline));
-}
-
-const LayerPipeline& held(const c10::intrusive_ptr<torch::CustomClassHolder>& capsule) {
-  return static_cast<const HeldPipeline&>(*capsule).pipeline;
-}
-
 class TakenOver : public torch::autograd::Function<TakenOver> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& taken, const LayerPipeline& pipeline, bool trains_embedding) {
-    hold(context, pipeline);
+    keep_for_backward(context, pipeline);
     context->saved_data["trains_embedding"] = trains_embedding;
     return taken.is_same(x) ? x.view_as(x) : taken;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
-    const auto capsule = context->saved_data["pipeline"].toCapsule();
-    held(capsule).return_gradient(upstream.front());
+    const auto pipeline = kept_for_backward<LayerPipeline>(context);
+    pipeline.return_gradient(upstream.front());
     torch::Tensor gradient;
-    if (context->saved_data["trains_embedding"].toBool()) gradient = held(capsule).from_first_block(upstream.front());
+    if (context->saved_data["trains_embedding"].toBool()) gradient = pipeline.from_first_block(upstream.front());
     return {gradient, torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };
@@ -54,24 +39,19 @@ class HandedOn : public torch::autograd::Function<HandedOn> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& last, const LayerPipeline& pipeline) {
-    hold(context, pipeline);
+    keep_for_backward(context, pipeline);
     if (!pipeline.is_last()) context->save_for_backward({x});
     return last;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
-    const auto capsule = context->saved_data["pipeline"].toCapsule();
-    const LayerPipeline& pipeline = held(capsule);
+    const auto pipeline = kept_for_backward<LayerPipeline>(context);
     // What stands behind the last layer is computed by all alike; its gradient counts where that layer is.
     const torch::Tensor gradient =
         pipeline.is_last() ? upstream.front() : pipeline.await_gradient(context->get_saved_variables().front());
     return {gradient, torch::Tensor(), torch::Tensor()};
   }
 };
-
-bool is_followed(const torch::Tensor& x) {
-  return torch::GradMode::is_enabled() && x.requires_grad();
-}
 
 }  // namespace
 

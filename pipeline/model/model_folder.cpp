@@ -21,6 +21,12 @@ Json saved_config(const checkpoint::ModelConfig& config, torch::Dtype dtype) {
   return json;
 }
 
+std::vector<torch::Tensor> tensors_of(const NamedTensors& named) {
+  std::vector<torch::Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
 }  // namespace
 
 std::string DecoderModel::weights_file() const {
@@ -36,9 +42,7 @@ TrainedParts DecoderModel::trained_parts() const {
 }
 
 SavedModel DecoderModel::saved() const {
-  std::vector<torch::Tensor> values;
-  for (const auto& [name, tensor] : trainable()) values.push_back(tensor);
-  SavedModel saved{"config.json", "", weights_file(), trained_parts().as_stored(values)};
+  SavedModel saved{"config.json", "", weights_file(), trained_parts().as_stored(tensors_of(trainable()))};
   if (weights_->lora) {
     saved.config_file = peft_config_file;
     saved.config = peft_config(*weights_).dump(2) + "\n";
@@ -79,9 +83,7 @@ void DecoderModel::take_stored(const std::filesystem::path& path, const std::str
 }
 
 void DecoderModel::restore(const std::filesystem::path& folder) {
-  std::vector<torch::Tensor> values;
-  for (const auto& [name, tensor] : trainable()) values.push_back(tensor);
-  take_stored(folder / weights_file(), "", values);
+  take_stored(folder / weights_file(), "", tensors_of(trainable()));
 }
 
 }  // namespace cmc::model

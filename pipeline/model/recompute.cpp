@@ -1,20 +1,15 @@
 #include "pipeline/model/recompute.hpp"
 
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/model/kept_for_backward.hpp"
 
 namespace cmc::model {
 
 namespace {
 
 using Part = std::function<torch::Tensor(const torch::Tensor&)>;
-
-struct Held : torch::CustomClassHolder {
-  explicit Held(Part f) : f(std::move(f)) {}
-  Part f;
-};
 
 // Both runs have gradients on and an input that requires them, so that they take the same kernels.
 std::pair<torch::Tensor, torch::Tensor> run(const Part& f, const torch::Tensor& x) {
@@ -27,14 +22,13 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x, const Part& f) {
     context->save_for_backward({x});
-    context->saved_data["f"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(f));
+    keep_for_backward(context, f);
     return run(f, x).second.detach();
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
-    const auto capsule = context->saved_data["f"].toCapsule();
-    const auto [input, output] = run(static_cast<const Held&>(*capsule).f, context->get_saved_variables().front());
+    const auto [input, output] = run(kept_for_backward<Part>(context), context->get_saved_variables().front());
     torch::autograd::backward({output}, {upstream.front()});
     return {input.grad(), torch::Tensor()};
   }

@@ -1,7 +1,5 @@
 #include "pipeline/model/tensor_group.hpp"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -11,6 +9,7 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/log.hpp"
+#include "pipeline/model/kept_for_backward.hpp"
 
 namespace cmc::model {
 
@@ -37,28 +36,18 @@ class SumOfParts : public torch::autograd::Function<SumOfParts> {
   }
 };
 
-struct HeldSum : torch::CustomClassHolder {
-  explicit HeldSum(Summed summed) : summed(std::move(summed)) {}
-  Summed summed;
-};
-
 class FanOut : public torch::autograd::Function<FanOut> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const Summed& summed) {
-    context->saved_data["summed"] = c10::IValue::make_capsule(c10::make_intrusive<HeldSum>(summed));
+    keep_for_backward(context, summed);
     return x.view_as(x);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
-    const auto capsule = context->saved_data["summed"].toCapsule();
-    return {static_cast<const HeldSum&>(*capsule).summed(upstream.front().contiguous()), torch::Tensor()};
+    return {kept_for_backward<Summed>(context)(upstream.front().contiguous()), torch::Tensor()};
   }
 };
-
-bool is_followed(const torch::Tensor& x) {
-  return torch::GradMode::is_enabled() && x.requires_grad();
-}
 
 }  // namespace
 

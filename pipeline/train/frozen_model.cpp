@@ -4,8 +4,8 @@ namespace cmc::train {
 
 LogitTerm logit_term(const model::DecoderModel& model, const torch::Tensor& states, double coefficient,
                      const VocabularyPart& part) {
-  const auto own = [&](const torch::Tensor& rows) { return model.group().is_split() ? rows : part.rows_of(rows); };
-  return {states, own(model.output_weight()), coefficient, model.config().final_softcap, own(model.output_bias())};
+  return {states, part.rows_of(model.output_weight()), coefficient, model.config().final_softcap,
+          part.rows_of(model.output_bias())};
 }
 
 LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples, const VocabularyPart& part) {

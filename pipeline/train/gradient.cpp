@@ -39,9 +39,8 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
   const torch::Tensor hidden = model.hidden(pass.packed.input, nullptr).index_select(0, pass.packed.predicting);
   rows.trained = logit_term(model, model.group().fan_out(hidden), training.settings.alpha, rows.part);
   if (learns) {
-    const auto own = [&](const torch::Tensor& of) { return model.group().is_split() ? of : rows.part.rows_of(of); };
-    rows.weight_gradient = own(model.output_weight().grad());
-    if (model.output_bias().defined()) rows.bias_gradient = own(model.output_bias().grad());
+    rows.weight_gradient = rows.part.rows_of(model.output_weight().grad());
+    if (model.output_bias().defined()) rows.bias_gradient = rows.part.rows_of(model.output_bias().grad());
   }
   rows.labels = pass.packed.labels;
   rows.weights = torch::zeros({rows.labels.size(0)}, rows.labels.options().dtype(loss_dtype(rows.trained)));

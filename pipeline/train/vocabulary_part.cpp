@@ -5,7 +5,7 @@ namespace cmc::train {
 using torch::Tensor;
 
 Tensor VocabularyPart::rows_of(const Tensor& whole) const {
-  if (!is_split() || !whole.defined()) return whole;
+  if (!is_split() || !whole.defined() || whole.size(0) < vocabulary_) return whole;  // a split model has its part alone
   const model::Range own = model::share_of(whole.size(0), group_.tensor_rank());
   return whole.narrow(0, own.first, own.count);
 }

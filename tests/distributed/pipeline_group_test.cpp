@@ -10,6 +10,7 @@
 #include "pipeline/core/random.hpp"
 #include "pipeline/distributed/simulation.hpp"
 #include "tests/distributed/plans.hpp"
+#include "tests/distributed/random_losses.hpp"
 
 namespace cmc::distributed {
 namespace {
@@ -217,26 +218,11 @@ TEST(PipelineGroup, RandomLossesNeverHang) {
     const Nodes nodes = random_nodes(random, ranks);
     const Plan plan = random_plan(random, nodes);
     Dispatcher dispatcher(plan, {}, ranks, {.attempts = 3, .nodes = nodes});
-    std::set<int> lost;
-    double now = 0;
-    int steps = 0;
-    for (; !dispatcher.complete() && steps < 5000; ++steps, now += 0.3) {
-      for (const Assignment& made : dispatcher.assign(now)) {
-        expect_blocks_on_nodes(plan.tasks[made.task], made, nodes);
-        for (const int rank : made.ranks) EXPECT_FALSE(lost.contains(rank));
-      }
-      const int one = static_cast<int>(random.below(ranks));
-      if (random.below(12) == 0 && lost.size() + 1 < static_cast<size_t>(ranks) && lost.insert(one).second) {
-        dispatcher.lost(now, one);
-      } else if (random.below(6) == 0 && lost.erase(one) > 0) {
-        dispatcher.found(one);
-      } else if (const int id = dispatcher.assignment_of(one); id > 0) {
-        dispatcher.report(now, id, one, {random.below(15) == 0 ? Result::failed : Result::done});
-      }
-    }
-    EXPECT_LT(steps, 5000) << "round " << round;
-    const Outcome outcome = dispatcher.outcome();
-    EXPECT_EQ(outcome.done + outcome.failed.size() + outcome.not_run.size(), plan.tasks.size());
+    SCOPED_TRACE("round " + std::to_string(round));
+    expect_ends_despite_losses(plan, dispatcher, random, ranks, [&](const Assignment& made, const std::set<int>& lost) {
+      expect_blocks_on_nodes(plan.tasks[made.task], made, nodes);
+      for (const int rank : made.ranks) EXPECT_FALSE(lost.contains(rank));
+    });
   }
 }
 

@@ -13,6 +13,7 @@
 #include "pipeline/distributed/simulation.hpp"
 #include "pipeline/distributed/thread_transport.hpp"
 #include "tests/distributed/plans.hpp"
+#include "tests/distributed/random_losses.hpp"
 
 namespace cmc::distributed {
 namespace {
@@ -242,23 +243,8 @@ TEST(TensorParallelGroup, RandomLossesNeverHang) {
     const int each = 2 + static_cast<int>(random.below(3)), ranks = 2 * each;
     const Plan plan = random_group_plan(random, each);
     Dispatcher dispatcher(plan, {}, ranks, {.attempts = 3, .nodes = nodes_of(ranks, each)});
-    std::set<int> lost;
-    double now = 0;
-    int steps = 0;
-    for (; !dispatcher.complete() && steps < 5000; ++steps, now += 0.3) {
-      dispatcher.assign(now);
-      const int one = static_cast<int>(random.below(ranks));
-      if (random.below(12) == 0 && lost.size() + 1 < static_cast<size_t>(ranks) && lost.insert(one).second) {
-        dispatcher.lost(now, one);
-      } else if (random.below(6) == 0 && lost.erase(one) > 0) {
-        dispatcher.found(one);
-      } else if (const int id = dispatcher.assignment_of(one); id > 0) {
-        dispatcher.report(now, id, one, {random.below(15) == 0 ? Result::failed : Result::done});
-      }
-    }
-    EXPECT_LT(steps, 5000) << "round " << round;
-    const Outcome outcome = dispatcher.outcome();
-    EXPECT_EQ(outcome.done + outcome.failed.size() + outcome.not_run.size(), plan.tasks.size());
+    SCOPED_TRACE("round " + std::to_string(round));
+    expect_ends_despite_losses(plan, dispatcher, random, ranks, {});
   }
 }
 
