@@ -71,8 +71,13 @@ run_to_checkpoint() {
     seen=$warnings code=0
     wait "$launcher" || code=$?
   done
-  # What does not listen to USR2 yet, or no longer, ends by it.
-  if [ "$code" -eq $((128 + $(kill -l USR2))) ]; then code=75; fi
+  if [ "$warnings" -gt 0 ]; then code=$(code_after_warning "$code"); fi
+}
+
+# A launcher that is warned while it starts ranks or ends them has codes of its own (Open MPI: 1, 140 and 244, by the moment):
+# it was stopped. That some tasks failed (1) is told by the next start, which tries them again.
+code_after_warning() {
+  case $1 in 0 | 2 | 6? | 7?) echo "$1" ;; *) echo 75 ;; esac
 }
 
 requeue() {

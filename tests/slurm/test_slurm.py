@@ -90,24 +90,25 @@ def restarts(records):
     return sum(int(record["Restarts"]) for record in records)
 
 
-def assert_done(records):
-    assert {(record["JobState"], record["ExitCode"]) for record in records} == {("COMPLETED", "0:0")}, records
+def assert_done(records, folder):
+    ended = {(record["JobState"], record["ExitCode"]) for record in records}
+    assert ended == {("COMPLETED", "0:0")}, f"{records}\n{log_of(folder)[-6000:]}"
 
 
 def test_array_is_requeued_until_it_equals_the_plain_run(cluster, world, reference, warned_by_time):
     root, experiment = world
     folder = root / "sweep"
     needed, array, whole = cluster.submit(experiment, "--array", 2, "--output", folder, *OPTIONS)
-    assert_done(wait_with_warnings(cluster, folder, needed, times=1))
+    assert_done(wait_with_warnings(cluster, folder, needed, times=1), folder)
     trained = {file.stem for file in folder.glob("units/*/*.h5")}
     assert 0 < len(trained) < len(reference)
     records = wait_with_warnings(cluster, folder, array)
-    assert_done(records)
+    assert_done(records, folder)
     assert len(records) == 2 and restarts(records) >= 2, log_of(folder, f"{array}_*")
     shards = log_of(folder, f"{array}_*")
     assert "warned by Slurm" in shards and "queued again" in shards
     assert "train delta" not in shards, "shards left training to the job before them"
-    assert_done(cluster.wait(whole))
+    assert_done(cluster.wait(whole), folder)
     assert "nothing to do" in log_of(folder, whole)
     support.assert_same(reference, support.units(folder))
     assert {run.name for run in (folder / "logs").iterdir() if run.is_dir()} == {"run", "shard-0-of-2", "shard-1-of-2"}
@@ -126,7 +127,7 @@ def test_cancelled_job_is_not_requeued_and_submitting_again_goes_on(cluster, wor
     assert records[0]["JobState"] == "CANCELLED" and restarts(records) == 0
     before = len(support.units(folder))
     assert 0 < before < len(reference)
-    assert_done(cluster.wait(cluster.submit(experiment, "--output", folder, *OPTIONS, CMC_NODES="2")[0]))
+    assert_done(cluster.wait(cluster.submit(experiment, "--output", folder, *OPTIONS, CMC_NODES="2")[0]), folder)
     support.assert_same(reference, support.units(folder))
     assert json.loads((folder / "environment.json").read_text())["ranks"] == 2
 
@@ -138,7 +139,7 @@ def test_srun_with_pmix_starts_ranks_of_one_job(cluster, world, reference):
     job = cluster.submit(experiment, "--output", folder, *OPTIONS, CMC_LAUNCHER="srun", CMC_NODES="2", CMC_RANKS_PER_NODE="2",
                          OMPI_MCA_btl="self,tcp")[0]
     records = wait_with_warnings(cluster, folder, job, times=1)
-    assert_done(records)
+    assert_done(records, folder)
     assert restarts(records) == 1, log_of(folder)
     assert json.loads((folder / "environment.json").read_text())["ranks"] == 4
     support.assert_same(reference, support.units(folder))
@@ -177,7 +178,7 @@ def test_job_sees_the_gpus_it_asks_for(cluster, tmp_path):
 def test_slurms_own_warning_while_ranks_start_kills_nobody(cluster, reference, warned_by_time):
     job, folder = warned_by_time
     records = cluster.wait(job)
-    assert_done(records)
+    assert_done(records, folder)
     first = log_of(folder).split("restart 1 ")[0]
     assert restarts(records) >= 1 and "warned by Slurm" in first and "queued again" in first, log_of(folder)[-3000:]
     support.assert_same(reference, support.units(folder))

@@ -1,7 +1,9 @@
-"""jobs/slurm/submit.sh --dry-run: what it asks Slurm for, and how ranks are started. Needs no Slurm."""
+"""jobs/slurm without a Slurm: what submit.sh --dry-run asks for, how ranks are started, and what a job makes of exit codes."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,38 @@ def test_settings_come_from_the_file_that_is_named(tmp_path):
     (("mini", "--reserve", "9"), 2, "CMC_WARNING_SECONDS")])
 def test_wrong_arguments_say_what_to_do(arguments, code, words):
     assert words in submit(*arguments, expect=code)
+
+
+@pytest.fixture
+def made_commands(tmp_path):
+    """A folder for PATH with an mpirun that ends with CODE as soon as it is warned, or WARNED=no at once, and a scontrol that notes."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {
+        "mpirun": 'trap "exit $CODE" USR2\ntouch "$HERE/started"\n[ "$WARNED" = yes ] || exit $CODE\nwhile :; do sleep 0.05; done\n',
+        "scontrol": 'echo "$@" >> "$HERE/queued"\n', "squeue": "exit 1\n",
+    }.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+# Open MPI 4 that srun starts daemons for ends with 244 where it is warned before they run, else with 1 or 128 + the signal's number.
+@pytest.mark.parametrize("code, warned, ends, queued", [
+    (244, True, 75, True), (1, True, 75, True), (140, True, 75, True), (75, True, 75, True), (0, True, 0, False), (78, True, 78, False),
+    (1, False, 1, False), (78, False, 78, False), (75, False, 75, True)])
+def test_what_a_warning_ends_is_queued_again(tmp_path, made_commands, code, warned, ends, queued):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CMC_", "SLURM_"))}
+    environment.update(PATH=f"{made_commands}:{os.environ['PATH']}", HERE=str(tmp_path), CODE=str(code), SLURM_JOB_ID="7",
+                       WARNED="yes" if warned else "no", CMC_BIN="/nowhere")
+    job = subprocess.Popen(["bash", "jobs/slurm/run.sbatch", "some.ini", tmp_path / "out"], cwd=ROOT, env=environment, text=True,
+                           stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while warned and not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if warned:
+        job.send_signal(signal.SIGUSR2)
+    told = job.communicate(timeout=60)[1]
+    assert job.returncode == ends, told
+    assert (tmp_path / "queued").exists() == queued, told
+    assert ("warned by Slurm" in told) == warned
