@@ -60,11 +60,14 @@ Outcome Coordinator::run() {
 }
 
 // A job that was stopped whole, as on a machine that slept, heard nobody meanwhile: that time tells nothing of ranks.
+// What waits is measured up to `awake_`, since the job may be stopped anywhere in a round.
 void Coordinator::leave_out_pauses() {
-  const double pause = now() - awake_;
+  const double time = now();
+  const double pause = time - awake_;
   if (pause > std::max(5.0, settings_.stall_seconds / 4))
     begin_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(pause));
-  awake_ = now();
+  else
+    awake_ = time;
 }
 
 void Coordinator::read_mail() {
@@ -132,18 +135,18 @@ void Coordinator::check_stop() {
 void Coordinator::name_stalled() {
   std::map<std::string, double> found;
   for (int rank = 1; rank < size_; ++rank)
-    if (now() - heard_[rank] > settings_.stall_seconds)
+    if (awake_ - heard_[rank] > settings_.stall_seconds)
       found["rank " + std::to_string(rank) + " is silent"] = heard_[rank];
   for (const auto& [id, running] : dispatcher_.running().all()) {
     const Assignment& one = running.assignment;
     const double since = running_.at(id).since;
     const double limit = 10 * one.seconds * dispatcher_.speeds().slowness(plan_.tasks[one.task].stage);
-    if (now() - since < std::max(settings_.stall_seconds, limit)) continue;
+    if (awake_ - since < std::max(settings_.stall_seconds, limit)) continue;
     found["rank " + std::to_string(one.ranks.front()) + " is slow with " + plan_.tasks[one.task].name] = since;
   }
   for (const auto& [what, since] : found)
     if (!stalled_.contains(what)) {
-      log_warning(what, " (for ", std::lround(now() - since), " s)");
+      log_warning(what, " (for ", std::lround(awake_ - since), " s)");
       changed_ = true;
     }
   stalled_ = std::move(found);
@@ -153,9 +156,9 @@ void Coordinator::name_stalled() {
 void Coordinator::lose_silent_ranks() {
   std::set<int> silent;
   for (int rank = 1; rank < size_; ++rank)
-    if (now() - heard_[rank] > settings_.stall_seconds && !gone_.contains(rank)) silent.insert(rank);
+    if (awake_ - heard_[rank] > settings_.stall_seconds && !gone_.contains(rank)) silent.insert(rank);
   for (const auto& [id, running] : running_)
-    if (running.given_up > 0 && now() - running.given_up > settings_.stall_seconds)
+    if (running.given_up > 0 && awake_ - running.given_up > settings_.stall_seconds)
       for (const int rank : dispatcher_.running().at(id).waiting)
         if (rank > 0) silent.insert(rank);
   for (const int rank : silent)
@@ -230,6 +233,7 @@ void Coordinator::finish(Outcome& outcome) {
   tell_lost();
   for (int rank = 1; rank < size_; ++rank) mailbox_.send(rank, to_json(outcome));
   for (Pause pause; !all_answered(); pause()) {
+    leave_out_pauses();
     read_mail();
     lose_silent_ranks();
   }
