@@ -22,9 +22,9 @@ void remove_prefix(std::string_view& text, std::string_view prefix) {
 }
 
 // Python's json reads these, which JSON has not: NaN, Infinity, half of a surrogate pair, numbers of any size. Each is
-// replaced by what JSON has.
+// replaced by what JSON has. A backslash that is itself escaped begins no half of a pair: an even number stands before.
 std::string plain_json(std::string_view text) {
-  static const PythonPattern half(R"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})", LetterCase::exact, "JSON"),
+  static const PythonPattern half(R"((?<!\\)(?:\\\\)*\\u[dD][89a-fA-F][0-9a-fA-F]{2})", LetterCase::exact, "JSON"),
       whole_string(R"("(?:[^"\\]|\\.)*+")", LetterCase::exact, "JSON"),
       constant(R"(NaN|-?Infinity)", LetterCase::exact, "JSON"),
       digits(R"((?<=[0-9]{18})[0-9]+|(?<=[0-9][eE])[0-9]+|(?<=[0-9][eE][-+])[0-9]+)", LetterCase::exact, "JSON");

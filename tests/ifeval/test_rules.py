@@ -67,6 +67,14 @@ def test_several_instructions_of_one_prompt(probe, our_tools):
         assert ours(probe, one, response) == verdicts(one, response), (one, response)
 
 
+@pytest.mark.parametrize("response", [
+    r'"\\ud800"', r'{"a": "\"\\ud800\" x"}', r'"\\\ud800"', r'"\\\\ud800"', r'"\ud800"', r'"\ud800\udc00 \uDFFF\uDFFF"', r'"\\\"', r'"\ud80"', r'"\\ud80"',
+    r'"\n\ud800\\"', r'{"\\": NaN, "-Infinity": -Infinity}', "[-NaN]", "[1e999, -0, 1E+400]", "[01]", "1" * 400])
+def test_json_is_what_pythons_json_reads(response, probe):
+    one = item("detectable_format:json_format", {})
+    assert ours(probe, one, response) == verdicts(one, response)
+
+
 @pytest.mark.parametrize("response", ["", " ", "\n\n", "\u2003\u0085"])
 def test_nothing_follows_nothing(response, probe):
     for identity in IDS:
