@@ -10,13 +10,18 @@ include(pipeline/cuda.cmake)
 cmc_prepare_cuda()
 if(CMC_WITH_TORCH)
   find_package(Torch REQUIRED)
+  # at::parallel_for is a template of LibTorch's headers: compiled without OpenMP it runs on one thread, without a word.
+  find_package(OpenMP COMPONENTS CXX)
+  if(NOT OpenMP_CXX_FOUND)
+    message(FATAL_ERROR "${CMAKE_CXX_COMPILER} has no OpenMP, which LibTorch's threads are: install libomp-dev (clang; g++ brings its own)")
+  endif()
   # LibTorch's headers cost half a minute a file: compiled once, reused by every TORCH layer. GCC takes a precompiled header
   # only under the same options, hence the warnings here too. Not torch/torch.h: every file that sees it instantiates all of
   # torch::nn, 33 processor seconds for an empty file instead of 8.
   # Written where it differs alone: a newer one would compile them again.
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/torch_pch.cpp CONTENT "// Exists to own the precompiled LibTorch headers.\n")
   add_library(cmc_torch STATIC ${PROJECT_BINARY_DIR}/torch_pch.cpp)
-  target_link_libraries(cmc_torch PUBLIC ${TORCH_LIBRARIES} Threads::Threads PRIVATE cmc_warnings)
+  target_link_libraries(cmc_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX Threads::Threads PRIVATE cmc_warnings)
   target_include_directories(cmc_torch SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS} ${CMC_CUDA_HEADERS})
   # Wheels of LibTorch export their own std::filesystem; that of 2.11's libtorch.so crashes in remove_all (PyTorch issue
   # 133437). The first library that a program needs is asked first.

@@ -41,7 +41,10 @@ torch::Tensor Linear::multiply_packed(const torch::Tensor& x) const {
   const int64_t version = static_cast<int64_t>(weight._version());
   if (packed_ == nullptr || packed_version_ != version) {
     const torch::Tensor rows = weight.contiguous();
-    packed_ = std::make_shared<const PackedMatrix>(rows.const_data_ptr<float>(), rows.size(0), rows.size(1));
+    const float* from = rows.const_data_ptr<float>();
+    const auto packed = std::make_shared<PackedMatrix>(from, rows.size(0), rows.size(1));
+    at::parallel_for(0, packed->strips(), 16, [&](int64_t first, int64_t last) { packed->pack(from, first, last); });
+    packed_ = packed;
     packed_version_ = version;
   }
   const torch::Tensor input = x.contiguous();
@@ -50,8 +53,8 @@ torch::Tensor Linear::multiply_packed(const torch::Tensor& x) const {
   const float* from = input.const_data_ptr<float>();
   float* to = result.data_ptr<float>();
   // A thread's share is worth starting it for: about 2 microseconds of products.
-  const int64_t products = std::max<int64_t>(1, rows * packed_->inputs() * PackedMatrix::panel_width);
-  at::parallel_for(0, packed_->panels(), std::max<int64_t>(1, 100'000 / products),
+  const int64_t products = std::max<int64_t>(1, rows * packed_->inputs() * PackedMatrix::strip_width);
+  at::parallel_for(0, packed_->strips(), std::max<int64_t>(1, 100'000 / products),
                    [&](int64_t first, int64_t last) { packed_->multiply(from, rows, to, first, last); });
   return bias.defined() ? result.add_(bias) : result;
 }

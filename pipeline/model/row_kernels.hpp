@@ -6,7 +6,7 @@
 
 namespace cmc::model {
 
-// float32 kernels of the CPU inference path, one row of contiguous memory a call. They need PackedMatrix::supported().
+// float32 kernels of the CPU inference path, one row of contiguous memory a call. They need AVX2 (instruction_set()).
 
 struct RowNorm {
   const float* weight = nullptr;  // [width]; null: 1 everywhere

@@ -1,6 +1,7 @@
 // The CPU kernels against naive double-precision loops.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -40,15 +41,23 @@ class Kernels : public ::testing::Test {
 
 enum class Weights { bfloat16, float32 };
 
+PackedMatrix packed_of(const std::vector<float>& weights, int64_t outputs, int64_t inputs,
+                       InstructionSet set = instruction_set()) {
+  PackedMatrix packed(weights.data(), outputs, inputs, set);
+  packed.pack(weights.data(), packed.strips() / 2, packed.strips());
+  packed.pack(weights.data(), 0, packed.strips() / 2);
+  return packed;
+}
+
 void check_product(Weights kind, int64_t outputs, int64_t inputs, int64_t rows) {
   auto w = normals(outputs * inputs, 1), x = normals(rows * inputs, 2);
   if (kind == Weights::bfloat16) {
     for (float& value : w) value = rounded_to_bfloat16(value);
   }
-  const PackedMatrix packed(w.data(), outputs, inputs);
+  const PackedMatrix packed = packed_of(w, outputs, inputs);
   std::vector<float> y(static_cast<size_t>(rows * outputs), std::nanf(""));
-  const int64_t half = packed.panels() / 2;
-  packed.multiply(x.data(), rows, y.data(), half, packed.panels());
+  const int64_t half = packed.strips() / 2;
+  packed.multiply(x.data(), rows, y.data(), half, packed.strips());
   packed.multiply(x.data(), rows, y.data(), 0, half);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t o = 0; o < outputs; ++o) {
@@ -76,12 +85,32 @@ TEST_F(Kernels, ProductOfEveryShape) {
 TEST_F(Kernels, RowOfAProductDoesNotDependOnTheBatch) {
   const int64_t outputs = 80, inputs = 300, rows = 37;
   const auto w = normals(outputs * inputs, 3), x = normals(rows * inputs, 4);
-  const PackedMatrix packed(w.data(), outputs, inputs);
+  const PackedMatrix packed = packed_of(w, outputs, inputs);
   std::vector<float> together(static_cast<size_t>(rows * outputs)), alone(static_cast<size_t>(outputs));
-  packed.multiply(x.data(), rows, together.data(), 0, packed.panels());
+  packed.multiply(x.data(), rows, together.data(), 0, packed.strips());
   for (int64_t r = 0; r < rows; ++r) {
-    packed.multiply(x.data() + r * inputs, 1, alone.data(), 0, packed.panels());
+    packed.multiply(x.data() + r * inputs, 1, alone.data(), 0, packed.strips());
     ASSERT_EQ(std::memcmp(alone.data(), together.data() + r * outputs, alone.size() * sizeof(float)), 0);
+  }
+}
+
+TEST_F(Kernels, InstructionSetsGiveTheSameBits) {
+  if (instruction_set() != InstructionSet::avx512) GTEST_SKIP() << "this processor has no AVX-512";
+  const int64_t inputs = 2500;  // more than a block of them
+  for (const Weights kind : {Weights::bfloat16, Weights::float32}) {
+    for (const int64_t outputs : {16, 50, 200}) {
+      auto w = normals(outputs * inputs, 3);
+      if (kind == Weights::bfloat16) std::ranges::transform(w, w.begin(), rounded_to_bfloat16);
+      const PackedMatrix narrow = packed_of(w, outputs, inputs, InstructionSet::avx2),
+                         wide = packed_of(w, outputs, inputs);
+      for (const int64_t rows : {1, 2, 3, 5, 8, 9, 24, 100}) {
+        const auto x = normals(rows * inputs, 4);
+        std::vector<float> a(static_cast<size_t>(rows * outputs)), b(a.size());
+        narrow.multiply(x.data(), rows, a.data(), 0, narrow.strips());
+        wide.multiply(x.data(), rows, b.data(), 0, wide.strips());
+        ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << outputs << " rows " << rows;
+      }
+    }
   }
 }
 
