@@ -31,6 +31,13 @@ std::shared_ptr<spdlog::sinks::basic_file_sink_mt> open_log(const std::filesyste
     return nullptr;
   }
 }
+
+// What is told before start_log, or without it: programs answer on standard output.
+const bool begins_on_standard_error = [] {
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "cmc", std::make_shared<spdlog::sinks::stderr_color_sink_mt>(spdlog::color_mode::automatic)));
+  return true;
+}();
 }  // namespace
 
 void start_log(const LogSettings& settings) {
