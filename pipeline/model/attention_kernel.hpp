@@ -19,7 +19,7 @@ struct AttentionRow {
 };
 
 // out [group, head_dim] = softmax(scale q·k + bias) v, float32; `scratch` grows to [group, last - first].
-// Needs PackedMatrix::supported().
+// Needs AVX2 (instruction_set()).
 void attend_row(const AttentionRow& row, std::vector<float>& scratch, float* out);
 
 }  // namespace cmc::model

@@ -1,7 +1,7 @@
 #include "pipeline/model/op_path.hpp"
 
 #include "pipeline/model/device_ops.hpp"
-#include "pipeline/model/packed_gemm.hpp"
+#include "pipeline/model/instruction_set.hpp"
 
 namespace cmc::model {
 
@@ -14,7 +14,7 @@ thread_local std::optional<OpPath> forced;
 OpPath path_of(const torch::Tensor& x) {
   if (torch::GradMode::is_enabled()) return OpPath::torch;
   if (forced) return *forced;
-  if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && PackedMatrix::supported())
+  if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && instruction_set() != InstructionSet::none)
     return OpPath::cpu_kernels;
   if (device::takes(x)) return OpPath::device_kernels;
   return OpPath::torch;

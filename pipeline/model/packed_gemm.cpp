@@ -52,7 +52,6 @@ struct PackedMatrix::Part {
 };
 
 void PackedMatrix::multiply_part(const Part& some) const {
-  const auto tile_of = set_ == InstructionSet::avx512 ? avx512_tile : avx2_tile;
   const int64_t blocks = divided_up(some.rows, tile_rows(set_));  // dealt evenly: 16 = 6 + 5 + 5
   const int64_t a_step = narrow_ ? 2 : 1, steps = divided_up(some.inputs, a_step);
   const uint32_t* words = words_.data() + (some.first * steps_ + some.input / a_step) * strip;
@@ -69,17 +68,18 @@ void PackedMatrix::multiply_part(const Part& some) const {
     const int64_t stride = cut ? some.strips * strip : outputs_;
     for (int64_t r = 0; cut && some.input > 0 && r < rows; ++r)
       std::copy_n(out + r * outputs_, valid, ragged + r * stride);
-    tile_of({.x = some.x + row * inputs_ + some.input,
-             .x_stride = inputs_,
-             .inputs = some.inputs,
-             .words = words,
-             .strip = strip * steps_,
-             .ahead = ahead + block * share * steps,
-             .ahead_step = share,
-             .out = cut ? ragged : out,
-             .out_stride = stride,
-             .adds = some.input > 0},
-            rows, some.strips, narrow_);
+    multiply_tile(set_,
+                  {.x = some.x + row * inputs_ + some.input,
+                   .x_stride = inputs_,
+                   .inputs = some.inputs,
+                   .words = words,
+                   .strip = strip * steps_,
+                   .ahead = ahead + block * share * steps,
+                   .ahead_step = share,
+                   .out = cut ? ragged : out,
+                   .out_stride = stride,
+                   .adds = some.input > 0},
+                  rows, some.strips, narrow_);
     for (int64_t r = 0; cut && r < rows; ++r) std::copy_n(ragged + r * stride, valid, out + r * outputs_);
   }
 }

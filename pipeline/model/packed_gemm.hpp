@@ -12,9 +12,7 @@ namespace cmc::model {
 // half the memory traffic.
 class PackedMatrix {
  public:
-  // Whether this processor has the instructions that multiply needs.
-  static bool supported() { return instruction_set() != InstructionSet::none; }
-  // weights [outputs, inputs] float32, rows contiguous, which pack() copies.
+  // weights [outputs, inputs] float32, rows contiguous, which pack() copies. multiply() needs a `set` that is not none.
   PackedMatrix(const float* weights, int64_t outputs, int64_t inputs, InstructionSet set = instruction_set());
   // Copies the outputs of strips [first, last); each strip once, on any thread.
   void pack(const float* weights, int64_t first, int64_t last);

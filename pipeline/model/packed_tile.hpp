@@ -22,16 +22,16 @@ constexpr int64_t most_tile_numbers = 8 * 3 * 16;  // of any tile's `out`
 
 // Rows of a tile at most, and strips of a tile of so many rows: what registers hold, and enough of them that the
 // multipliers do not wait for their own sums.
-inline int64_t tile_rows(InstructionSet set) {
+constexpr int64_t tile_rows(InstructionSet set) {
   return set == InstructionSet::avx512 ? 8 : 6;
 }
-inline int64_t tile_strips(InstructionSet set, int64_t rows) {
+constexpr int64_t tile_strips(InstructionSet set, int64_t rows) {
   if (set == InstructionSet::avx512) return 3;
   return rows == 1 ? 4 : rows == 2 ? 3 : 1;
 }
 
-// narrow: a word holds two inputs of an output as bfloat16, the first low; else one as float32.
-void avx2_tile(const PackedTile& tile, int64_t rows, int64_t strips, bool narrow);
-void avx512_tile(const PackedTile& tile, int64_t rows, int64_t strips, bool narrow);
+// set: one that this processor has, not none. narrow: a word holds two inputs of an output as bfloat16, the first low;
+// else one as float32.
+void multiply_tile(InstructionSet set, const PackedTile& tile, int64_t rows, int64_t strips, bool narrow);
 
 }  // namespace cmc::model
