@@ -12,8 +12,9 @@ struct LogSettings {
       {};  // empty: no file. One that cannot be written is warned of on stderr, once, and left out
 };
 
-// Sets up the process-wide log, which begins as LogSettings{}; call once more to change it. NO_COLOR is honoured. The library behind it (spdlog) stays
-// in log.cpp: its fmt headers and those inside LibTorch do not go together in one translation unit.
+// Sets up the process-wide log, which begins as LogSettings{}; call once more to change it. NO_COLOR is honoured. The
+// library behind it (spdlog) stays in log.cpp: its fmt headers and those inside LibTorch do not go together in one
+// translation unit.
 void start_log(const LogSettings& settings);
 
 enum class LogLevel { debug, info, warning, error };
