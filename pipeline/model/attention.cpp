@@ -7,7 +7,9 @@
 #include <numeric>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/model/attention_gradient.hpp"
 #include "pipeline/model/flash_attention.hpp"
+#include "pipeline/model/op_path.hpp"
 
 namespace cmc::model {
 
@@ -116,6 +118,9 @@ torch::Tensor PackedAttention::operator()(const Heads& heads, Reach reach, const
   const int64_t window = reach == Reach::window ? config_.window : 0;
   if (!tree_mask_.defined() && takes_flash(heads.query, config_))
     return flash_attend(heads.query, heads.key, heads.value, plan_, terms.scale, window);
+  const bool plain = config_.attention_softcap == 0.0 && !terms.bias.defined() && !terms.sinks.defined();
+  if (plain && !tree_mask_.defined() && heads.joined.defined() && path_of(heads.joined) == OpPath::cpu_gradients)
+    return attend_spans(heads.joined, config_, plan_.spans, terms.scale, window);
   if (batches_.empty()) make_batches();
   std::vector<torch::Tensor> parts;
   for (Batch& batch : batches_) parts.push_back(padded(batch, heads, reach, terms));
