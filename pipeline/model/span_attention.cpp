@@ -150,13 +150,17 @@ __m256 largest_of_lanes(const SpanHeads& heads, const QueryBlock& block, int64_t
   return largest;
 }
 
-// From shares and the products of upstream and values the gradient by q·k: scale · share · (product − Σ share product).
-void slopes_of_scores(const SpanHeads& heads, const QueryBlock& block, const float* shares, float* products) {
+// From shares and the products of upstream and values the gradient by q·k: scale · share · (product − their mean),
+// where the shares' own sum, 1 but for the normaliser's rounding, keeps the gradients of a query's scores at a sum of
+// 0.
+void slopes_of_scores(const SpanHeads& heads, const QueryBlock& block, const float* shares, const float* sums,
+                      float* products) {
   const __m256 scale = _mm256_set1_ps(heads.scale);
   for (int64_t at = 0; at < block.lanes; at += 8) {
     __m256 mean = _mm256_setzero_ps();
     for (int64_t place = at; place < block.keys * block.lanes; place += block.lanes)
       mean = _mm256_fmadd_ps(_mm256_loadu_ps(shares + place), _mm256_loadu_ps(products + place), mean);
+    mean = _mm256_div_ps(mean, _mm256_load_ps(sums + at));
     for (int64_t place = at; place < block.keys * block.lanes; place += block.lanes) {
       const __m256 apart = _mm256_sub_ps(_mm256_loadu_ps(products + place), mean);
       const __m256 share = _mm256_mul_ps(_mm256_loadu_ps(shares + place), scale);
@@ -198,14 +202,14 @@ void attend_span_back(const SpanHeads& heads, const SpanSlopes& slopes) {
       const float *query = heads.query + g * dim, *upstream = slopes.upstream + g * dim;
       float* shares = products_of(heads, block, heads.key, as_columns(query, heads.stride, block, dim, own.query),
                                   heads.scale, own.scores);
-      alignas(32) float shift[most_lanes] = {};
+      alignas(32) float shift[most_lanes] = {}, sums[most_lanes];
       for (int64_t i = 0; i < block.count; ++i) shift[i] = slopes.normalisers[(block.first + i) * slopes.all_heads + g];
       for (int64_t lane = 0; lane < block.lanes; lane += 8)
-        exponentiate_lanes(heads, block, lane, _mm256_load_ps(shift + lane), shares);
+        _mm256_store_ps(sums + lane, exponentiate_lanes(heads, block, lane, _mm256_load_ps(shift + lane), shares));
       float* products =
           products_of(heads, block, heads.value, as_columns(upstream, slopes.upstream_stride, block, dim, own.upstream),
                       1.0f, own.slopes);
-      slopes_of_scores(heads, block, shares, products);
+      slopes_of_scores(heads, block, shares, sums, products);
       sum_over_keys(heads, block, heads.key, products, nullptr, slopes.query + g * dim, heads.stride);
       add_over_queries(heads, block, products, as_rows(query, heads.stride, block, dim, own.query_rows), slopes.key);
       add_over_queries(heads, block, shares, as_rows(upstream, slopes.upstream_stride, block, dim, own.upstream_rows),
