@@ -213,6 +213,7 @@ void FusedLogits::choose_into(const Draws& draws, const ChoiceTarget& target) co
     }
     case model::OpPath::device_kernels:
       return device::choose_into(base_, terms_, draws, target);
+    case model::OpPath::cpu_gradients:
     case model::OpPath::torch: {
       const auto tokens = choice_among(fused_scores(base_, Normalisation::raw, terms_), draws.sampling, draws.placed);
       target.tokens.copy_(tokens);

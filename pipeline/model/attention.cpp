@@ -7,7 +7,9 @@
 #include <numeric>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/model/attention_gradient.hpp"
 #include "pipeline/model/flash_attention.hpp"
+#include "pipeline/model/op_path.hpp"
 
 namespace cmc::model {
 
@@ -111,11 +113,21 @@ void PackedAttention::make_batches() {
   if (!std::is_sorted(order.begin(), order.end())) order_ = index_tensor(order, device);
 }
 
+// Without gradients too: an objective that compares a model with itself before training sees no difference at first.
+bool PackedAttention::takes_spans(const Heads& heads, const ScoreTerms& terms) const {
+  if (config_.attention_softcap > 0.0 || terms.bias.defined() || terms.sinks.defined() || tree_mask_.defined() ||
+      !heads.joined.defined())
+    return false;
+  const OpPath path = path_of(heads.joined);
+  return path == OpPath::cpu_gradients || path == OpPath::cpu_kernels;
+}
+
 torch::Tensor PackedAttention::operator()(const Heads& heads, Reach reach, const ScoreTerms& terms) {
   RECORD_FUNCTION("cmc::packed_attention", c10::ArrayRef<const c10::IValue>{});
   const int64_t window = reach == Reach::window ? config_.window : 0;
   if (!tree_mask_.defined() && takes_flash(heads.query, config_))
     return flash_attend(heads.query, heads.key, heads.value, plan_, terms.scale, window);
+  if (takes_spans(heads, terms)) return attend_spans(heads.joined, config_, plan_.spans, terms.scale, window);
   if (batches_.empty()) make_batches();
   std::vector<torch::Tensor> parts;
   for (Batch& batch : batches_) parts.push_back(padded(batch, heads, reach, terms));

@@ -42,6 +42,8 @@ class PackedAttention {
     int64_t first = 0;      // first packed row when nothing needs gathering
     torch::Tensor window;   // [length, length] causal mask of sliding layers; undefined until one asks for it
   };
+  // Whether attend_spans() does.
+  bool takes_spans(const Heads& heads, const ScoreTerms& terms) const;
   void make_batches();
   torch::Tensor padded(Batch& batch, const Heads& heads, Reach reach, const ScoreTerms& terms);
 

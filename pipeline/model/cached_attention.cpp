@@ -26,6 +26,7 @@ torch::Tensor CachedAttention::operator()(const torch::Tensor& query, const Cach
       // The kernel reads the heads of a group from rows of whole vectors.
       if (config_.head_dim % 8 == 0) return by_kernels(query, layer);
       break;
+    case OpPath::cpu_gradients:
     case OpPath::torch:
       break;
   }

@@ -8,6 +8,7 @@ namespace cmc::model {
 // Query, key and value heads of the packed tokens: [N, heads, head_dim], [N, kv_heads, head_dim] twice.
 struct Heads {
   torch::Tensor query, key, value;
+  torch::Tensor joined = {};  // [N, all of them]: what they are views of, where it is one; else undefined
 };
 
 // The norms of each head of queries and keys: one weight for all of them [head_dim], or one each [heads, head_dim].

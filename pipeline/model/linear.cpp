@@ -2,11 +2,25 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
+#include "pipeline/model/linear_gradient.hpp"
+#include "pipeline/model/matrix_product.hpp"
 #include "pipeline/model/op_path.hpp"
 
 namespace cmc::model {
 
+// Fewer rows than a tile holds are not worth packing a weight for.
+bool Linear::is_followed(const torch::Tensor& x, bool drops) const {
+  if (path_of(x) != OpPath::cpu_gradients || x.dim() != 2 || x.size(0) < 8 || !takes_product(weight)) return false;
+  const auto fits = [&](const Adapter& adapter) {
+    return !adapter.a.defined() || (!(drops && adapter.dropout > 0.0) && takes_product(adapter.a));
+  };
+  return std::ranges::all_of(adapters, fits);
+}
+
 torch::Tensor Linear::operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed) const {
+  if (is_followed(x, dropout_seed.has_value())) return followed_linear(x, {weight, bias, weights, biases, adapters});
   const torch::Tensor result = multiply(x);
   if (adapters.empty()) return result;
   std::vector<torch::Tensor> added;

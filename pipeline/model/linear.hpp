@@ -35,6 +35,8 @@ struct Linear {
   void unpack() { packed_.reset(); }
 
  private:
+  // Whether followed_linear() takes it. `drops`: adapters may drop inputs.
+  bool is_followed(const torch::Tensor& x, bool drops) const;
   torch::Tensor multiply(const torch::Tensor& x) const;
   torch::Tensor multiply_packed(const torch::Tensor& x) const;
   // Made at first use on a CPU; of the weights at `packed_version_`.

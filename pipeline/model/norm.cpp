@@ -4,6 +4,7 @@
 #include <ATen/record_function.h>
 
 #include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/norm_gradient.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "pipeline/model/row_kernels.hpp"
 
@@ -60,6 +61,9 @@ torch::Tensor Norm::operator()(const torch::Tensor& x) const {
     case OpPath::device_kernels:
       if (weight.defined() && weight.dim() > 1) break;
       return device::add_norm(input, {}, *this);
+    case OpPath::cpu_gradients:
+      if (follows_norm(*this)) return followed_norm(input, {}, *this);
+      break;
     case OpPath::torch:
       break;
   }
@@ -81,6 +85,7 @@ torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const Norm& norm)
     return norm_rows(norm, x, branch.norm ? branch.norm(branch.values) : branch.values, branch.scale);
   }
   const torch::Tensor added = branch.values.defined() ? branch.scaled() : branch.values;
+  if (path == OpPath::cpu_gradients && follows_norm(norm)) return followed_norm(x, added, norm);
   if (added.defined() && torch::GradMode::is_enabled())
     x = x + added;
   else if (added.defined())

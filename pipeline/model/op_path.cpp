@@ -12,10 +12,13 @@ thread_local std::optional<OpPath> forced;
 }  // namespace
 
 OpPath path_of(const torch::Tensor& x) {
-  if (torch::GradMode::is_enabled()) return OpPath::torch;
-  if (forced) return *forced;
-  if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && instruction_set() != InstructionSet::none)
-    return OpPath::cpu_kernels;
+  const bool has_loops =
+      x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && instruction_set() != InstructionSet::none;
+  if (torch::GradMode::is_enabled())
+    return has_loops && forced.value_or(OpPath::cpu_gradients) == OpPath::cpu_gradients ? OpPath::cpu_gradients
+                                                                                        : OpPath::torch;
+  if (forced && *forced != OpPath::cpu_gradients) return *forced;
+  if (has_loops) return OpPath::cpu_kernels;
   if (device::takes(x)) return OpPath::device_kernels;
   return OpPath::torch;
 }

@@ -7,6 +7,8 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/model/device_ops.hpp"
+#include "pipeline/model/heads_gradient.hpp"
+#include "pipeline/model/norm_gradient.hpp"
 #include "pipeline/model/op_path.hpp"
 #include "pipeline/model/row_kernels.hpp"
 
@@ -29,7 +31,7 @@ Heads split(const torch::Tensor& joined, const checkpoint::ModelConfig& config) 
   const auto part = [&](int64_t first, int64_t heads) {
     return joined.narrow(1, first, heads * dim).view({rows, heads, dim});
   };
-  return {part(0, config.heads), part(queries, config.kv_heads), part(queries + keys, config.kv_heads)};
+  return {part(0, config.heads), part(queries, config.kv_heads), part(queries + keys, config.kv_heads), joined};
 }
 
 Heads split_and_turn(const torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms,
@@ -89,6 +91,18 @@ void turn_rows(torch::Tensor& joined, const checkpoint::ModelConfig& config, Hea
   });
 }
 
+// The same in a copy, as autograd follows it.
+torch::Tensor followed_rows(const torch::Tensor& joined, const checkpoint::ModelConfig& config, HeadNorms norms,
+                            const Rotation& turn) {
+  torch::Tensor turned;
+  {
+    const torch::NoGradGuard own_gradient;
+    turned = joined.detach().clone(at::MemoryFormat::Contiguous);
+    turn_rows(turned, config, norms, turn, [](int64_t, const float*, const float*) {});
+  }
+  return followed_turn(joined, turned, config, norms, turn);
+}
+
 }  // namespace
 
 Heads rotated_heads(torch::Tensor joined, const checkpoint::ModelConfig& config, HeadNorms norms, const Rotation& turn,
@@ -101,6 +115,9 @@ Heads rotated_heads(torch::Tensor joined, const checkpoint::ModelConfig& config,
       return split(joined, config);
     case OpPath::device_kernels:
       return device::rotated_heads(joined, config, norms, turn, plan);
+    case OpPath::cpu_gradients:
+      if ((norms.query && !follows_norm(norms.query)) || (norms.key && !follows_norm(norms.key))) break;
+      return split(followed_rows(joined, config, norms, turn), config);
     case OpPath::torch:
       break;
   }
@@ -125,6 +142,7 @@ torch::Tensor rope_cache(torch::Tensor joined, const checkpoint::ModelConfig& co
     }
     case OpPath::device_kernels:
       return device::rope_cache(joined, config, norms, turn, plan, layer);
+    case OpPath::cpu_gradients:
     case OpPath::torch:
       break;
   }

@@ -108,9 +108,14 @@ RowNorm row_norm_of(const Norm& norm) {
           norm.kind.centred};
 }
 
-void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y) {
+RowMoments moments_of(const float* x, const RowNorm& norm, int64_t width) {
   const float mean = norm.centred ? mean_of(x, width) : 0.0f;
-  const Scaling scaling{norm, mean, 1.0f / std::sqrt(variance_of(x, mean, width) + norm.epsilon)};
+  return {mean, 1.0f / std::sqrt(variance_of(x, mean, width) + norm.epsilon)};
+}
+
+void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y) {
+  const auto [mean, scale] = moments_of(x, norm, width);
+  const Scaling scaling{norm, mean, scale};
   const int64_t whole = width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8) _mm256_storeu_ps(y + i, scaling.of_eight(x, i));
   for (int64_t i = whole; i < width; ++i) y[i] = scaling.of_one(x, i);
@@ -153,6 +158,9 @@ void rotate_head(float* head, const float* cosine, const float* sine, int64_t ha
 #else
 
 RowNorm row_norm_of(const Norm&) {
+  return {};
+}
+RowMoments moments_of(const float*, const RowNorm&, int64_t) {
   return {};
 }
 void norm_row(const float*, const RowNorm&, int64_t, float*) {}

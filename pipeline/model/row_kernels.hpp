@@ -17,6 +17,12 @@ struct RowNorm {
 };
 RowNorm row_norm_of(const Norm& norm);
 
+// mean: 0 where it is not taken off; scale: 1 / sqrt(variance + epsilon).
+struct RowMoments {
+  float mean, scale;
+};
+RowMoments moments_of(const float* x, const RowNorm& norm, int64_t width);
+
 // y = (x - mean) / sqrt(variance + epsilon) * (weight + offset) + bias; y may be x.
 void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y);
 

@@ -1,5 +1,7 @@
 #include "pipeline/train/divergence.hpp"
 
+#include "pipeline/train/row_losses.hpp"
+
 namespace cmc::train {
 namespace {
 using torch::Tensor;
@@ -7,6 +9,7 @@ using torch::Tensor;
 // From the logits p and q of both: writes Σ softmax(p) (log softmax(p) − log softmax(q)) and replaces q by
 // w (softmax(q) − softmax(p)).
 void compare(const VocabularyPart& part, Tensor p, Tensor q, const Tensor& weights, Tensor divergences) {
+  if (has_row_loops(q, part)) return compared_rows(p, q, weights, {{}, divergences});
   p.sub_(part.logsumexp(p));
   q.sub_(part.logsumexp(q));
   const Tensor probability = p.exp();

@@ -6,6 +6,9 @@
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/model/matrix_product.hpp"
+#include "pipeline/model/op_path.hpp"
+#include "pipeline/train/row_losses.hpp"
 
 namespace cmc::train {
 namespace {
@@ -21,6 +24,13 @@ Tensor logits_of(const Tensor& hidden, const Tensor& weight, torch::Dtype dtype)
 
 Tensor with_bias(const Tensor& logits, const LogitTerm& term) {
   return term.bias.defined() ? logits + term.bias.to(logits.scalar_type()) : logits;
+}
+
+// Whether the model layer's products take these. Fewer rows are not worth packing a weight for.
+bool has_products(const Tensor& logits, std::initializer_list<Tensor> factors) {
+  const torch::NoGradGuard closed_form;
+  return logits.size(0) >= 8 && model::path_of(logits) == model::OpPath::cpu_kernels &&
+         std::ranges::all_of(factors, model::takes_product);
 }
 
 // softcap(hidden · weightᵀ + bias) in `dtype`, and its derivative by the uncapped logits.
@@ -103,7 +113,9 @@ Tensor add_term(const LogitTerm& term, int64_t first, double add_to, Tensor& log
                 : logits.add_(capped.value, term.coefficient);
     return capped.slope;
   }
-  if (hidden.scalar_type() == logits.scalar_type()) {
+  if (has_products(logits, {hidden, term.weight})) {
+    model::product_into(logits, hidden, term.weight.t(), term.coefficient, add_to != 0);
+  } else if (hidden.scalar_type() == logits.scalar_type()) {
     torch::addmm_out(logits, logits, hidden, term.weight.t(), add_to, term.coefficient);
   } else {
     const Tensor own = logits_of(hidden, term.weight, logits.scalar_type());
@@ -124,9 +136,10 @@ double add_terms(const std::vector<LogitTerm>& terms, int64_t first, Tensor& log
 
 void for_each_row(const Tensor& logits, const VocabularyPart& part, const std::function<void(int64_t, int64_t)>& work) {
   const int64_t rows = logits.size(0);
-  if (!logits.device().is_cpu() || part.is_split()) return work(0, rows);
+  if (!logits.device().is_cpu() || part.is_split() || has_row_loops(logits, part)) return work(0, rows);
   at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
+    const model::ForcedPath torch_path(model::OpPath::torch);
     for (int64_t row = begin; row < end; ++row) work(row, 1);
   });
 }
@@ -172,12 +185,20 @@ void GatheredGradient::add(int64_t first, Tensor& logits, const Tensor& slope) {
   const LogitTerm& term = rows_.trained;
   if (slope.defined()) logits.mul_(slope);
   const Tensor upstream = logits.to(term.weight.scalar_type());
+  const Tensor hidden = term.hidden.narrow(0, first, logits.size(0));
+  const bool products = has_products(upstream, {hidden, term.weight});
   if (hidden_.defined()) {
     Tensor out = hidden_.narrow(0, first, logits.size(0));
-    torch::addmm_out(out, out, upstream, term.weight, 0, term.coefficient);
+    if (products)
+      model::product_into(out, upstream, term.weight, term.coefficient);
+    else
+      torch::addmm_out(out, out, upstream, term.weight, 0, term.coefficient);
   }
   if (weight_.defined()) {
-    weight_.addmm_(upstream.t(), term.hidden.narrow(0, first, logits.size(0)), 1, term.coefficient);
+    if (products && weight_.is_contiguous())
+      model::product_into(weight_, upstream.t(), hidden, term.coefficient, true);
+    else
+      weight_.addmm_(upstream.t(), hidden, 1, term.coefficient);
   }
   if (bias_.defined()) bias_.add_(upstream.sum(0), term.coefficient);
 }

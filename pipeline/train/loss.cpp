@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/train/row_losses.hpp"
 
 namespace cmc::train {
 namespace {
@@ -11,6 +12,7 @@ using torch::Tensor;
 // Replaces logits z by w (softmax(z) − onehot) and writes the cross-entropies.
 void softmax_minus_onehot(const VocabularyPart& part, Tensor z, const Tensor& labels, const Tensor& weights,
                           Tensor losses) {
+  if (has_row_loops(z, part)) return cross_entropy_rows(z, labels, weights, losses);
   const VocabularyPart::Places places = part.places(labels);
   const Tensor max = part.max(z);
   const Tensor at_label = part.at(z, places) - max;

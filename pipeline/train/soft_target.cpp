@@ -1,6 +1,7 @@
 #include "pipeline/train/soft_target.hpp"
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/train/row_losses.hpp"
 
 namespace cmc::train {
 namespace {
@@ -12,6 +13,13 @@ void pull(const PairedRows& rows, const SoftTargetInput& input, const SoftTarget
   const VocabularyPart::Places labels = part.places(rows.of(input.labels));
   Tensor target = rows.other, q = rows.fused;
   part.add_at(target, labels, torch::full_like(labels.index, -input.penalty, target.options()));
+  if (has_row_loops(q, part)) {
+    const Tensor crossed = rows.of(output.token_loss);
+    rows.of(output.label_loss).copy_(normalisers_of(q) - part.at(q, labels).squeeze(1));
+    compared_rows(target, q, rows.of(input.weights), {crossed, {}});
+    crossed.neg_();
+    return;
+  }
   target.sub_(part.logsumexp(target)).exp_();
   q.sub_(part.logsumexp(q));
   rows.of(output.label_loss).copy_(-part.at(q, labels).squeeze(1));

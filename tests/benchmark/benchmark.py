@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""cmc beside the published algorithm over transformers, transformers' own generate() and CTranslate2: equal work, in turns.
+"""cmc beside the published algorithm over transformers, transformers' own generate() and CTranslate2, its training beside plain loops of
+PyTorch and peft: equal work, in turns.
 
     tests/benchmark/benchmark.py [--batch 1,16] [--new 64] [--prompts 16] [--repeat 5] [--threads N] [--models A,B]
                                  [--what ...] [--peers ...] [--json FILE]
@@ -23,11 +24,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import systems
+import training_loops
 from systems import ROOT, Missing, find_programs, need, timed
 
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "differential")]
 PARTS = ("decoding", "fused", "scoring", "training")
-PEERS = ("published", "transformers", "ctranslate2")
+PEERS = ("published", "transformers", "ctranslate2", "pytorch", "peft")
 
 
 def parse():
@@ -219,30 +221,60 @@ def measure_scoring(bench):
         bench.rounds(what, "answer tokens/s", kept, pairs=len(pairs))
 
 
-def measure_training(bench):
-    """A step of 16 examples in the second epoch of delta training beside the template: states kept, or the template run each time."""
-    probe, = find_programs("probe_train")
-    examples = []
-    for row in bench.made.instructions(48):
-        prompt = bench.tokenizer.encode(f"<|user|>\n{row['instruction']}\n<|assistant|>\n").ids
-        answer = bench.tokenizer.encode(row["output"], add_special_tokens=False).ids
-        examples.append({"tokens": prompt + answer, "labels": [-100] * len(prompt) + answer})
+class Training:
+    """Steps of 16 examples, of which the second epoch's count, by cmc and by plain loops over the same micro-batches."""
 
-    def step(keep):
-        request = bench.work / f"train-{keep}.json"
-        request.write_text(json.dumps({"command": "train", "trained": str(bench.delta), "frozen": [{"folder": str(bench.folder), "keep": keep}],
-                                       "examples": examples, "settings": {"batch": 4, "accumulation": 4, "epochs": 2}}), encoding="utf-8")
+    settings = {"batch": 4, "accumulation": 4, "epochs": 2}
 
+    def __init__(self, bench):
+        self.bench, self.examples = bench, []
+        self.probe, = find_programs("probe_train")
+        for row in bench.made.instructions(48):
+            prompt = bench.tokenizer.encode(f"<|user|>\n{row['instruction']}\n<|assistant|>\n").ids
+            answer = bench.tokenizer.encode(row["output"], add_special_tokens=False).ids
+            self.examples.append({"tokens": prompt + answer, "labels": [-100] * len(prompt) + answer})
+        chosen = self.ask({"command": "batches"})["steps"]
+        self.batches = [[[self.examples[i] for i in batch["examples"]] for batch in step] for step in chosen]
+
+    def ask(self, what):
+        request = self.bench.work / "train.json"
+        request.write_text(json.dumps({"examples": self.examples, "settings": self.settings, **what}), encoding="utf-8")
+        done = subprocess.run([self.probe, request], capture_output=True, text=True,
+                              env={**os.environ, "OMP_NUM_THREADS": str(self.bench.given.threads)})
+        if done.returncode != 0:
+            raise SystemExit(f"probe_train: exit {done.returncode}\n{done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def ours(self, **what):
         def run(_):
-            done = subprocess.run([probe, request], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(bench.given.threads)})
-            if done.returncode != 0:
-                raise SystemExit(f"probe_train: exit {done.returncode}\n{done.stderr}")
-            reports = json.loads(done.stdout.splitlines()[-1])["reports"]
+            reports = self.ask({"command": "train", **what})["reports"]
             second = [report["seconds"] for report in reports[len(reports) // 2:]]
-            return {"steps": second, "value": statistics.median(second)}
+            return {"steps": second, "loss": reports[0]["loss"], "value": statistics.median(second)}
         return run
 
-    bench.rounds("training step, 16 examples", "s", {"cmc, states kept": step(True), "cmc, template run each step": step(False)})
+    def rounds(self, what, ours, peers):
+        """peers: {name: makes a loop}. Before anything was learned all have the same loss, or their work is not the same."""
+        contenders = {**ours, **{name: loop if isinstance(loop, str) else lambda _, loop=loop: loop.run()
+                                 for name, loop in ((name, attempt(make)) for name, make in peers.items())}}
+        self.bench.rounds(what, "s", contenders)
+        losses = {row["system"]: run["loss"] for row in self.bench.rows if row["what"] == what for run in row["runs"]}
+        if max(losses.values()) - min(losses.values()) > 1e-3 * max(losses.values()):
+            raise SystemExit(f"{what}: the first step's losses differ: {losses}")
+
+
+def measure_training(bench):
+    """A delta beside the template, its states kept or the template run in each step; low-rank adapters of all linear layers of the template."""
+    training, load = Training(bench), bench.published.load_model
+    asked = lambda peer, loops: loops if peer in bench.given.peers else {}
+    delta = (load, training.batches, bench.folder, bench.delta)
+    beside = lambda keep: training.ours(trained=str(bench.delta), frozen=[{"folder": str(bench.folder), "keep": keep}])
+    training.rounds("training step, 16 examples",
+                    {"cmc, states kept": beside(True), "cmc, template run each step": beside(False)},
+                    asked("pytorch", {"PyTorch loop, states kept": lambda: training_loops.KeptDelta(*delta),
+                                      "PyTorch loop, template run each step": lambda: training_loops.Delta(*delta)}))
+    adapters = {**training_loops.LORA, "targets": training_loops.MODULES}
+    training.rounds("LoRA step, 16 examples", {"cmc": training.ours(trained=str(bench.folder), adapters=adapters)},
+                    asked("peft", {"peft": lambda: training_loops.Lora(load, training.batches, bench.folder)}))
 
 
 def spread(values, digits=3):

@@ -18,6 +18,9 @@ import tiny_checkpoints as tiny  # noqa: E402
 
 PEERS = ["published", "transformers", *(["ctranslate2"] if find_spec("ctranslate2") else [])]
 NAMES = {"published": "published loop", "transformers": "transformers", "ctranslate2": "CTranslate2"}
+TRAINING = {"training step, 16 examples": ["cmc, states kept", "cmc, template run each step", "PyTorch loop, states kept",
+                                           "PyTorch loop, template run each step"],
+            "LoRA step, 16 examples": ["cmc", "peft"]}
 PROMPTS, NEW, REPEAT = 3, 4, 2
 
 
@@ -61,12 +64,14 @@ def test_the_end_token_can_be_ignored(models, tmp_path):
 
 def test_equal_work_and_a_table_of_it(models, tmp_path):
     file = tmp_path / "runs.json"
-    done = benchmark(models, "--batch", "1,2", "--peers", ",".join(PEERS), "--json", str(file))
+    done = benchmark(models, "--batch", "1,2", "--peers", ",".join([*PEERS, "pytorch", "peft"]), "--json", str(file))
     found = json.loads(file.read_text())
     rows = found["rows"]
     assert {(row["model"], row["what"]) for row in rows} == {
         *((model, what) for model in ("small", "other") for what in ("vanilla", "scoring, vanilla", "scoring, fused")),
-        ("small", "fused, same vocabulary"), ("other", "fused, other vocabulary"), ("small", "training step, 16 examples")}
+        ("small", "fused, same vocabulary"), ("other", "fused, other vocabulary"), *(("small", what) for what in TRAINING)}
+    for what, names in TRAINING.items():
+        assert [row["system"] for row in rows if row["what"] == what and row["runs"]] == names
     vanilla = [row for row in rows if row["what"] == "vanilla"]
     for model in ("small", "other"):
         for batch in (1, 2):

@@ -1,0 +1,42 @@
+#include "pipeline/model/matrix_product.hpp"
+
+#include "pipeline/core/error.hpp"
+#include "pipeline/model/gemm.hpp"
+#include "pipeline/model/instruction_set.hpp"
+
+namespace cmc::model {
+
+namespace {
+
+Factor factor_of(const torch::Tensor& matrix) {
+  return {matrix.const_data_ptr<float>(), matrix.stride(0), matrix.stride(1)};
+}
+
+}  // namespace
+
+bool takes_product(const torch::Tensor& matrix) {
+  return matrix.device().is_cpu() && matrix.scalar_type() == torch::kFloat32 && matrix.dim() == 2 &&
+         (matrix.stride(0) == 1 || matrix.stride(1) == 1) && instruction_set() != InstructionSet::none;
+}
+
+void product_into(torch::Tensor out, const torch::Tensor& left, const torch::Tensor& right, double factor, bool adds) {
+  expect(out.size(0) == left.size(0) && out.size(1) == right.size(1) && left.size(1) == right.size(0) &&
+             (out.stride(1) == 1 || out.size(1) == 1),
+         "the sizes of a product fit");
+  multiply({out.size(0), left.size(1), out.size(1), factor_of(left), factor_of(right), out.data_ptr<float>(),
+            out.stride(0), static_cast<float>(factor), adds});
+}
+
+torch::Tensor gradient_product(const torch::Tensor& parameter, const torch::Tensor& left, const torch::Tensor& right,
+                               double factor) {
+  const torch::Tensor held = parameter.is_leaf() ? parameter.grad() : torch::Tensor();
+  if (held.defined() && held.is_contiguous() && takes_product(held)) {
+    product_into(held, left, right, factor, true);
+    return {};
+  }
+  const torch::Tensor own = torch::empty({left.size(0), right.size(1)}, left.options());
+  product_into(own, left, right, factor);
+  return own;
+}
+
+}  // namespace cmc::model
