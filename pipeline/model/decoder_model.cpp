@@ -103,6 +103,10 @@ const torch::Tensor& DecoderModel::output_bias() const {
   return weights_->output.bias;
 }
 
+std::shared_ptr<const PackedMatrix> DecoderModel::packed_output(const torch::Tensor& states) const {
+  return weights_->output.packed(states);
+}
+
 const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::parameters() const {
   return weights_->named;
 }

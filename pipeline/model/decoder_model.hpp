@@ -16,6 +16,8 @@
 
 namespace cmc::model {
 
+class PackedMatrix;
+
 struct LoraSettings;
 struct ModelWeights;
 struct PassTables;
@@ -80,6 +82,8 @@ class DecoderModel {
   // [vocabulary, hidden]; the embedding itself where outputs are tied. Of a split model share_of() the vocabulary.
   const torch::Tensor& output_weight() const;
   const torch::Tensor& output_bias() const;  // [vocabulary], or the share; undefined: none
+  // The output weight as a CPU's kernels multiply such states by it; null where they do not.
+  std::shared_ptr<const PackedMatrix> packed_output(const torch::Tensor& states) const;
   // A cache for this model (of a split one: for its own heads).
   KvCache make_cache(int64_t slots, int64_t capacity) const;
 

@@ -40,10 +40,12 @@ torch::Tensor Linear::wide(const torch::Tensor& x) const {
 }
 
 torch::Tensor Linear::multiply(const torch::Tensor& x) const {
-  const bool is_trained = weights.front().requires_grad();
-  // Weights in training change each step: packing them would cost more than it saves.
-  if (path_of(x) == OpPath::cpu_kernels && !is_trained) return multiply_packed(x);
-  if (!torch::GradMode::is_enabled() || !is_trained) return torch::linear(x, weight, bias);
+  if (const auto matrix = packed(x)) {
+    torch::Tensor result = torch::empty({x.size(0), matrix->outputs()}, x.options());
+    packed_product_into(result, x.contiguous(), *matrix);
+    return bias.defined() ? result.add_(bias) : result;
+  }
+  if (!torch::GradMode::is_enabled() || !weights.front().requires_grad()) return torch::linear(x, weight, bias);
   std::vector<torch::Tensor> results;
   for (size_t i = 0; i < weights.size(); ++i) {
     results.push_back(torch::linear(x, weights[i], biases.empty() ? torch::Tensor() : biases[i]));
@@ -51,7 +53,8 @@ torch::Tensor Linear::multiply(const torch::Tensor& x) const {
   return results.size() == 1 ? results.front() : torch::cat(results, -1);
 }
 
-torch::Tensor Linear::multiply_packed(const torch::Tensor& x) const {
+std::shared_ptr<const PackedMatrix> Linear::packed(const torch::Tensor& x) const {
+  if (path_of(x) != OpPath::cpu_kernels || weights.front().requires_grad()) return nullptr;
   const int64_t version = static_cast<int64_t>(weight._version());
   if (packed_ == nullptr || packed_version_ != version) {
     const torch::Tensor rows = weight.contiguous();
@@ -61,16 +64,7 @@ torch::Tensor Linear::multiply_packed(const torch::Tensor& x) const {
     packed_ = packed;
     packed_version_ = version;
   }
-  const torch::Tensor input = x.contiguous();
-  const int64_t rows = input.size(0);
-  torch::Tensor result = torch::empty({rows, packed_->outputs()}, input.options());
-  const float* from = input.const_data_ptr<float>();
-  float* to = result.data_ptr<float>();
-  // A thread's share is worth starting it for: about 2 microseconds of products.
-  const int64_t products = std::max<int64_t>(1, rows * packed_->inputs() * PackedMatrix::strip_width);
-  at::parallel_for(0, packed_->strips(), std::max<int64_t>(1, 100'000 / products),
-                   [&](int64_t first, int64_t last) { packed_->multiply(from, rows, to, first, last); });
-  return bias.defined() ? result.add_(bias) : result;
+  return packed_;
 }
 
 }  // namespace cmc::model

@@ -31,6 +31,9 @@ struct Linear {
   torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;
   // The same in float32, straight from the matmul where the device's can (an output layer's logits).
   torch::Tensor wide(const torch::Tensor& x) const;
+  // The weights as the kernels of a CPU read them, made at first use; null where x is not multiplied by these: another
+  // path, or weights in training, which change each step.
+  std::shared_ptr<const PackedMatrix> packed(const torch::Tensor& x) const;
   // Forgets the packed copy, for weights that change without torch's notice.
   void unpack() { packed_.reset(); }
 
@@ -38,8 +41,7 @@ struct Linear {
   // Whether followed_linear() takes it. `drops`: adapters may drop inputs.
   bool is_followed(const torch::Tensor& x, bool drops) const;
   torch::Tensor multiply(const torch::Tensor& x) const;
-  torch::Tensor multiply_packed(const torch::Tensor& x) const;
-  // Made at first use on a CPU; of the weights at `packed_version_`.
+  // Of the weights at `packed_version_`.
   mutable std::shared_ptr<const PackedMatrix> packed_;
   mutable int64_t packed_version_ = -1;
 };

@@ -1,5 +1,9 @@
 #include "pipeline/model/matrix_product.hpp"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
 #include "pipeline/core/error.hpp"
 #include "pipeline/model/gemm.hpp"
 #include "pipeline/model/instruction_set.hpp"
@@ -25,6 +29,19 @@ void product_into(torch::Tensor out, const torch::Tensor& left, const torch::Ten
          "the sizes of a product fit");
   multiply({out.size(0), left.size(1), out.size(1), factor_of(left), factor_of(right), out.data_ptr<float>(),
             out.stride(0), static_cast<float>(factor), adds});
+}
+
+void packed_product_into(torch::Tensor out, const torch::Tensor& x, const PackedMatrix& matrix) {
+  expect(x.is_contiguous() && out.is_contiguous() && x.size(1) == matrix.inputs() && out.size(0) == x.size(0) &&
+             out.size(1) == matrix.outputs(),
+         "the sizes of a product fit");
+  const int64_t rows = x.size(0);
+  const float* from = x.const_data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  // A thread's share is worth starting it for: about 2 microseconds of products.
+  const int64_t products = std::max<int64_t>(1, rows * matrix.inputs() * PackedMatrix::strip_width);
+  at::parallel_for(0, matrix.strips(), std::max<int64_t>(1, 100'000 / products),
+                   [&](int64_t first, int64_t last) { matrix.multiply(from, rows, to, first, last); });
 }
 
 torch::Tensor gradient_product(const torch::Tensor& parameter, const torch::Tensor& left, const torch::Tensor& right,

@@ -10,7 +10,10 @@ LogitTerm logit_term(const model::DecoderModel& model, const torch::Tensor& stat
 
 LogitTerm frozen_term(const FrozenModel& frozen, std::span<const Example* const> examples, const VocabularyPart& part) {
   const torch::Tensor states = frozen.states ? frozen.states->states(examples) : frozen_states(*frozen.model, examples);
-  return logit_term(*frozen.model, states, frozen.coefficient, part);
+  LogitTerm term = logit_term(*frozen.model, states, frozen.coefficient, part);
+  const torch::NoGradGuard no_grad;
+  if (!part.is_split()) term.packed = frozen.model->packed_output(states);
+  return term;
 }
 
 std::vector<LogitTerm> frozen_terms(const std::vector<FrozenModel>& frozen, std::span<const Example* const> examples,

@@ -113,7 +113,9 @@ Tensor add_term(const LogitTerm& term, int64_t first, double add_to, Tensor& log
                 : logits.add_(capped.value, term.coefficient);
     return capped.slope;
   }
-  if (has_products(logits, {hidden, term.weight})) {
+  if (term.packed && add_to == 0 && term.coefficient == 1.0) {
+    model::packed_product_into(logits, hidden.contiguous(), *term.packed);
+  } else if (has_products(logits, {hidden, term.weight})) {
     model::product_into(logits, hidden, term.weight.t(), term.coefficient, add_to != 0);
   } else if (hidden.scalar_type() == logits.scalar_type()) {
     torch::addmm_out(logits, logits, hidden, term.weight.t(), add_to, term.coefficient);

@@ -2,8 +2,10 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
+#include "pipeline/model/packed_gemm.hpp"
 #include "pipeline/train/vocabulary_part.hpp"
 
 namespace cmc::train {
@@ -15,6 +17,8 @@ struct LogitTerm {
   double coefficient = 1.0;
   double final_softcap = 0;  // cap * tanh(x / cap); 0: none
   torch::Tensor bias = {};   // [V] of the output; undefined: none
+  // A weight that is not trained, as a CPU's kernels read it; may be null.
+  std::shared_ptr<const model::PackedMatrix> packed = {};
 
   LogitTerm rows(int64_t first, int64_t count) const;
 };
