@@ -169,16 +169,34 @@ bool is_control(const Record& record, const std::string& delta) {
   return experiment_value(record.results().header.experiment, "delta." + delta + ".answers_of_others") == "yes";
 }
 
-// Baseline: the same target steered by a delta that has learned the answers' form alone.
-Finding beyond_control(const Record& record, const Others& others) {
-  Finding finding{"Objective: likelier than by a delta that read each question with the answer to another one",
-                  "steered target"};
-  const auto systems = steered(record, "likelihood", {unread_set});
+// The first delta on each target, and a control on the same one.
+std::vector<std::pair<System, System>> beside_controls(const Record& record, const std::string& stage,
+                                                       const std::string& set) {
+  std::vector<std::pair<System, System>> pairs;
+  const auto systems = steered(record, stage, {set});
   for (const System& system : systems)
     for (const System& control : systems)
       if (has_main_delta(record, "instruct", system) && control.target == system.target &&
           is_control(record, control.delta))
-        finding.evidence.push_back(objective_evidence(record, control, system, others.contains(system.target)));
+        pairs.emplace_back(system, control);
+  return pairs;
+}
+
+// Baseline: the same target steered by a delta that has learned the answers' form alone.
+Finding beyond_control(const Record& record, const Others& others) {
+  Finding finding{"Content: the one delta does more than one that read each question with the answer to another",
+                  "comparison"};
+  for (const auto& [system, control] : beside_controls(record, "likelihood", unread_set))
+    finding.evidence.push_back(objective_evidence(record, control, system, others.contains(system.target)));
+  for (const auto& [system, control] : beside_controls(record, "instruct", plain_set)) {
+    Evidence evidence{describe(system) + ", responses", others.contains(system.target)};
+    for (const auto& [set, name] : {std::pair(checked_set, metric::followed), {plain_set, metric::reference}}) {
+      const auto& about = records::metric_named(name);
+      add(evidence, contrast(std::string(about.title), Claim::rises, about.digits,
+                             samples_between(record, {control, set, name}, {system, set, name})));
+    }
+    finding.evidence.push_back(std::move(evidence));
+  }
   return finding;
 }
 

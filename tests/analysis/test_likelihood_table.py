@@ -7,7 +7,7 @@ import numpy
 import pandas
 import pytest
 import scipy.stats
-from support_effects import effects, task_of
+from support_effects import effects, instruct_unit, task_of
 from support_results import double, integer, make_folder, report
 
 CHOICE, UNREAD = 10, 40
@@ -57,6 +57,9 @@ def run(request, tmp_path_factory):
             for delta in ("", "tiny", "control"):
                 for part in ("choice", "unread"):
                     units[seed, target, delta, part] = unit(random, seed, target, delta, part)
+            answers = instruct_unit(random, seed, target, "cmc", 30, effect=False)
+            answers["task"].update(delta="control", name=f"instruct {target} control")
+            description["units"].append(answers)
     description["units"] += units.values()
     folder = make_folder(tmp_path_factory.mktemp("likelihood") / "run", description)
     done = report(folder)
@@ -98,7 +101,7 @@ def test_the_finding_is_the_difference_to_the_target_alone_and_to_the_control(ru
     folder, units, seeds, shown = run
     findings = csv(folder, "findings")
     findings = findings[(findings["Measure"] == "Answer, nat/token")]
-    for effect, baseline in (("Objective: steered", ""), ("Objective: likelier", "control")):
+    for effect, baseline in (("Objective: steered", ""), ("Content", "control")):
         rows = findings[findings["Effect"].str.startswith(effect)].set_index("On")
         for target in ("small", "large"):
             alpha = BEST[target]
@@ -108,7 +111,9 @@ def test_the_finding_is_the_difference_to_the_target_alone_and_to_the_control(ru
             seen = (scipy.stats.norm.ppf(0.995) + scipy.stats.norm.ppf(0.8)) * scipy.stats.sem(apart.ravel())
             assert row["Seen from"] == pytest.approx(seen, rel=1e-4)
             assert row["Claim"] == ("rises: yes" if target == "small" or not baseline else "rises: no")
-    assert re.search(r"Objective: likelier than by a delta that read each question with the answer to another one — appears in part", shown)
+    assert re.search(r"Content: [^—]* — appears in part: \d of 6 comparisons", shown)
+    responses = csv(folder, "findings").set_index("On").loc["small + tiny, α 1, responses"]
+    assert responses["Measure"] == "Ref. nat/token" and responses["Claim"] == "rises: yes"
 
 
 def test_a_seed_of_few_noisy_pairs_does_not_tell(tmp_path):
