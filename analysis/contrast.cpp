@@ -10,6 +10,8 @@ namespace {
 
 constexpr size_t fewest_items = 8;
 constexpr double significant = 0.01, kept_share = 0.8;
+// Standard normal quantiles of 1 - significant / 2 and of 0.8.
+constexpr double two_sided = 2.5758, power = 0.8416;
 
 // One figure of every seed, put together.
 template <class Value>
@@ -31,6 +33,14 @@ double p_value(const Samples& samples) {
   return baseline.size() < fewest_items ? unknown : metrics::paired_bootstrap(measured, baseline).p_value;
 }
 
+// Of all seeds' items together.
+double detectable(const Samples& samples) {
+  std::vector<double> differences;
+  for (const auto& sample : samples)
+    for (const Pair& pair : sample.pairs) differences.push_back(pair.measured - pair.baseline);
+  return differences.size() < 2 ? unknown : (two_sided + power) * metrics::standard_error(differences);
+}
+
 bool every_seed(const Figure& difference, double sign) {
   if (difference.by_seed.empty()) return sign * difference.value > 0;
   return std::ranges::all_of(difference.by_seed, [&](const auto& seed) { return sign * seed.second > 0; });
@@ -49,6 +59,10 @@ std::vector<Pair> paired(std::span<const records::Measurement> baseline,
   return pairs;
 }
 
+bool Contrast::is_undecided() const {
+  return judged && !holds && claim != Claim::stays && p >= significant && detectable > relevant;
+}
+
 Contrast contrast(const std::string& measure, Claim claim, int digits, const Samples& samples) {
   Contrast result{measure, claim, digits};
   result.baseline = figure_of(samples, [](const Pair& pair) { return pair.baseline; });
@@ -56,6 +70,8 @@ Contrast contrast(const std::string& measure, Claim claim, int digits, const Sam
   result.difference = figure_of(samples, [](const Pair& pair) { return pair.measured - pair.baseline; });
   result.p = p_value(samples);
   result.judged = !std::isnan(result.p);
+  result.detectable = detectable(samples);
+  result.relevant = (1 - kept_share) * std::abs(result.baseline.value);
   if (claim == Claim::stays)
     result.holds = result.judged && result.measured.value >= kept_share * result.baseline.value;
   else

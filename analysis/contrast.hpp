@@ -22,7 +22,12 @@ struct Contrast {
   Figure baseline = {}, measured = {}, difference = {};
   double p = unknown;         // two-sided
   double way_back = unknown;  // of returns: share of the way from the baseline to what it was before
+  // The smallest difference that this many items would show four times out of five; unknown below two items.
+  double detectable = unknown;
+  double relevant = unknown;  // the smallest difference that would count
   bool judged = false, holds = false;
+  // It does not hold, and an effect that counts would not have been seen either.
+  bool is_undecided() const;
 };
 
 struct Pair {

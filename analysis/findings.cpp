@@ -1,6 +1,8 @@
 #include "analysis/findings.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -26,23 +28,42 @@ Others other_vocabularies(const Record& record) {
   return targets;
 }
 
+const std::string choice_set = records::unread_set(name_of(records::UnreadPart::choice)),
+                  unread_set = records::unread_set(name_of(records::UnreadPart::unread));
+
+// What the strength of a system is chosen by, smaller is better: of those for instructions the loss of the answers that
+// are there to choose by, then how far it is from 1.
+std::tuple<double, std::pair<double, double>> rank_of(const Record& record, const std::string& stage,
+                                                      const System& system) {
+  const double chosen = stage == "unlearn" || stage == "robustness"
+                            ? unknown
+                            : record.figure(system, choice_set, metric::answer_per_token).value;
+  return {std::isnan(chosen) ? std::numeric_limits<double>::infinity() : -chosen,
+          metrics::distance_from_1(system.strength)};
+}
+
 // A method once for each target and delta: as measured on one of the sets, fused as usual rather than in a variant, at
-// the strength nearest to 1.
+// the strength that is chosen, or nearest to 1.
 std::vector<System> steered(const Record& record, const std::string& stage, const std::vector<std::string>& sets,
                             records::Method method = records::Method::cmc) {
-  // From what is judged: not measured, a variant, strength from 1.
-  using Distance = std::tuple<bool, bool, std::pair<double, double>>;
+  // From what is judged: not measured, a variant, its strength.
+  using Distance = std::tuple<bool, bool, std::tuple<double, std::pair<double, double>>>;
   std::map<std::pair<std::string, std::string>, std::map<Distance, System>> found;
   for (const auto& set : sets)
     for (const System& system : record.systems(stage, set)) {
       if (system.method != method) continue;
       const bool measured = std::ranges::any_of(sets, [&](const auto& each) { return record.items(system, each) > 0; });
       found[{system.target, system.delta}].try_emplace(
-          {!measured, !describe(system.fusion).empty(), metrics::distance_from_1(system.strength)}, system);
+          {!measured, !describe(system.fusion).empty(), rank_of(record, stage, system)}, system);
     }
   std::vector<System> list;
   for (const auto& [name, by_distance] : found) list.push_back(by_distance.begin()->second);
   return list;
+}
+
+bool has_main_delta(const Record& record, const std::string& stage, const System& system) {
+  const std::string main = main_delta(record, stage);
+  return main.empty() || system.delta == main;
 }
 
 struct Measured {
@@ -69,11 +90,15 @@ void add(Evidence& evidence, Contrast contrast) {
   if (contrast.difference.n > 0) evidence.contrasts.push_back(std::move(contrast));
 }
 
+constexpr double relevant_points = 10;  // of a share in %, where a fifth of the baseline may be next to nothing
+
 Contrast contrast_of(const Record& record, const System& system, const std::string& set, std::string_view name,
                      Claim claim, const std::string& title = "") {
   const auto& about = records::metric_named(name);
-  return contrast(title.empty() ? std::string(about.title) : title, claim, about.digits,
-                  samples_of(record, system, set, name));
+  auto found = contrast(title.empty() ? std::string(about.title) : title, claim, about.digits,
+                        samples_of(record, system, set, name));
+  if (about.unit == "%") found.relevant = std::max(found.relevant, relevant_points);
+  return found;
 }
 
 const std::string plain_set(name_of(records::Prompts::plain)), checked_set(name_of(records::Prompts::checked));
@@ -84,6 +109,24 @@ Evidence instruction_evidence(const Record& record, const System& system, bool o
   if (evidence.contrasts.empty()) add(evidence, contrast_of(record, system, plain_set, metric::followed, Claim::rises));
   add(evidence, contrast_of(record, system, checked_set, metric::followed, Claim::rises, "Followed by rule, %"));
   add(evidence, contrast_of(record, system, plain_set, metric::reference, Claim::rises));
+  return evidence;
+}
+
+// What a training minimises, on answers that none read; of these the text, and the end.
+Evidence objective_evidence(const Record& record, const System& baseline, const System& system, bool other_vocabulary) {
+  Evidence evidence{describe(system), other_vocabulary};
+  for (const auto name : {metric::answer_per_token, metric::answer_text_per_token, metric::answer_end}) {
+    const auto& about = records::metric_named(name);
+    add(evidence, contrast(std::string(about.title), Claim::rises, about.digits,
+                           samples_between(record, {baseline, unread_set, name}, {system, unread_set, name})));
+  }
+  return evidence;
+}
+
+Evidence response_evidence(const Record& record, const System& system, bool other_vocabulary) {
+  Evidence evidence{describe(system), other_vocabulary};
+  add(evidence, contrast_of(record, system, plain_set, metric::stopped, Claim::rises));
+  add(evidence, contrast_of(record, system, plain_set, metric::repetition, Claim::falls));
   return evidence;
 }
 
@@ -107,10 +150,62 @@ std::vector<std::string> all_tofu_sets() {
 
 Finding instructions(const Record& record, const Others& others) {
   Finding finding{"Instructions: steered by the one delta, a target follows them better than alone", "steered target"};
-  const std::string main = main_delta(record, "instruct");
   for (const System& system : steered(record, "instruct", {plain_set}))
-    if (main.empty() || system.delta == main)  // a sweep's other sizes and epochs stand in tables
+    if (has_main_delta(record, "instruct", system))  // a sweep's other sizes and epochs stand in tables
       finding.evidence.push_back(instruction_evidence(record, system, others.contains(system.target)));
+  return finding;
+}
+
+Finding objective(const Record& record, const Others& others) {
+  Finding finding{"Objective: steered by the one delta, a target finds answers likelier that no training read",
+                  "steered target"};
+  for (const System& system : steered(record, "likelihood", {unread_set}))
+    if (has_main_delta(record, "instruct", system))
+      finding.evidence.push_back(objective_evidence(record, system.vanilla(), system, others.contains(system.target)));
+  return finding;
+}
+
+bool is_control(const Record& record, const std::string& delta) {
+  return experiment_value(record.results().header.experiment, "delta." + delta + ".answers_of_others") == "yes";
+}
+
+// The first delta on each target, and a control on the same one.
+std::vector<std::pair<System, System>> beside_controls(const Record& record, const std::string& stage,
+                                                       const std::string& set) {
+  std::vector<std::pair<System, System>> pairs;
+  const auto systems = steered(record, stage, {set});
+  for (const System& system : systems)
+    for (const System& control : systems)
+      if (has_main_delta(record, "instruct", system) && control.target == system.target &&
+          is_control(record, control.delta))
+        pairs.emplace_back(system, control);
+  return pairs;
+}
+
+// Baseline: the same target steered by a delta that has learned the answers' form alone.
+Finding beyond_control(const Record& record, const Others& others) {
+  Finding finding{"Content: the one delta does more than one that read each question with the answer to another",
+                  "comparison"};
+  for (const auto& [system, control] : beside_controls(record, "likelihood", unread_set))
+    finding.evidence.push_back(objective_evidence(record, control, system, others.contains(system.target)));
+  for (const auto& [system, control] : beside_controls(record, "instruct", plain_set)) {
+    Evidence evidence{describe(system) + ", responses", others.contains(system.target)};
+    for (const auto& [set, name] : {std::pair(checked_set, metric::followed), {plain_set, metric::reference}}) {
+      const auto& about = records::metric_named(name);
+      add(evidence, contrast(std::string(about.title), Claim::rises, about.digits,
+                             samples_between(record, {control, set, name}, {system, set, name})));
+    }
+    finding.evidence.push_back(std::move(evidence));
+  }
+  return finding;
+}
+
+Finding responses(const Record& record, const Others& others) {
+  Finding finding{"Responses: steered by the one delta, a target ends by itself more often and repeats less",
+                  "steered target"};
+  for (const System& system : steered(record, "instruct", {plain_set}))
+    if (has_main_delta(record, "instruct", system))
+      finding.evidence.push_back(response_evidence(record, system, others.contains(system.target)));
   return finding;
 }
 
@@ -122,9 +217,8 @@ Finding unlearning(const Record& record, Deltas deltas, const Others& others) {
                       ? "Unlearning: steered by the one delta, a target forgets what it should and keeps the rest"
                       : "Unlearning by the deltas compared with it: the same",
                   "steered target"};
-  const std::string main = main_delta(record, "unlearn");
   for (const System& system : steered(record, "unlearn", all_tofu_sets()))
-    if ((main.empty() || system.delta == main) == (deltas == Deltas::first))
+    if (has_main_delta(record, "unlearn", system) == (deltas == Deltas::first))
       finding.evidence.push_back(unlearning_evidence(record, system, others.contains(system.target)));
   return finding;
 }
@@ -160,6 +254,7 @@ Finding return_under(const Record& record, const records::Stress& stress, const 
       found.way_back = found.difference.value /
                        (record.figure(system.vanilla().without_seed(), forget, name).value - found.baseline.value);
       found.holds = found.holds && found.way_back >= least_way_back;
+      found.relevant = least_way_back * std::abs(found.difference.value / found.way_back);
       add(evidence, std::move(found));
     }
     finding.evidence.push_back(std::move(evidence));
@@ -207,10 +302,15 @@ Finding shifts(const Record& record) {
 
 std::vector<Finding> find_effects(const Record& record) {
   const Others others = other_vocabularies(record);
-  std::vector<Finding> findings = {instructions(record, others), unlearning(record, Deltas::first, others)};
+  std::vector<Finding> findings;
   const auto add_where_measured = [&](Finding finding) {
     if (!finding.evidence.empty()) findings.push_back(std::move(finding));
   };
+  add_where_measured(objective(record, others));
+  add_where_measured(beyond_control(record, others));
+  add_where_measured(responses(record, others));
+  findings.push_back(instructions(record, others));
+  findings.push_back(unlearning(record, Deltas::first, others));
   add_where_measured(unlearning(record, Deltas::others, others));
   add_where_measured(composition(record, others));
   for (const auto& stress : stress_tests(record)) findings.push_back(return_under(record, stress, others));

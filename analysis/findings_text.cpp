@@ -28,7 +28,9 @@ std::string text_of(const Contrast& c) {
   if (!c.difference.by_seed.empty()) text += " in " + std::to_string(c.difference.by_seed.size()) + " seeds";
   if (c.claim == Claim::stays) return text + (c.holds ? ", stays)" : ", does not stay)");
   if (c.claim == Claim::returns) text += ", " + fixed(100 * c.way_back, 0) + " % of the way back";
-  return text + ", " + p_text(c.p) + ")";
+  text += ", " + p_text(c.p);
+  if (c.is_undecided()) text += ", seen from " + fixed(c.detectable, c.digits) + " on";
+  return text + ")";
 }
 
 Verdict together(const std::vector<Verdict>& verdicts) {
@@ -36,7 +38,8 @@ Verdict together(const std::vector<Verdict>& verdicts) {
   const size_t measured = verdicts.size() - count(Verdict::not_measured);
   if (measured == 0) return Verdict::not_measured;
   if (count(Verdict::appears) == measured) return Verdict::appears;
-  return count(Verdict::absent) == measured ? Verdict::absent : Verdict::in_part;
+  if (count(Verdict::appears) + count(Verdict::in_part) > 0) return Verdict::in_part;
+  return count(Verdict::undecided) > 0 ? Verdict::undecided : Verdict::absent;
 }
 
 std::string share(size_t part, size_t whole) {
@@ -53,6 +56,8 @@ std::string words(Verdict verdict) {
       return "appears in part";
     case Verdict::absent:
       return "does not appear";
+    case Verdict::undecided:
+      return "cannot be told with so few items";
     case Verdict::not_measured:
       break;
   }
@@ -60,14 +65,15 @@ std::string words(Verdict verdict) {
 }
 
 Verdict Evidence::verdict() const {
-  bool judged = false, moved = false, all = true;
+  bool judged = false, moved = false, all = true, open = false;
   for (const Contrast& contrast : contrasts) {
     judged = judged || contrast.judged;
     moved = moved || (contrast.claim != Claim::stays && contrast.holds);
     all = all && contrast.holds;
+    open = open || contrast.is_undecided();
   }
   if (!judged) return Verdict::not_measured;
-  if (!moved) return Verdict::absent;
+  if (!moved) return open ? Verdict::undecided : Verdict::absent;
   return all ? Verdict::appears : Verdict::in_part;
 }
 
@@ -123,14 +129,17 @@ Table findings_table(const std::vector<Finding>& findings) {
                {"Baseline"},
                {"Measured"},
                {"Difference"},
+               {"Seen from"},
                {"p", "", 3, "", OverSeeds::largest},
                {"Claim"}},
               {},
               {findings_rule,
-               "Baseline: the target alone; of robustness, the steered target asked as usual; of logit shifts, the "
+               "Baseline: the target alone; beside a control, the target steered by it; of robustness, the steered "
+               "target asked as usual; of logit shifts, the "
                "other model fine-tuned on different data. p: "
                "two-sided, paired "
-               "bootstrap over the items of all seeds."},
+               "bootstrap over the items of all seeds. Seen from: the smallest difference that so many items show "
+               "with p < 0.01 in four of five runs."},
               Table::Shown::folded};
   table.errors = "Means over n items ± standard error; with several seeds means over them ± sample standard deviation.";
   const auto claim = [](const Contrast& c) -> std::string {
@@ -138,22 +147,23 @@ Table findings_table(const std::vector<Finding>& findings) {
                              : c.claim == Claim::falls   ? "falls"
                              : c.claim == Claim::returns ? "returns"
                                                          : "stays";
-    return name + (!c.judged ? ": too few items" : c.holds ? ": yes" : ": no");
+    return name + (!c.judged ? ": too few items" : c.holds ? ": yes" : c.is_undecided() ? ": cannot be told" : ": no");
   };
   for (const Finding& finding : findings) {
     if (finding.evidence.empty())
       table.rows.push_back(
-          {finding.effect, "", words(Verdict::not_measured), "", Figure{}, Figure{}, Figure{}, Figure{}, ""});
+          {finding.effect, "", words(Verdict::not_measured), "", Figure{}, Figure{}, Figure{}, Figure{}, Figure{}, ""});
     for (const Evidence& evidence : finding.evidence) {
       const std::vector<Cell> lead{finding.effect, evidence.on, words(evidence.verdict())};
       if (evidence.contrasts.empty()) {
         table.rows.push_back(lead);
-        table.rows.back().insert(table.rows.back().end(), {"", Figure{}, Figure{}, Figure{}, Figure{}, ""});
+        table.rows.back().insert(table.rows.back().end(), {"", Figure{}, Figure{}, Figure{}, Figure{}, Figure{}, ""});
       }
       for (const Contrast& c : evidence.contrasts) {
         table.rows.push_back(lead);
-        table.rows.back().insert(table.rows.back().end(), {c.measure, c.baseline, c.measured, c.difference,
-                                                           records::plain_figure(c.p), claim(c)});
+        table.rows.back().insert(table.rows.back().end(),
+                                 {c.measure, c.baseline, c.measured, c.difference, records::plain_figure(c.detectable),
+                                  records::plain_figure(c.p), claim(c)});
       }
     }
   }

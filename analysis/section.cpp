@@ -37,8 +37,8 @@ std::vector<Section> all_sections(const Record& record) {
     if (!section.tables.empty()) sections.push_back(std::move(section));
   };
   for (const auto make :
-       {instruct_section, ifeval_section, judge_section, tofu_section, audit_section, robustness_section,
-        similarity_section, token_map_section, training_section, adaptation_section, cost_section})
+       {instruct_section, likelihood_section, ifeval_section, judge_section, tofu_section, audit_section,
+        robustness_section, similarity_section, token_map_section, training_section, adaptation_section, cost_section})
     add(make(record));
   return sections;
 }

@@ -32,6 +32,7 @@ std::string first_seed(const Record& record);
 
 // Each in table_<name>.cpp; what was not measured becomes dashes.
 Section instruct_section(const Record& record);
+Section likelihood_section(const Record& record);
 Section ifeval_section(const Record& record);
 Section judge_section(const Record& record);
 Section tofu_section(const Record& record);

@@ -15,6 +15,7 @@ extern const Stage train_stage;       // the delta models
 extern const Stage adapt_stage;       // fine-tuning and LoRA of each target
 extern const Stage similarity_stage;  // logit shifts of model pairs
 extern const Stage instruct_stage;    // AlpacaEval: generation and the likelihood of the reference
+extern const Stage likelihood_stage;  // how probable answers are that no training read
 extern const Stage ifeval_stage;      // IFEval: generation and rules that check it
 extern const Stage byte_exact_stage;  // how far each token map is from what it stands in for
 extern const Stage judge_stage;       // win rates of the instruct responses by a local model

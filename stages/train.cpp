@@ -45,10 +45,12 @@ TrainParameters parameters_of(Planner& planner, Purpose kind, Role role, const s
     experiment.fail("methods." + std::string(name_of(kind)),
                     "compares with a delta's start, and " + delta + " starts from random weights",
                     "set delta." + experiment.start_of(delta) + ".path or .pretrain = yes");
-  if (kind == Purpose::instruct)
+  if (kind == Purpose::instruct) {
     p.data.instructions = instruction_data(planner, experiment.data.alpaca, experiment.train_instruct.items);
-  else
+    p.data.instructions->answers_of_others = own.answers_of_others;
+  } else {
     p.data.tofu = tofu_split(planner, experiment.train_unlearn.retain_items);
+  }
   return p;
 }
 
@@ -110,7 +112,8 @@ train::TrainData read_data(const TrainParameters& p, const text::Tokenizer& toke
                            const train::TrainSettings& settings, const Workbench& bench) {
   if (p.data.tofu) return unlearning_data(*p.data.tofu, p.training.max_tokens, settings, tokenizer, bench);
   train::TrainData data;
-  data.examples = instruction_examples(*p.data.instructions, tokenizer, p.training.max_tokens, bench);
+  data.examples = instruction_examples(*p.data.instructions, tokenizer, p.training.max_tokens, bench,
+                                       p.training.held_out_items.value_or(0));
   return data;
 }
 

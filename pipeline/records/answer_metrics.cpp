@@ -1,4 +1,4 @@
-// Metrics of what systems answer: stages instruct, judge, unlearn.
+// Metrics of what systems answer, and of how probable answers are: stages instruct, likelihood, judge, unlearn.
 #include <algorithm>
 #include <cmath>
 
@@ -132,13 +132,13 @@ const std::vector<RowMetric<InstructRow>>& instruct_metrics() {
         .better = Better::higher,
         .definition = "log-probability of the reference answer per token"},
        reference_per_token},
-      {{.name = "stopped",
+      {{.name = metric::stopped,
         .title = "Stopped, %",
         .unit = "%",
         .digits = 1,
         .definition = "responses that ended by themselves within the length limit"},
        [](const Row& row) { return 100.0 * row.stopped; }},
-      {{.name = "repetition",
+      {{.name = metric::repetition,
         .title = "Repetition, %",
         .unit = "%",
         .digits = 1,
@@ -165,6 +165,36 @@ const std::vector<RowMetric<InstructRow>>& instruct_metrics() {
        [](const Row& row) {
          return row.reference ? static_cast<double>(count_code_points(*row.reference)) : unknown;
        }}};
+  return list;
+}
+
+const std::vector<RowMetric<LikelihoodRow>>& likelihood_metrics() {
+  using Row = LikelihoodRow;
+  static const std::vector<RowMetric<Row>> list = {
+      {{.name = metric::answer_per_token,
+        .title = "Answer, nat/token",
+        .unit = "nat/token",
+        .digits = 3,
+        .better = Better::higher,
+        .definition = "log-probability per token of an answer that no training read, end token included"},
+       [](const Row& row) { return row.answer_logprob / static_cast<double>(row.answer_tokens); }},
+      {{.name = metric::answer_text_per_token,
+        .title = "Its text, nat/token",
+        .unit = "nat/token",
+        .digits = 3,
+        .better = Better::higher,
+        .definition = "the same without the end token"},
+       [](const Row& row) {
+         const auto tokens = row.answer_tokens - 1;
+         return tokens > 0 ? (row.answer_logprob - row.end_logprob) / static_cast<double>(tokens) : unknown;
+       }},
+      {{.name = metric::answer_end,
+        .title = "Its end, nat",
+        .unit = "nat",
+        .digits = 2,
+        .better = Better::higher,
+        .definition = "log-probability of the end token after the answer"},
+       [](const Row& row) { return row.end_logprob; }}};
   return list;
 }
 

@@ -122,6 +122,34 @@ struct InstructParameters : ResponseParameters {
   }
 };
 
+// Answers of the instruction data that no training reads. choice: by which a delta's strength is chosen; unread: what
+// is told of the strength that was chosen.
+enum class UnreadPart { choice, unread };
+template <>
+struct EnumNames<UnreadPart> {
+  static constexpr NamedEnum names{
+      "part of the unread pairs",
+      std::to_array<Named<UnreadPart>>({{UnreadPart::choice, "choice"}, {UnreadPart::unread, "unread"}})};
+};
+
+// Stage likelihood: how probable these answers are.
+struct LikelihoodParameters {
+  Evaluation evaluation;
+  UnreadPart part = UnreadPart::unread;
+  Slice slice;  // of the file
+  FileReference data;
+  Prompt base_prompt, delta_prompt;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    Evaluation::fields(self.evaluation, visit);
+    visit("part", self.part);
+    Slice::fields(self.slice, visit);
+    visit("data", self.data);
+    visit("base_prompt", self.base_prompt);
+    visit("delta_prompt", self.delta_prompt);
+  }
+};
+
 // Stage unlearn: TOFU answers and losses.
 struct UnlearnParameters {
   Evaluation evaluation;

@@ -112,6 +112,9 @@ void Measurer::take(const store::Unit& unit) {
   if (const auto set = metrics::find_tofu_set(base_set(labels.set)); asks_tofu && set)
     measure(read_rows<UnlearnRow>(unit), unlearn_metrics(), {measurements_, system}, measurements_.set_code(labels.set),
             measurements_, *set);
+  if (unit.stage == "likelihood")
+    measure(read_rows<LikelihoodRow>(unit), likelihood_metrics(), {measurements_, system},
+            measurements_.set_code(labels.set), measurements_);
   if (unit.stage == "byte_exact")
     measure(read_rows<ByteExactRow>(unit), byte_exact_metrics(), {measurements_, system},
             measurements_.set_code(labels.set), measurements_);

@@ -132,7 +132,7 @@ const std::vector<Metric>& all_metrics() {
       for (const auto& metric : some) list.push_back(metric.about);
     };
     add(instruct_metrics()), add(ifeval_metrics()), add(judge_metrics()), add(unlearn_metrics()), add(shift_metrics()),
-        add(coverage_metrics()), add(byte_exact_metrics());
+        add(coverage_metrics()), add(byte_exact_metrics()), add(likelihood_metrics());
     add(training_metrics()), add(held_out_metrics());
     list.insert(list.end(), computed_metrics().begin(), computed_metrics().end());
     return list;

@@ -48,6 +48,7 @@ const std::vector<RowMetric<UnlearnRow, metrics::TofuSet>>& unlearn_metrics();
 const std::vector<RowMetric<ShiftRow>>& shift_metrics();
 const std::vector<RowMetric<CoverageRow>>& coverage_metrics();
 const std::vector<RowMetric<ByteExactRow>>& byte_exact_metrics();
+const std::vector<RowMetric<LikelihoodRow>>& likelihood_metrics();
 // Of a training as a whole.
 template <class Row>
 struct TrainingMetric {
@@ -102,6 +103,9 @@ inline constexpr std::string_view ifeval_prompt_strict = "ifeval_prompt_strict",
 inline constexpr std::string_view exact_memorization = "exact_memorization",
                                   extraction_strength = "extraction_strength", mia_reference = "mia_reference",
                                   privleak = "privleak";
+inline constexpr std::string_view stopped = "stopped", repetition = "repetition";
+inline constexpr std::string_view answer_per_token = "answer_per_token",
+                                  answer_text_per_token = "answer_text_per_token", answer_end = "answer_end";
 inline constexpr std::string_view map_divergence = "map_divergence", map_same_choice = "map_same_choice";
 }  // namespace metric
 

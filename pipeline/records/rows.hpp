@@ -44,6 +44,24 @@ struct CoverageRow {
   }
 };
 
+// likelihood: one row a (strength, pair).
+struct LikelihoodRow {
+  double alpha = 0;
+  int64_t item = 0;
+  double answer_logprob = 0, end_logprob = 0;
+  int64_t answer_tokens = 0;
+  static auto columns() {
+    using Row = LikelihoodRow;
+    return std::tuple(
+        column(&Row::alpha, {"alpha", "row", "1", "strength of the delta", "0: vanilla"}),
+        column(&Row::item, {"item", "row", "1", "index of the pair in the data file"}),
+        column(&Row::answer_logprob, {"answer_logprob", "row", "nat", "log-probability of the answer",
+                                      "sum over the positions compared, end token included"}),
+        column(&Row::end_logprob, {"end_logprob", "row", "nat", "log-probability of the end token after it"}),
+        column(&Row::answer_tokens, {"answer_tokens", "row", "token", "tokens of the answer", "end token included"}));
+  }
+};
+
 // byte_exact: one row a text; means over its tokens where divided by them.
 struct ByteExactRow {
   double alpha = 0;

@@ -31,12 +31,16 @@ void set_prompt(TaskLabels& labels, const Json& parameters, const char* key, con
   labels.prompt_after = json_field<std::string>(parameters.at(key), "after", where + ": " + key);
 }
 
+// Stages that name what the delta reads, too.
+bool asks_of_base(const std::string& stage) {
+  return stage == "byte_exact" || stage == "instruct" || stage == "ifeval" || stage == "likelihood";
+}
+
 TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, const std::string& where) {
   TaskLabels labels;
   labels.system = records::from_json<System>(parameters, where);
   set_strengths(labels, parameters, where);
-  set_prompt(labels, parameters,
-             stage == "byte_exact" || stage == "instruct" || stage == "ifeval" ? "base_prompt" : "prompt", where);
+  set_prompt(labels, parameters, asks_of_base(stage) ? "base_prompt" : "prompt", where);
   if (stage == "instruct")
     labels.set = json_field_or(parameters, "prompts", std::string(name_of(Prompts::plain)), where);
   if (stage == "ifeval") labels.set = ifeval_set;
@@ -46,6 +50,7 @@ TaskLabels evaluation_labels(const std::string& stage, const Json& parameters, c
         stressed_set(json_field<std::string>(parameters, "set", where), records::from_json<Stress>(parameters, where));
   if (stage == "relearn") labels.purpose = stage;
   if (stage == "byte_exact") labels.set = byte_exact_set;
+  if (stage == "likelihood") labels.set = unread_set(json_field<std::string>(parameters, "part", where));
   if (stage == "judge")
     labels.set =
         judged_set(name_in(parameters, "judge", where), json_field<std::string>(parameters, "baseline", where));
@@ -116,6 +121,9 @@ std::vector<System> TaskLabels::systems() const {
 std::string judged_set(const std::string& judge, const std::string& baseline) {
   return "judged by " + judge + " against " + baseline;
 }
+std::string unread_set(std::string_view part) {
+  return std::string(part) + " answers";
+}
 std::string shift_set(const std::string& reference) {
   return "answers of " + reference;
 }
@@ -123,7 +131,7 @@ std::string shift_set(const std::string& reference) {
 TaskLabels labels_of(const std::string& stage, const Json& parameters, const std::string& where) {
   const auto labels = [&] {
     if (stage == "instruct" || stage == "ifeval" || stage == "judge" || stage == "unlearn" || stage == "robustness" ||
-        stage == "relearn" || stage == "byte_exact")
+        stage == "relearn" || stage == "byte_exact" || stage == "likelihood")
       return evaluation_labels(stage, parameters, where);
     if (stage == "similarity") return shift_labels(parameters, where);
     if (stage == "token_map") return map_labels(parameters, where);

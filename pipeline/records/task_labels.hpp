@@ -48,6 +48,7 @@ inline constexpr std::string_view ifeval_set = "ifeval";
 
 // The set that a judge's verdicts are measured on.
 std::string judged_set(const std::string& judge, const std::string& baseline);
+std::string unread_set(std::string_view part);  // UnreadPart's name
 inline constexpr std::string_view byte_exact_set = "byte-exact reference";
 std::string shift_set(const std::string& reference);  // that shifts are measured on: the reference's answers
 

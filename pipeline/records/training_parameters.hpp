@@ -52,11 +52,13 @@ struct InstructionPairs {
   int64_t items = 0;  // how many there are
   FileReference file;
   Prompt prompt;
+  bool answers_of_others = false;  // a control: each question stands before the answer to another one
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("items", self.items);
     visit("file", self.file);
     visit("prompt", self.prompt);
+    visit("answers_of_others", self.answers_of_others, Presence::optional);
   }
 };
 

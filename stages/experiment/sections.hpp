@@ -120,6 +120,7 @@ struct Delta {
   std::string start;
   int64_t epochs = 0;
   std::string loss;
+  bool answers_of_others = false;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("path", self.path, Help("start from this folder (the paper: TinyStories Llamas); unset: random"));
@@ -133,6 +134,8 @@ struct Delta {
     visit("epochs", self.epochs,
           Help("epochs it is trained for; 0: those of [train_instruct], [train_unlearn]").from(0, 1e5));
     visit("loss", self.loss, Help("what it unlearns by; unset: that of [train_unlearn]", unlearning_losses));
+    visit("answers_of_others", self.answers_of_others,
+          Help("yes: a control, trained for instructions on each question with the answer to another one"));
     visit("max_positions", self.sizes.max_positions, Help("longest text it reads, in tokens").from(1, 1e7));
   }
 };
@@ -257,6 +260,20 @@ struct Instruct {
     visit("checked_items", self.checked_items, Help("prompts asked again with an instruction a rule can check"));
     visit("strengths", self.strengths, Help("alpha; vanilla is always run").from(-1000, 1000));
     visit("unit_items", self.unit_items, Help("prompts a unit: a resumed run loses at most this many").from(1, 1e6));
+  }
+};
+
+// Pairs of data.alpaca after those that are trained on.
+struct Likelihood {
+  int64_t choice_items = 0, items = 0, unit_items = 32;
+  std::vector<double> strengths;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("choice_items", self.choice_items,
+          Help("pairs after train_instruct.items: the report takes the strength that makes their answers likeliest"));
+    visit("items", self.items, Help("pairs after these, whose answers' likelihood is reported; 0: none"));
+    visit("strengths", self.strengths, Help("alpha; unset: those of [instruct]").from(-1000, 1000));
+    visit("unit_items", self.unit_items, Help("pairs a unit").from(1, 1e6));
   }
 };
 

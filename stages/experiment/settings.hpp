@@ -27,6 +27,7 @@ struct Settings {
   sections::AdaptUnlearn adapt_unlearn;
   sections::Similarity similarity;
   sections::Instruct instruct;
+  sections::Likelihood likelihood;
   sections::Ifeval ifeval;
   sections::Judge judge;
   sections::Unlearn unlearn;
@@ -45,7 +46,7 @@ struct Settings {
     visit("train_instruct", self.train_instruct), visit("train_unlearn", self.train_unlearn);
     visit("adapt_instruct", self.adapt_instruct), visit("adapt_unlearn", self.adapt_unlearn);
     visit("similarity", self.similarity), visit("instruct", self.instruct);
-    visit("ifeval", self.ifeval);
+    visit("likelihood", self.likelihood), visit("ifeval", self.ifeval);
     visit("judge", self.judge), visit("unlearn", self.unlearn);
     visit("byte_exact", self.byte_exact), visit("robustness", self.robustness), visit("relearn", self.relearn);
   }

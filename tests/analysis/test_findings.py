@@ -25,11 +25,11 @@ def reported(folder, description):
     assert page.index("Findings") < page.index("appear" if "appear" in page else "not measured") and "80 % of its baseline" in page
     summaries = {}
     for effect in EFFECTS:
-        summary = re.search(effect + r": [^—]*— ((?:appears|does not appear|not measured)[^.(]*?)(?= \w[^ ]* (?:\+|and)| Unlearning| Logit| A figure)", shown).group(1)
+        summary = re.search(effect + r": [^—]*— ((?:appears|does not appear|cannot be told|not measured)[^.(]*?)(?= \w[^ ]* (?:\+|and)| Unlearning| Logit| A figure)", shown).group(1)
         assert summary in page
         summaries[effect] = summary
     table = pandas.read_csv(folder / "report/tables/findings.csv", keep_default_na=False, na_values=[""])
-    return summaries, shown, table
+    return summaries, shown, table[~table["Effect"].str.startswith("Responses")]  # test_likelihood_table.py
 
 
 @pytest.mark.parametrize("seeds", [(None,), (1, 2, 3)])
@@ -60,7 +60,9 @@ def test_effects_that_are_there(tmp_path, seeds):
 def test_effects_that_are_not_there(tmp_path, seeds):
     summaries, shown, table = reported(tmp_path / "run", effects(seeds, effect=False))
     assert summaries["Unlearning"] == "does not appear: 0 of 3 steered targets, 0 of 1 of another vocabulary"
-    assert summaries["Instructions"].startswith("does not appear: 0 of 3")
+    few = len(seeds) == 1  # 30 prompts would not have shown ten points more
+    assert summaries["Instructions"].startswith(f"{'cannot be told with so few items' if few else 'does not appear'}: 0 of 3")
+    assert ("rises: cannot be told" in set(table["Claim"])) == few
     assert summaries["Logit shifts"] == "does not appear: 0 of 2 pairs"
     assert "; does not appear" in shown
     kept = table[table["Measure"].isin(["Retain ROUGE-L", "Retain Prob."])]

@@ -35,6 +35,7 @@ Json all_columns() {
           {"relearn", steps},
           {"byte_exact", columns<ByteExactRow>()},
           {"instruct", columns<InstructRow>()},
+          {"likelihood", columns<LikelihoodRow>()},
           {"ifeval", columns<IfevalRow>()},
           {"judge", columns<JudgeRow>()},
           {"similarity", columns<ShiftRow, ShiftStepRow>()},
