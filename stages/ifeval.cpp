@@ -10,7 +10,6 @@
 #include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/steered_target.hpp"
-#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -75,7 +74,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     prompts.push_back(target.prompt(base_prompt, delta_prompt, item.prompt));
     instructions.push_back(ifeval::instructions_of(item));
   }
-  const auto report = log_progress(task.name);
+  const auto report = bench.progress(task.name);
   const auto generated =
       target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   std::vector<IfevalRow> rows;

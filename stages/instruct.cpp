@@ -16,7 +16,6 @@
 #include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/steered_target.hpp"
-#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -157,7 +156,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
     prompts.push_back(target.prompt(base_prompt, delta_prompt, question.text));
     if (!question.drawn) references.push_back(reference_of(question, prompts.back(), target.tokenizer()));
   }
-  const auto report = log_progress(task.name);
+  const auto report = bench.progress(task.name);
   const auto generated =
       target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   const auto scores = target.score(references, [&](const auto& s) { report(s.tokens, s.total, ""); });

@@ -16,7 +16,6 @@
 #include "stages/planning/planned_compute.hpp"
 #include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
-#include "stages/workbench/task_progress.hpp"
 #include "stages/workbench/workbench.hpp"
 
 namespace cmc::stages {
@@ -142,7 +141,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const ByPrompt vanilla = by_reference ? ByPrompt{} : read_responses(p.vanilla, p.slice, bench);
   const auto model = bench.target(p.settings.judge);
   judge::PairwiseJudge pairwise(model, bench.tokenizer(p.settings.judge), prompt_template(p.settings.prompt));
-  const auto report = log_progress(task.name);
+  const auto report = bench.progress(task.name);
   std::vector<JudgeRow> rows;
   int64_t too_long = 0;
   for (const auto& [row, response] : responses) {

@@ -9,7 +9,6 @@
 #include "stages/planning/planned_data.hpp"
 #include "stages/planning/planner.hpp"
 #include "stages/workbench/steered_target.hpp"
-#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -111,7 +110,7 @@ std::vector<SteeredTarget::Answer> read_answers(const LikelihoodParameters& p, c
 store::Unit run(const distributed::Task& task, Workbench& bench, const distributed::Communicator&) {
   const auto p = records::from_json<LikelihoodParameters>(task.parameters, task.name);
   SteeredTarget target(p.evaluation, bench);
-  const auto report = log_progress(task.name);
+  const auto report = bench.progress(task.name);
   const auto scores =
       target.score(read_answers(p, target, bench), [&](const auto& s) { report(s.tokens, s.total, ""); });
   std::vector<LikelihoodRow> rows;

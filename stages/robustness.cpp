@@ -70,7 +70,7 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   if (p.stress.test == StressTest::prefix) p.asked.prompt = led_on(std::move(p.asked.prompt), p.stress.prefix);
   SteeredTarget target(p.asked.evaluation, bench, records::bits_of(p.stress.test));
   store::Unit unit;
-  records::write_rows(unit, evaluate_tofu(p.asked, asked_items(p, bench), task.name, target));
+  records::write_rows(unit, evaluate_tofu(p.asked, asked_items(p, bench), bench.progress(task.name), target));
   target.add_cost(unit);
   return unit;
 }

@@ -50,7 +50,8 @@ store::Unit run(const distributed::Task& task, Workbench& bench, const distribut
   const auto p = records::from_json<records::UnlearnParameters>(task.parameters, task.name);
   SteeredTarget target(p.evaluation, bench);
   store::Unit unit;
-  records::write_rows(unit, evaluate_tofu(p, read_tofu_slice(p.data, p.slice, bench), task.name, target));
+  records::write_rows(unit,
+                      evaluate_tofu(p, read_tofu_slice(p.data, p.slice, bench), bench.progress(task.name), target));
   target.add_cost(unit);
   return unit;
 }

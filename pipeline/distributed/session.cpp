@@ -72,6 +72,7 @@ std::vector<int> world_ranks_on_node() {
 Session::Node node_of(const std::vector<int>& ranks_here, const Communicator& world) {
   const auto cores = world.all_gather(Json(cores_of_process()).dump());
   Session::Node node;
+  node.first_rank = ranks_here.front();
   for (size_t i = 0; i < ranks_here.size(); ++i) {
     if (ranks_here[i] == world.rank()) node.rank = static_cast<int>(i);
     node.cores_of_ranks.push_back(Json::parse(cores[ranks_here[i]]).get<std::vector<int>>());

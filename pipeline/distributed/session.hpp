@@ -30,6 +30,7 @@ class Session {
 
   struct Node {
     int rank = 0;                                  // this rank among those on its node
+    int first_rank = 0;                            // of the world: rank 0 of the node
     std::vector<std::vector<int>> cores_of_ranks;  // affinity masks of the ranks on this node
   };
   const Node& node() const { return node_; }

@@ -88,7 +88,8 @@ CMC_PART void fuse_part(const KernelRow& row, int64_t begin, int64_t end, float*
   for (const auto& addend : row.addends) {
     if (addend.index == nullptr) {
       const float* values = addend.values + begin;
-      for (int64_t i = 0; i < count; ++i) out[i] += values[i];
+      const float coefficient = addend.coefficient, offset = addend.offset;
+      for (int64_t i = 0; i < count; ++i) out[i] += coefficient * (values[i] - offset);
     } else {
       const int32_t* index = addend.index + begin;
       for (int64_t i = 0; i < count; ++i) out[i] += addend.values[index[i]];

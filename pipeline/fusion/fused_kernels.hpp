@@ -6,9 +6,11 @@ namespace cmc::fusion {
 
 // One row of a fused distribution on the CPU, as raw pointers: base[v] + Σ_t addend_t(v).
 struct KernelRow {
+  // coefficient · (values[v] − offset); where there is an index [V], values[index[v]], already multiplied.
   struct Addend {
-    const float* values = nullptr;   // already multiplied by the coefficient
-    const int32_t* index = nullptr;  // [V] into values; null: values[v]
+    const float* values = nullptr;
+    const int32_t* index = nullptr;
+    float coefficient = 1.0f, offset = 0.0f;
   };
   // One-to-many: coefficient times the largest of values[ids[i]], offsets[v] <= i < offsets[v + 1].
   struct Lists {

@@ -46,8 +46,8 @@ void let_through(const DeltaGate& gate, const float* base, int64_t vocabulary, c
   row.few.push_back(std::move(few));
 }
 
-// CPU rows of a FusedLogits: each addend multiplied by its coefficient once, with a zero after its end that unmapped
-// base tokens point to, so that the loop over the vocabulary has neither branch nor multiplication.
+// CPU rows of a FusedLogits: what is mapped is multiplied by its coefficient once, with a zero after its end that
+// unmapped base tokens point to, so that the loop over the vocabulary has neither branch nor multiplication.
 class CpuRows {
  public:
   // `ranked`: what the base's most probable tokens are told by; the base before any normalisation, whose rounding could
@@ -79,11 +79,12 @@ class CpuRows {
  private:
   void add(const LogitTerm& term) {
     const int64_t width = term.logits.size(1);
-    const bool identity = plain(term, vocabulary_), variant = !term.variant.is_default();
+    const bool variant = !term.variant.is_default();
     const auto logits = term.logits.contiguous();
-    auto scaled = torch::empty({logits.size(0), width + 1}, torch::kFloat32);
     const auto offset =
         term.normalisation == Normalisation::log_softmax ? logits.logsumexp(1) : torch::zeros({logits.size(0)});
+    if (!variant && plain(term, vocabulary_)) return add_plain(term, logits, offset);
+    auto scaled = torch::empty({logits.size(0), width + 1}, torch::kFloat32);
     at::parallel_for(0, logits.size(0), 1, [&](int64_t from, int64_t to) {
       for (int64_t k = from; k < to; ++k)
         scale(logits.const_data_ptr<float>() + k * width, width,
@@ -92,10 +93,18 @@ class CpuRows {
     });
     held_.push_back(scaled);
     if (variant) return add_variant(term, scaled);
-    const int32_t* index = identity ? nullptr : columns_of(term, width);
+    const int32_t* index = columns_of(term, width);
     for (size_t k = 0; k < term.rows.size(); ++k)
       rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
           {scaled.const_data_ptr<float>() + static_cast<int64_t>(k) * (width + 1), index});
+  }
+
+  void add_plain(const LogitTerm& term, const torch::Tensor& logits, const torch::Tensor& offset) {
+    held_.push_back(logits);
+    for (size_t k = 0; k < term.rows.size(); ++k)
+      rows_[static_cast<size_t>(term.rows[k])].addends.push_back(
+          {logits.const_data_ptr<float>() + static_cast<int64_t>(k) * logits.size(1), nullptr, term.coefficients[k],
+           offset.const_data_ptr<float>()[k]});
   }
 
   // The term is made alone, above zeros; what its gate lets through goes on top of what was there.

@@ -10,9 +10,8 @@
 
 namespace cmc::model {
 
-// Fewer rows than a tile holds are not worth packing a weight for.
 bool Linear::is_followed(const torch::Tensor& x, bool drops) const {
-  if (path_of(x) != OpPath::cpu_gradients || x.dim() != 2 || x.size(0) < 8 || !takes_product(weight)) return false;
+  if (path_of(x) != OpPath::cpu_gradients || x.dim() != 2 || !takes_product(weight)) return false;
   const auto fits = [&](const Adapter& adapter) {
     return !adapter.a.defined() || (!(drops && adapter.dropout > 0.0) && takes_product(adapter.a));
   };

@@ -1,5 +1,6 @@
 #include "pipeline/model/linear_gradient.hpp"
 
+#include "pipeline/model/chunked_rows.hpp"
 #include "pipeline/model/kept_for_backward.hpp"
 #include "pipeline/model/matrix_product.hpp"
 
@@ -34,6 +35,15 @@ variable_list parameters_of(const FollowedLinear& layers) {
     all.push_back(layers.adapters[i].b);
   }
   return all;
+}
+
+// [outputs]; of rows that may lie apart.
+torch::Tensor summed_rows(const torch::Tensor& rows) {
+  const int64_t width = rows.size(1), stride = rows.stride(0);
+  const float* from = rows.const_data_ptr<float>();
+  return sum_over_rows(rows.size(0), width, rows.options(), [&](int64_t first, int64_t last, float* own) {
+    for (int64_t row = first; row < last; ++row) add_row(own, from + row * stride, 1.0f, width);
+  });
 }
 
 class LinearProducts : public torch::autograd::Function<LinearProducts> {
@@ -71,7 +81,8 @@ class LinearProducts : public torch::autograd::Function<LinearProducts> {
     for_each_layer(layers, [&](int64_t first, size_t i) {
       const torch::Tensor own = above.narrow(1, first, layers.weights[i].size(0));
       of_weights.push_back(layers.is_trained() ? gradient_product(layers.weights[i], own.t(), input) : torch::Tensor());
-      if (!layers.biases.empty()) of_biases.push_back(layers.biases[i].requires_grad() ? own.sum(0) : torch::Tensor());
+      if (!layers.biases.empty())
+        of_biases.push_back(layers.biases[i].requires_grad() ? summed_rows(own) : torch::Tensor());
       if (!is_adapted(layers, i)) return;
       const Adapter& adapter = layers.adapters[i];
       const torch::Tensor by_reduced = torch::empty_like(saved[reduced]);

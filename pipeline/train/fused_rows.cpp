@@ -26,11 +26,10 @@ Tensor with_bias(const Tensor& logits, const LogitTerm& term) {
   return term.bias.defined() ? logits + term.bias.to(logits.scalar_type()) : logits;
 }
 
-// Whether the model layer's products take these. Fewer rows are not worth packing a weight for.
+// Whether the model layer's products take these.
 bool has_products(const Tensor& logits, std::initializer_list<Tensor> factors) {
   const torch::NoGradGuard closed_form;
-  return logits.size(0) >= 8 && model::path_of(logits) == model::OpPath::cpu_kernels &&
-         std::ranges::all_of(factors, model::takes_product);
+  return model::path_of(logits) == model::OpPath::cpu_kernels && std::ranges::all_of(factors, model::takes_product);
 }
 
 // softcap(hidden · weightᵀ + bias) in `dtype`, and its derivative by the uncapped logits.

@@ -15,6 +15,7 @@
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/process_time.hpp"
 #include "pipeline/core/provenance.hpp"
+#include "pipeline/distributed/node_cores.hpp"
 #include "pipeline/model/device_memory.hpp"
 #include "pipeline/records/labels.hpp"
 #include "pipeline/records/results_tables.hpp"
@@ -197,8 +198,9 @@ void expect_compute(const distributed::Task& task, const Compute& mine) {
 
 // On the scheduler's worker thread, whose number of threads is its own.
 void run_task(const distributed::Task& task, Workbench& bench, const distributed::Communicator& group,
-              const Json& environment) {
+              const Json& environment, const distributed::NodeCores& cores) {
   torch::set_num_threads(environment.at("threads_per_rank").get<int>());
+  const distributed::NodeCores::Computing computing(cores);
   using Clock = std::chrono::steady_clock;
   std::optional<store::UnitClaim> claim;
   if (!is_ours(task, bench, group, claim)) return log_info("another run has done ", task.name);
@@ -276,8 +278,13 @@ RunReport run_experiment(const RunRequest& request, const distributed::Session& 
   report.total = static_cast<int>(work.plan.tasks.size());
   report.already_done = static_cast<int>(work.finished.size());
   if (report.already_done < report.total) {
-    Workbench bench(request.experiment, work.places, request.output.path(),
-                    compute_of(request.experiment, session.rank_on_node()), [&] { return stop.asked(); });
+    const Compute compute = compute_of(request.experiment, session.rank_on_node());
+    const distributed::NodeCores cores(session, at::get_num_threads());
+    const auto take_cores = [&cores] {
+      if (const int usable = cores.usable(); usable != at::get_num_threads()) torch::set_num_threads(usable);
+    };
+    Workbench bench(
+        request.experiment, work.places, request.output.path(), compute, [&] { return stop.asked(); }, take_cores);
     const Json environment = run_environment(session);
     ProgressLine line;
     distributed::SchedulerSettings settings;
@@ -289,7 +296,7 @@ RunReport run_experiment(const RunRequest& request, const distributed::Session& 
     report.outcome = distributed::run_plan(
         work.plan, work.finished, world,
         [&](const distributed::Task& task, const distributed::Communicator& group) {
-          run_task(task, bench, group, environment);
+          run_task(task, bench, group, environment, cores);
         },
         settings);
     line.finish();

@@ -6,7 +6,7 @@
 
 namespace cmc::stages {
 
-std::function<void(int64_t, int64_t, const std::string&)> log_progress(const std::string& name) {
+TaskProgress log_progress(const std::string& name) {
   using Clock = std::chrono::steady_clock;
   return [name, last = Clock::now()](int64_t done, int64_t total, const std::string& detail) mutable {
     if (Clock::now() - last < std::chrono::seconds(10)) return;

@@ -5,7 +5,6 @@
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/metrics/rouge.hpp"
-#include "stages/workbench/task_progress.hpp"
 #include "stages/workbench/tofu_data.hpp"
 
 namespace cmc::stages {
@@ -78,7 +77,7 @@ std::vector<TofuItem> read_tofu_slice(const records::FileReference& data, const 
 }
 
 std::vector<records::UnlearnRow> evaluate_tofu(const records::UnlearnParameters& p, const std::vector<TofuItem>& items,
-                                               const std::string& task_name, SteeredTarget& target) {
+                                               const TaskProgress& report, SteeredTarget& target) {
   if (items.empty()) return {};
   const size_t wrong_answers = items.front().item.perturbed_answers.size(), per_item = 2 + wrong_answers;
   const TofuPrompt prompt(p.prompt);
@@ -91,7 +90,6 @@ std::vector<records::UnlearnRow> evaluate_tofu(const records::UnlearnParameters&
     prompts.push_back(target.prompt(prompt.question_template(), prompt.question_template(), item.question));
     add_answers(answers, p, prompt, target.tokenizer(), item);
   }
-  const auto report = log_progress(task_name);
   const auto generated =
       target.generate(prompts, p.new_tokens, [&](const auto& g) { report(g.finished, g.total, ""); });
   const auto scores = target.score(answers, [&](const auto& s) { report(s.tokens, s.total, ""); });

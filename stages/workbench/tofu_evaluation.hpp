@@ -24,6 +24,6 @@ std::vector<TofuItem> read_tofu_slice(const records::FileReference& data, const 
 // What `target` generates for the items, and the log-probabilities of their answers: a row a strength and item
 // (protocol, "TOFU evaluation"). Throws BadData where an item has another number of wrong answers than the first.
 std::vector<records::UnlearnRow> evaluate_tofu(const records::UnlearnParameters& p, const std::vector<TofuItem>& items,
-                                               const std::string& task_name, SteeredTarget& target);
+                                               const TaskProgress& report, SteeredTarget& target);
 
 }  // namespace cmc::stages

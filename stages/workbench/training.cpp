@@ -2,12 +2,12 @@
 
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/lora.hpp"
+#include "pipeline/model/sum_order.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
 #include "pipeline/train/held_out.hpp"
 #include "stages/planning/footprint.hpp"
-#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 namespace {
@@ -170,6 +170,10 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
   const auto evaluated = [&](const train::HeldOutLoss& loss) {
     log_info(run.task.name, ": held-out loss ", loss.loss, " after step ", loss.step);
   };
+  const auto stop = [&bench, same_on_any_cores = model::sums_in_one_order(run.trained.config())] {
+    if (same_on_any_cores) bench.take_cores();
+    return bench.stop()();
+  };
   const train::TrainData held_out = train::hold_out(run.data, run.held_out_items);
   const auto history = train::train({.trained = run.trained,
                                      .frozen = run.frozen,
@@ -181,7 +185,7 @@ store::Unit run_training(TrainingRun run, Workbench& bench, const distributed::C
                                      .identity = run.task.key,
                                      .report = report,
                                      .evaluated = evaluated,
-                                     .stop = bench.stop()});
+                                     .stop = stop});
   store::Unit unit;
   const bool gathers = run.trained.group().is_split() && bench.data_ranks().rank() == 0;
   if (gathers || group.rank() == 0) train::save_model(run.trained, run.tokenizer_folder, finished);

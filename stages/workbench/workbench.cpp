@@ -11,6 +11,7 @@
 #include "pipeline/core/hash.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/model/device_memory.hpp"
+#include "pipeline/model/sum_order.hpp"
 #include "pipeline/records/rows.hpp"
 #include "pipeline/token_map/check_map.hpp"
 #include "stages/planning/planned_compute.hpp"
@@ -49,6 +50,10 @@ Compute compute_named(const std::string& device, const std::string& dtype, int r
 
 namespace {
 
+bool can_have_one_order(const Compute& compute) {
+  return compute.device.is_cpu() && compute.dtype == torch::kFloat32;
+}
+
 // `path` when its content is what the task was planned with.
 std::filesystem::path unchanged(const std::filesystem::path& path, const std::string& identity) {
   if (checkpoint::content_identity(path) != identity)
@@ -60,14 +65,28 @@ std::filesystem::path unchanged(const std::filesystem::path& path, const std::st
 }  // namespace
 
 Workbench::Workbench(const Experiment& experiment, std::map<std::string, std::string> places,
-                     std::filesystem::path output, Compute compute, std::function<bool()> stop)
+                     std::filesystem::path output, Compute compute, std::function<bool()> stop,
+                     std::function<void()> take_cores)
     : experiment_(experiment),
       places_(std::move(places)),
       output_(std::move(output)),
       compute_(compute),
       units_(output_),
       stop_(std::move(stop)),
+      take_cores_(std::move(take_cores)),
+      one_order_(can_have_one_order(compute)),
       batch_(experiment.compute.batch) {}
+
+TaskProgress Workbench::progress(const std::string& name) const {
+  return [this, log = log_progress(name)](int64_t done, int64_t total, const std::string& detail) {
+    take_cores();
+    log(done, total, detail);
+  };
+}
+
+void Workbench::take_cores() const {
+  if (one_order_) take_cores_();
+}
 
 const std::string& Workbench::place(const std::string& content) const {
   const auto found = places_.find(content);
@@ -79,6 +98,7 @@ bool Workbench::enter(const std::string& residency, const distributed::Communica
                       int blocks) {
   if (residency == residency_ && tensor_group.transport() == tensor_group_.ranks().transport()) return false;
   models_.clear();
+  one_order_ = can_have_one_order(compute_);
   hidden_.clear();
   residency_ = residency;
   tensor_group_ = Attempts(tensor_group);
@@ -110,7 +130,11 @@ model::DecoderModel Workbench::load(const records::ModelReference& reference, to
                                     model::TensorRank tensor_rank) const {
   const auto path = folder(reference);
   const auto* adapted = std::get_if<records::AdaptedModel>(&reference.origin);
-  if (!adapted) return model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
+  if (!adapted) {
+    auto loaded = model::DecoderModel::load(path, dtype, compute_.device, tensor_rank);
+    one_order_ = one_order_ && model::sums_in_one_order(loaded.config());
+    return loaded;
+  }
   return load(*adapted->base, dtype, tensor_rank).with_adapters(path).merged();
 }
 

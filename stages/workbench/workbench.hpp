@@ -15,6 +15,7 @@
 #include "pipeline/train/hidden_store.hpp"
 #include "stages/experiment/experiment.hpp"
 #include "stages/workbench/memory_retry.hpp"
+#include "stages/workbench/task_progress.hpp"
 
 namespace cmc::stages {
 
@@ -36,14 +37,19 @@ int64_t device_bytes_of(const Experiment& experiment);
 // current residency (target model) needs.
 class Workbench {
  public:
-  // `places`: where the planned contents are (Planner::places).
+  // `places`: where the planned contents are (Planner::places). `stop`: whether to end soon; `take_cores`: gives this
+  // thread the cores that it may use now. Both are called between steps of what takes long.
   Workbench(const Experiment& experiment, std::map<std::string, std::string> places, std::filesystem::path output,
-            Compute compute, std::function<bool()> stop);
+            Compute compute, std::function<bool()> stop, std::function<void()> take_cores);
 
   const Experiment& experiment() const { return experiment_; }
   const Compute& compute() const { return compute_; }
   const store::UnitStore& units() const { return units_; }
   const std::function<bool()>& stop() const { return stop_; }
+  // Where results are the same bits on any number of threads, as far as the models here decide it.
+  void take_cores() const;
+  // What a long task that runs models calls between its steps: takes cores, and logs as log_progress does.
+  TaskProgress progress(const std::string& name) const;
 
   // Drops what another residency left behind, or another group of ranks that held it together. False: it was here
   // already.
@@ -106,6 +112,8 @@ class Workbench {
   Compute compute_;
   store::UnitStore units_;
   std::function<bool()> stop_;
+  std::function<void()> take_cores_;
+  mutable bool one_order_;  // of all models that were loaded for this residency: sums_in_one_order
   std::string residency_;
   int64_t batch_;
   int halvings_ = 0;

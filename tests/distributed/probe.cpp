@@ -18,6 +18,7 @@
 #include "pipeline/core/json.hpp"
 #include "pipeline/core/log.hpp"
 #include "pipeline/core/random.hpp"
+#include "pipeline/distributed/node_cores.hpp"
 #include "pipeline/distributed/scheduler.hpp"
 #include "pipeline/distributed/session.hpp"
 #include "pipeline/distributed/stop_request.hpp"
@@ -66,6 +67,26 @@ int info(const Session& session, const Json&) {
                   {"ranks_on_node", session.ranks_on_node()},
                   {"rank_on_node", session.rank_on_node()},
                   {"threads", threads_of_this_rank(session)}});
+  return 0;
+}
+
+// → {"computing", "alone"}: cores that a rank may use while all compute, and on rank 0 while the others wait.
+int cores(const Session& session, const Json&) {
+  const auto& world = session.world();
+  const NodeCores cores(session, threads_of_this_rank(session));
+  Json line;
+  {
+    const NodeCores::Computing computing(cores);
+    world.barrier();
+    line["computing"] = cores.usable();
+    world.barrier();
+  }
+  world.barrier();
+  if (world.rank() == 0) {
+    const NodeCores::Computing computing(cores);
+    line["alone"] = cores.usable();
+  }
+  print(session, line);
   return 0;
 }
 
@@ -183,7 +204,7 @@ int run(const Session& session, const Json& with) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(const Session&, const Json&)>> verbs = {
-      {"info", info}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}};
+      {"info", info}, {"cores", cores}, {"sum", sum}, {"wait", wait}, {"fail", fail}, {"hang", hang}, {"run", run}};
   if (argc < 2 || !verbs.contains(argv[1])) return std::fputs("probe_distributed VERB [JSON]\n", stderr), 2;
   try {
     Session session(argc, argv);

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,15 @@ def test_unbound_ranks_divide_the_cores():
                           check=True, timeout=60)
     for line in mpi.lines(done.stdout):
         assert line["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_that_wait_lend_their_cores(ranks):
+    lines = mpi.probe(ranks, "cores")
+    allowed = len(os.sched_getaffinity(0))
+    assert [line["computing"] for line in lines] == [1] * ranks
+    assert [line["alone"] for line in lines if line["rank"] == 0] == [max(1, min(ranks, allowed))]
+    assert not list(Path("/dev/shm").glob("cmc-cores-*"))
 
 
 def test_one_process_without_mpirun():

@@ -9,10 +9,12 @@
 #include <optional>
 #include <thread>
 
+#include "pipeline/checkpoint/model_config.hpp"
 #include "pipeline/core/error.hpp"
 #include "pipeline/core/json.hpp"
 #include "pipeline/distributed/session.hpp"
 #include "pipeline/model/lora.hpp"
+#include "pipeline/model/sum_order.hpp"
 #include "pipeline/train/batches.hpp"
 #include "pipeline/train/checkpoint.hpp"
 #include "pipeline/train/delta.hpp"
@@ -324,6 +326,8 @@ Json answer(const Request& request, const distributed::Session& session) {
   if (command == "schedule") return schedule_from(request);
   if (command == "encode") return encode_from(request);
   if (command == "create") return create_from(request);
+  if (command == "one_order")
+    return model::sums_in_one_order(checkpoint::read_model_config(request.json["folder"].get<std::string>()));
   throw Usage({"request", "has the unknown command " + command, ""});
 }
 
