@@ -68,6 +68,16 @@ class KnownGradient : public torch::autograd::Function<KnownGradient> {
 
 }  // namespace
 
+Tensor ChunkMemory::of(at::IntArrayRef sizes, const torch::TensorOptions& options) {
+  const int64_t numbers = c10::multiply_integers(sizes);
+  if (!options.device().is_cpu()) return torch::empty(sizes, options);
+  if (!kept_.defined() || kept_.numel() < numbers || kept_.dtype() != options.dtype()) {
+    kept_ = Tensor();
+    kept_ = torch::empty({numbers}, options);
+  }
+  return kept_.narrow(0, 0, numbers).view(sizes);
+}
+
 LogitTerm LogitTerm::rows(int64_t first, int64_t count) const {
   LogitTerm part = *this;
   part.hidden = hidden.narrow(0, first, count);
@@ -151,7 +161,7 @@ void compare_rows(const FusedRows& rows, const LogitTerm* other, GatheredGradien
   if (other) check_term(*other, total, vocabulary);
   const torch::NoGradGuard closed_form;
   const int64_t step = chunk_rows(rows, rows.weights.device().is_cpu() ? 2 : 3);
-  const Tensor buffer = torch::empty({2, step, vocabulary}, rows.weights.options().requires_grad(false));
+  const Tensor buffer = rows.memory->of({2, step, vocabulary}, rows.weights.options().requires_grad(false));
   for (int64_t first = 0; first < total; first += step) {
     const int64_t count = std::min(step, total - first);
     Tensor theirs = buffer[0].narrow(0, 0, count), fused = buffer[1].narrow(0, 0, count);

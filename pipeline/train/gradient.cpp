@@ -45,6 +45,7 @@ ForwardPass run(const Training& training, std::span<const WeighedBatch> together
   rows.labels = pass.packed.labels;
   rows.weights = torch::zeros({rows.labels.size(0)}, rows.labels.options().dtype(loss_dtype(rows.trained)));
   rows.memory_bytes = training.settings.loss_memory_bytes;
+  rows.memory = training.chunk_memory;
   return pass;
 }
 

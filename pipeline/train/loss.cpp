@@ -55,7 +55,7 @@ LossOutput fused_cross_entropy(const LossInput& input) {
   Tensor value;
   {
     const torch::NoGradGuard closed_form;
-    const Tensor buffer = torch::empty({step, input.trained.weight.size(0)}, options);
+    const Tensor buffer = input.memory->of({step, input.trained.weight.size(0)}, options);
     for (int64_t first = 0; first < total; first += step) {
       const int64_t count = std::min(step, total - first);
       Tensor logits = buffer.narrow(0, 0, count);
