@@ -14,9 +14,8 @@ namespace cmc::analysis {
 //     reach that in a sign test;
 //   * what was unlearned comes back where it rises so, and at least a fifth of the way to the target alone;
 //   * a figure stays where it keeps at least 80 % of its baseline;
-//   * of one that moves neither way (p >= 0.01) it cannot be told where so few items would not have shown an effect of
-//   a
-//     fifth of the baseline (of shares at least ten points; of what comes back: a fifth of the way);
+//   * of one that moves neither way (p >= 0.01) it cannot be told where so few items would not have shown an effect
+//     of a fifth of the baseline (of shares at least ten points; of what comes back: a fifth of the way);
 //   * CMC is judged at the measured strength nearest to 1, the paper's, for instructions at the one that makes the
 //     answers of the choice part likeliest, where there is one; of several deltas the first of the experiment:
 //     for instructions a sweep's other sizes and epochs stand in tables, those that unlearn otherwise have a finding of
@@ -56,7 +55,6 @@ inline constexpr char findings_rule[] =
     "where it keeps at least 80 % of its baseline; what was unlearned comes back where it rises a fifth of the way to "
     "the target alone. Where nothing moves, it cannot be told if a move of a fifth of the baseline (ten points of a "
     "share, a fifth of the way) would be seen in less than four of five such runs. CMC: at the strength that makes the "
-    "answers of the choice part "
-    "likeliest, else nearest to 1.";
+    "answers of the choice part likeliest, else nearest to 1.";
 
 }  // namespace cmc::analysis

@@ -135,11 +135,9 @@ Table findings_table(const std::vector<Finding>& findings) {
               {},
               {findings_rule,
                "Baseline: the target alone; beside a control, the target steered by it; of robustness, the steered "
-               "target asked as usual; of logit shifts, the "
-               "other model fine-tuned on different data. p: "
-               "two-sided, paired "
-               "bootstrap over the items of all seeds. Seen from: the smallest difference that so many items show "
-               "with p < 0.01 in four of five runs."},
+               "target asked as usual; of logit shifts, the other model fine-tuned on different data. p: two-sided, "
+               "paired bootstrap over the items of all seeds. Seen from: the smallest difference that so many items "
+               "show with p < 0.01 in four of five runs."},
               Table::Shown::folded};
   table.errors = "Means over n items ± standard error; with several seeds means over them ± sample standard deviation.";
   const auto claim = [](const Contrast& c) -> std::string {

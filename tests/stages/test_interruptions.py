@@ -55,7 +55,7 @@ def test_a_stopped_rank_is_named_and_its_work_done_by_others(world, reference):
 def test_a_time_limit_within_a_training(world):
     """Legs that end too soon for the training alone: each goes on where the last one stopped."""
     root, experiment = world
-    options = ["--only", "train", "--set", "train_instruct.epochs=150", "--set", "train_instruct.checkpoint_steps=0"]
+    options = ["--only", "train", "--set", "train_instruct.epochs=900", "--set", "train_instruct.checkpoint_steps=0"]
     folder, straight = root / "limited", root / "straight"
     cmc("run", experiment, "--output", straight, *options)
     codes, kept = [], 0

@@ -69,8 +69,8 @@ def test_the_data_sets_hold_what_is_known_of_them(clone):
     """The published sizes against the real files."""
     file = "jobs/experiments/small_llms.ini"
     (clone / "models").symlink_to(outside.model("smollm2-135m-instruct").parent)
-    unlimited = ["--set", "train_instruct.items=0", "--set", "instruct.items=0", "--set", "unlearn.items=10000",
-                 "--set", "instruct.checked_items=10000", "--set", "similarity.other_items=0"]
+    unlimited = ["--set", "train_instruct.items=0", "--set", "likelihood.choice_items=0", "--set", "likelihood.items=0",
+                 "--set", "instruct.items=0", "--set", "unlearn.items=10000", "--set", "instruct.checked_items=10000", "--set", "similarity.other_items=0"]
     for forget in ("forget01", "forget05", "forget10"):
         asked = ["plan", file, "--json", *unlimited, "--set", f"train_unlearn.forget={forget}"]
         without = json.loads(bare(*asked, cwd=clone).stdout)
