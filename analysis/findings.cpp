@@ -92,13 +92,22 @@ void add(Evidence& evidence, Contrast contrast) {
 
 constexpr double relevant_points = 10;  // of a share in %, where a fifth of the baseline may be next to nothing
 
-Contrast contrast_of(const Record& record, const System& system, const std::string& set, std::string_view name,
-                     Claim claim, const std::string& title = "") {
+Contrast contrast_of(std::string_view name, Claim claim, const Samples& samples, const std::string& title = "") {
   const auto& about = records::metric_named(name);
-  auto found = contrast(title.empty() ? std::string(about.title) : title, claim, about.digits,
-                        samples_of(record, system, set, name));
+  auto found = contrast(title.empty() ? std::string(about.title) : title, claim, about.digits, samples);
   if (about.unit == "%") found.relevant = std::max(found.relevant, relevant_points);
   return found;
+}
+
+Contrast contrast_of(const Record& record, const System& system, const std::string& set, std::string_view name,
+                     Claim claim, const std::string& title = "") {
+  return contrast_of(name, claim, samples_of(record, system, set, name), title);
+}
+
+// Two systems at one metric of a set, which rises.
+Contrast rise_between(const Record& record, const System& baseline, const System& system, const std::string& set,
+                      std::string_view name) {
+  return contrast_of(name, Claim::rises, samples_between(record, {baseline, set, name}, {system, set, name}));
 }
 
 const std::string plain_set(name_of(records::Prompts::plain)), checked_set(name_of(records::Prompts::checked));
@@ -115,11 +124,8 @@ Evidence instruction_evidence(const Record& record, const System& system, bool o
 // What a training minimises, on answers that none read; of these the text, and the end.
 Evidence objective_evidence(const Record& record, const System& baseline, const System& system, bool other_vocabulary) {
   Evidence evidence{describe(system), other_vocabulary};
-  for (const auto name : {metric::answer_per_token, metric::answer_text_per_token, metric::answer_end}) {
-    const auto& about = records::metric_named(name);
-    add(evidence, contrast(std::string(about.title), Claim::rises, about.digits,
-                           samples_between(record, {baseline, unread_set, name}, {system, unread_set, name})));
-  }
+  for (const auto name : {metric::answer_per_token, metric::answer_text_per_token, metric::answer_end})
+    add(evidence, rise_between(record, baseline, system, unread_set, name));
   return evidence;
 }
 
@@ -190,11 +196,8 @@ Finding beyond_control(const Record& record, const Others& others) {
     finding.evidence.push_back(objective_evidence(record, control, system, others.contains(system.target)));
   for (const auto& [system, control] : beside_controls(record, "instruct", plain_set)) {
     Evidence evidence{describe(system) + ", responses", others.contains(system.target)};
-    for (const auto& [set, name] : {std::pair(checked_set, metric::followed), {plain_set, metric::reference}}) {
-      const auto& about = records::metric_named(name);
-      add(evidence, contrast(std::string(about.title), Claim::rises, about.digits,
-                             samples_between(record, {control, set, name}, {system, set, name})));
-    }
+    for (const auto& [set, name] : {std::pair(checked_set, metric::followed), {plain_set, metric::reference}})
+      add(evidence, rise_between(record, control, system, set, name));
     finding.evidence.push_back(std::move(evidence));
   }
   return finding;

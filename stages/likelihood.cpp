@@ -1,5 +1,7 @@
 // How probable every system of the instruct targets finds answers of the instruction data that no training read: what
 // the training itself promises. A first part of them is there to choose a strength by.
+#include <algorithm>
+
 #include "pipeline/data/alpaca.hpp"
 #include "pipeline/records/rows.hpp"
 #include "stages/all_stages.hpp"
@@ -61,16 +63,12 @@ std::vector<Asked> asked_parts(Planner& planner) {
   const int64_t first = read_pairs(planner, instruction_pairs(planner, file));
   std::vector<Asked> parts = {{UnreadPart::choice, first, settings.choice_items, {}},
                               {UnreadPart::unread, first + settings.choice_items, settings.items, {}}};
+  const int64_t all = first + settings.choice_items + settings.items;
+  const auto read = planner.absent().read_or([&] { return data::read_alpaca(file, static_cast<size_t>(all)).items; },
+                                             [] { return std::vector<data::QuestionAnswer>(); });
   for (auto& part : parts)
-    part.questions = planner.absent().read_or(
-        [&] {
-          std::vector<std::string> questions;
-          const auto set = data::read_alpaca(file, static_cast<size_t>(part.first + part.count));
-          for (int64_t i = part.first; i < std::ssize(set.items); ++i)
-            questions.push_back(set.items[static_cast<size_t>(i)].question);
-          return questions;
-        },
-        [] { return std::vector<std::string>(); });
+    for (int64_t i = part.first; i < std::min(part.first + part.count, std::ssize(read)); ++i)
+      part.questions.push_back(read[static_cast<size_t>(i)].question);
   return parts;
 }
 

@@ -105,6 +105,18 @@ def cmc(*arguments, ranks=None, expect=0, timeout=300):
     return done
 
 
+def options(settings):
+    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+
+
+def run_only(root, stages, settings):
+    """(root, output, [(task, values)] of all units) of a run of these stages, and what they need, in a new world under `root`."""
+    output = root / "run"
+    cmc("run", make_world(root), "--output", output, *options(settings), "--only", stages)
+    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
+    return root, output, [(plan[key], values) for key, values in units(output).items()]
+
+
 def units(folder):
     """{key: {dataset: values}} of all published units."""
     found = {}

@@ -20,12 +20,7 @@ SETTINGS = {"byte_exact.items": 2, "byte_exact.tokens": 2, "token_map.method": "
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    root = tmp_path_factory.mktemp("byte_exact")
-    output = root / "run"
-    settings = [text for key, value in SETTINGS.items() for text in ("--set", f"{key}={value}")]
-    cmc("run", support.make_world(root), "--output", output, *settings, "--only", "byte_exact,token_map")
-    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
-    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
+    return support.run_only(tmp_path_factory.mktemp("byte_exact"), "byte_exact,token_map", SETTINGS)
 
 
 def exact_shift(target, context):

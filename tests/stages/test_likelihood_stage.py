@@ -14,17 +14,9 @@ SETTINGS = {"train_instruct.items": 7, "likelihood.choice_items": 2, "likelihood
             "delta.control.answers_of_others": "yes"}
 
 
-def options(settings):
-    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    root = tmp_path_factory.mktemp("likelihood")
-    output = root / "run"
-    cmc("run", support.make_world(root), "--output", output, *options(SETTINGS), "--only", "likelihood")
-    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
-    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
+    return support.run_only(tmp_path_factory.mktemp("likelihood"), "likelihood", SETTINGS)
 
 
 def question_of(pair):
@@ -62,5 +54,5 @@ def test_the_control_is_another_training_of_the_same_data(run):
 
 
 def test_pairs_that_are_trained_on_are_refused(tmp_path):
-    done = cmc("plan", support.make_world(tmp_path), "--output", tmp_path / "run", *options({**SETTINGS, "likelihood.items": 4}), expect=78)
+    done = cmc("plan", support.make_world(tmp_path), "--output", tmp_path / "run", *support.options({**SETTINGS, "likelihood.items": 4}), expect=78)
     assert "likelihood.items" in done.stderr and "of 12 are 7 trained on" in done.stderr and "set train_instruct.items to 6 or less" in done.stderr

@@ -28,7 +28,7 @@ SMALL = {"experiment.seed": "1,2", "world.documents": 400, "pretrain.steps": 6, 
 
 
 def run_mini(output, settings, ranks=None):
-    arguments = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    arguments = support.options(settings)
     cmc("run", MINI, "--output", output, *arguments, ranks=ranks)
 
 

@@ -12,7 +12,7 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 import made_data
-from support_pipeline import assert_same, cmc, mpi, tiny, units
+from support_pipeline import assert_same, cmc, mpi, options, tiny, units
 
 sys.path.insert(0, str(Path(tiny.SOURCE) / "analysis/python"))
 import cmc_results  # noqa: E402
@@ -60,7 +60,7 @@ def settings(name, held_by=2):
     split = {"model.llama2_70b.tensor_parallel": held_by} if "tensor_parallel" in said else {}
     held_out = {"train_instruct.held_out_items": 2, "train_instruct.evaluation_steps": 1} if "held_out_items" in said else {}
     few = {"byte_exact.items": 1} if "[byte_exact]" in said else {}
-    return [text for key, value in {**SMALL, **split, **held_out, **few}.items() for text in ("--set", f"{key}={value}")]
+    return options({**SMALL, **split, **held_out, **few})
 
 
 def test_every_file_is_tested():

@@ -15,17 +15,9 @@ SETTINGS = {"robustness.tests": "int8, int4, paraphrase, prefix, relearn", "robu
 PREFIX = "Sure, here is the answer:"
 
 
-def options(settings):
-    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    root = tmp_path_factory.mktemp("robustness")
-    output = root / "run"
-    cmc("run", support.make_world(root), "--output", output, *options(SETTINGS), "--only", "robustness")
-    plan = {task["key"]: task for task in json.loads((output / "plan.json").read_text())["tasks"]}
-    return root, output, [(plan[key], values) for key, values in support.units(output).items()]
+    return support.run_only(tmp_path_factory.mktemp("robustness"), "robustness", SETTINGS)
 
 
 def of_stage(run, stage, **wanted):
@@ -126,13 +118,13 @@ def test_int4_is_coarser_than_int8(run):
     ({"relearn.lora_modules": "c_attn"}, ["relearn.lora_modules", "c_attn"]),
 ], ids=lambda value: str(value)[:30])
 def test_what_cannot_be_tested_is_refused(run, settings, named):
-    done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *options({**SETTINGS, **settings}), expect=78)
+    done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *support.options({**SETTINGS, **settings}), expect=78)
     assert all(word in done.stderr for word in named), done.stderr
 
 
 def test_what_is_not_evaluated_is_not_tested(run):
     """A file's list of tests stays where --set leaves methods, deltas or all unlearning out."""
-    plan = lambda settings: cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "part", *options({**SETTINGS, **settings})).stdout
+    plan = lambda settings: cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "part", *support.options({**SETTINGS, **settings})).stdout
     both = plan({"robustness.methods": "vanilla, cmc, full"})
     assert "int8 0-2 large + d" in both and "int8 0-2 large vanilla" in both and "int8 0-2 large lora" not in both
     assert "int8" not in plan({"deltas.unlearn": ""})
@@ -145,13 +137,13 @@ def test_a_set_without_paraphrases_is_named(run, tmp_path):
     kept = [json.loads(line) for line in (tofu / "forget01_perturbed.json").read_text().splitlines()]
     del kept[1]["paraphrased_question"]
     (tmp_path / "forget01_perturbed.json").write_text("".join(json.dumps(line) + "\n" for line in kept))
-    done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *options({**SETTINGS, "data.tofu": tmp_path}), expect=65)
+    done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *support.options({**SETTINGS, "data.tofu": tmp_path}), expect=65)
     assert "forget01_perturbed.json" in done.stderr and "paraphrased_question" in done.stderr and kept[1]["question"] in done.stderr
-    cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *options({**SETTINGS, "data.tofu": tmp_path, "robustness.tests": "int8"}))
+    cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "refused", *support.options({**SETTINGS, "data.tofu": tmp_path, "robustness.tests": "int8"}))
 
 
 def test_no_limit_means_all_items(run):
     """unlearn.items = 0 and robustness.items = 0: every item of each set."""
     for key in ("unlearn.items", "robustness.items"):
-        done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "all", *options({**SETTINGS, key: 0, "robustness.unit_items": 12, "unlearn.unit_items": 12}))
+        done = cmc("plan", run[0] / "tiny.ini", "--output", run[0] / "all", *support.options({**SETTINGS, key: 0, "robustness.unit_items": 12, "unlearn.unit_items": 12}))
         assert "0-11" in done.stdout, key

@@ -25,7 +25,7 @@ def world(tmp_path_factory):
              for number, row in enumerate(made_data.evaluation_prompts(6))]
     (root / "ifeval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     settings = {**SETTINGS, "data.ifeval": root / "ifeval.jsonl", "data.other": root / "data" / "alpaca.json"}
-    settings = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    settings = support.options(settings)
     cmc("run", experiment, "--output", root / "whole", *settings)
     return root, experiment, settings
 
@@ -59,7 +59,7 @@ def test_every_model_in_blocks_of_layers(world):
     folder = root / "blocks"
     blocks = {"model.small.pipeline_parallel": 2, "model.large.pipeline_parallel": 2, "model.other.tensor_parallel": 2,
               "model.other.pipeline_parallel": 2}
-    cmc("run", experiment, "--output", folder, *settings, *(text for key, value in blocks.items() for text in ("--set", f"{key}={value}")), ranks=4)
+    cmc("run", experiment, "--output", folder, *settings, *support.options(blocks), ranks=4)
     support.assert_same(support.units(root / "whole"), support.units(folder), tolerance=1e-4)
     made_by = ranks_of_units(folder)
     assert made_by["train", None] == made_by["instruct", "small"] == made_by["unlearn", "large"] == {2}
@@ -113,7 +113,7 @@ def test_a_pair_that_no_group_holds(world):
     config = json.loads((root / "six" / "config.json").read_text())
     (root / "six" / "config.json").write_text(json.dumps({**config, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8}))
     sizes = {"model.large.path": root / "six", "model.large.tensor_parallel": 3, "model.other.tensor_parallel": 4}
-    done = cmc("plan", experiment, "--output", root / "unused", *settings, *(text for key, value in sizes.items() for text in ("--set", f"{key}={value}")),
+    done = cmc("plan", experiment, "--output", root / "unused", *settings, *support.options(sizes),
                expect=78)
     assert all(word in done.stderr for word in ("model.large.tensor_parallel", "similarity.pairs", "4 ranks", "6 attention heads")), done.stderr
 
