@@ -2,8 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include "pipeline/cpu/span_attention.hpp"
 #include "pipeline/model/kept_for_backward.hpp"
-#include "pipeline/model/span_attention.hpp"
 
 namespace cmc::model {
 
@@ -25,7 +25,7 @@ struct SpanLayout {
     return {span.first, row + kv_head * group() * dim, row + (heads + kv_head) * dim,
             row + (heads + kv_heads + kv_head) * dim, kv_head * group()};
   }
-  SpanHeads of(const float* joined, const Placement& span, const Places& at) const {
+  cpu::SpanHeads of(const float* joined, const Placement& span, const Places& at) const {
     return {joined + at.query, joined + at.key, joined + at.value, span.tokens, group(), dim, width(), scale, window};
   }
   void for_each(const std::function<void(const Placement&, const Places&)>& work) const {
@@ -49,8 +49,8 @@ class SpanAttention : public torch::autograd::Function<SpanAttention> {
     const float* from = input.const_data_ptr<float>();
     float *to = result.data_ptr<float>(), *kept = normalisers.data_ptr<float>();
     layout.for_each([&](const Placement& span, const SpanLayout::Places& at) {
-      attend_span(layout.of(from, span, at), to + at.row * width + at.head * layout.dim, width,
-                  kept + at.row * layout.heads + at.head, layout.heads);
+      cpu::attend_span(layout.of(from, span, at), to + at.row * width + at.head * layout.dim, width,
+                       kept + at.row * layout.heads + at.head, layout.heads);
     });
     context->save_for_backward({input, normalisers});
     keep_for_backward(context, layout);
@@ -68,9 +68,9 @@ class SpanAttention : public torch::autograd::Function<SpanAttention> {
     const float* by_result = above.const_data_ptr<float>();
     float* to = slopes.data_ptr<float>();
     layout.for_each([&](const Placement& span, const SpanLayout::Places& at) {
-      attend_span_back(layout.of(from, span, at), {by_result + at.row * width + at.head * layout.dim, width,
-                                                   kept + at.row * layout.heads + at.head, layout.heads, to + at.query,
-                                                   to + at.key, to + at.value});
+      cpu::attend_span_back(layout.of(from, span, at), {by_result + at.row * width + at.head * layout.dim, width,
+                                                        kept + at.row * layout.heads + at.head, layout.heads,
+                                                        to + at.query, to + at.key, to + at.value});
     });
     return {slopes, torch::Tensor()};
   }

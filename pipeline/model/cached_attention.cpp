@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "pipeline/model/attention_kernel.hpp"
+#include "pipeline/cpu/attention_kernel.hpp"
 #include "pipeline/model/device_ops.hpp"
 #include "pipeline/model/flash_attention.hpp"
 #include "pipeline/model/op_path.hpp"
@@ -143,20 +143,20 @@ torch::Tensor CachedAttention::by_kernels(const torch::Tensor& query, const Laye
       const int64_t row = rows[static_cast<size_t>(task / heads)], head = task % heads, end = places[row] + 1;
       const int64_t begin = window > 0 ? std::max<int64_t>(0, end - window) : 0;
       const int64_t at = (slots[row] * layer.stored.capacity * heads + head) * dim;
-      attend_row({.query = queries + row * query_stride + head * group * dim,
-                  .keys = keys + at,
-                  .values = values + at,
-                  .group = group,
-                  .head_dim = dim,
-                  .stride = heads * dim,
-                  .first = begin,
-                  .last = end,
-                  .scale = scale,
-                  .softcap = softcap,
-                  .bias = bias != nullptr ? bias + head * group * bias_stride : nullptr,
-                  .bias_stride = bias_stride,
-                  .sinks = sinks != nullptr ? sinks + head * group : nullptr},
-                 scratch, out + (row * config_.heads + head * group) * dim);
+      cpu::attend_row({.query = queries + row * query_stride + head * group * dim,
+                       .keys = keys + at,
+                       .values = values + at,
+                       .group = group,
+                       .head_dim = dim,
+                       .stride = heads * dim,
+                       .first = begin,
+                       .last = end,
+                       .scale = scale,
+                       .softcap = softcap,
+                       .bias = bias != nullptr ? bias + head * group * bias_stride : nullptr,
+                       .bias_stride = bias_stride,
+                       .sinks = sinks != nullptr ? sinks + head * group : nullptr},
+                      scratch, out + (row * config_.heads + head * group) * dim);
     }
   });
   return result;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "pipeline/model/row_kernels.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 
 namespace cmc::model {
 
@@ -20,7 +20,7 @@ torch::Tensor sum_over_rows(int64_t rows, int64_t width, const torch::TensorOpti
   at::parallel_for(0, chunks, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) work(i * chunk, std::min(rows, (i + 1) * chunk), all + i * width);
   });
-  for (int64_t i = 1; i < chunks; ++i) add_row(all, all + i * width, 1.0f, width);
+  for (int64_t i = 1; i < chunks; ++i) cpu::add_row(all, all + i * width, 1.0f, width);
   return parts.select(0, 0);
 }
 

@@ -103,7 +103,7 @@ const torch::Tensor& DecoderModel::output_bias() const {
   return weights_->output.bias;
 }
 
-std::shared_ptr<const PackedMatrix> DecoderModel::packed_output(const torch::Tensor& states) const {
+std::shared_ptr<const cpu::PackedMatrix> DecoderModel::packed_output(const torch::Tensor& states) const {
   return weights_->output.packed(states);
 }
 

@@ -14,9 +14,11 @@
 #include "pipeline/model/saved_model.hpp"
 #include "pipeline/model/tensor_group.hpp"
 
-namespace cmc::model {
-
+namespace cmc::cpu {
 class PackedMatrix;
+}
+
+namespace cmc::model {
 
 struct LoraSettings;
 struct ModelWeights;
@@ -83,7 +85,7 @@ class DecoderModel {
   const torch::Tensor& output_weight() const;
   const torch::Tensor& output_bias() const;  // [vocabulary], or the share; undefined: none
   // The output weight as a CPU's kernels multiply such states by it; null where they do not.
-  std::shared_ptr<const PackedMatrix> packed_output(const torch::Tensor& states) const;
+  std::shared_ptr<const cpu::PackedMatrix> packed_output(const torch::Tensor& states) const;
   // A cache for this model (of a split one: for its own heads).
   KvCache make_cache(int64_t slots, int64_t capacity) const;
 

@@ -96,29 +96,6 @@ torch::Tensor add_norm(torch::Tensor& x, const Branch& branch, const Norm& norm)
   return out;
 }
 
-namespace {
-
-kernels::Activation activation_of(checkpoint::Activation activation) {
-  using checkpoint::Activation;
-  switch (activation) {
-    case Activation::silu:
-      return kernels::Activation::silu;
-    case Activation::gelu_tanh:
-      return kernels::Activation::gelu_tanh;
-    case Activation::gelu_quick:
-      return kernels::Activation::gelu_quick;
-    case Activation::relu:
-      return kernels::Activation::relu;
-    case Activation::relu_squared:
-      return kernels::Activation::relu_squared;
-    case Activation::gelu:
-      break;
-  }
-  return kernels::Activation::gelu;
-}
-
-}  // namespace
-
 torch::Tensor gate(checkpoint::Activation activation, Gating gating, const torch::Tensor& joined) {
   const torch::Tensor input = joined.contiguous();
   const bool gated = gating == Gating::gated;

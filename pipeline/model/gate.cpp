@@ -3,11 +3,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
+#include "pipeline/cpu/row_gradients.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 #include "pipeline/model/device_ops.hpp"
 #include "pipeline/model/kept_for_backward.hpp"
 #include "pipeline/model/op_path.hpp"
-#include "pipeline/model/row_gradients.hpp"
-#include "pipeline/model/row_kernels.hpp"
 
 namespace cmc::model {
 
@@ -56,7 +56,7 @@ struct GateRows {
     float* to = result.data_ptr<float>();
     for_each([&](int64_t row) {
       const float* values = from + row * all;
-      gate_row(activation, values, gated ? values + width : nullptr, width, to + row * width);
+      cpu::gate_row(activation_of(activation), values, gated ? values + width : nullptr, width, to + row * width);
     });
     return result;
   }
@@ -68,8 +68,8 @@ struct GateRows {
     for_each([&](int64_t row) {
       const float* values = from + row * all;
       float* own = to + row * all;
-      gate_row_back(activation, values, gated ? values + width : nullptr, above + row * width, width, own,
-                    gated ? own + width : nullptr);
+      cpu::gate_row_back(activation_of(activation), values, gated ? values + width : nullptr, above + row * width,
+                         width, own, gated ? own + width : nullptr);
     });
     return slopes;
   }

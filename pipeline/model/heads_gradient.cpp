@@ -3,9 +3,10 @@
 #include <cstring>
 #include <optional>
 
+#include "pipeline/cpu/row_gradients.hpp"
 #include "pipeline/model/chunked_rows.hpp"
 #include "pipeline/model/kept_for_backward.hpp"
-#include "pipeline/model/row_gradients.hpp"
+#include "pipeline/model/norm_weights.hpp"
 
 namespace cmc::model {
 
@@ -25,7 +26,7 @@ struct Turn {
 // A head's norm on the way back.
 struct NormBack {
   bool is_there;
-  RowNorm row;
+  cpu::RowNorm row;
   float *weight, *bias;  // of these sums
 
   NormBack(const Norm& norm, float* sums, int64_t dim)
@@ -34,7 +35,7 @@ struct NormBack {
         weight(norm.weight.defined() && norm.weight.requires_grad() ? sums : nullptr),
         bias(norm.bias.defined() && norm.bias.requires_grad() ? sums + dim : nullptr) {}
   void operator()(const float* input, float* slope, int64_t dim) const {
-    if (is_there) norm_row_back(input, row, slope, dim, {nullptr, slope, weight, bias});
+    if (is_there) cpu::norm_row_back(input, row, slope, dim, {nullptr, slope, weight, bias});
   }
 };
 
@@ -72,7 +73,7 @@ class TurnedHeads : public torch::autograd::Function<TurnedHeads> {
             std::memcpy(all, from + row * width, static_cast<size_t>(width) * sizeof(float));
             const int64_t at = places[row] * half;
             for (int64_t place = 0; place < turned; place += dim) {
-              rotate_head_back(all + place, cosines + at, sines + at, half);
+              cpu::rotate_head_back(all + place, cosines + at, sines + at, half);
               (place < turn.queries * dim ? of_query : of_key)(read != nullptr ? read + row * width + place : nullptr,
                                                                all + place, dim);
             }

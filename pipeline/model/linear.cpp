@@ -52,13 +52,13 @@ torch::Tensor Linear::multiply(const torch::Tensor& x) const {
   return results.size() == 1 ? results.front() : torch::cat(results, -1);
 }
 
-std::shared_ptr<const PackedMatrix> Linear::packed(const torch::Tensor& x) const {
+std::shared_ptr<const cpu::PackedMatrix> Linear::packed(const torch::Tensor& x) const {
   if (path_of(x) != OpPath::cpu_kernels || weights.front().requires_grad()) return nullptr;
   const int64_t version = static_cast<int64_t>(weight._version());
   if (packed_ == nullptr || packed_version_ != version) {
     const torch::Tensor rows = weight.contiguous();
     const float* from = rows.const_data_ptr<float>();
-    const auto packed = std::make_shared<PackedMatrix>(from, rows.size(0), rows.size(1));
+    const auto packed = std::make_shared<cpu::PackedMatrix>(from, rows.size(0), rows.size(1));
     at::parallel_for(0, packed->strips(), 16, [&](int64_t first, int64_t last) { packed->pack(from, first, last); });
     packed_ = packed;
     packed_version_ = version;

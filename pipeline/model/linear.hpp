@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/cpu/packed_gemm.hpp"
 #include "pipeline/model/adapter.hpp"
-#include "pipeline/model/packed_gemm.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
@@ -33,7 +33,7 @@ struct Linear {
   torch::Tensor wide(const torch::Tensor& x) const;
   // The weights as the kernels of a CPU read them, made at first use; null where x is not multiplied by these: another
   // path, or weights in training, which change each step.
-  std::shared_ptr<const PackedMatrix> packed(const torch::Tensor& x) const;
+  std::shared_ptr<const cpu::PackedMatrix> packed(const torch::Tensor& x) const;
   // Forgets the packed copy, for weights that change without torch's notice.
   void unpack() { packed_.reset(); }
 
@@ -42,7 +42,7 @@ struct Linear {
   bool is_followed(const torch::Tensor& x, bool drops) const;
   torch::Tensor multiply(const torch::Tensor& x) const;
   // Of the weights at `packed_version_`.
-  mutable std::shared_ptr<const PackedMatrix> packed_;
+  mutable std::shared_ptr<const cpu::PackedMatrix> packed_;
   mutable int64_t packed_version_ = -1;
 };
 

@@ -42,7 +42,7 @@ torch::Tensor summed_rows(const torch::Tensor& rows) {
   const int64_t width = rows.size(1), stride = rows.stride(0);
   const float* from = rows.const_data_ptr<float>();
   return sum_over_rows(rows.size(0), width, rows.options(), [&](int64_t first, int64_t last, float* own) {
-    for (int64_t row = first; row < last; ++row) add_row(own, from + row * stride, 1.0f, width);
+    for (int64_t row = first; row < last; ++row) cpu::add_row(own, from + row * stride, 1.0f, width);
   });
 }
 

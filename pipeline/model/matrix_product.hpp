@@ -1,7 +1,7 @@
 #pragma once
 #include <torch/types.h>
 
-#include "pipeline/model/packed_gemm.hpp"
+#include "pipeline/cpu/packed_gemm.hpp"
 
 namespace cmc::model {
 
@@ -13,7 +13,7 @@ void product_into(torch::Tensor out, const torch::Tensor& left, const torch::Ten
                   bool adds = false);
 
 // out = x · matrixᵀ; x [rows, inputs] and out [rows, outputs] float32, contiguous. No gradients.
-void packed_product_into(torch::Tensor out, const torch::Tensor& x, const PackedMatrix& matrix);
+void packed_product_into(torch::Tensor out, const torch::Tensor& x, const cpu::PackedMatrix& matrix);
 
 // Adds factor · left · right, a gradient, to the parameter's `grad` where it has one. → what autograd is to add: the
 // product where there was no `grad`, else undefined.

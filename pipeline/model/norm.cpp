@@ -3,12 +3,18 @@
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
+#include "pipeline/cpu/row_kernels.hpp"
 #include "pipeline/model/device_ops.hpp"
 #include "pipeline/model/norm_gradient.hpp"
 #include "pipeline/model/op_path.hpp"
-#include "pipeline/model/row_kernels.hpp"
 
 namespace cmc::model {
+
+cpu::RowNorm row_norm_of(const Norm& norm) {
+  const auto data = [](const torch::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; };
+  return {data(norm.weight), data(norm.bias), norm.kind.adds_one ? 1.0f : 0.0f, static_cast<float>(norm.kind.epsilon),
+          norm.kind.centred};
+}
 
 namespace {
 
@@ -16,14 +22,14 @@ namespace {
 torch::Tensor norm_rows(const Norm& norm, torch::Tensor& x, const torch::Tensor& added, double scale) {
   const torch::Tensor more = added.defined() ? added.contiguous() : added;
   const int64_t width = x.size(-1);
-  const RowNorm row_norm = row_norm_of(norm);
+  const cpu::RowNorm row_norm = row_norm_of(norm);
   torch::Tensor result = norm ? torch::empty_like(x) : x;
   const float* plus = more.defined() ? more.const_data_ptr<float>() : nullptr;
   float *from = x.data_ptr<float>(), *to = result.data_ptr<float>();
   at::parallel_for(0, x.numel() / width, std::max<int64_t>(1, 32768 / width), [&](int64_t first, int64_t last) {
     for (int64_t at = first * width; at < last * width; at += width) {
-      if (plus != nullptr) add_row(from + at, plus + at, static_cast<float>(scale), width);
-      if (norm) norm_row(from + at, row_norm, width, to + at);
+      if (plus != nullptr) cpu::add_row(from + at, plus + at, static_cast<float>(scale), width);
+      if (norm) cpu::norm_row(from + at, row_norm, width, to + at);
     }
   });
   return result;

@@ -2,9 +2,10 @@
 
 #include <cstring>
 
+#include "pipeline/cpu/row_gradients.hpp"
 #include "pipeline/model/chunked_rows.hpp"
 #include "pipeline/model/kept_for_backward.hpp"
-#include "pipeline/model/row_gradients.hpp"
+#include "pipeline/model/norm_weights.hpp"
 
 namespace cmc::model {
 
@@ -33,16 +34,16 @@ class NormOfSum : public torch::autograd::Function<NormOfSum> {
     const torch::Tensor input = x.contiguous(), more = added ? added->contiguous() : torch::Tensor();
     torch::Tensor sum = added ? torch::empty_like(input) : input, result = torch::empty_like(input);
     const int64_t width = x.size(-1), rows = x.numel() / width;
-    const RowNorm row_norm = row_norm_of(kept.norm);
+    const cpu::RowNorm row_norm = row_norm_of(kept.norm);
     const float *from = input.const_data_ptr<float>(), *plus = added ? more.const_data_ptr<float>() : nullptr;
     float *through = added ? sum.data_ptr<float>() : nullptr, *to = result.data_ptr<float>();
     at::parallel_for(0, rows, std::max<int64_t>(1, 32768 / width), [&](int64_t first, int64_t last) {
       for (int64_t at = first * width; at < last * width; at += width) {
         if (through != nullptr) {
           std::memcpy(through + at, from + at, static_cast<size_t>(width) * sizeof(float));
-          add_row(through + at, plus + at, 1.0f, width);
+          cpu::add_row(through + at, plus + at, 1.0f, width);
         }
-        norm_row(through != nullptr ? through + at : from + at, row_norm, width, to + at);
+        cpu::norm_row(through != nullptr ? through + at : from + at, row_norm, width, to + at);
       }
     });
     context->save_for_backward({sum});
@@ -57,7 +58,7 @@ class NormOfSum : public torch::autograd::Function<NormOfSum> {
     if (!upstream[0].defined()) return gradients(kept, carried, {});
     const torch::Tensor above = upstream[0].contiguous(), slope = torch::empty_like(sum);
     const int64_t width = sum.size(-1), rows = sum.numel() / width;
-    const RowNorm row_norm = row_norm_of(kept.norm);
+    const cpu::RowNorm row_norm = row_norm_of(kept.norm);
     const auto wanted = [](const torch::Tensor& x) { return x.defined() && x.requires_grad(); };
     const bool weight = wanted(kept.norm.weight), bias = wanted(kept.norm.bias);
     const float *from = sum.const_data_ptr<float>(), *by_result = above.const_data_ptr<float>();
@@ -66,9 +67,9 @@ class NormOfSum : public torch::autograd::Function<NormOfSum> {
     const torch::Tensor sums =
         sum_over_rows(rows, 2 * width, sum.options(), [&](int64_t first, int64_t last, float* own) {
           for (int64_t at = first * width; at < last * width; at += width)
-            norm_row_back(from + at, row_norm, by_result + at, width,
-                          {by_sum != nullptr ? by_sum + at : nullptr, to + at, weight ? own : nullptr,
-                           bias ? own + width : nullptr});
+            cpu::norm_row_back(from + at, row_norm, by_result + at, width,
+                               {by_sum != nullptr ? by_sum + at : nullptr, to + at, weight ? own : nullptr,
+                                bias ? own + width : nullptr});
         });
     return gradients(
         kept, slope,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "pipeline/checkpoint/model_config.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 
 namespace cmc::model {
 
@@ -19,6 +20,9 @@ struct Norm {
   explicit operator bool() const { return is_there; }
   torch::Tensor operator()(const torch::Tensor& x) const;  // differentiable
 };
+
+// As the loops of a CPU read it; points into its float32 tensors.
+cpu::RowNorm row_norm_of(const Norm& norm);
 
 // What a block adds to the residual stream, after a norm of its own where the model has one (Gemma 2 and 3).
 struct Branch {

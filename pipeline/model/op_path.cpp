@@ -1,7 +1,7 @@
 #include "pipeline/model/op_path.hpp"
 
+#include "pipeline/cpu/instruction_set.hpp"
 #include "pipeline/model/device_ops.hpp"
-#include "pipeline/model/instruction_set.hpp"
 
 namespace cmc::model {
 
@@ -13,7 +13,7 @@ thread_local std::optional<OpPath> forced;
 
 OpPath path_of(const torch::Tensor& x) {
   const bool has_loops =
-      x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && instruction_set() != InstructionSet::none;
+      x.device().is_cpu() && x.scalar_type() == torch::kFloat32 && cpu::instruction_set() != cpu::InstructionSet::none;
   if (torch::GradMode::is_enabled())
     return has_loops && forced.value_or(OpPath::cpu_gradients) == OpPath::cpu_gradients ? OpPath::cpu_gradients
                                                                                         : OpPath::torch;

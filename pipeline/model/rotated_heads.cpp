@@ -6,11 +6,12 @@
 #include <cstring>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 #include "pipeline/model/device_ops.hpp"
 #include "pipeline/model/heads_gradient.hpp"
+#include "pipeline/model/norm.hpp"
 #include "pipeline/model/norm_gradient.hpp"
 #include "pipeline/model/op_path.hpp"
-#include "pipeline/model/row_kernels.hpp"
 
 namespace cmc::model {
 
@@ -49,17 +50,17 @@ class HeadNormRows {
       : is_there_(norm), row_(row_norm_of(norm)), dim_(dim), own_(norm.weight.defined() && norm.weight.dim() > 1) {}
   void operator()(float* values, int64_t head) const {
     if (!is_there_) return;
-    RowNorm norm = row_;
+    cpu::RowNorm norm = row_;
     if (own_) {
       norm.weight += head * dim_;
       if (norm.bias != nullptr) norm.bias += head * dim_;
     }
-    norm_row(values, norm, dim_, values);
+    cpu::norm_row(values, norm, dim_, values);
   }
 
  private:
   bool is_there_;
-  RowNorm row_;
+  cpu::RowNorm row_;
   int64_t dim_;
   bool own_;
 };
@@ -84,7 +85,7 @@ void turn_rows(torch::Tensor& joined, const checkpoint::ModelConfig& config, Hea
           query_norm(all + place, place / dim);
         else
           key_norm(all + place, place / dim - config.heads);
-        rotate_head(all + place, cosines + at, sines + at, half);
+        cpu::rotate_head(all + place, cosines + at, sines + at, half);
       }
       write(row, all + config.heads * dim, all + turned);
     }

@@ -1,6 +1,6 @@
 #include "pipeline/model/sum_order.hpp"
 
-#include "pipeline/model/instruction_set.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 
 namespace cmc::model {
 
@@ -12,7 +12,8 @@ bool sums_in_one_order(const checkpoint::ModelConfig& config) {
                             config.clip == 0.0 && !config.has_latent();
   const bool plain_rest = config.activation != checkpoint::Activation::gelu && config.experts.count == 0 &&
                           config.final_softcap == 0.0 && config.learned_positions == 0 && config.embedding_width == 0;
-  return instruction_set() != InstructionSet::none && plain_heads && turns_whole && plain_scores && plain_rest;
+  return cpu::instruction_set() != cpu::InstructionSet::none && plain_heads && turns_whole && plain_scores &&
+         plain_rest;
 }
 
 }  // namespace cmc::model

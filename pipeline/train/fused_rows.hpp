@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "pipeline/model/packed_gemm.hpp"
+#include "pipeline/cpu/packed_gemm.hpp"
 #include "pipeline/train/vocabulary_part.hpp"
 
 namespace cmc::train {
@@ -18,7 +18,7 @@ struct LogitTerm {
   double final_softcap = 0;  // cap * tanh(x / cap); 0: none
   torch::Tensor bias = {};   // [V] of the output; undefined: none
   // A weight that is not trained, as a CPU's kernels read it; may be null.
-  std::shared_ptr<const model::PackedMatrix> packed = {};
+  std::shared_ptr<const cpu::PackedMatrix> packed = {};
 
   LogitTerm rows(int64_t first, int64_t count) const;
 };

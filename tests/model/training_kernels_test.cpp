@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "pipeline/checkpoint/linear_layers.hpp"
+#include "pipeline/cpu/gemm.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 #include "pipeline/model/attention_gradient.hpp"
 #include "pipeline/model/decoder_model.hpp"
 #include "pipeline/model/gate.hpp"
-#include "pipeline/model/gemm.hpp"
-#include "pipeline/model/instruction_set.hpp"
 #include "pipeline/model/linear.hpp"
 #include "pipeline/model/lora.hpp"
 #include "pipeline/model/matrix_product.hpp"
@@ -23,7 +23,7 @@ using torch::Tensor;
 class TrainingKernels : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(instruction_set(), InstructionSet::none) << "these kernels need a processor with AVX2 and FMA";
+    ASSERT_NE(cpu::instruction_set(), cpu::InstructionSet::none) << "these kernels need a processor with AVX2 and FMA";
     torch::manual_seed(3);
   }
 };
@@ -72,7 +72,7 @@ TEST_F(TrainingKernels, ProductsOfEitherFactorTransposed) {
         const Threads three(3);
         EXPECT_TRUE(product(false).equal(plain)) << where;
         const Threads one(1);
-        const NarrowVectors narrow;
+        const cpu::NarrowVectors narrow;
         EXPECT_TRUE(product(false).equal(plain)) << where;
       }
     }

@@ -1,24 +1,20 @@
 // The CPU kernels against naive double-precision loops.
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <mutex>
 #include <random>
-#include <set>
-#include <thread>
 #include <vector>
 
-#include "pipeline/model/attention_kernel.hpp"
-#include "pipeline/model/packed_gemm.hpp"
-#include "pipeline/model/row_kernels.hpp"
+#include "pipeline/cpu/attention_kernel.hpp"
+#include "pipeline/cpu/packed_gemm.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 namespace {
 
-using checkpoint::Activation;
+using kernels::Activation;
 
 std::vector<float> normals(int64_t count, unsigned seed) {
   std::mt19937 generator(seed);
@@ -116,20 +112,6 @@ TEST_F(Kernels, InstructionSetsGiveTheSameBits) {
       }
     }
   }
-}
-
-// LibTorch's template runs on one thread, without a word, where it is compiled without OpenMP.
-TEST(Threads, LoopsRunOnAllThatAreAskedFor) {
-  const int before = at::get_num_threads();
-  at::set_num_threads(2);
-  std::mutex mutex;
-  std::set<std::thread::id> seen;
-  at::parallel_for(0, 2, 1, [&](int64_t, int64_t) {
-    const std::lock_guard lock(mutex);
-    seen.insert(std::this_thread::get_id());
-  });
-  at::set_num_threads(before);
-  EXPECT_EQ(seen.size(), 2u);
 }
 
 // What is done to the scores before their softmax.
@@ -267,4 +249,4 @@ TEST_F(Kernels, Rotation) {
 }
 
 }  // namespace
-}  // namespace cmc::model
+}  // namespace cmc::cpu

@@ -1,10 +1,10 @@
-#include "pipeline/model/row_kernels.hpp"
+#include "pipeline/cpu/row_kernels.hpp"
 
 #include <cmath>
 
-#include "pipeline/model/simd.hpp"
+#include "pipeline/cpu/simd.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 #if defined(__x86_64__)
 #pragma GCC push_options
@@ -62,8 +62,8 @@ float variance_of(const float* x, float mean, int64_t width) {
   return sum / static_cast<float>(width);
 }
 
-inline __m256 activate_eight(checkpoint::Activation activation, __m256 g) {
-  using checkpoint::Activation;
+inline __m256 activate_eight(kernels::Activation activation, __m256 g) {
+  using kernels::Activation;
   const __m256 positive = _mm256_max_ps(g, _mm256_setzero_ps());
   switch (activation) {
     case Activation::silu:
@@ -82,31 +82,25 @@ inline __m256 activate_eight(checkpoint::Activation activation, __m256 g) {
   return g;
 }
 
-float activate_one(checkpoint::Activation activation, float g) {
+float activate_one(kernels::Activation activation, float g) {
   switch (activation) {
-    case checkpoint::Activation::silu:
+    case kernels::Activation::silu:
       return g / (1.0f + std::exp(-g));
-    case checkpoint::Activation::gelu_tanh:
+    case kernels::Activation::gelu_tanh:
       return g / (1.0f + std::exp(-1.5957691216057308f * g * (1.0f + 0.044715f * g * g)));
-    case checkpoint::Activation::gelu_quick:
+    case kernels::Activation::gelu_quick:
       return g / (1.0f + std::exp(-1.702f * g));
-    case checkpoint::Activation::relu:
+    case kernels::Activation::relu:
       return g > 0.0f ? g : 0.0f;
-    case checkpoint::Activation::relu_squared:
+    case kernels::Activation::relu_squared:
       return g > 0.0f ? g * g : 0.0f;
-    case checkpoint::Activation::gelu:
+    case kernels::Activation::gelu:
       break;
   }
   return 0.5f * g * (1.0f + std::erf(g * 0.70710678118654752f));
 }
 
 }  // namespace
-
-RowNorm row_norm_of(const Norm& norm) {
-  const auto data = [](const torch::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; };
-  return {data(norm.weight), data(norm.bias), norm.kind.adds_one ? 1.0f : 0.0f, static_cast<float>(norm.kind.epsilon),
-          norm.kind.centred};
-}
 
 RowMoments moments_of(const float* x, const RowNorm& norm, int64_t width) {
   const float mean = norm.centred ? mean_of(x, width) : 0.0f;
@@ -130,8 +124,8 @@ void add_row(float* x, const float* added, float scale, int64_t width) {
   for (int64_t i = whole; i < width; ++i) x[i] += scale * added[i];
 }
 
-void gate_row(checkpoint::Activation activation, const float* gate, const float* up, int64_t width, float* y) {
-  const int64_t whole = activation == checkpoint::Activation::gelu ? 0 : width / 8 * 8;
+void gate_row(kernels::Activation activation, const float* gate, const float* up, int64_t width, float* y) {
+  const int64_t whole = activation == kernels::Activation::gelu ? 0 : width / 8 * 8;
   for (int64_t i = 0; i < whole; i += 8) {
     const __m256 active = activate_eight(activation, _mm256_loadu_ps(gate + i));
     _mm256_storeu_ps(y + i, up != nullptr ? _mm256_mul_ps(active, _mm256_loadu_ps(up + i)) : active);
@@ -157,17 +151,14 @@ void rotate_head(float* head, const float* cosine, const float* sine, int64_t ha
 #pragma GCC pop_options
 #else
 
-RowNorm row_norm_of(const Norm&) {
-  return {};
-}
 RowMoments moments_of(const float*, const RowNorm&, int64_t) {
   return {};
 }
 void norm_row(const float*, const RowNorm&, int64_t, float*) {}
 void add_row(float*, const float*, float, int64_t) {}
-void gate_row(checkpoint::Activation, const float*, const float*, int64_t, float*) {}
+void gate_row(kernels::Activation, const float*, const float*, int64_t, float*) {}
 void rotate_head(float*, const float*, const float*, int64_t) {}
 
 #endif
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

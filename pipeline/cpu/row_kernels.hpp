@@ -1,12 +1,11 @@
 #pragma once
 #include <cstdint>
 
-#include "pipeline/checkpoint/model_config.hpp"
-#include "pipeline/model/norm_weights.hpp"
+#include "pipeline/kernels/gate.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
-// float32 kernels of the CPU inference path, one row of contiguous memory a call. They need AVX2 (instruction_set()).
+// What a layer does to one row of contiguous memory. They need AVX2 (instruction_set()).
 
 struct RowNorm {
   const float* weight = nullptr;  // [width]; null: 1 everywhere
@@ -15,7 +14,6 @@ struct RowNorm {
   float epsilon = 1e-6f;
   bool centred = false;  // LayerNorm: the mean is taken off first
 };
-RowNorm row_norm_of(const Norm& norm);
 
 // mean: 0 where it is not taken off; scale: 1 / sqrt(variance + epsilon).
 struct RowMoments {
@@ -30,9 +28,9 @@ void norm_row(const float* x, const RowNorm& norm, int64_t width, float* y);
 void add_row(float* x, const float* added, float scale, int64_t width);
 
 // y = activation(gate) * up; up null: y = activation(gate)
-void gate_row(checkpoint::Activation activation, const float* gate, const float* up, int64_t width, float* y);
+void gate_row(kernels::Activation activation, const float* gate, const float* up, int64_t width, float* y);
 
 // Rotates the halves of a head in place: (a, b) becomes (a cos - b sin, b cos + a sin), each of `half` numbers.
 void rotate_head(float* head, const float* cosine, const float* sine, int64_t half);
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

@@ -1,11 +1,11 @@
-#include "pipeline/model/packed_gemm.hpp"
+#include "pipeline/cpu/packed_gemm.hpp"
 
 #include <algorithm>
 #include <bit>
 
-#include "pipeline/model/packed_tile.hpp"
+#include "pipeline/cpu/packed_tile.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 namespace {
 
@@ -99,4 +99,4 @@ void PackedMatrix::multiply(const float* x, int64_t rows, float* y, int64_t firs
   }
 }
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 // One token's query heads that share a key/value head, and the stretch of the cache they attend to.
 struct AttentionRow {
@@ -22,4 +22,4 @@ struct AttentionRow {
 // Needs AVX2 (instruction_set()).
 void attend_row(const AttentionRow& row, std::vector<float>& scratch, float* out);
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

@@ -1,9 +1,9 @@
-#include "pipeline/model/row_gradients.hpp"
+#include "pipeline/cpu/row_gradients.hpp"
 
-#include "pipeline/model/lanes.hpp"
-#include "pipeline/model/simd.hpp"
+#include "pipeline/cpu/lanes.hpp"
+#include "pipeline/cpu/simd.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 #if defined(__x86_64__)
 #pragma GCC push_options
@@ -40,8 +40,8 @@ inline Active sigmoid_times(__m256 g, __m256 u, __m256 by_g) {
   return {value, _mm256_fmadd_ps(_mm256_mul_ps(value, _mm256_sub_ps(one, s)), by_g, s)};
 }
 
-inline Active active(checkpoint::Activation activation, __m256 g) {
-  using checkpoint::Activation;
+inline Active active(kernels::Activation activation, __m256 g) {
+  using kernels::Activation;
   const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f);
   if (activation == Activation::silu) return sigmoid_times(g, g, one);
   if (activation == Activation::gelu_quick) {
@@ -89,7 +89,7 @@ void norm_row_back(const float* x, const RowNorm& norm, const float* upstream, i
   }
 }
 
-void gate_row_back(checkpoint::Activation activation, const float* gate, const float* up, const float* upstream,
+void gate_row_back(kernels::Activation activation, const float* gate, const float* up, const float* upstream,
                    int64_t width, float* by_gate, float* by_up) {
   for (int64_t i = 0; i < width; i += 8) {
     const Lanes lanes(i, width);
@@ -114,9 +114,9 @@ void rotate_head_back(float* head, const float* cosine, const float* sine, int64
 #else
 
 void norm_row_back(const float*, const RowNorm&, const float*, int64_t, const NormSlopes&) {}
-void gate_row_back(checkpoint::Activation, const float*, const float*, const float*, int64_t, float*, float*) {}
+void gate_row_back(kernels::Activation, const float*, const float*, const float*, int64_t, float*, float*) {}
 void rotate_head_back(float*, const float*, const float*, int64_t) {}
 
 #endif
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

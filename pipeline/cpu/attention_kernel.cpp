@@ -1,11 +1,11 @@
-#include "pipeline/model/attention_kernel.hpp"
+#include "pipeline/cpu/attention_kernel.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "pipeline/model/simd.hpp"
+#include "pipeline/cpu/simd.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 #if defined(__x86_64__)
 #pragma GCC push_options
@@ -147,4 +147,4 @@ void attend_row(const AttentionRow&, std::vector<float>&, float*) {}
 
 #endif
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace cmc::model::simd {
+namespace cmc::cpu::simd {
 
 // Eight numbers of a row from place `at`, or as many as are left: the others are zeros and are not written. For regions
 // compiled for AVX2 and FMA.
@@ -40,5 +40,5 @@ class Lanes {
   __m256i mask_;
 };
 
-}  // namespace cmc::model::simd
+}  // namespace cmc::cpu::simd
 #endif

@@ -1,17 +1,15 @@
-#include "pipeline/model/gemm.hpp"
-
-#include <ATen/Parallel.h>
+#include "pipeline/cpu/gemm.hpp"
 
 #include <algorithm>
 #include <vector>
 
-#include "pipeline/model/instruction_set.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 #if defined(__x86_64__)
 
@@ -204,26 +202,16 @@ void multiply_block(const Product& block, const float* packed) {
   }
 }
 
-// In this thread.
-void multiply_part(const Product& part) {
-  thread_local std::vector<float> memory;
-  const int64_t pieces = std::max<int64_t>(1, (part.inner + longest_inner - 1) / longest_inner);
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    const int64_t first = piece * part.inner / pieces, inner = (piece + 1) * part.inner / pieces - first;
-    for (int64_t at = 0; at < part.columns; at += block_columns) {
-      Product block = part;
-      block.inner = inner;
-      block.columns = std::min(block_columns, part.columns - at);
-      block.left.values += first * part.left.column;
-      block.right.values += first * part.right.row + at * part.right.column;
-      block.out += at;
-      block.adds = part.adds || piece > 0;
-      float* packed = aligned(memory, inner * packed_columns(block.columns));
-      pack_right(block.right, inner, block.columns, packed);
-      multiply_block(block, packed);
-    }
-  }
-}
+// The longer side of a result, in units that tiles fill.
+struct Side {
+  bool is_rows;
+  int64_t length, other, unit;
+  explicit Side(const Product& product)
+      : is_rows(product.rows >= product.columns),
+        length(is_rows ? product.rows : product.columns),
+        other(is_rows ? product.columns : product.rows),
+        unit(is_rows ? slab_rows : widest_panel) {}
+};
 
 __attribute__((target("avx2"))) void transpose_eight(const float* from, int64_t from_row, float* to, int64_t to_row) {
   __m256 a[8], b[8];
@@ -284,22 +272,43 @@ void multiply_packed(const Product& product, const float* packed) {
   multiply_slabs(product, packed, product.left.row);
 }
 
-// Shared out along the longer side of the result.
-void multiply(const Product& product) {
-  const bool by_rows = product.rows >= product.columns;
-  const int64_t side = by_rows ? product.rows : product.columns, unit = by_rows ? slab_rows : widest_panel;
-  const int64_t work = std::max<int64_t>(1, product.inner * unit * (by_rows ? product.columns : product.rows));
-  at::parallel_for(0, (side + unit - 1) / unit, std::max<int64_t>(1, 1'000'000 / work), [&](int64_t from, int64_t to) {
-    const int64_t first = from * unit, count = std::min(side, to * unit) - first;
-    Product part = product;
-    part.out += by_rows ? first * product.out_row : first;
-    (by_rows ? part.rows : part.columns) = count;
-    if (by_rows)
-      part.left.values += first * product.left.row;
-    else
-      part.right.values += first * product.right.column;
-    multiply_part(part);
-  });
+void multiply(const Product& part) {
+  thread_local std::vector<float> memory;
+  const int64_t pieces = std::max<int64_t>(1, (part.inner + longest_inner - 1) / longest_inner);
+  for (int64_t piece = 0; piece < pieces; ++piece) {
+    const int64_t first = piece * part.inner / pieces, inner = (piece + 1) * part.inner / pieces - first;
+    for (int64_t at = 0; at < part.columns; at += block_columns) {
+      Product block = part;
+      block.inner = inner;
+      block.columns = std::min(block_columns, part.columns - at);
+      block.left.values += first * part.left.column;
+      block.right.values += first * part.right.row + at * part.right.column;
+      block.out += at;
+      block.adds = part.adds || piece > 0;
+      float* packed = aligned(memory, inner * packed_columns(block.columns));
+      pack_right(block.right, inner, block.columns, packed);
+      multiply_block(block, packed);
+    }
+  }
+}
+
+Shares shares_of(const Product& product) {
+  const Side side(product);
+  const int64_t work = std::max<int64_t>(1, product.inner * side.unit * side.other);
+  return {(side.length + side.unit - 1) / side.unit, std::max<int64_t>(1, 1'000'000 / work)};
+}
+
+Product part_of(const Product& product, int64_t first, int64_t last) {
+  const Side side(product);
+  const int64_t from = first * side.unit, count = std::min(side.length, last * side.unit) - from;
+  Product part = product;
+  part.out += side.is_rows ? from * product.out_row : from;
+  (side.is_rows ? part.rows : part.columns) = count;
+  if (side.is_rows)
+    part.left.values += from * product.left.row;
+  else
+    part.right.values += from * product.right.column;
+  return part;
 }
 
 NarrowVectors::NarrowVectors() : before_(narrow_vectors) {
@@ -315,9 +324,15 @@ void transpose(const float*, int64_t, int64_t, int64_t, float*, int64_t) {}
 void pack_right(const Factor&, int64_t, int64_t, float*) {}
 void multiply_packed(const Product&, const float*) {}
 void multiply(const Product&) {}
+Shares shares_of(const Product&) {
+  return {0, 1};
+}
+Product part_of(const Product& product, int64_t, int64_t) {
+  return product;
+}
 NarrowVectors::NarrowVectors() : before_(false) {}
 NarrowVectors::~NarrowVectors() = default;
 
 #endif
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

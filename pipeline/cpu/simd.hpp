@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-namespace cmc::model::simd {
+namespace cmc::cpu::simd {
 
 __attribute__((target("avx2,fma"))) inline float sum(__m256 x) {
   const __m128 halves = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -37,5 +37,5 @@ __attribute__((target("avx2,fma"))) inline __m256 exp(__m256 x) {
   return _mm256_mul_ps(p, _mm256_castsi256_ps(scale));
 }
 
-}  // namespace cmc::model::simd
+}  // namespace cmc::cpu::simd
 #endif

@@ -1,4 +1,4 @@
-#include "pipeline/model/packed_tile.hpp"
+#include "pipeline/cpu/packed_tile.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 namespace {
 
@@ -61,7 +61,7 @@ CMC_INLINE Strip widened(const uint32_t* words) {
   return {widened_eight<HOW>(words), widened_eight<HOW>(words + 8)};
 }
 
-#include "pipeline/model/packed_tile.inc"
+#include "pipeline/cpu/packed_tile.inc"
 
 #undef CMC_TARGET
 #undef CMC_INLINE
@@ -100,7 +100,7 @@ CMC_INLINE Strip widened(const uint32_t* words) {
   return _mm512_castsi512_ps(_mm512_and_si512(sixteen, _mm512_set1_epi32(second_half)));
 }
 
-#include "pipeline/model/packed_tile.inc"
+#include "pipeline/cpu/packed_tile.inc"
 
 #undef CMC_TARGET
 #undef CMC_INLINE
@@ -112,10 +112,10 @@ void multiply_tile(InstructionSet set, const PackedTile& tile, int64_t rows, int
   (set == InstructionSet::avx512 ? avx512::run : avx2::run)(tile, rows, strips, narrow);
 }
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu
 
 #else
 
-void cmc::model::multiply_tile(InstructionSet, const PackedTile&, int64_t, int64_t, bool) {}
+void cmc::cpu::multiply_tile(InstructionSet, const PackedTile&, int64_t, int64_t, bool) {}
 
 #endif

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 // The query heads of one span that share a key/value head; rows of tokens `stride` floats apart. Needs
 // an instruction_set().
@@ -27,4 +27,4 @@ struct SpanSlopes {
 };
 void attend_span_back(const SpanHeads& heads, const SpanSlopes& slopes);
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

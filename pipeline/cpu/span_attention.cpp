@@ -1,13 +1,13 @@
-#include "pipeline/model/span_attention.hpp"
+#include "pipeline/cpu/span_attention.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "pipeline/model/gemm.hpp"
-#include "pipeline/model/simd.hpp"
+#include "pipeline/cpu/gemm.hpp"
+#include "pipeline/cpu/simd.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 #if defined(__x86_64__)
 #pragma GCC push_options
@@ -226,4 +226,4 @@ void attend_span_back(const SpanHeads&, const SpanSlopes&) {}
 
 #endif
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

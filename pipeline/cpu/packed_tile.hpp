@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
 
-#include "pipeline/model/instruction_set.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 // A few rows of x times some strips of 16 outputs of a packed matrix: the sums stay in registers.
 struct PackedTile {
@@ -34,4 +34,4 @@ constexpr int64_t tile_strips(InstructionSet set, int64_t rows) {
 // else one as float32.
 void multiply_tile(InstructionSet set, const PackedTile& tile, int64_t rows, int64_t strips, bool narrow);
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

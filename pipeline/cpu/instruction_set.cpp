@@ -1,10 +1,10 @@
-#include "pipeline/model/instruction_set.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 namespace {
 
@@ -30,4 +30,4 @@ InstructionSet instruction_set() {
   return best;
 }
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

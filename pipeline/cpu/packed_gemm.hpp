@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "pipeline/model/instruction_set.hpp"
+#include "pipeline/cpu/instruction_set.hpp"
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 // A weight matrix [outputs, inputs] copied into strips of 16 outputs, inputs running slowest inside a strip, so that
 // one aligned load brings the weights of 16 outputs. Weights that bfloat16 holds exactly (as most published ones) are
@@ -39,4 +39,4 @@ class PackedMatrix {
   std::vector<uint32_t> words_;  // [strips, steps, 16]
 };
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu

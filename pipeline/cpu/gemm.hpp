@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-namespace cmc::model {
+namespace cmc::cpu {
 
 // float32 matrix products for training on a CPU, where both factors change from step to step. They need
 // an instruction_set(). Every sum is made in one order, whatever the number of threads and the width of the
@@ -24,8 +24,15 @@ struct Product {
   bool adds = false;  // to what stands there, else it is overwritten
 };
 
-// Over the threads of torch.
+// In this thread.
 void multiply(const Product& product);
+// What threads share out: parts along the longer side of the result, each by one of them. least: fewer of them are not
+// worth a thread.
+struct Shares {
+  int64_t parts, least;
+};
+Shares shares_of(const Product& product);
+Product part_of(const Product& product, int64_t first, int64_t last);  // parts [first, last)
 
 // The right factor of a product as its multipliers read it: panels of 32 columns (the last of as many, rounded up to a
 // multiple of 8) one behind the other, each [inner, its columns]; `to` has room for inner · packed_columns(columns).
@@ -52,4 +59,4 @@ class NarrowVectors {
   bool before_;
 };
 
-}  // namespace cmc::model
+}  // namespace cmc::cpu
