@@ -79,11 +79,13 @@ void plan(Planner& planner) {
   const auto parts = asked_parts(planner);
   for (const auto& target : experiment.targets_of(records::Purpose::instruct))
     for (const auto& system : systems_on(planner, target, records::Purpose::instruct))
-      for (const auto& part : parts)
+      for (const auto& part : parts) {
+        if (part.part == UnreadPart::choice && !system.system.adds_delta()) continue;  // there is nothing to choose
         for (auto slice : slices_of(part.count, experiment.likelihood.unit_items)) {
           slice.first += part.first;
           add_slice(planner, system, part, slice);
         }
+      }
 }
 
 std::vector<SteeredTarget::Answer> read_answers(const LikelihoodParameters& p, const SteeredTarget& target,
