@@ -8,8 +8,9 @@ PyTorch and peft: equal work, in turns.
 Needs a build (build/release/bin, or CMC_BIN), models (folders, or names under CMC_MODELS) and the packages of the tests. All systems
 continue the same prompts by the same number of tokens, end tokens or not, in float32 on the same number of threads. One warm-up, then
 --repeat rounds in which each system has its turn. Prefill is the time until every prompt has its first new token (a run of one token);
-decoding is what a run of --new tokens takes beyond it. Loading is not in it. Prints a Markdown table of medians and, in brackets, least and most: figures of
-this machine and this moment, to be compared within a run only. A system that cannot do a row is a dash, its reason below the table.
+decoding is what a run of --new tokens takes beyond it. Loading is not in it. Fused decoding is beside cmc's own without the delta.
+Prints a Markdown table of medians and, in brackets, least and most: figures of this machine and this moment, to be compared within a run
+only, the last column by rounds. A system that cannot do a row is a dash, its reason below the table.
 """
 
 import argparse
@@ -168,6 +169,8 @@ def decoders(bench, batch, delta, slow):
     """{name: system, or why there is none} of one batch size."""
     given, prompts = bench.given, bench.prompts
     found = {"cmc": systems.Cmc(bench.cmc, bench.folder, prompts, batch, given.threads, bench.work / "prompts.jsonl", delta)}
+    if delta:
+        found["cmc, no delta"] = systems.Cmc(bench.cmc, bench.folder, prompts, batch, given.threads, bench.work / "prompts.jsonl")
     if "published" in given.peers:
         found[slow.name] = slow if batch == given.batch[0] else f"one prompt at a time: see batch {given.batch[0]}"
     if "transformers" in given.peers and not delta:
@@ -282,15 +285,27 @@ def spread(values, digits=3):
     return f"{shown(statistics.median(values))} ({shown(min(values))}–{shown(max(values))})"
 
 
+def speeds_of_cmc(row, rows):
+    """So many times as fast cmc was in each round, of the rows with a system of that name."""
+    same = lambda other: all(other[key] == row[key] for key in ("model", "what", "batch"))
+    ours = next((other["runs"] for other in rows if other["system"] == "cmc" and same(other)), None)
+    values = [(run["value"], own["value"]) for run, own in zip(row["runs"], ours or [])]
+    if not values or row["system"] == "cmc" or any(None in pair for pair in values):
+        return None
+    return [theirs / own if row["unit"] == "s" else own / theirs for theirs, own in values]
+
+
 def table(rows):
-    lines = ["| model | what | batch | system | new tokens | prefill, s | figure | unit |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| model | what | batch | system | new tokens | prefill, s | figure | unit | cmc is × as fast |", "|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
+        speeds = speeds_of_cmc(row, rows)
         runs = row["runs"]
         tokens = sorted({run["all"]["tokens"] for run in runs if "all" in run})
         first = [run["first"]["seconds"] for run in runs if "first" in run]
         values = [run["value"] for run in runs]
         cells = [row["model"], row["what"], row["batch"] or "", row["system"], ", ".join(map(str, tokens)) or "–",
-                 spread(first) if first else "–", spread(values) if runs and None not in values else "–", row["unit"]]
+                 spread(first) if first else "–", spread(values) if runs and None not in values else "–", row["unit"],
+                 spread(speeds) if speeds else "–"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     reasons = dict.fromkeys(f"{row['model']}, {row['what']}, {row['system']}, batch {row['batch']}: {row['why']}" for row in rows if "why" in row)
     return "\n".join([*lines, "", *(f"- {reason}" for reason in reasons)])

@@ -76,6 +76,8 @@ def test_equal_work_and_a_table_of_it(models, tmp_path):
     for model in ("small", "other"):
         for batch in (1, 2):
             assert [row["system"] for row in vanilla if (row["model"], row["batch"]) == (model, batch)] == ["cmc", *(NAMES[peer] for peer in PEERS)]
+    fused = {row["system"] for row in rows if row["what"].startswith("fused")}
+    assert fused == {"cmc", "cmc, no delta", *(NAMES[peer] for peer in PEERS if peer == "published")}
     for row in rows:
         assert len(row["runs"]) == REPEAT or (not row["runs"] and row["why"]), row
         if "new" in row:
@@ -99,8 +101,18 @@ def expect_table(text, rows):
         if not values or None in values:  # so few tokens may be too fast to be timed
             assert cells[6] == "–" and row["why"] in text and (values or cells[4:6] == ["–", "–"])
             continue
-        shown = [float(number) for number in cells[6].replace("(", " ").replace(")", " ").replace("–", " ").split()]
-        assert shown == pytest.approx([statistics.median(values), min(values), max(values)], rel=6e-3)
+        assert numbers_of(cells[6]) == pytest.approx([statistics.median(values), min(values), max(values)], rel=6e-3)
+        own = [run["value"] for other in rows if other["system"] == "cmc" and (other["model"], other["what"], other["batch"]) == (
+            row["model"], row["what"], row["batch"]) for run in other["runs"]]
+        if not own or None in own or row["system"] == "cmc":
+            assert cells[8] == "–"
+            continue
+        speeds = [theirs / ours if row["unit"] == "s" else ours / theirs for ours, theirs in zip(own, values)]
+        assert numbers_of(cells[8]) == pytest.approx([statistics.median(speeds), min(speeds), max(speeds)], rel=6e-3)
+
+
+def numbers_of(cell):
+    return [float(number) for number in cell.replace("(", " ").replace(")", " ").replace("–", " ").split()]
 
 
 def test_what_is_missing_is_one_line(models, tmp_path):
