@@ -55,7 +55,7 @@ model::PassPlan ContextCache::plan(std::span<const Portion> portions, int64_t pa
 torch::Tensor ContextCache::logits(const model::DevicePlan& plan, int64_t rows) {
   const torch::NoGradGuard no_gradients;
   const auto states = model_->hidden(plan, cache_);
-  return rows == 0 ? no_logits() : model_->logits(states);
+  return rows == 0 ? no_logits() : model_->logits(states, &logits_memory_);
 }
 
 torch::Tensor ContextCache::no_logits() const {

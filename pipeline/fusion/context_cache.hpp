@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/model/decoder_model.hpp"
+#include "pipeline/model/kept_memory.hpp"
 
 namespace cmc::fusion {
 
@@ -43,6 +44,7 @@ class ContextCache {
   std::shared_ptr<const model::DecoderModel> model_;
   model::KvCache cache_;
   std::vector<std::vector<int32_t>> wanted_;  // [slots]; the cache holds a prefix of each
+  model::KeptMemory logits_memory_;
 };
 
 }  // namespace cmc::fusion

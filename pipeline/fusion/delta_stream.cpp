@@ -202,7 +202,8 @@ LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std
           variant_,
           {},
           index_,
-          settings_.gate};
+          settings_.gate,
+          scaled_memory_};
 }
 
 }  // namespace cmc::fusion

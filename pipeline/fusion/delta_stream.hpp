@@ -69,6 +69,7 @@ class DeltaStream {
   torch::Tensor map_;      // [base vocabulary] int32; undefined: same vocabulary
   MapVariant variant_;
   MapIndex index_;
+  std::shared_ptr<model::KeptMemory> scaled_memory_ = std::make_shared<model::KeptMemory>();
   std::vector<ContextCache> caches_;                   // one a part; made at the first use
   std::vector<std::optional<DeltaContext>> contexts_;  // [slots], other vocabulary only
 };

@@ -83,18 +83,19 @@ CMC_PART double sum_of_exponentials(const float* values, int64_t count, float ma
 
 CMC_PART void fuse_part(const KernelRow& row, int64_t begin, int64_t end, float* out) {
   const int64_t count = end - begin;
-  const float* base = row.base + begin;
-  std::copy(base, base + count, out);
+  const float* sum = row.base + begin;  // with what has been added: `out` from the first addend on
   for (const auto& addend : row.addends) {
     if (addend.index == nullptr) {
       const float* values = addend.values + begin;
       const float coefficient = addend.coefficient, offset = addend.offset;
-      for (int64_t i = 0; i < count; ++i) out[i] += coefficient * (values[i] - offset);
+      for (int64_t i = 0; i < count; ++i) out[i] = sum[i] + coefficient * (values[i] - offset);
     } else {
       const int32_t* index = addend.index + begin;
-      for (int64_t i = 0; i < count; ++i) out[i] += addend.values[index[i]];
+      for (int64_t i = 0; i < count; ++i) out[i] = sum[i] + addend.values[index[i]];
     }
+    sum = out;
   }
+  if (sum != out) std::copy(sum, sum + count, out);
   for (const auto& lists : row.lists) add_lists(lists, begin, end, out);
   for (const auto& few : row.few) add_few(few, begin, end, out);
 }

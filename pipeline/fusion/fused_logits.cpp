@@ -84,7 +84,8 @@ class CpuRows {
     const auto offset =
         term.normalisation == Normalisation::log_softmax ? logits.logsumexp(1) : torch::zeros({logits.size(0)});
     if (!variant && plain(term, vocabulary_)) return add_plain(term, logits, offset);
-    auto scaled = torch::empty({logits.size(0), width + 1}, torch::kFloat32);
+    const std::vector<int64_t> sizes = {logits.size(0), width + 1};
+    auto scaled = term.memory ? term.memory->of(sizes, torch::kFloat32) : torch::empty(sizes, torch::kFloat32);
     at::parallel_for(0, logits.size(0), 1, [&](int64_t from, int64_t to) {
       for (int64_t k = from; k < to; ++k)
         scale(logits.const_data_ptr<float>() + k * width, width,

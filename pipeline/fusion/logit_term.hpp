@@ -2,12 +2,14 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "pipeline/fusion/delta_gate.hpp"
 #include "pipeline/fusion/map_variant.hpp"
 #include "pipeline/fusion/sampling.hpp"
+#include "pipeline/model/kept_memory.hpp"
 
 namespace cmc::fusion {
 
@@ -30,6 +32,7 @@ struct LogitTerm {
   Placed placed = {};   // says the same as rows and coefficients; undefined: made when needed
   MapIndex index = {};  // of map and variant, where it is kept; undefined: made when needed
   DeltaGate gate = {};
+  std::shared_ptr<model::KeptMemory> memory = {};  // of a CPU's scaled copy of the logits; null: memory of its own
 };
 
 // What decides the draws of R rows.

@@ -31,12 +31,15 @@ struct CostMatrix {
   std::vector<double> costs;
 };
 
+constexpr double negligible = -45;  // exp of it is 3e-20: thousands of these do not change a sum that is at least 1
+
 // f_i = -eps log (1/n) sum_j exp((g_j - C[i, j]) / eps), by rows or by columns of C.
 void softmin_row(double eps, std::span<double> scaled, double* f) {
   const double largest = *std::max_element(scaled.begin(), scaled.end());
+  for (double& s : scaled) s = (s - largest) / eps;
   double sum = 0;
-  for (const double s : scaled)
-    if (const double exponent = (s - largest) / eps; exponent > -745) sum += std::exp(exponent);  // exp(-746) is 0
+  for (const double exponent : scaled)
+    if (exponent > negligible) sum += std::exp(exponent);
   *f = -largest - eps * std::log(sum / static_cast<double>(scaled.size()));
 }
 

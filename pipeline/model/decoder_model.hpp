@@ -20,6 +20,7 @@ class PackedMatrix;
 
 namespace cmc::model {
 
+class KeptMemory;
 struct LoraSettings;
 struct ModelWeights;
 struct PassTables;
@@ -79,8 +80,8 @@ class DecoderModel {
   // sum through the host.
   bool capturable() const;
 
-  // [.., hidden] → [.., vocabulary] float32 logits (soft-capped where the config says so).
-  torch::Tensor logits(const torch::Tensor& hidden) const;
+  // [.., hidden] → [.., vocabulary] float32 logits (soft-capped where the config says so). `memory`: see Linear::wide.
+  torch::Tensor logits(const torch::Tensor& hidden, KeptMemory* memory = nullptr) const;
   // [vocabulary, hidden]; the embedding itself where outputs are tied. Of a split model share_of() the vocabulary.
   const torch::Tensor& output_weight() const;
   const torch::Tensor& output_bias() const;  // [vocabulary], or the share; undefined: none

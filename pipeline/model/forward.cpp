@@ -190,9 +190,9 @@ torch::Tensor DecoderModel::run(const DevicePlan& plan, KvCache* cache, const Pa
   return config_.output_scale == 1.0 ? states : states * config_.output_scale;
 }
 
-torch::Tensor DecoderModel::logits(const torch::Tensor& hidden) const {
+torch::Tensor DecoderModel::logits(const torch::Tensor& hidden, KeptMemory* memory) const {
   const torch::Tensor rows = hidden.reshape({-1, hidden.size(-1)});
-  torch::Tensor result = group_.gather_columns(weights_->output.wide(rows), config_.vocabulary);
+  torch::Tensor result = group_.gather_columns(weights_->output.wide(rows, memory), config_.vocabulary);
   if (config_.final_softcap > 0.0) result = torch::tanh(result / config_.final_softcap) * config_.final_softcap;
   std::vector<int64_t> shape = hidden.sizes().vec();
   shape.back() = config_.vocabulary;

@@ -31,16 +31,18 @@ torch::Tensor Linear::operator()(const torch::Tensor& x, std::optional<uint64_t>
   return (result + (added.size() == 1 ? added.front() : torch::cat(added, -1))).to(result.scalar_type());
 }
 
-torch::Tensor Linear::wide(const torch::Tensor& x) const {
+torch::Tensor Linear::wide(const torch::Tensor& x, KeptMemory* memory) const {
   const bool differentiable = torch::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
   if (x.is_cuda() && x.scalar_type() != torch::kFloat32 && adapters.empty() && !bias.defined() && !differentiable)
     return at::mm(x, weight.t(), torch::kFloat32);
+  if (adapters.empty() && path_of(x) == OpPath::cpu_kernels) return multiply(x, memory).to(torch::kFloat32);
   return (*this)(x).to(torch::kFloat32);
 }
 
-torch::Tensor Linear::multiply(const torch::Tensor& x) const {
+torch::Tensor Linear::multiply(const torch::Tensor& x, KeptMemory* memory) const {
   if (const auto matrix = packed(x)) {
-    torch::Tensor result = torch::empty({x.size(0), matrix->outputs()}, x.options());
+    const std::vector<int64_t> sizes = {x.size(0), matrix->outputs()};
+    torch::Tensor result = memory != nullptr ? memory->of(sizes, x.options()) : torch::empty(sizes, x.options());
     packed_product_into(result, x.contiguous(), *matrix);
     return bias.defined() ? result.add_(bias) : result;
   }

@@ -8,6 +8,7 @@
 
 #include "pipeline/cpu/packed_gemm.hpp"
 #include "pipeline/model/adapter.hpp"
+#include "pipeline/model/kept_memory.hpp"
 #include "pipeline/model/tensor_split.hpp"
 
 namespace cmc::model {
@@ -29,8 +30,9 @@ struct Linear {
 
   // x [N, inputs] → [N, sum of outputs]. Gradients reach the own parameters and the adapters.
   torch::Tensor operator()(const torch::Tensor& x, std::optional<uint64_t> dropout_seed = std::nullopt) const;
-  // The same in float32, straight from the matmul where the device's can (an output layer's logits).
-  torch::Tensor wide(const torch::Tensor& x) const;
+  // The same in float32, straight from the matmul where the device's can (an output layer's logits). `memory`: where
+  // its kernels shall write them; null: memory of their own.
+  torch::Tensor wide(const torch::Tensor& x, KeptMemory* memory = nullptr) const;
   // The weights as the kernels of a CPU read them, made at first use; null where x is not multiplied by these: another
   // path, or weights in training, which change each step.
   std::shared_ptr<const cpu::PackedMatrix> packed(const torch::Tensor& x) const;
@@ -40,7 +42,7 @@ struct Linear {
  private:
   // Whether followed_linear() takes it. `drops`: adapters may drop inputs.
   bool is_followed(const torch::Tensor& x, bool drops) const;
-  torch::Tensor multiply(const torch::Tensor& x) const;
+  torch::Tensor multiply(const torch::Tensor& x, KeptMemory* memory = nullptr) const;
   // Of the weights at `packed_version_`.
   mutable std::shared_ptr<const cpu::PackedMatrix> packed_;
   mutable int64_t packed_version_ = -1;

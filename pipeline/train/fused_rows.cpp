@@ -68,16 +68,6 @@ class KnownGradient : public torch::autograd::Function<KnownGradient> {
 
 }  // namespace
 
-Tensor ChunkMemory::of(at::IntArrayRef sizes, const torch::TensorOptions& options) {
-  const int64_t numbers = c10::multiply_integers(sizes);
-  if (!options.device().is_cpu()) return torch::empty(sizes, options);
-  if (!kept_.defined() || kept_.numel() < numbers || kept_.dtype() != options.dtype()) {
-    kept_ = Tensor();
-    kept_ = torch::empty({numbers}, options);
-  }
-  return kept_.narrow(0, 0, numbers).view(sizes);
-}
-
 LogitTerm LogitTerm::rows(int64_t first, int64_t count) const {
   LogitTerm part = *this;
   part.hidden = hidden.narrow(0, first, count);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/cpu/packed_gemm.hpp"
+#include "pipeline/model/kept_memory.hpp"
 #include "pipeline/train/vocabulary_part.hpp"
 
 namespace cmc::train {
@@ -23,17 +24,6 @@ struct LogitTerm {
   LogitTerm rows(int64_t first, int64_t count) const;
 };
 
-// Memory of chunks of logits. On a CPU it is kept from one to the next: given back each time, its pages would take a
-// tenth of a step.
-class ChunkMemory {
- public:
-  // Numbers of any value; those handed out before are no longer anybody's.
-  torch::Tensor of(at::IntArrayRef sizes, const torch::TensorOptions& options);
-
- private:
-  torch::Tensor kept_;
-};
-
 // N rows of fused logits, one a predicting position, and what each weighs in a loss.
 struct FusedRows {
   std::vector<LogitTerm> frozen;  // no gradient: the template (+1), for delta-unlearning also the first delta (-alpha);
@@ -47,7 +37,7 @@ struct FusedRows {
   torch::Tensor weight_gradient;
   torch::Tensor bias_gradient;                // the same of trained.bias, which gets its gradient in no other way
   int64_t memory_bytes = int64_t{128} << 20;  // the chunk of logits held at once takes at most about this much
-  std::shared_ptr<ChunkMemory> memory = std::make_shared<ChunkMemory>();
+  std::shared_ptr<model::KeptMemory> memory = std::make_shared<model::KeptMemory>();  // of chunks of logits
 };
 
 // Logits, losses and weights of tokens are float32, or what the states have where that is wider.

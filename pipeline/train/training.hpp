@@ -124,7 +124,7 @@ struct Training {
   std::function<void(const StepReport&)> report;  // rank 0, after every step
   std::function<void(const HeldOutLoss&)> evaluated = {};  // rank 0, after every evaluation
   std::function<bool()> stop;  // any rank: true = write a checkpoint after this step and throw Stopped
-  std::shared_ptr<ChunkMemory> chunk_memory = std::make_shared<ChunkMemory>();
+  std::shared_ptr<model::KeptMemory> chunk_memory = std::make_shared<model::KeptMemory>();
 };
 
 // The part of the vocabulary that this rank computes losses of: where the trained model or one beside it is split over
