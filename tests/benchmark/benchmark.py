@@ -144,10 +144,12 @@ class Bench:
 
 
 def continuing(system, prompts, new):
-    """A turn: an untimed run of one token, for what the turns of others left cold, one of one token and one of all; held to be equal work."""
+    """A turn: one run of one token and one of all; held to be equal work. What lives in this process was left cold by the turns of others."""
     def run(warm_up):
         record = {}
-        for key, asked in (("cold", 1), ("first", 1), ("all", 2 if warm_up else new)):
+        if system.in_this_process:
+            system.run(1)
+        for key, asked in (("first", 1), ("all", 2 if warm_up else new)):
             seconds, ids = system.run(asked)
             if [len(row) for row in ids] != [asked] * prompts:
                 raise SystemExit(f"{system.name}: other than {asked} new tokens of each of {prompts} prompts: {[len(row) for row in ids]}")

@@ -56,7 +56,7 @@ def run_cmc(program, verb, threads, *arguments):
 class Cmc:
     """A process a run, which runs everything once before the time is taken."""
 
-    name = "cmc"
+    name, in_this_process = "cmc", False
 
     def __init__(self, program, folder, prompts, batch, threads, file, delta=None):
         self.arguments = [program, "generate", threads, "--model", folder, "--batch", batch, "--dtype", "float32", "--ignore-end",
@@ -72,7 +72,7 @@ class Cmc:
 class Published:
     """The published loop over transformers, one prompt at a time."""
 
-    name = "published loop"
+    name, in_this_process = "published loop", True
 
     def __init__(self, published, model, tokenizer, prompts, delta=None):
         self.call = lambda new: [published.generate(model, tokenizer, prompt, new, **({"delta": delta, "alpha": 0.1} if delta else {}))["ids"]
@@ -85,7 +85,7 @@ class Published:
 class Transformers:
     """generate() of transformers, padded on the left."""
 
-    name = "transformers"
+    name, in_this_process = "transformers", True
 
     def __init__(self, model, tokenizer, prompts, batch):
         import torch
@@ -114,7 +114,7 @@ class Transformers:
 class CTranslate2:
     """Its generator over the folder as its converter writes it."""
 
-    name = "CTranslate2"
+    name, in_this_process = "CTranslate2", True
 
     def __init__(self, folder, tokenizer, prompts, batch, threads, work):
         import ctranslate2
