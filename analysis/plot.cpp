@@ -13,13 +13,38 @@ constexpr const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                    "#e69f00", "#56b4e9", "#000000", "#999933"};
 
 // Within double quotes gnuplot reads backslashes; names from outside may hold anything.
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
+std::string escaped(const std::string& text) {
+  std::string out;
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
     out += c == '\n' || c == '`' ? ' ' : c;
   }
-  return out + '"';
+  return out;
+}
+
+std::string quoted(const std::string& text) {
+  return '"' + escaped(text) + '"';
+}
+
+constexpr size_t widest_title = 52;  // letters: gnuplot cuts off what does not fit above the figure
+
+// The title's lines, broken at spaces.
+std::vector<std::string> title_lines(const std::string& title) {
+  std::vector<std::string> lines;
+  std::istringstream words(title);
+  for (std::string word; words >> word;) {
+    if (!lines.empty() && lines.back().size() + 1 + word.size() <= widest_title)
+      lines.back() += ' ' + word;
+    else
+      lines.push_back(std::move(word));
+  }
+  return lines;
+}
+
+std::string set_title(const std::vector<std::string>& lines) {
+  std::string out = "set title \"";
+  for (size_t i = 0; i < lines.size(); ++i) out += (i ? "\\n" : "") + escaped(lines[i]);
+  return out + "\" noenhanced";
 }
 
 constexpr size_t most_points = 60;  // more are drawn as a line alone, their errors as a band
@@ -107,7 +132,7 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
         << (p == 0 ? "set colorbox user origin screen 0.87,0.15 size screen 0.03,0.7\nset label 1 " +
                          quoted(heatmap.scale_label) + " noenhanced at screen 0.915,0.885 center\n"
                    : "unset colorbox\nunset label 1\n")
-        << "set title " << quoted(heatmap.panels[p].title) << " noenhanced offset 0,-0.5\n"
+        << set_title(title_lines(heatmap.panels[p].title)) << " offset 0,-0.5\n"
         << "set yrange [" << rows << ".5:0.5]\nset ytics " << std::max<size_t>(1, rows / 5) << "\nset xlabel "
         << (last ? quoted(heatmap.x_label) + " noenhanced offset 0,0.5" : "\"\"") << "\n"
         << "plot $panel" << p << " matrix using ($1+1):($2+1):3 with image notitle\n";
@@ -120,10 +145,11 @@ std::string panel_commands(const Heatmap& heatmap, double each) {
 
 Drawing drawing_of(const Plot& plot) {
   std::ostringstream out;
+  const auto title = title_lines(plot.title);
   out << "set encoding utf8\nset grid lc rgb \"#dddddd\"\nset border 3\nset tics nomirror\nset key outside "
          "top center horizontal samplen 1.5 font \",11\" noenhanced\n"
-      << "set title " << quoted(plot.title) << " noenhanced\nset xlabel " << quoted(plot.x_label)
-      << " noenhanced\nset ylabel " << quoted(plot.y_label)
+      << set_title(title) << "\nset xlabel " << quoted(plot.x_label) << " noenhanced\nset ylabel "
+      << quoted(plot.y_label)
       << " noenhanced\nset autoscale noextend\nset offsets graph 0.03, graph 0.03, graph 0.05, graph 0.05\n";
   std::string curves;
   for (size_t s = 0; s < plot.series.size(); ++s) {
@@ -131,7 +157,8 @@ Drawing drawing_of(const Plot& plot) {
     out << data_of(plot.series[s], name);
     curves += (s ? ", \\\n     " : "") + curve_of(plot.series[s], name, colours[s % std::size(colours)]);
   }
-  out << all_formats(plot.id, 290 + 16 * legend_lines(plot), "plot " + curves + "\n");
+  out << all_formats(plot.id, 274 + 16 * (legend_lines(plot) + static_cast<int>(title.size())),
+                     "plot " + curves + "\n");
   return {plot.id, plot.caption + (plot.bars.empty() ? "" : " Bars: " + plot.bars + "."), out.str()};
 }
 

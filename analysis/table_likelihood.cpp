@@ -44,7 +44,7 @@ Section likelihood_section(const Record& record) {
       "counted; its text: without that; its end: of the end token after the whole answer."};
   section.plots = strength_plots(record, stage, unread, records::metric::answer_per_token,
                                  {"likelihood_strength",
-                                  "Likelihood of answers that no training read over strength",
+                                  "Likelihood of unread answers over strength",
                                   "strength α",
                                   "nat per token",
                                   "Mean log-probability per token.",

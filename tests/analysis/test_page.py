@@ -143,6 +143,20 @@ def test_names_from_outside_cannot_break_a_figure(tmp_path):
     assert csv(folder, "instruct")["Target"].iloc[0] == nasty
 
 
+def test_a_long_title_is_broken_into_lines_that_fit(tmp_path):
+    name = "the model of 135 million parameters that was tuned"
+    description = synthetic()
+    description["units"] = [instruct_unit(numpy.random.default_rng(0), name, delta, strengths, 0, 4)
+                            for delta, strengths in (("", [1.0]), ("tiny", [0.5, 1.0]))]
+    folder = make_folder(tmp_path / "run", description)
+    assert report(folder).returncode == 0
+    title = re.search(r'set title "(.*)" noenhanced', (folder / "report/figures/instruct_strength.gp").read_text())[1]
+    lines = title.split("\\n")
+    assert len(lines) > 1 and all(len(line) <= 52 for line in lines) and name in " ".join(lines)
+    svg = (folder / "report/figures/instruct_strength.svg").read_text()
+    assert all(f"<text>{line}</text>" in svg for line in lines)
+
+
 class Tables(html.parser.HTMLParser):
     """{id of a table or figure: id of its section}, and of each table the values that its rows are sorted by."""
 
