@@ -80,35 +80,48 @@ float exponentiate(float* scores, int64_t length, const float* sink) {
   return 1.0f / total;
 }
 
-// out[g, c .. c + 8) += sum over j of weights[g, j] values[j, c .. c + 8) for GROUP heads at once.
-template <int GROUP>
-inline void mix_eight(const float* weights, int64_t length, const float* values, int64_t stride, int64_t rows,
-                      int64_t dim, float* out) {
-  __m256 sums[GROUP];
+// out[g, 0 .. 8 VECTORS) += sum over j of weights[g, j] values[j, 0 .. 8 VECTORS) for GROUP heads at once.
+template <int GROUP, int VECTORS>
+inline void mix_columns(const float* weights, int64_t length, const float* values, int64_t stride, int64_t rows,
+                        int64_t dim, float* out) {
+  __m256 sums[GROUP][VECTORS];
 #pragma GCC unroll 8
-  for (int g = 0; g < GROUP; ++g) sums[g] = _mm256_loadu_ps(out + g * dim);
+  for (int g = 0; g < GROUP; ++g) {
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) sums[g][v] = _mm256_loadu_ps(out + g * dim + 8 * v);
+  }
   for (int64_t j = 0; j < rows; ++j) {
-    const __m256 value = _mm256_loadu_ps(values + j * stride);
+    const float* row = values + j * stride;
 #pragma GCC unroll 8
     for (int g = 0; g < GROUP; ++g) {
-      sums[g] = _mm256_fmadd_ps(_mm256_broadcast_ss(weights + g * length + j), value, sums[g]);
+      const __m256 weight = _mm256_broadcast_ss(weights + g * length + j);
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) sums[g][v] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(row + 8 * v), sums[g][v]);
     }
   }
 #pragma GCC unroll 8
-  for (int g = 0; g < GROUP; ++g) _mm256_storeu_ps(out + g * dim, sums[g]);
+  for (int g = 0; g < GROUP; ++g) {
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) _mm256_storeu_ps(out + g * dim + 8 * v, sums[g][v]);
+  }
 }
 
-// Values in blocks that stay in the first-level cache while every head and column reads them.
+// Values in blocks that stay in the first-level cache while every head and column reads them. Enough sums at once that
+// none waits for its own last product.
 template <int GROUP>
 void mix(const AttentionRow& row, const float* weights, float* out) {
+  constexpr int vectors = GROUP == 1 ? 8 : GROUP == 2 ? 4 : 3;
   const int64_t length = row.last - row.first, dim = row.head_dim;
   const int64_t block = std::max<int64_t>(8, 4096 / dim);
   const float* values = row.values + row.first * row.stride;
   for (int64_t j = 0; j < length; j += block) {
     const int64_t rows = std::min(block, length - j);
-    for (int64_t c = 0; c < dim; c += 8) {
-      mix_eight<GROUP>(weights + j, length, values + j * row.stride + c, row.stride, rows, dim, out + c);
-    }
+    const float* from = values + j * row.stride;
+    int64_t c = 0;
+    for (; c + 8 * vectors <= dim; c += 8 * vectors)
+      mix_columns<GROUP, vectors>(weights + j, length, from + c, row.stride, rows, dim, out + c);
+    for (; c + 16 <= dim; c += 16) mix_columns<GROUP, 2>(weights + j, length, from + c, row.stride, rows, dim, out + c);
+    for (; c < dim; c += 8) mix_columns<GROUP, 1>(weights + j, length, from + c, row.stride, rows, dim, out + c);
   }
 }
 

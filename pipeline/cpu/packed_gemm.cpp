@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "pipeline/cpu/packed_tile.hpp"
 
@@ -96,6 +97,39 @@ void PackedMatrix::multiply(const float* x, int64_t rows, float* y, int64_t firs
             {x + row * inputs_, count, y + row * outputs_, at, strips, input, std::min(inputs, inputs_ - input)});
       }
     }
+  }
+}
+
+void PackedMatrix::multiply_strip(const float* x, int64_t index, float* y) const {
+  const int64_t inputs = step_block * (narrow_ ? 2 : 1), a_step = narrow_ ? 2 : 1;
+  for (int64_t input = 0; input < inputs_; input += inputs) {
+    const uint32_t* words = words_.data() + (index * steps_ + input / a_step) * strip;
+    multiply_tile(set_,
+                  {.x = x + input,
+                   .x_stride = inputs_,
+                   .inputs = std::min(inputs, inputs_ - input),
+                   .words = words,
+                   .strip = strip * steps_,
+                   .ahead = reinterpret_cast<const char*>(words),
+                   .ahead_step = 0,
+                   .out = y,
+                   .out_stride = strip,
+                   .adds = input > 0},
+                  1, 1, narrow_);
+  }
+}
+
+void PackedMatrix::lengths(int64_t first, int64_t last, float* lengths) const {
+  for (int64_t output = first * strip; output < std::min(last * strip, outputs_); ++output) {
+    const uint32_t* words = words_.data() + output / strip * strip * steps_ + output % strip;
+    double squares = 0.0;
+    for (int64_t step = 0; step < steps_; ++step) {
+      const uint32_t word = words[step * strip];
+      const double low = std::bit_cast<float>(narrow_ ? word << 16 : word);
+      const double high = narrow_ ? std::bit_cast<float>(word & 0xFFFF0000u) : 0.0f;
+      squares += low * low + high * high;
+    }
+    lengths[output] = static_cast<float>(std::sqrt(squares));
   }
 }
 

@@ -26,6 +26,11 @@ class PackedMatrix {
   // bits depend on neither the other rows of the batch nor the instruction set nor who computes which strips.
   void multiply(const float* x, int64_t rows, float* y, int64_t first, int64_t last) const;
 
+  // y[16] = the same of one row for the outputs of one strip; 0 behind the last output.
+  void multiply_strip(const float* x, int64_t strip, float* y) const;
+  // lengths[o] = the Euclidean length of output o's weights, for the outputs of strips [first, last).
+  void lengths(int64_t first, int64_t last, float* lengths) const;
+
   static constexpr int64_t strip_width = 16;  // outputs: what threads share out
 
  private:

@@ -52,10 +52,12 @@ model::PassPlan ContextCache::plan(std::span<const Portion> portions, int64_t pa
   return model_->plan(input, cache_);
 }
 
-torch::Tensor ContextCache::logits(const model::DevicePlan& plan, int64_t rows) {
+LazyLogits ContextCache::logits(const model::DevicePlan& plan, int64_t rows) {
   const torch::NoGradGuard no_gradients;
   const auto states = model_->hidden(plan, cache_);
-  return rows == 0 ? no_logits() : model_->logits(states, &logits_memory_);
+  if (rows == 0) return no_logits();
+  if (auto matrix = model_->logits_matrix(states)) return {states, std::move(matrix), logits_memory_};
+  return model_->logits(states, logits_memory_.get());
 }
 
 torch::Tensor ContextCache::no_logits() const {

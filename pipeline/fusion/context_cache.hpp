@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "pipeline/fusion/lazy_logits.hpp"
 #include "pipeline/model/decoder_model.hpp"
-#include "pipeline/model/kept_memory.hpp"
 
 namespace cmc::fusion {
 
@@ -35,7 +35,7 @@ class ContextCache {
   // wanted, in their order. `padding` rows of the spare slot follow, wanted as well. The cache grows where it must.
   model::PassPlan plan(std::span<const Portion> portions, int64_t padding);
   // Launches it: [rows, V] float32 logits of the states wanted; `rows` 0: none was, and there is no output layer.
-  torch::Tensor logits(const model::DevicePlan& plan, int64_t rows);
+  LazyLogits logits(const model::DevicePlan& plan, int64_t rows);
   torch::Tensor no_logits() const;  // [0, V]
   // It has been launched.
   void advance(std::span<const Portion> portions);
@@ -44,7 +44,7 @@ class ContextCache {
   std::shared_ptr<const model::DecoderModel> model_;
   model::KvCache cache_;
   std::vector<std::vector<int32_t>> wanted_;  // [slots]; the cache holds a prefix of each
-  model::KeptMemory logits_memory_;
+  std::shared_ptr<model::KeptMemory> logits_memory_ = std::make_shared<model::KeptMemory>();
 };
 
 }  // namespace cmc::fusion

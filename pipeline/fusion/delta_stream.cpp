@@ -6,6 +6,7 @@
 #include <string>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/bounded_choice.hpp"
 
 namespace cmc::fusion {
 namespace {
@@ -82,9 +83,13 @@ Delta contrast_with(std::shared_ptr<const model::DecoderModel> base) {
 }
 
 DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& settings)
-    : delta_(std::move(delta)), base_tokenizer_(base.tokenizer), settings_(settings), device_(base.model->device()) {
+    : delta_(std::move(delta)),
+      base_tokenizer_(base.tokenizer),
+      settings_(settings),
+      device_(base.model->device()),
+      vocabulary_(base.model->config().vocabulary) {
   check_parts(delta_, base);
-  const int64_t width = delta_.parts[0].model->config().vocabulary, vocabulary = base.model->config().vocabulary;
+  const int64_t width = delta_.parts[0].model->config().vocabulary, vocabulary = vocabulary_;
   narrower_ = same_vocabulary() && width < vocabulary;
   if (narrower_) index_ = index_of({}, {}, width, vocabulary, device_);
   if (same_vocabulary()) return;
@@ -165,9 +170,11 @@ std::vector<model::PassPlan> DeltaStream::plan(std::span<const Portion> portions
   return passes;
 }
 
-torch::Tensor DeltaStream::logits(std::span<const model::DevicePlan> passes, int64_t rows) {
+LazyLogits DeltaStream::logits(std::span<const model::DevicePlan> passes, int64_t rows) {
+  if (single_model()) return caches_[0].logits(passes[0], rows);
   std::vector<torch::Tensor> of_parts;
-  for (size_t part = 0; part < caches_.size(); ++part) of_parts.push_back(caches_[part].logits(passes[part], rows));
+  for (size_t part = 0; part < caches_.size(); ++part)
+    of_parts.push_back(caches_[part].logits(passes[part], rows).whole());
   return combined(std::move(of_parts));
 }
 
@@ -191,9 +198,19 @@ torch::Tensor DeltaStream::combined(std::vector<torch::Tensor> of_parts) const {
   return sum;
 }
 
-LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const {
+torch::Tensor DeltaStream::reach(const LazyLogits& logits) const {
+  if (!logits.waits()) return {};
+  if (measured_ != logits.matrix()) {
+    measured_ = logits.matrix();
+    reach_ = reach_of(*measured_, index_.columns, vocabulary_);
+  }
+  return reach_;
+}
+
+LogitTerm DeltaStream::term(LazyLogits logits, std::vector<int64_t> rows, std::vector<float> alphas) const {
   // Else done part by part, or already.
   const bool to_normalise = settings_.mode == FusionMode::both_normalized && single_model() && !contrasts();
+  auto reached = reach(logits);
   return {std::move(logits),
           std::move(rows),
           std::move(alphas),
@@ -203,7 +220,8 @@ LogitTerm DeltaStream::term(torch::Tensor logits, std::vector<int64_t> rows, std
           {},
           index_,
           settings_.gate,
-          scaled_memory_};
+          scaled_memory_,
+          std::move(reached)};
 }
 
 }  // namespace cmc::fusion

@@ -39,7 +39,7 @@ class DeltaStream {
   // The passes of the parts that read these portions; see ContextCache.
   std::vector<model::PassPlan> plan(std::span<const Portion> portions, int64_t padding);
   // Launches them: [rows, Vi] the delta's logits.
-  torch::Tensor logits(std::span<const model::DevicePlan> passes, int64_t rows);
+  LazyLogits logits(std::span<const model::DevicePlan> passes, int64_t rows);
   void advance(std::span<const Portion> portions);
   bool capturable() const;
   int64_t capacity() const { return caches_.empty() ? 0 : caches_[0].capacity(); }
@@ -52,24 +52,28 @@ class DeltaStream {
     return base.log_softmax(1).sub_(logits.log_softmax(1));
   }
   // The term of these combined logits.
-  LogitTerm term(torch::Tensor logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
+  LogitTerm term(LazyLogits logits, std::vector<int64_t> rows, std::vector<float> alphas) const;
 
   // Throws BadData naming the first id that the parts have no embedding for.
   void check_ids(std::span<const int32_t> ids) const;
 
  private:
   void start_caches();
+  torch::Tensor reach(const LazyLogits& logits) const;
   bool single_model() const { return delta_.parts.size() == 1 && delta_.parts[0].weight == 1.0f; }
 
   Delta delta_;
   std::shared_ptr<const text::Tokenizer> base_tokenizer_;
   FusionSettings settings_;
   torch::Device device_;
+  int64_t vocabulary_;     // of the base
   bool narrower_ = false;  // same vocabulary, but fewer tokens than the base's
   torch::Tensor map_;      // [base vocabulary] int32; undefined: same vocabulary
   MapVariant variant_;
   MapIndex index_;
   std::shared_ptr<model::KeptMemory> scaled_memory_ = std::make_shared<model::KeptMemory>();
+  mutable std::shared_ptr<const cpu::PackedMatrix> measured_;  // what reach_ is of
+  mutable torch::Tensor reach_;
   std::vector<ContextCache> caches_;                   // one a part; made at the first use
   std::vector<std::optional<DeltaContext>> contexts_;  // [slots], other vocabulary only
 };

@@ -59,9 +59,9 @@ class Scores {
     const auto place = placed(term, scores_.rows);
     const bool lists = term.variant.one_to_many();
     kernels::FusedTerm made;
-    made.logits = data<float>(term.logits);
-    made.count = term.logits.size(0);
-    made.width = term.logits.size(1);
+    made.logits = data<float>(term.logits.whole());
+    made.count = term.logits.rows();
+    made.width = term.logits.width();
     made.row_of = data<int32_t>(place.row_of);
     made.coefficients = data<float>(place.coefficients);
     if (!lists) made.map = data<int32_t>(term.map);

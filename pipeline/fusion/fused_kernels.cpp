@@ -100,6 +100,18 @@ CMC_PART void fuse_part(const KernelRow& row, int64_t begin, int64_t end, float*
   for (const auto& few : row.few) add_few(few, begin, end, out);
 }
 
+// How far fused scores may lie from the base's, rounding of a few sums included.
+CMC_PART void add_reaches(const BoundRow& row, int64_t begin, int64_t end, float* out) {
+  const int64_t count = end - begin;
+  const float* base = row.base + begin;
+  for (int64_t i = 0; i < count; ++i) out[i] = 1e-6f * std::abs(base[i]);
+  for (const auto& term : row.terms) {
+    const float* reach = term.reach + begin;
+    const float scale = term.scale;
+    for (int64_t i = 0; i < count; ++i) out[i] += scale * reach[i];
+  }
+}
+
 }  // namespace
 
 float largest(const float* values, const int32_t* ids, int64_t count) {
@@ -143,6 +155,34 @@ CMC_WIDE LogSum log_sum_in(const KernelRow& row, int64_t begin, int64_t end) {
       total.sum = std::numeric_limits<double>::quiet_NaN();
   }
   return total;
+}
+
+CMC_WIDE Bounds bounds_in(const BoundRow& row, int64_t begin, int64_t end) {
+  Bounds bounds{begin, end, lowest, {}};
+  bounds.upper.reserve(static_cast<size_t>((end - begin + bound_block - 1) / bound_block));
+  std::array<float, bound_block> reaches, scores;
+  for (int64_t at = begin; at < end; at += bound_block) {
+    const int64_t count = std::min(bound_block, end - at);
+    add_reaches(row, at, at + count, reaches.data());
+    for (int64_t i = 0; i < count; ++i) scores[i] = row.base[at + i] - reaches[i];
+    bounds.lower = std::max(bounds.lower, maximum_of(scores.data(), count));
+    for (int64_t i = 0; i < count; ++i) scores[i] = row.base[at + i] + reaches[i];
+    bounds.upper.push_back(maximum_of(scores.data(), count));
+  }
+  return bounds;
+}
+
+CMC_WIDE void find_candidates(const BoundRow& row, const Bounds& bounds, float floor, int64_t most,
+                              std::vector<int64_t>& found) {
+  std::array<float, bound_block> reaches;
+  for (size_t block = 0; block < bounds.upper.size() && std::ssize(found) <= most; ++block) {
+    if (bounds.upper[block] < floor) continue;
+    const int64_t begin = bounds.begin + static_cast<int64_t>(block) * bound_block;
+    const int64_t end = std::min(begin + bound_block, bounds.end);
+    add_reaches(row, begin, end, reaches.data());
+    for (int64_t v = begin; v < end; ++v)
+      if (row.base[v] + reaches[v - begin] >= floor) found.push_back(v);
+  }
 }
 
 double joined(const std::vector<LogSum>& pieces) {

@@ -55,4 +55,25 @@ double joined(const std::vector<LogSum>& pieces);  // log-sum-exp of all pieces,
 // out[v - begin] = fused score of v.
 void fuse(const KernelRow& row, int64_t begin, int64_t end, float* out);
 
+// A row whose terms are known by bounds alone: |term_t(v)| <= scale · reach[v].
+struct BoundRow {
+  struct Term {
+    const float* reach = nullptr;
+    float scale = 0.0f;  // finite
+  };
+  const float* base = nullptr;
+  std::vector<Term> terms;
+};
+
+// What [begin, end) may reach, rounding included. NaN and what is infinite bounds nothing.
+struct Bounds {
+  int64_t begin = 0, end = 0;
+  float lower = 0.0f;        // one of the scores is as large at least
+  std::vector<float> upper;  // of blocks of bound_block tokens: none is larger
+};
+constexpr int64_t bound_block = 512;
+Bounds bounds_in(const BoundRow& row, int64_t begin, int64_t end);
+// Appends, ascending, the tokens of these bounds that may have a score of `floor` or more; stops behind `most` of them.
+void find_candidates(const BoundRow& row, const Bounds& bounds, float floor, int64_t most, std::vector<int64_t>& found);
+
 }  // namespace cmc::fusion

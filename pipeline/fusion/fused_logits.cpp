@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "pipeline/core/error.hpp"
+#include "pipeline/fusion/bounded_choice.hpp"
 #include "pipeline/fusion/chosen.hpp"
 #include "pipeline/fusion/device_fusion.hpp"
 #include "pipeline/fusion/fused_kernels.hpp"
@@ -21,7 +22,7 @@ namespace {
 constexpr int64_t piece = 32768;  // vocabulary entries of one work item; fixed, so that sums do not depend on threads
 
 bool plain(const LogitTerm& term, int64_t vocabulary) {
-  return !term.map.defined() && term.logits.size(1) >= vocabulary;
+  return !term.map.defined() && term.logits.width() >= vocabulary;
 }
 
 // Whether what it adds to a token is known before the whole row is summed, as the CPU's kernels need it.
@@ -78,14 +79,13 @@ class CpuRows {
 
  private:
   void add(const LogitTerm& term) {
-    const int64_t width = term.logits.size(1);
+    const int64_t width = term.logits.width();
     const bool variant = !term.variant.is_default();
-    const auto logits = term.logits.contiguous();
+    const auto logits = term.logits.whole().contiguous();
     const auto offset =
         term.normalisation == Normalisation::log_softmax ? logits.logsumexp(1) : torch::zeros({logits.size(0)});
     if (!variant && plain(term, vocabulary_)) return add_plain(term, logits, offset);
-    const std::vector<int64_t> sizes = {logits.size(0), width + 1};
-    auto scaled = term.memory ? term.memory->of(sizes, torch::kFloat32) : torch::empty(sizes, torch::kFloat32);
+    auto scaled = model::numbers_in(term.memory.get(), {logits.size(0), width + 1}, torch::kFloat32);
     at::parallel_for(0, logits.size(0), 1, [&](int64_t from, int64_t to) {
       for (int64_t k = from; k < to; ++k)
         scale(logits.const_data_ptr<float>() + k * width, width,
@@ -132,7 +132,7 @@ class CpuRows {
   // `delta` [K, Vi + 1]: not multiplied yet, since a maximum or minimum is taken before (coefficients may be negative).
   void add_variant(const LogitTerm& term, torch::Tensor delta) {
     const auto& variant = term.variant;
-    const int64_t width = term.logits.size(1);
+    const int64_t width = term.logits.width();
     const bool lists = variant.one_to_many();
     const auto ids = (lists ? variant.candidates : term.map).contiguous(),
                offsets = lists ? variant.offsets.contiguous() : torch::Tensor();
@@ -187,9 +187,12 @@ FusedLogits::FusedLogits(torch::Tensor base, Normalisation base_normalisation, s
   expect(base_.dim() == 2 && base_.scalar_type() == torch::kFloat32, "base logits are [rows, vocabulary] float32");
   for (const auto& term : terms_) {
     expect(!term.index.columns.defined() || term.index.columns.numel() == vocabulary(), "a column for each base token");
-    expect(term.logits.dim() == 2 && term.logits.scalar_type() == torch::kFloat32, "term logits are [K, V] float32");
-    expect(term.logits.device() == base_.device(), "base and term logits are on one device");
-    const auto count = static_cast<size_t>(term.logits.size(0));
+    if (!term.logits.waits()) {
+      const auto& logits = term.logits.whole();
+      expect(logits.dim() == 2 && logits.scalar_type() == torch::kFloat32, "term logits are [K, V] float32");
+      expect(logits.device() == base_.device(), "base and term logits are on one device");
+    }
+    const auto count = static_cast<size_t>(term.logits.rows());
     expect(term.rows.size() == term.coefficients.size() &&
                (term.rows.size() == count || (term.placed.row_of.defined() && term.rows.size() < count)),
            "a row and a coefficient per term row, but for rows that fill up a step");
@@ -258,6 +261,7 @@ void FusedLogits::choose_by_cpu(const Draws& draws, int32_t* tokens) const {
 }
 
 void FusedLogits::best_by_cpu(int32_t* tokens) const {
+  if (choose_by_bound(base_, terms_, tokens)) return;
   const CpuRows fused(base_, base_, terms_);
   std::vector<Best> best(static_cast<size_t>(rows() * fused.pieces()));
   fused.for_each([&](int64_t row, int64_t part, int64_t begin, int64_t end) {
@@ -330,7 +334,7 @@ FusedLogits FusedLogits::of_rows(std::span<const int64_t> rows) const {
       part.coefficients.push_back(term.coefficients[k]);
     }
     if (kept.empty()) continue;
-    part.logits = pick(term.logits, kept);
+    part.logits = pick(term.logits.whole(), kept);
     terms.push_back(std::move(part));
   }
   return {pick(base_, {rows.begin(), rows.end()}), base_normalisation_, std::move(terms)};

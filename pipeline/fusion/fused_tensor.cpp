@@ -78,10 +78,11 @@ torch::Tensor variant_logits(const torch::Tensor& base, const torch::Tensor& del
 // Rows that the term is not for are computed along with those of another and masked out: which ones they are is in a
 // tensor, so that the same operations serve every step.
 void add_term(torch::Tensor& sum, const torch::Tensor& base, const LogitTerm& term) {
-  const int64_t vocabulary = sum.size(1), width = term.logits.size(1);
+  const int64_t vocabulary = sum.size(1), width = term.logits.width();
   const auto place = placed(term, sum.size(0));
   const auto from = place.row_of.clamp_min(0);
-  auto delta = term.normalisation == Normalisation::log_softmax ? term.logits.log_softmax(1) : term.logits;
+  auto delta = term.logits.whole();
+  if (term.normalisation == Normalisation::log_softmax) delta = delta.log_softmax(1);
   delta = delta.index_select(0, from);
   const bool identity = !term.map.defined() && width >= vocabulary;
   if (identity) {
@@ -147,8 +148,9 @@ Placed placed(const LogitTerm& term, int64_t rows) {
   if (term.placed.row_of.defined()) return term.placed;
   std::vector<int32_t> row_of(static_cast<size_t>(rows), -1);
   for (size_t k = 0; k < term.rows.size(); ++k) row_of[static_cast<size_t>(term.rows[k])] = static_cast<int32_t>(k);
-  return {torch::tensor(row_of, torch::kInt32).to(term.logits.device()),
-          torch::tensor(term.coefficients, torch::kFloat32).to(term.logits.device())};
+  const auto device = term.logits.whole().device();
+  return {torch::tensor(row_of, torch::kInt32).to(device),
+          torch::tensor(term.coefficients, torch::kFloat32).to(device)};
 }
 
 }  // namespace cmc::fusion

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pipeline/fusion/delta_gate.hpp"
+#include "pipeline/fusion/lazy_logits.hpp"
 #include "pipeline/fusion/map_variant.hpp"
 #include "pipeline/fusion/sampling.hpp"
 #include "pipeline/model/kept_memory.hpp"
@@ -23,7 +24,7 @@ struct Placed {
 
 // One delta's share of the sum, for some of the rows: coefficient · logits[map], unmapped base tokens get 0.
 struct LogitTerm {
-  torch::Tensor logits;             // [K, Vi] float32
+  LazyLogits logits;                // [K, Vi] float32
   std::vector<int64_t> rows;        // [K] row of the base each belongs to; each at most once
   std::vector<float> coefficients;  // [K] alpha
   torch::Tensor map;  // [V] int32 on the logits' device, ids below Vi, -1: unmapped; undefined: same vocabulary
@@ -33,6 +34,7 @@ struct LogitTerm {
   MapIndex index = {};  // of map and variant, where it is kept; undefined: made when needed
   DeltaGate gate = {};
   std::shared_ptr<model::KeptMemory> memory = {};  // of a CPU's scaled copy of the logits; null: memory of its own
+  torch::Tensor reach = {};                        // [V] float32, see reach_of(); undefined: not known
 };
 
 // What decides the draws of R rows.

@@ -40,7 +40,7 @@ class SteeredContexts {
   void append(int64_t slot, std::shared_ptr<Chosen> chosen, size_t row);
 
   // [rows, V] of the base's states wanted; [0, V] where none is.
-  torch::Tensor base_logits(const model::DevicePlan& plan, int64_t rows) { return cache_.logits(plan, rows); }
+  torch::Tensor base_logits(const model::DevicePlan& plan, int64_t rows) { return cache_.logits(plan, rows).whole(); }
   torch::Tensor no_logits() const { return cache_.no_logits(); }
   // Whether passes do the same work for plans of equal shape, as long as capacities stay.
   bool capturable() const;

@@ -140,8 +140,8 @@ torch::Tensor StepRunner::base_logits(const StepOnDevice& step) {
 }
 
 // What each delta of the step adds before its map. Two streams never run one model: it has tables that grow.
-std::vector<torch::Tensor> StepRunner::shifts(const StepOnDevice& step, const torch::Tensor& base) {
-  std::vector<torch::Tensor> logits(step.deltas.size());
+std::vector<LazyLogits> StepRunner::shifts(const StepOnDevice& step, const torch::Tensor& base) {
+  std::vector<LazyLogits> logits(step.deltas.size());
   const auto launch = [&](bool contrasts) {
     for (size_t d = 0; d < step.deltas.size(); ++d) {
       const auto& delta = step.deltas[d];
@@ -154,8 +154,8 @@ std::vector<torch::Tensor> StepRunner::shifts(const StepOnDevice& step, const to
   launch(true);
   for (size_t d = 0; d < step.deltas.size(); ++d) {
     const auto& delta = step.deltas[d];
-    if (contexts_.deltas()[delta.delta].contrasts() && logits[d].size(0) > 0)
-      logits[d] = DeltaStream::contrast(base.index_select(0, delta.base_rows), logits[d]);
+    if (contexts_.deltas()[delta.delta].contrasts() && logits[d].rows() > 0)
+      logits[d] = DeltaStream::contrast(base.index_select(0, delta.base_rows), logits[d].whole());
   }
   return logits;
 }
@@ -165,7 +165,7 @@ FusedLogits StepRunner::fused(const StepOnDevice& step, torch::Tensor base) {
   std::vector<LogitTerm> terms;
   for (size_t d = 0; d < step.deltas.size(); ++d) {
     const auto& delta = step.deltas[d];
-    if (added[d].size(0) == 0) continue;
+    if (added[d].rows() == 0) continue;
     terms.push_back(contexts_.deltas()[delta.delta].term(added[d], delta.rows, delta.alphas));
     terms.back().placed = delta.placed;
   }

@@ -75,7 +75,7 @@ class StepRunner {
   StepOnDevice upload(const StepPlan& plan, std::span<const Turn> turns);
   void upload_encoded(const StepPlan& plan, StepOnDevice& step);
   torch::Tensor base_logits(const StepOnDevice& step);
-  std::vector<torch::Tensor> shifts(const StepOnDevice& step, const torch::Tensor& base);
+  std::vector<LazyLogits> shifts(const StepOnDevice& step, const torch::Tensor& base);
   FusedLogits fused(const StepOnDevice& step, torch::Tensor base);
   void choose(const StepOnDevice& step, const FusedLogits& logits, const Sampling& sampling, torch::Tensor& tokens);
   FusedLogits launch(StepPlan& plan, StepOnDevice& step);

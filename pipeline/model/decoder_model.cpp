@@ -107,6 +107,12 @@ std::shared_ptr<const cpu::PackedMatrix> DecoderModel::packed_output(const torch
   return weights_->output.packed(states);
 }
 
+std::shared_ptr<const cpu::PackedMatrix> DecoderModel::logits_matrix(const torch::Tensor& states) const {
+  const bool more = is_split() || config_.final_softcap > 0.0 || output_bias().defined() ||
+                    !weights_->output.adapters.empty() || states.dim() != 2;
+  return more ? nullptr : packed_output(states);
+}
+
 const std::vector<std::pair<std::string, torch::Tensor>>& DecoderModel::parameters() const {
   return weights_->named;
 }

@@ -87,6 +87,8 @@ class DecoderModel {
   const torch::Tensor& output_bias() const;  // [vocabulary], or the share; undefined: none
   // The output weight as a CPU's kernels multiply such states by it; null where they do not.
   std::shared_ptr<const cpu::PackedMatrix> packed_output(const torch::Tensor& states) const;
+  // The same where logits() of such states is that product and nothing else; null where more is done.
+  std::shared_ptr<const cpu::PackedMatrix> logits_matrix(const torch::Tensor& states) const;
   // A cache for this model (of a split one: for its own heads).
   KvCache make_cache(int64_t slots, int64_t capacity) const;
 

@@ -14,4 +14,8 @@ torch::Tensor KeptMemory::of(at::IntArrayRef sizes, const torch::TensorOptions& 
   return kept_.narrow(0, 0, numbers).view(sizes);
 }
 
+torch::Tensor numbers_in(KeptMemory* memory, at::IntArrayRef sizes, const torch::TensorOptions& options) {
+  return memory != nullptr ? memory->of(sizes, options) : torch::empty(sizes, options);
+}
+
 }  // namespace cmc::model

@@ -14,4 +14,7 @@ class KeptMemory {
   torch::Tensor kept_;
 };
 
+// The same from `memory`, or of its own where that is null.
+torch::Tensor numbers_in(KeptMemory* memory, at::IntArrayRef sizes, const torch::TensorOptions& options);
+
 }  // namespace cmc::model

@@ -41,8 +41,7 @@ torch::Tensor Linear::wide(const torch::Tensor& x, KeptMemory* memory) const {
 
 torch::Tensor Linear::multiply(const torch::Tensor& x, KeptMemory* memory) const {
   if (const auto matrix = packed(x)) {
-    const std::vector<int64_t> sizes = {x.size(0), matrix->outputs()};
-    torch::Tensor result = memory != nullptr ? memory->of(sizes, x.options()) : torch::empty(sizes, x.options());
+    torch::Tensor result = numbers_in(memory, {x.size(0), matrix->outputs()}, x.options());
     packed_product_into(result, x.contiguous(), *matrix);
     return bias.defined() ? result.add_(bias) : result;
   }

@@ -94,6 +94,35 @@ TEST_F(Kernels, RowOfAProductDoesNotDependOnTheBatch) {
   }
 }
 
+TEST_F(Kernels, OneStripAndLengths) {
+  for (const Weights kind : {Weights::bfloat16, Weights::float32}) {
+    for (const auto& [outputs, inputs] :
+         std::vector<std::pair<int64_t, int64_t>>{{80, 300}, {37, 64}, {5, 7}, {40, 4099}}) {
+      auto w = normals(outputs * inputs, 7), x = normals(inputs, 8);
+      if (kind == Weights::bfloat16) {
+        for (float& value : w) value = rounded_to_bfloat16(value);
+      }
+      const PackedMatrix packed = packed_of(w, outputs, inputs);
+      std::vector<float> whole(static_cast<size_t>(outputs)), lengths(static_cast<size_t>(outputs));
+      packed.multiply(x.data(), 1, whole.data(), 0, packed.strips());
+      packed.lengths(0, packed.strips(), lengths.data());
+      for (int64_t strip = 0; strip < packed.strips(); ++strip) {
+        std::vector<float> part(PackedMatrix::strip_width, std::nanf(""));
+        packed.multiply_strip(x.data(), strip, part.data());
+        for (int64_t i = 0; i < PackedMatrix::strip_width; ++i) {
+          const int64_t output = strip * PackedMatrix::strip_width + i;
+          ASSERT_EQ(part[i], output < outputs ? whole[output] : 0.0f);
+        }
+      }
+      for (int64_t o = 0; o < outputs; ++o) {
+        double squares = 0.0;
+        for (int64_t i = 0; i < inputs; ++i) squares += static_cast<double>(w[o * inputs + i]) * w[o * inputs + i];
+        ASSERT_NEAR(lengths[o], std::sqrt(squares), 1e-6 * std::sqrt(squares));
+      }
+    }
+  }
+}
+
 TEST_F(Kernels, InstructionSetsGiveTheSameBits) {
   if (instruction_set() != InstructionSet::avx512) GTEST_SKIP() << "this processor has no AVX-512";
   const int64_t inputs = 2500;  // more than a block of them

@@ -103,7 +103,8 @@ Case case_of(int kind, int64_t rows, int64_t vocabulary) {
 }
 
 LogitTerm moved(LogitTerm term, torch::Device device) {
-  for (torch::Tensor* tensor : {&term.logits, &term.map, &term.variant.candidates, &term.variant.offsets})
+  term.logits = term.logits.whole().to(device);
+  for (torch::Tensor* tensor : {&term.map, &term.variant.candidates, &term.variant.offsets})
     if (tensor->defined()) *tensor = tensor->to(device);
   return term;
 }

@@ -25,7 +25,7 @@ torch::Tensor read(ContextCache& cache, const std::vector<Portion>& portions) {
   const auto rows = std::count_if(portions.begin(), portions.end(),
                                   [&](const Portion& portion) { return portion.tokens == cache.unread(portion.slot); });
   model::PlanBuffers buffers(torch::kCPU, 64);
-  const auto logits = cache.logits(buffers.upload(cache.plan(portions, 0)), rows);
+  const auto logits = cache.logits(buffers.upload(cache.plan(portions, 0)), rows).whole();
   cache.advance(portions);
   return logits;
 }

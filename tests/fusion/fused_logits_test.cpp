@@ -45,8 +45,8 @@ std::vector<double> naive_scores(const torch::Tensor& base, Normalisation normal
   for (const auto& term : terms)
     for (size_t k = 0; k < term.rows.size(); ++k) {
       if (term.rows[k] != row) continue;
-      const int64_t width = term.logits.size(1);
-      const float* delta = term.logits.const_data_ptr<float>() + static_cast<int64_t>(k) * width;
+      const int64_t width = term.logits.width();
+      const float* delta = term.logits.whole().const_data_ptr<float>() + static_cast<int64_t>(k) * width;
       const double offset = term.normalisation == Normalisation::log_softmax ? log_sum_exp(delta, width) : 0.0;
       for (int64_t v = 0; v < vocabulary; ++v) {
         int64_t id = v < width ? v : -1;

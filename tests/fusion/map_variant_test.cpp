@@ -46,7 +46,7 @@ Case random_case(int64_t vocabulary, const MapVariant& variant, bool one_to_many
   std::vector<int32_t> map, candidates;
   std::vector<int64_t> offsets{0};
   for (auto& list : made.lists) {
-    if (!one_to_many && list.size() > 1) list.resize(1);
+    if (!one_to_many && list.size() > 1) list.erase(list.begin() + 1, list.end());
     map.push_back(list.empty() ? -1 : list[0]);
     candidates.insert(candidates.end(), list.begin(), list.end());
     offsets.push_back(std::ssize(candidates));
@@ -122,7 +122,7 @@ double pooled(const std::vector<int32_t>& candidates, const std::vector<double>&
 // [V] what row `k` of the term adds, by the definition, in double precision.
 std::vector<double> naive_shift(const Case& c, size_t k) {
   const auto base = row_of(c.base, c.term.rows[k]);
-  auto logits = row_of(c.term.logits, static_cast<int64_t>(k));
+  auto logits = row_of(c.term.logits.whole(), static_cast<int64_t>(k));
   if (c.term.normalisation == Normalisation::log_softmax) {
     const double total = log_sum_exp(logits);
     for (auto& logit : logits) logit -= total;
@@ -251,7 +251,7 @@ TEST(MapVariant, MinimumAndMeanDoNotDependOnWhereZeroLies) {
   for (const auto unmapped : {Unmapped::zero, Unmapped::minimum, Unmapped::mean}) {
     auto c = random_case(3000, {{}, {}, 0, unmapped}, false, Normalisation::raw, random);
     const auto before = FusedLogits(c.base, Normalisation::raw, {c.term}).log_probs();
-    c.term.logits = c.term.logits + 7.0f;
+    c.term.logits = c.term.logits.whole() + 7.0f;
     const auto after = FusedLogits(c.base, Normalisation::raw, {c.term}).log_probs();
     EXPECT_EQ(torch::allclose(before, after, 1e-4, 1e-4), unmapped != Unmapped::zero) << name_of(unmapped);
   }
