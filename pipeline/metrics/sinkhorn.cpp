@@ -2,11 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "pipeline/core/error.hpp"
 #include "pipeline/metrics/checked_sample.hpp"
+
+// glibc computes exp of several numbers at once where it is declared so; within 4 units of the last place of the other.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+extern "C" __attribute__((simd("notinbranch"), const)) double exp(double) noexcept;
+#define CMC_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CMC_WIDE
+#endif
 
 namespace cmc::metrics {
 namespace {
@@ -31,16 +41,16 @@ struct CostMatrix {
   std::vector<double> costs;
 };
 
-constexpr double negligible = -45;  // exp of it is 3e-20: thousands of these do not change a sum that is at least 1
+constexpr double negligible = -60;  // exp of it is 9e-27: millions of these do not change a sum that is at least 1
 
-// f_i = -eps log (1/n) sum_j exp((g_j - C[i, j]) / eps), by rows or by columns of C.
-void softmin_row(double eps, std::span<double> scaled, double* f) {
-  const double largest = *std::max_element(scaled.begin(), scaled.end());
-  for (double& s : scaled) s = (s - largest) / eps;
-  double sum = 0;
-  for (const double exponent : scaled)
-    if (exponent > negligible) sum += std::exp(exponent);
-  *f = -largest - eps * std::log(sum / static_cast<double>(scaled.size()));
+// f_i = -eps log (1/n) sum_j exp((g_j - C[i, j]) / eps), by rows or by columns of C; `scores`: g_j - C[i, j].
+CMC_WIDE double softmin_row(double eps, const double* scores, int64_t n) {
+  double largest = scores[0], sum = 0;
+#pragma omp simd reduction(max : largest)
+  for (int64_t j = 0; j < n; ++j) largest = std::max(largest, scores[j]);
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < n; ++j) sum += ::exp(std::max((scores[j] - largest) / eps, negligible));
+  return -largest - eps * std::log(sum / static_cast<double>(n));
 }
 
 Potential softmin_over_columns(double eps, const CostMatrix& c, const Potential& g) {
@@ -48,7 +58,7 @@ Potential softmin_over_columns(double eps, const CostMatrix& c, const Potential&
   std::vector<double> row(c.columns);
   for (size_t i = 0; i < c.rows; ++i) {
     for (size_t j = 0; j < c.columns; ++j) row[j] = g[j] - c.costs[i * c.columns + j];
-    softmin_row(eps, row, &f[i]);
+    f[i] = softmin_row(eps, row.data(), std::ssize(row));
   }
   return f;
 }
@@ -58,7 +68,7 @@ Potential softmin_over_rows(double eps, const CostMatrix& c, const Potential& f)
   std::vector<double> column(c.rows);
   for (size_t j = 0; j < c.columns; ++j) {
     for (size_t i = 0; i < c.rows; ++i) column[i] = f[i] - c.costs[i * c.columns + j];
-    softmin_row(eps, column, &g[j]);
+    g[j] = softmin_row(eps, column.data(), std::ssize(column));
   }
   return g;
 }
