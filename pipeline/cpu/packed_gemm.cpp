@@ -48,7 +48,8 @@ void PackedMatrix::pack(const float* weights, int64_t first, int64_t last) {
 struct PackedMatrix::Part {
   const float* x;
   int64_t rows;
-  float* y;
+  float* out;  // of the first strip, rows `out_stride` apart
+  int64_t out_stride;
   int64_t first, strips, input, inputs;
 };
 
@@ -60,15 +61,15 @@ void PackedMatrix::multiply_part(const Part& some) const {
   // the time.
   const int64_t share = some.rows <= few_rows ? 0 : divided_up(some.strips * strip * 4, blocks);
   const char* ahead = reinterpret_cast<const char*>(words + some.strips * steps_ * strip);
-  const int64_t output = some.first * strip, valid = std::min(some.strips * strip, outputs_ - output);
+  const int64_t valid = std::min(some.strips * strip, outputs_ - some.first * strip);
   const bool cut = valid < some.strips * strip;  // the last strip may be wider than the matrix
   float ragged[most_tile_numbers];
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row = part(some.rows, block, blocks), rows = part(some.rows, block + 1, blocks) - row;
-    float* out = some.y + row * outputs_ + output;
-    const int64_t stride = cut ? some.strips * strip : outputs_;
+    float* out = some.out + row * some.out_stride;
+    const int64_t stride = cut ? some.strips * strip : some.out_stride;
     for (int64_t r = 0; cut && some.input > 0 && r < rows; ++r)
-      std::copy_n(out + r * outputs_, valid, ragged + r * stride);
+      std::copy_n(out + r * some.out_stride, valid, ragged + r * stride);
     multiply_tile(set_,
                   {.x = some.x + row * inputs_ + some.input,
                    .x_stride = inputs_,
@@ -81,7 +82,7 @@ void PackedMatrix::multiply_part(const Part& some) const {
                    .out_stride = stride,
                    .adds = some.input > 0},
                   rows, some.strips, narrow_);
-    for (int64_t r = 0; cut && r < rows; ++r) std::copy_n(ragged + r * stride, valid, out + r * outputs_);
+    for (int64_t r = 0; cut && r < rows; ++r) std::copy_n(ragged + r * stride, valid, out + r * some.out_stride);
   }
 }
 
@@ -93,30 +94,18 @@ void PackedMatrix::multiply(const float* x, int64_t rows, float* y, int64_t firs
     for (int64_t at = first, strips = 0; at < last; at += strips) {
       strips = std::min(most, last - at);
       for (int64_t input = 0; input < inputs_; input += inputs) {
-        multiply_part(
-            {x + row * inputs_, count, y + row * outputs_, at, strips, input, std::min(inputs, inputs_ - input)});
+        multiply_part({x + row * inputs_, count, y + row * outputs_ + at * strip, outputs_, at, strips, input,
+                       std::min(inputs, inputs_ - input)});
       }
     }
   }
 }
 
 void PackedMatrix::multiply_strip(const float* x, int64_t index, float* y) const {
-  const int64_t inputs = step_block * (narrow_ ? 2 : 1), a_step = narrow_ ? 2 : 1;
-  for (int64_t input = 0; input < inputs_; input += inputs) {
-    const uint32_t* words = words_.data() + (index * steps_ + input / a_step) * strip;
-    multiply_tile(set_,
-                  {.x = x + input,
-                   .x_stride = inputs_,
-                   .inputs = std::min(inputs, inputs_ - input),
-                   .words = words,
-                   .strip = strip * steps_,
-                   .ahead = reinterpret_cast<const char*>(words),
-                   .ahead_step = 0,
-                   .out = y,
-                   .out_stride = strip,
-                   .adds = input > 0},
-                  1, 1, narrow_);
-  }
+  std::fill_n(y, strip, 0.0f);
+  const int64_t inputs = step_block * (narrow_ ? 2 : 1);
+  for (int64_t input = 0; input < inputs_; input += inputs)
+    multiply_part({x, 1, y, strip, index, 1, input, std::min(inputs, inputs_ - input)});
 }
 
 void PackedMatrix::lengths(int64_t first, int64_t last, float* lengths) const {

@@ -89,18 +89,18 @@ DeltaStream::DeltaStream(Delta delta, const Base& base, const FusionSettings& se
       device_(base.model->device()),
       vocabulary_(base.model->config().vocabulary) {
   check_parts(delta_, base);
-  const int64_t width = delta_.parts[0].model->config().vocabulary, vocabulary = vocabulary_;
-  narrower_ = same_vocabulary() && width < vocabulary;
-  if (narrower_) index_ = index_of({}, {}, width, vocabulary, device_);
+  const int64_t width = delta_.parts[0].model->config().vocabulary;
+  narrower_ = same_vocabulary() && width < vocabulary_;
+  if (narrower_) index_ = index_of({}, {}, width, vocabulary_, device_);
   if (same_vocabulary()) return;
-  const token_map::TokenMap map = fitted(*delta_.map, vocabulary, width);
+  const token_map::TokenMap map = fitted(*delta_.map, vocabulary_, width);
   map_ = tensor_of(map.ids, device_);
   variant_ = {{}, {}, settings_.top, settings_.unmapped, map.pooling, settings_.top_of};
   if (!map.offsets.empty()) {
     variant_.candidates = tensor_of(map.candidates, device_);
     variant_.offsets = torch::tensor(map.offsets, torch::kInt64).to(device_);
   }
-  index_ = index_of(map_, variant_, width, vocabulary, device_);
+  index_ = index_of(map_, variant_, width, vocabulary_, device_);
   contexts_.resize(static_cast<size_t>(settings_.slots));
 }
 

@@ -7,8 +7,8 @@ PyTorch and peft: equal work, in turns.
 
 Needs a build (build/release/bin, or CMC_BIN), models (folders, or names under CMC_MODELS) and the packages of the tests. All systems
 continue the same prompts by the same number of tokens, end tokens or not, in float32 on the same number of threads. One warm-up, then
---repeat rounds in which each system has its turn, every second round in reverse order. Prefill is the time until every prompt has its first new token (a run of one token);
-decoding is what a run of --new tokens takes beyond it. Loading is not in it. Fused decoding is beside cmc's own without the delta.
+--repeat rounds in which each system has its turn, every second round in reverse order. Prefill is the time until every prompt has its
+first new token (a run of one token); decoding is what a run of --new tokens takes beyond it. Loading is not in it. Fused decoding is beside cmc's own without the delta.
 Prints a Markdown table of medians and, in brackets, least and most: figures of this machine and this moment, to be compared within a run
 only, the last column by rounds. A system that cannot do a row is a dash, its reason below the table.
 """
@@ -135,7 +135,7 @@ class Bench:
             else:
                 working[name] = run
         for turn in range(self.given.repeat):
-            for name, run in list(working.items())[::-1 if turn % 2 else 1]:  # who is first finds the processor cooler, or slower to wake
+            for name, run in list(working.items())[::-1 if turn % 2 else 1]:  # nobody is always first
                 rows[name]["runs"].append(run(False))
                 if rows[name]["runs"][-1]["value"] is None:
                     rows[name]["why"] = "decoding took no longer than prefill: raise --new"
